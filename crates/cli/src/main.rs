@@ -1,0 +1,2 @@
+//! The binary `rig`.
+fn main() {}
