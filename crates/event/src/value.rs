@@ -133,3 +133,26 @@ pub struct SectionSummary {
     /// One sentence, for example `Added 2 firewall filter rules`.
     pub summary: String,
 }
+
+/// Whether a service's configuration is what was approved.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Verdict {
+    /// No field differs, or only ignored ones do.
+    InSync,
+    /// Some field differs that nobody accepted.
+    Drifted,
+    /// Fields differ, and every one of them was accepted.
+    Accepted,
+}
+
+impl Verdict {
+    /// The word used in JSON.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Verdict::InSync => "in-sync",
+            Verdict::Drifted => "drifted",
+            Verdict::Accepted => "accepted",
+        }
+    }
+}
