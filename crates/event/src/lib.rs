@@ -18,12 +18,12 @@ pub mod session;
 pub mod time;
 pub mod value;
 
-// pub use draft::{Body, Draft, MAX_LINE};
-// pub use envelope::{Envelope, Head};
-// pub use event::Event;
+pub use draft::{Body, Draft, MAX_LINE};
+pub use envelope::{Envelope, Head};
+pub use event::Event;
 pub use name::{Epoch, Seq, ServiceName, StreamName};
 pub use time::Timestamp;
-pub use value::{Change, FlatConfig, Hunk, Op, SectionSummary, Severity, Verdict};
+pub use value::{Change, DriftField, FlatConfig, Hunk, Op, SectionSummary, Severity, Verdict};
 
 /// What can be wrong with a name or a line.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -44,8 +44,8 @@ pub enum Error {
         /// What is wrong, with the column where the JSON parser stopped.
         why: String,
     },
-    /// An event would be longer than 1 MiB.
-    #[error("an event of {bytes} bytes is over the limit of 1 MiB")]
+    /// An event would be longer than [`MAX_LINE`].
+    #[error("an event of {bytes} bytes is over the limit of {MAX_LINE}")]
     TooLong {
         /// Its length without the line end.
         bytes: usize,

@@ -118,7 +118,8 @@ impl FromStr for Epoch {
     type Err = Error;
 
     fn from_str(s: &str) -> Result<Self, Error> {
-        let fine = (1..=32).contains(&s.len()) && s.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
+        let fine =
+            (1..=32).contains(&s.len()) && s.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
         if !fine {
             let why = "it must have 1 to 32 characters of a-z and 0-9";
             return Err(Error::Name { what: "epoch", name: shown(s), why });
@@ -169,7 +170,9 @@ mod tests {
 
     #[test]
     fn stream_names_that_could_leave_their_folder_are_refused() {
-        for bad in ["", ".", "..", "../x", "a/b", "a\\b", "-x", ".hidden", "a b", "a\n", "ü", &"x".repeat(129)] {
+        for bad in
+            ["", ".", "..", "../x", "a/b", "a\\b", "-x", ".hidden", "a b", "a\n", "ü", &"x".repeat(129)]
+        {
             assert!(bad.parse::<StreamName>().is_err(), "{bad:?}");
         }
         for good in ["main", "_hub", "ci-1234.5", &"x".repeat(128)] {

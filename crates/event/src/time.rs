@@ -67,7 +67,10 @@ mod tests {
     fn six_digits_and_utc() {
         let t: Timestamp = "2026-02-23T11:00:00.4128039+01:00".parse().unwrap();
         assert_eq!(t.to_string(), "2026-02-23T10:00:00.412803Z");
-        assert_eq!("2026-02-23T10:00:00Z".parse::<Timestamp>().unwrap().to_string(), "2026-02-23T10:00:00.000000Z");
+        assert_eq!(
+            "2026-02-23T10:00:00Z".parse::<Timestamp>().unwrap().to_string(),
+            "2026-02-23T10:00:00.000000Z"
+        );
         assert!("yesterday".parse::<Timestamp>().is_err());
     }
 }

@@ -109,6 +109,27 @@ fn present<'de, D: serde::Deserializer<'de>>(d: D) -> Result<Option<Value>, D::E
     Value::deserialize(d).map(Some)
 }
 
+/// One field in which a service differs from what it should be.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DriftField {
+    /// How it differs.
+    pub op: Op,
+    /// Its flat path; for a text, the section.
+    pub path: String,
+    /// The value that was approved.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
+    pub before: Option<Value>,
+    /// The value that is there.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
+    pub after: Option<Value>,
+    /// What policy says of it.
+    #[serde(default)]
+    pub severity: Severity,
+    /// Whether somebody accepted exactly this difference.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub accepted: bool,
+}
+
 /// A stretch of changed lines in a text document, as in a unified diff.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Hunk {
