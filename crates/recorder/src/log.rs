@@ -1,0 +1,124 @@
+//! `EventLog`: what an engine under the hub's writer must do, whether it is files, memory or later JetStream.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use rig_event::{Epoch, Seq, StreamName};
+use tokio::sync::{oneshot, watch};
+
+use crate::error::{AppendError, Error, ReadError};
+use crate::lines::Lines;
+
+/// A future as a trait object, so that the log can be one.
+pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// An ordered, durable store of the lines of one stream.
+///
+/// It knows nothing of what the lines say. Who appends (the hub's single writer) has given them their seqs, has
+/// marked every event of a batch but the last with `more`, and keeps idempotency and the hash chain.
+pub trait EventLog: Send + Sync + 'static {
+    /// The stream whose log this is.
+    fn stream(&self) -> &StreamName;
+
+    /// The life of the stream whose log this is.
+    fn epoch(&self) -> &Epoch;
+
+    /// The seq of the oldest event there is; `head() + 1` when there is none.
+    fn first_seq(&self) -> Seq;
+
+    /// The seq of the last durable event; 0 when there was none yet.
+    fn head(&self) -> Seq;
+
+    /// Wakes followers when the durable head moves, and tells it.
+    fn watch(&self) -> watch::Receiver<Seq>;
+
+    /// Enqueues a batch, which will be there as a whole or not at all.
+    ///
+    /// It is enqueued by the call, not by the first poll: the order of the calls is the order of the log, and
+    /// the next batch can be prepared while this one is synced. A batch whose `first_seq` is not the seq after
+    /// the last one enqueued is refused.
+    fn append(&self, batch: Lines) -> Pending;
+
+    /// The durable lines from `from` to `to`, both included: one at least if there is one, and no more bytes
+    /// than `max_bytes` beyond that.
+    ///
+    /// It may give fewer than fit (at the end of a segment): whoever wants all reads on from
+    /// `last_seq() + 1` until `to` or until nothing comes. Past the head nothing comes.
+    fn read(&self, from: Seq, to: Seq, max_bytes: usize) -> BoxFuture<'_, Result<Lines, ReadError>>;
+
+    /// Deletes events before `keep_from`, in the engine's own units: some of them may stay.
+    fn prune(&self, keep_from: Seq) -> BoxFuture<'_, Result<Pruned, Error>>;
+
+    /// How many bytes the events take where they are kept.
+    fn bytes(&self) -> u64;
+
+    /// How many bytes are enqueued and not yet answered. Keeping that bounded is the caller's part.
+    fn queued_bytes(&self) -> u64;
+}
+
+/// What a prune did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pruned {
+    /// The oldest event that is left.
+    pub first_seq: Seq,
+    /// How many events are gone.
+    pub events: u64,
+    /// How many bytes that gave back.
+    pub bytes: u64,
+}
+
+/// An append that is enqueued and not yet answered.
+///
+/// Dropping it does not take the append back.
+#[derive(Debug)]
+#[must_use = "an append is durable only once this has answered"]
+pub struct Pending(State);
+
+#[derive(Debug)]
+enum State {
+    Answered(Result<(), AppendError>),
+    Waiting(oneshot::Receiver<Result<(), AppendError>>),
+}
+
+impl Pending {
+    /// An append that was answered at once.
+    pub fn answered(answer: Result<(), AppendError>) -> Self {
+        Pending(State::Answered(answer))
+    }
+
+    /// An append that the engine answers through the sender.
+    pub fn channel() -> (oneshot::Sender<Result<(), AppendError>>, Self) {
+        let (sender, receiver) = oneshot::channel();
+        (sender, Pending(State::Waiting(receiver)))
+    }
+
+    /// Blocks the thread until the answer is there.
+    ///
+    /// # Panics
+    ///
+    /// In asynchronous code, where it is awaited instead.
+    pub fn wait(self) -> Result<(), AppendError> {
+        match self.0 {
+            State::Answered(answer) => answer,
+            State::Waiting(receiver) => receiver.blocking_recv().unwrap_or_else(|_| Err(unanswered())),
+        }
+    }
+}
+
+impl Future for Pending {
+    type Output = Result<(), AppendError>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        match &mut self.0 {
+            State::Answered(answer) => Poll::Ready(answer.clone()),
+            State::Waiting(receiver) => {
+                Pin::new(receiver).poll(context).map(|answer| answer.unwrap_or_else(|_| Err(unanswered())))
+            }
+        }
+    }
+}
+
+fn unanswered() -> AppendError {
+    AppendError::Poisoned { why: "the log stopped without an answer".into() }
+}
