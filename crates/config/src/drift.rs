@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use rig_event::{Change, FlatConfig, Op, Severity, Timestamp, Verdict};
+use rig_event::{Change, DriftField, FlatConfig, Op, Severity, Timestamp, Verdict};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -37,30 +37,6 @@ pub struct Drift {
     pub fields: Vec<DriftField>,
     /// What decided: ignore rules and acceptances that applied, and what could not be compared.
     pub rules: Vec<String>,
-}
-
-/// One field that differs from the baseline. For a text, one section that differs.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct DriftField {
-    /// What happened to it.
-    pub op: Op,
-    /// The flat path, or the section of a text.
-    pub path: String,
-    /// The approved value; absent for an added field and for a section.
-    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
-    pub before: Option<Value>,
-    /// The value now; for a section the digest of its redacted text.
-    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
-    pub after: Option<Value>,
-    /// What policy says of it.
-    pub severity: Severity,
-    /// Whether somebody accepted exactly this.
-    pub accepted: bool,
-}
-
-/// Keeps an explicit `null` apart from an absent key.
-fn present<'de, D: serde::Deserializer<'de>>(d: D) -> Result<Option<Value>, D::Error> {
-    Value::deserialize(d).map(Some)
 }
 
 /// Judges a configuration against its baseline.

@@ -62,7 +62,7 @@ impl DataDir {
                 let secret = random::<32>()?;
                 let hex: String = secret.iter().map(|b| format!("{b:02x}")).collect();
                 write_private(&path, format!("k1:{hex}\n").as_bytes()).map_err(io_error("write", &path))?;
-                Ok(RedactionKey::new("k1", secret))
+                new_key("k1", secret).ok_or(Error::Key(path))
             }
             Err(e) => Err(io_error("read", &path)(e)),
         }
@@ -71,15 +71,18 @@ impl DataDir {
 
 fn parse_key(text: &str) -> Option<RedactionKey> {
     let (id, hex) = text.split_once(':')?;
-    let fine = !id.is_empty() && id.bytes().all(|b| b.is_ascii_alphanumeric());
-    if !fine || hex.len() != 64 || !hex.is_ascii() {
+    if hex.len() != 64 || !hex.is_ascii() {
         return None;
     }
     let mut secret = [0; 32];
     for (i, byte) in secret.iter_mut().enumerate() {
         *byte = u8::from_str_radix(&hex[2 * i..2 * i + 2], 16).ok()?;
     }
-    Some(RedactionKey::new(id, secret))
+    new_key(id, secret)
+}
+
+pub(crate) fn new_key(id: &str, secret: [u8; 32]) -> Option<RedactionKey> {
+    RedactionKey::new(id, secret).ok()
 }
 
 /// Random bytes from the system.

@@ -47,7 +47,7 @@ impl Hub {
                 }
                 (Some((data, index)), key)
             }
-            None => (None, RedactionKey::new("k1", random::<32>()?)),
+            None => (None, RedactionKey::new("memory", random::<32>()?).map_err(|e| Error::Fold(e.to_string()))?),
         };
         let hub = Arc::new(Hub {
             policy: Arc::new(options.policy.clone()),

@@ -36,7 +36,7 @@ impl Ids {
     /// Lets go of what the index knows by now.
     pub(crate) fn forget_indexed(&mut self) {
         let Some(index) = &self.index else { return };
-        let upto = index.upto();
+        let Ok(upto) = index.upto() else { return };
         while self.order.front().is_some_and(|(seq, _)| *seq <= upto) {
             if let Some((_, id)) = self.order.pop_front() {
                 self.recent.remove(&id);

@@ -2,7 +2,7 @@
 //!
 //! In reading order: [`Options`] and [`serve`]; `hub` (the streams a server has, opened and made); `writer` (the one task
 //! a stream that gives events their place); `stream` (what routes see of it; state at any seq); `tail` (prepared frames);
-//! `sse` (subscribers); `capture` (a document's way to the writer); `routes`.
+//! `sse` (subscribers); `session` (a stretch as a file); `capture` (a document's way to the writer); `routes`.
 
 mod capture;
 mod data;
@@ -11,6 +11,7 @@ mod ids;
 mod indexer;
 mod problem;
 mod routes;
+mod session;
 mod sse;
 mod stream;
 mod tail;

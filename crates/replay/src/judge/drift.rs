@@ -98,7 +98,11 @@ pub fn accept(
     let open = standing(&baseline.config, &service.config, policy, valid.iter().copied(), now).0.fields;
     let open = open.into_iter().filter(|f| !f.accepted);
     let chosen: Vec<Change> = open
-        .filter(|f| paths.contains(&f.path) || patterns.is_empty() || patterns.iter().any(|p| p.matches(&f.path)))
+        .filter(|f| {
+            // A section of a text need not be written like a path.
+            let by_pattern = || f.path.parse::<rig_config::Path>().is_ok_and(|path| patterns.iter().any(|p| p.matches(&path)));
+            patterns.is_empty() || paths.contains(&f.path) || by_pattern()
+        })
         .map(change)
         .collect();
     if chosen.is_empty() {
