@@ -12,7 +12,7 @@ use tokio::sync::{Mutex, Semaphore, mpsc, watch};
 use crate::data::{DataDir, io_error, random};
 use crate::ids::Ids;
 use crate::problem::Problem;
-use crate::stream::{Stream, cut_at, put_checkpoint};
+use crate::stream::{Stream, Tasks, cut_at, put_checkpoint};
 use crate::tail::Tail;
 use crate::writer::Writer;
 use crate::{Error, Options, indexer};
@@ -108,7 +108,7 @@ impl Hub {
         stream.close().await;
         let storage = |e: String| Problem::internal("storage", e);
         if let Some(index) = &stream.index {
-            index.remove().map_err(|e| storage(e.to_string()))?;
+            index.clone().remove().map_err(|e| storage(e.to_string()))?;
         }
         if let Some((data, _)) = &self.data {
             let path = data.stream(&stream.name);
@@ -152,12 +152,14 @@ impl Hub {
             head,
             poisoned: None,
         };
-        tokio::spawn(writer.run(received));
         let epoch = log.epoch().clone();
-        let stream = Arc::new(Stream { name: name.clone(), epoch, log, tail, head: heads, inputs, index: index.clone() });
-        if let Some(index) = index {
-            tokio::spawn(indexer::run(Arc::downgrade(&stream), index, self.stopping.clone()));
-        }
+        let stream = Arc::new_cyclic(|stream| {
+            let tasks = Tasks {
+                writer: Some(tokio::spawn(writer.run(received))),
+                indexer: index.clone().map(|index| tokio::spawn(indexer::run(stream.clone(), index))),
+            };
+            Stream { name: name.clone(), epoch, log, tail, head: heads, inputs, index, tasks: Mutex::new(tasks) }
+        });
         self.streams.write().unwrap_or_else(PoisonError::into_inner).insert(name.clone(), stream.clone());
         Ok(stream)
     }

@@ -30,6 +30,7 @@ use rig_event::Timestamp;
 use rig_recorder::Durability;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
+use tokio::task::JoinSet;
 
 pub use problem::Problem;
 
@@ -124,7 +125,8 @@ pub async fn serve(
     let mut http = hyper::server::conn::http1::Builder::new();
     // A subscriber that does not read holds no more than this.
     http.timer(TokioTimer::new()).header_read_timeout(read_timeout).max_buf_size(64 << 10);
-    let connections = GracefulShutdown::new();
+    let graceful = GracefulShutdown::new();
+    let mut connections = JoinSet::new();
     tokio::pin!(shutdown);
     loop {
         let stream = tokio::select! {
@@ -137,12 +139,13 @@ pub async fn serve(
                 }
                 Err(e) => return Err(Error::Listener(e)),
             },
+            Some(_) = connections.join_next() => continue,
             () = &mut shutdown => break,
         };
         let _ = stream.set_nodelay(true);
         let service = TowerToHyperService::new(app.clone());
-        let connection = connections.watch(http.serve_connection(TokioIo::new(stream), service));
-        tokio::spawn(async move {
+        let connection = graceful.watch(http.serve_connection(TokioIo::new(stream), service));
+        connections.spawn(async move {
             if let Err(e) = connection.await {
                 tracing::debug!(error = %e, "a connection ended early");
             }
@@ -150,9 +153,12 @@ pub async fn serve(
     }
     drop(listener);
     stop.send_replace(true);
-    if tokio::time::timeout(deadline, connections.shutdown()).await.is_err() {
+    if tokio::time::timeout(deadline, graceful.shutdown()).await.is_err() {
         tracing::warn!("some requests did not end in time and were cut off");
     }
+    // Their tasks hold the hub: when they are gone, so is everything that it has open.
+    connections.shutdown().await;
+    drop(app);
     hub.close().await;
     Ok(())
 }

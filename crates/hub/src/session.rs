@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use async_stream::try_stream;
 use axum::body::{Body, Bytes};
+use futures_util::stream::BoxStream;
 use rig_event::session::{Checkpoint, Header, Outcome, VERSION};
 use rig_event::{Seq, Timestamp};
 use rig_recorder::session::{Output, SessionWriter};
@@ -50,7 +51,7 @@ pub(crate) async fn body(stream: Arc<Stream>, stretch: Stretch) -> Result<Body, 
     let output = if zstd { Output::zstd(Vec::new()) } else { Ok(Output::Plain(Vec::new())) };
     let writer = output.and_then(|output| SessionWriter::new(output, &header, checkpoint.as_ref()));
     let mut writer = writer.map_err(|e| defect(e.to_string()))?;
-    Ok(Body::from_stream(try_stream! {
+    let pieces = try_stream! {
         let mut next = from;
         while next <= to {
             let lines = stream.log.read(next, to, READ_BYTES).await.map_err(io::Error::other)?;
@@ -67,5 +68,6 @@ pub(crate) async fn body(stream: Arc<Stream>, stretch: Stretch) -> Result<Body, 
         let output = writer.finish(outcome, Duration::ZERO)?;
         let rest: io::Result<Vec<u8>> = output.finish();
         yield Bytes::from(rest?);
-    }))
+    };
+    Ok(Body::from_stream::<BoxStream<'static, io::Result<Bytes>>>(Box::pin(pieces)))
 }

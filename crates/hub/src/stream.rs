@@ -7,7 +7,8 @@ use rig_recorder::{Chain, EventLog, Lines, ReadError, StreamIndex};
 use rig_replay::State;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{Mutex, mpsc, oneshot, watch};
+use tokio::task::JoinHandle;
 
 use crate::problem::Problem;
 use crate::tail::Tail;
@@ -27,6 +28,14 @@ pub(crate) struct Stream {
     pub(crate) inputs: mpsc::Sender<Input>,
     /// Absent for a stream in memory.
     pub(crate) index: Option<StreamIndex>,
+    pub(crate) tasks: Mutex<Tasks>,
+}
+
+/// What runs for a stream until it is closed.
+#[derive(Default)]
+pub(crate) struct Tasks {
+    pub(crate) writer: Option<JoinHandle<()>>,
+    pub(crate) indexer: Option<JoinHandle<()>>,
 }
 
 impl Stream {
@@ -49,11 +58,16 @@ impl Stream {
         answer.await.unwrap_or(Err(Refused::Closed))
     }
 
-    /// Ends the writer once everything is durable.
+    /// Ends the stream's tasks once everything is durable; after that nothing of them holds the log or the index.
     pub(crate) async fn close(&self) {
-        let (reply, answer) = oneshot::channel();
-        if self.inputs.send(Input::Close(reply)).await.is_ok() {
-            let _ = answer.await;
+        let mut tasks = self.tasks.lock().await;
+        if let Some(indexer) = tasks.indexer.take() {
+            indexer.abort();
+            let _ = indexer.await;
+        }
+        if let Some(writer) = tasks.writer.take() {
+            let _ = self.inputs.send(Input::Close).await;
+            let _ = writer.await;
         }
     }
 

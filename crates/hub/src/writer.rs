@@ -30,8 +30,8 @@ pub(crate) enum Input {
     Write(Write),
     /// Tell the state and the chain, once everything that came before is durable.
     Inspect(oneshot::Sender<Result<Cut, Refused>>),
-    /// Answer when everything that came before is durable, and end.
-    Close(oneshot::Sender<()>),
+    /// End once everything that came before is durable.
+    Close,
 }
 
 /// An append and who waits for it.
@@ -151,9 +151,9 @@ impl Writer {
     pub(crate) async fn run(mut self, mut inputs: mpsc::Receiver<Input>) {
         let mut in_flight: VecDeque<InFlight> = VecDeque::new();
         let mut arrived = VecDeque::new();
-        let mut closing = None;
+        let mut closing = false;
         loop {
-            let room = in_flight.len() < MAX_IN_FLIGHT && closing.is_none();
+            let room = in_flight.len() < MAX_IN_FLIGHT && !closing;
             if room && !arrived.is_empty() {
                 closing = self.take(&mut arrived, &mut in_flight);
                 continue;
@@ -172,22 +172,16 @@ impl Writer {
                             arrived.push_back(input);
                         }
                     }
-                    None if in_flight.is_empty() => return,
-                    None => closing = Some(oneshot::channel().0),
+                    None => closing = true,
                 },
-                else => {
-                    // Closing, and everything is durable.
-                    if let Some(reply) = closing {
-                        let _ = reply.send(());
-                    }
-                    return;
-                }
+                // Closing, and everything is durable.
+                else => return,
             }
         }
     }
 
-    /// Puts what has arrived into one write and enqueues it. Gives the sender that waits for the end, if that was asked for.
-    fn take(&mut self, arrived: &mut VecDeque<Input>, in_flight: &mut VecDeque<InFlight>) -> Option<oneshot::Sender<()>> {
+    /// Puts what has arrived into one write and enqueues it. Tells whether the end was asked for.
+    fn take(&mut self, arrived: &mut VecDeque<Input>, in_flight: &mut VecDeque<InFlight>) -> bool {
         let now = (self.clock)().max(self.cut.state.ts);
         let mut batch = Batch {
             now,
@@ -198,16 +192,16 @@ impl Writer {
             appends: Vec::new(),
             answers: Vec::new(),
         };
-        let mut closing = None;
+        let mut closing = false;
         self.ids.forget_indexed();
-        while batch.bytes.len() < MAX_WRITE && closing.is_none() && let Some(input) = arrived.pop_front() {
+        while batch.bytes.len() < MAX_WRITE && !closing && let Some(input) = arrived.pop_front() {
             match input {
                 Input::Write(write) => self.write(write, &mut batch),
                 Input::Inspect(reply) => match &self.poisoned {
                     Some(why) => drop(reply.send(Err(Refused::Log(why.clone())))),
                     None => batch.answers.push(Answer::Inspected(reply, Box::new(self.cut.clone()))),
                 },
-                Input::Close(reply) => closing = Some(reply),
+                Input::Close => closing = true,
             }
         }
         self.enqueue(batch, in_flight);
@@ -328,9 +322,9 @@ impl Writer {
     fn enqueue(&mut self, batch: Batch, in_flight: &mut VecDeque<InFlight>) {
         let Batch { first_seq, bytes, ends, appends, mut answers, .. } = batch;
         if let Some(why) = &self.poisoned {
-            let refused = || Err(Refused::Log(why.clone()));
-            appends.into_iter().for_each(|(_, _, reply)| drop(reply.send(refused())));
-            answers.into_iter().for_each(|answer| answer.send(refused()));
+            let refused = || Refused::Log(why.clone());
+            appends.into_iter().for_each(|(_, _, reply)| drop(reply.send(Err(refused()))));
+            answers.into_iter().for_each(|answer| answer.send(Err(refused())));
             return;
         }
         if ends.is_empty() {
