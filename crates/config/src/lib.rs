@@ -1,1 +1,43 @@
-//! Placeholder until its first commit.
+//! Configuration documents: parse, flatten, redact, diff, and judge against a baseline.
+//!
+//! A document of any format becomes a [`FlatConfig`], flat paths to leaf values; everything after that (redaction,
+//! diff, policy, drift) works on flat configurations and no longer knows what they were written in. Plain text is
+//! the one exception: it is one field, compared line by line.
+//!
+//! The crate is pure: no clock, no files, no environment. It takes hostile input: whatever the bytes are, the answer
+//! is a document or an [`Error`] that names the place, within the bounds of [`Limits`].
+//!
+//! In reading order: [`format`] (what a document is written in), [`mod@parse`] (bytes to a [`Document`]), [`path`] (how a
+//! field is named), [`pattern`] (how rules name fields), [`redact`] (secrets leave), [`digest`] (what identifies a
+//! configuration), [`mod@diff`] and [`text`] (what changed), [`policy`] (what matters), [`mod@drift`] (whether it is what was
+//! approved).
+
+pub mod diff;
+pub mod digest;
+pub mod document;
+pub mod drift;
+pub mod error;
+mod flatten;
+pub mod format;
+pub mod parse;
+pub mod path;
+pub mod pattern;
+pub mod policy;
+pub mod redact;
+pub mod sections;
+pub mod text;
+mod tree;
+
+pub use diff::{Diff, apply, diff};
+pub use digest::config_digest;
+pub use document::{Document, Limits};
+pub use drift::{Accepted, Drift, drift};
+pub use error::{Error, Place};
+pub use format::Format;
+pub use parse::parse;
+pub use path::{Path, Segment};
+pub use pattern::Pattern;
+pub use policy::{IgnoreRule, Policy, RuleNote};
+pub use redact::{RedactionKey, Redactor};
+pub use rig_event::{Change, DriftField, FlatConfig, Hunk, Op, SectionSummary, Severity, Timestamp, Verdict};
+pub use text::{TextDiff, apply_hunks, text_diff, unified};

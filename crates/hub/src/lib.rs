@@ -1,1 +1,170 @@
-//! Placeholder until its first commit.
+//! The server: it turns documents and posted events into the log, and the log into streams, files and states.
+//!
+//! In reading order: [`Options`] and [`serve`]; `hub` (the streams a server has, opened and made); `writer` (the one task
+//! a stream that gives events their place); `stream` (what routes see of it; state at any seq); `tail` (prepared frames);
+//! `sse` (subscribers); `session` (a stretch as a file); `capture` (a document's way to the writer); `routes`.
+
+mod capture;
+mod data;
+mod hub;
+mod ids;
+mod indexer;
+mod problem;
+mod routes;
+mod session;
+mod sse;
+mod stream;
+mod tail;
+mod writer;
+
+use std::future::Future;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::service::TowerToHyperService;
+use rig_config::{Limits, Policy};
+use rig_event::Timestamp;
+use rig_recorder::Durability;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+
+pub use problem::Problem;
+
+/// What a hub is to be.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The folder that holds everything; `None`: in memory, gone with the process.
+    pub data: Option<PathBuf>,
+    /// Rules for secrets, severities, lists, what to ignore and drift.
+    pub policy: Policy,
+    /// When an append is answered.
+    pub durability: Durability,
+    /// How large, deep and wide a document may be.
+    pub limits: Limits,
+    /// How many bytes of documents may be in work at once; who comes then waits, and gets 503 after ten seconds.
+    pub capture_budget: u64,
+    /// How often a subscriber hears from the hub when there is nothing else to say.
+    pub heartbeat: Duration,
+    /// How long a client may take for the next piece of a request.
+    pub read_timeout: Duration,
+    /// How long requests may go on after the shutdown began.
+    pub shutdown_deadline: Duration,
+    /// The clock.
+    pub clock: fn() -> Timestamp,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Options {
+            data: None,
+            policy: Policy::default(),
+            durability: Durability::Always,
+            limits: Limits::default(),
+            capture_budget: 256 << 20,
+            heartbeat: Duration::from_secs(10),
+            read_timeout: Duration::from_secs(30),
+            shutdown_deadline: Duration::from_secs(10),
+            clock: || Timestamp::from_micros(jiff::Timestamp::now().as_microsecond()),
+        }
+    }
+}
+
+/// Why a hub cannot run.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A folder or file of the data directory cannot be used.
+    #[error("cannot {what} {}: {source}", path.display())]
+    Data {
+        /// What was tried.
+        what: &'static str,
+        /// On what.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// Another hub has the data directory.
+    #[error("{} is in use by another hub; stop it, or name another folder with --data", .0.display())]
+    InUse(PathBuf),
+    /// The redaction key is damaged.
+    #[error("{} is no redaction key (`ID:64 hexadecimal digits`); restore it from a backup: a new key would make every known secret look changed", .0.display())]
+    Key(PathBuf),
+    /// A log or the index cannot be opened.
+    #[error(transparent)]
+    Recorder(#[from] rig_recorder::Error),
+    /// A log does not fold.
+    #[error("{0}")]
+    Fold(String),
+    /// The system gives no random numbers.
+    #[error("the system gives no random numbers: {0}")]
+    Random(String),
+    /// The listener failed.
+    #[error("the listener failed: {0}")]
+    Listener(#[from] std::io::Error),
+}
+
+/// Runs a hub on `listener` until `shutdown` is ready, then ends open requests, makes everything durable and returns.
+///
+/// It needs a runtime with several threads.
+///
+/// # Errors
+/// When the data directory cannot be used, is damaged, or the listener fails.
+pub async fn serve(
+    listener: TcpListener,
+    shutdown: impl Future<Output = ()> + Send,
+    options: Options,
+) -> Result<(), Error> {
+    let (stop, stopping) = watch::channel(false);
+    let (read_timeout, deadline) = (options.read_timeout, options.shutdown_deadline);
+    let hub = hub::Hub::open(options, stopping).await?;
+    let app = routes::router(hub.clone());
+
+    let mut http = hyper::server::conn::http1::Builder::new();
+    // A subscriber that does not read holds no more than this.
+    http.timer(TokioTimer::new()).header_read_timeout(read_timeout).max_buf_size(64 << 10);
+    let connections = GracefulShutdown::new();
+    tokio::pin!(shutdown);
+    loop {
+        let stream = tokio::select! {
+            accepted = listener.accept() => match accepted {
+                Ok((stream, _)) => stream,
+                Err(e) if is_passing(&e) => {
+                    tracing::warn!(error = %e, "a connection could not be accepted");
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                    continue;
+                }
+                Err(e) => return Err(Error::Listener(e)),
+            },
+            () = &mut shutdown => break,
+        };
+        let _ = stream.set_nodelay(true);
+        let service = TowerToHyperService::new(app.clone());
+        let connection = connections.watch(http.serve_connection(TokioIo::new(stream), service));
+        tokio::spawn(async move {
+            if let Err(e) = connection.await {
+                tracing::debug!(error = %e, "a connection ended early");
+            }
+        });
+    }
+    drop(listener);
+    stop.send_replace(true);
+    if tokio::time::timeout(deadline, connections.shutdown()).await.is_err() {
+        tracing::warn!("some requests did not end in time and were cut off");
+    }
+    hub.close().await;
+    Ok(())
+}
+
+/// Whether accepting may work again in a moment: a client was gone already, or too many files are open.
+fn is_passing(e: &std::io::Error) -> bool {
+    use std::io::ErrorKind::{ConnectionAborted, ConnectionReset, Interrupted};
+    const ENFILE: i32 = 23;
+    const EMFILE: i32 = 24;
+    matches!(e.kind(), ConnectionAborted | ConnectionReset | Interrupted)
+        || matches!(e.raw_os_error(), Some(ENFILE | EMFILE))
+}
+
+/// What the parts of the server share.
+type Shared = Arc<hub::Hub>;

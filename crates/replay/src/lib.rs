@@ -1,1 +1,89 @@
-//! Placeholder until its first commit.
+//! What the log folds into, and what is decided from it. Pure: no clock, no files, no tasks.
+//!
+//! The hub's current state is a replay that never stops; `rig replay` is the same code over a file. In reading order:
+//! [`state`] (what there is at a seq, its JSON and its hash), [`apply`] (one event onto a state), [`judge`] (the events
+//! that a capture, an approval or a passing date leads to), [`split`] (payloads too large for one event).
+
+pub mod apply;
+pub mod judge;
+pub mod split;
+pub mod state;
+
+pub use judge::{Capture, Refusal, judge};
+pub use state::{Acceptance, Baseline, Drift, Edge, Environment, Service, State};
+
+use rig_event::{Envelope, Seq};
+
+/// Why an event could not be folded. The state is as it was before the event.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The event is not the next one.
+    #[error("event {got} follows event {after}: {} missing", if *got > *after { "events are" } else { "the order is lost, or events are" })]
+    Gap {
+        /// The last seq folded.
+        after: Seq,
+        /// The seq that came.
+        got: Seq,
+    },
+    /// A type that is about a service names none.
+    #[error("event {seq} ({type_name}) names no service")]
+    NoService {
+        /// Where.
+        seq: Seq,
+        /// The type.
+        type_name: String,
+    },
+    /// A diff does not fit the config it is to change.
+    #[error("event {seq}: the diff of service {service:?} does not fit its config: {why}")]
+    Diff {
+        /// Where.
+        seq: Seq,
+        /// Whose.
+        service: String,
+        /// What does not fit.
+        why: String,
+    },
+    /// Parts of a split payload are missing or out of order.
+    #[error("event {seq}: part {got} of {of} of service {service:?} came where part {expected} was due")]
+    Part {
+        /// Where.
+        seq: Seq,
+        /// Whose.
+        service: String,
+        /// The part that came.
+        got: u32,
+        /// Of how many.
+        of: u32,
+        /// The part that was due.
+        expected: u32,
+    },
+    /// An event refers to a snapshot or baseline that the state does not have.
+    #[error("event {seq} ({type_name}) of service {service:?}: {why}")]
+    Unfounded {
+        /// Where.
+        seq: Seq,
+        /// The type.
+        type_name: String,
+        /// Whose.
+        service: String,
+        /// What is missing.
+        why: &'static str,
+    },
+    /// A saved state cannot be read.
+    #[error("not a state: {0}")]
+    Saved(String),
+}
+
+/// The result of folding.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Folds `events` onto `state`.
+///
+/// # Errors
+/// The first event that does not fold, or the first error that `events` yields; what came before it has been folded.
+pub fn fold<E: From<Error>>(state: &mut State, events: impl IntoIterator<Item = Result<Envelope, E>>) -> Result<(), E> {
+    for event in events {
+        state.apply(&event?)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,51 @@
+//! A parsed document, and the limits it was parsed under.
+
+use std::collections::BTreeMap;
+
+use rig_event::FlatConfig;
+
+use crate::{Format, Redactor};
+
+/// What a document may cost. The defaults suit a hub that takes documents from anyone it lets in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// The size of the document in bytes: 100 MiB.
+    pub bytes: u64,
+    /// How deep lists and maps may be nested: 128. More than 512 counts as 512, so that no stack overflows.
+    pub depth: usize,
+    /// How many fields it may have: a million.
+    pub fields: usize,
+    /// The length of one value as JSON, or of one line of a text: 400,000 bytes, so that an event of 1 MiB holds
+    /// a value before and after.
+    pub value_bytes: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits { bytes: 100 << 20, depth: 128, fields: 1_000_000, value_bytes: 400_000 }
+    }
+}
+
+/// A document as fields.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Document {
+    /// What it was written in.
+    pub format: Format,
+    /// Its fields; for text the one field `text` with the whole normalised text.
+    pub config: FlatConfig,
+    /// The text without byte order mark and carriage returns before line feeds; for RouterOS exports also without
+    /// what differs from export to export. It still holds every secret and is there to be digested and dropped.
+    pub normalised: String,
+    /// The line on which each field's value begins; empty for text.
+    pub lines: BTreeMap<String, u32>,
+}
+
+impl Document {
+    /// Digests the normalised text, drops it, and redacts the fields: what every capture does, in the order that
+    /// keeps secrets in. Returns the digest and how many values were secrets.
+    pub fn digest_then_redact(&mut self, redactor: &Redactor) -> (String, usize) {
+        let digest = redactor.digest(&self.normalised);
+        self.normalised = String::new();
+        (digest, redactor.redact(self))
+    }
+}

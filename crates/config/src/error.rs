@@ -1,0 +1,197 @@
+//! What can be wrong with a document, a path or a policy, in words for the person who wrote it.
+
+use std::fmt;
+
+use crate::Format;
+
+/// A place in a text, both counted from 1; columns count characters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// The line.
+    pub line: u64,
+    /// The column.
+    pub column: u64,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "line {}, column {}", self.line, self.column)
+    }
+}
+
+/// Why something was refused.
+///
+/// Messages name keys and places and never a value: a value may be a secret.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// The text does not follow the grammar of its format.
+    #[error("malformed {format} at {at}: {why}")]
+    Malformed {
+        /// The format it was read as.
+        format: Format,
+        /// Where the parser stopped.
+        at: Place,
+        /// What is wrong there.
+        why: String,
+    },
+    /// A format's name is none that rig knows.
+    #[error("{name} is not a format; use json, yaml, toml, ini, env, properties or text")]
+    UnknownFormat {
+        /// The name, escaped and cut.
+        name: String,
+    },
+    /// The document is over the size limit.
+    #[error("the document has {bytes} bytes; the limit is {limit}")]
+    TooLarge {
+        /// Its size.
+        bytes: u64,
+        /// The limit.
+        limit: u64,
+    },
+    /// The fields of the document, aliases expanded and paths spelled out, need too much room.
+    #[error("the document's fields need more than {limit} bytes once they are expanded")]
+    ExpandsTooFar {
+        /// The limit in bytes.
+        limit: u64,
+    },
+    /// Lists and maps are nested too deep.
+    #[error("nested deeper than {limit} levels at {at}")]
+    TooDeep {
+        /// The limit.
+        limit: usize,
+        /// Where the limit was passed.
+        at: Place,
+    },
+    /// The document has too many fields.
+    #[error("more than {limit} fields{}", near(*.line))]
+    TooManyFields {
+        /// The limit.
+        limit: usize,
+        /// The line of the first field too many.
+        line: Option<u64>,
+    },
+    /// A map has a key twice.
+    #[error("duplicate key {key} at {at}")]
+    DuplicateKey {
+        /// The key, escaped and cut.
+        key: String,
+        /// Where it stands the second time.
+        at: Place,
+    },
+    /// The document is not UTF-8.
+    #[error("not valid UTF-8 at {at}")]
+    InvalidUtf8 {
+        /// The first invalid byte.
+        at: Place,
+    },
+    /// One value is too long to stand in an event.
+    #[error("the value of {path} has {bytes} bytes as JSON{}; the limit is {limit}", near(*.line))]
+    ValueTooLarge {
+        /// The field, escaped and cut.
+        path: String,
+        /// Its length.
+        bytes: usize,
+        /// The limit.
+        limit: usize,
+        /// Its line, where known.
+        line: Option<u64>,
+    },
+    /// A field's path is too long to stand in an event.
+    #[error("the path {path} is longer than {limit} bytes")]
+    PathTooLong {
+        /// The path, escaped and cut.
+        path: String,
+        /// The limit.
+        limit: usize,
+    },
+    /// A path or a pattern does not follow the grammar.
+    #[error("bad path at column {column}: {why}")]
+    BadPath {
+        /// Where, in characters from 1.
+        column: u64,
+        /// What is wrong there.
+        why: &'static str,
+    },
+    /// A policy file is wrong.
+    #[error("bad policy{}: {why}", placed(.at))]
+    BadPolicy {
+        /// Where, if known.
+        at: Option<Place>,
+        /// What is wrong.
+        why: String,
+    },
+    /// The id of a redaction key has characters that would not survive in a marker.
+    #[error("bad redaction key id: use 1 to 32 of a-z, 0-9, `-` and `_`")]
+    BadKeyId,
+    /// A change does not fit what it is applied to.
+    #[error("the change of {what} does not fit: {why}")]
+    Conflict {
+        /// The field, or the line of a hunk.
+        what: String,
+        /// What stands in the way.
+        why: &'static str,
+    },
+}
+
+impl Error {
+    /// A stable name for the kind of error, for programs.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Error::Malformed { .. } => "malformed-document",
+            Error::UnknownFormat { .. } => "unknown-format",
+            Error::TooLarge { .. } | Error::ExpandsTooFar { .. } => "too-large",
+            Error::TooDeep { .. } => "too-deep",
+            Error::TooManyFields { .. } => "too-many-fields",
+            Error::DuplicateKey { .. } => "duplicate-key",
+            Error::InvalidUtf8 { .. } => "invalid-utf8",
+            Error::ValueTooLarge { .. } => "value-too-large",
+            Error::PathTooLong { .. } => "path-too-long",
+            Error::BadPath { .. } => "bad-path",
+            Error::BadPolicy { .. } => "bad-policy",
+            Error::BadKeyId => "bad-key-id",
+            Error::Conflict { .. } => "conflict",
+        }
+    }
+
+    /// The line the error is about, from 1.
+    pub fn line(&self) -> Option<u64> {
+        match self {
+            Error::TooManyFields { line, .. } | Error::ValueTooLarge { line, .. } => *line,
+            _ => self.place().map(|at| at.line),
+        }
+    }
+
+    /// The column the error is about, in characters from 1.
+    pub fn column(&self) -> Option<u64> {
+        match self {
+            Error::BadPath { column, .. } => Some(*column),
+            _ => self.place().map(|at| at.column),
+        }
+    }
+
+    fn place(&self) -> Option<Place> {
+        match self {
+            Error::Malformed { at, .. }
+            | Error::TooDeep { at, .. }
+            | Error::DuplicateKey { at, .. }
+            | Error::InvalidUtf8 { at } => Some(*at),
+            Error::BadPolicy { at, .. } => *at,
+            _ => None,
+        }
+    }
+}
+
+fn near(line: Option<u64>) -> String {
+    line.map(|line| format!(" at line {line}")).unwrap_or_default()
+}
+
+fn placed(place: &Option<Place>) -> String {
+    place.map(|place| format!(" at {place}")).unwrap_or_default()
+}
+
+/// A hostile name as it may stand in an error: quoted, escaped and short.
+pub(crate) fn shown(name: &str) -> String {
+    let cut: String = name.chars().take(80).collect();
+    let more = if cut.len() < name.len() { "…" } else { "" };
+    format!("{cut:?}{more}")
+}

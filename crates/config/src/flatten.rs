@@ -1,0 +1,135 @@
+//! From a tree to flat paths.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use rig_event::FlatConfig;
+use serde_json::Value;
+
+use crate::error::shown;
+use crate::path::Segment;
+use crate::tree::{Kind, Node, Tree};
+use crate::{Error, Limits, Policy};
+
+/// The longest path: with it and two values at their limit an event still fits.
+const MAX_PATH: usize = 64 << 10;
+
+/// The fields of a tree and the lines they stand on.
+pub(crate) fn flatten(
+    root: &Node,
+    policy: &Policy,
+    limits: &Limits,
+) -> Result<(FlatConfig, BTreeMap<String, u32>), Error> {
+    let budget = limits.bytes.saturating_mul(4);
+    let mut flattener = Flattener {
+        policy,
+        limits,
+        bytes_left: budget,
+        budget,
+        path: String::new(),
+        segments: Vec::new(),
+        config: FlatConfig::new(),
+        lines: BTreeMap::new(),
+    };
+    flattener.visit(root)?;
+    Ok((flattener.config, flattener.lines))
+}
+
+struct Flattener<'a> {
+    policy: &'a Policy,
+    limits: &'a Limits,
+    bytes_left: u64,
+    budget: u64,
+    path: String,
+    segments: Vec<Segment>,
+    config: FlatConfig,
+    lines: BTreeMap<String, u32>,
+}
+
+impl Flattener<'_> {
+    fn visit(&mut self, node: &Node) -> Result<(), Error> {
+        match &node.kind {
+            Kind::Leaf(value) => self.field(node, value.clone()),
+            Kind::List(items) if items.is_empty() => self.field(node, Value::Array(Vec::new())),
+            Kind::Map(entries) if entries.is_empty() => {
+                self.field(node, Value::Object(serde_json::Map::new()))
+            }
+            Kind::List(items) => self.list(items),
+            Kind::Map(entries) => {
+                entries.iter().try_for_each(|(key, entry)| self.step(Segment::Key(key.clone()), entry))
+            }
+        }
+    }
+
+    fn list(&mut self, items: &[Tree]) -> Result<(), Error> {
+        let key = self.policy.list_key(&self.segments).map(str::to_owned);
+        let keyed = key.and_then(|key| distinct(items, &key).map(|values| (key, values)));
+        match keyed {
+            Some((key, values)) => items
+                .iter()
+                .zip(values)
+                .try_for_each(|(item, value)| self.step(Segment::Keyed { key: key.clone(), value }, item)),
+            None => {
+                items.iter().enumerate().try_for_each(|(index, item)| self.step(Segment::Index(index), item))
+            }
+        }
+    }
+
+    fn step(&mut self, segment: Segment, node: &Node) -> Result<(), Error> {
+        let length = self.path.len();
+        segment.print(&mut self.path);
+        if self.path.len() > MAX_PATH {
+            return Err(Error::PathTooLong { path: shown(&self.path), limit: MAX_PATH });
+        }
+        self.segments.push(segment);
+        self.visit(node)?;
+        self.segments.pop();
+        self.path.truncate(length);
+        Ok(())
+    }
+
+    fn field(&mut self, node: &Node, value: Value) -> Result<(), Error> {
+        let line = Some(u64::from(node.line));
+        if self.config.len() >= self.limits.fields {
+            return Err(Error::TooManyFields { limit: self.limits.fields, line });
+        }
+        let bytes = json_length(&value);
+        let limit = self.limits.value_bytes;
+        if bytes > limit {
+            return Err(Error::ValueTooLarge { path: shown(&self.path), bytes, limit, line });
+        }
+        let room = (self.path.len() + bytes) as u64;
+        let too_far = Error::ExpandsTooFar { limit: self.budget };
+        self.bytes_left = self.bytes_left.checked_sub(room).ok_or(too_far)?;
+        self.config.insert(self.path.clone(), value);
+        self.lines.insert(self.path.clone(), node.line);
+        Ok(())
+    }
+}
+
+/// The texts by which a key tells all elements apart, if it does.
+fn distinct(items: &[Tree], key: &str) -> Option<Vec<String>> {
+    let value = |item: &Tree| match &item.kind {
+        Kind::Map(entries) => match &entries.get(key)?.kind {
+            Kind::Leaf(Value::String(text)) => Some(text.clone()),
+            Kind::Leaf(value @ (Value::Bool(_) | Value::Number(_))) => Some(value.to_string()),
+            _ => None,
+        },
+        _ => None,
+    };
+    let values: Vec<String> = items.iter().map(value).collect::<Option<_>>()?;
+    let all_differ = values.iter().collect::<BTreeSet<_>>().len() == values.len();
+    all_differ.then_some(values)
+}
+
+/// How many bytes a leaf takes as JSON.
+pub(crate) fn json_length(value: &Value) -> usize {
+    let escaped = |b: u8| match b {
+        b'"' | b'\\' | b'\n' | b'\r' | b'\t' | 0x08 | 0x0c => 2,
+        0..0x20 => 6,
+        _ => 1,
+    };
+    match value {
+        Value::String(text) => text.bytes().map(escaped).sum::<usize>() + 2,
+        other => other.to_string().len(),
+    }
+}

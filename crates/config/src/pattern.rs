@@ -1,0 +1,211 @@
+//! How a policy names fields: a path with `*` for one step, `**` for any number of steps, and `*` inside a key for
+//! any characters.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Deserializer};
+
+use crate::path::{Segment, Step, parse_index, steps};
+use crate::{Error, Path};
+
+/// A pattern over paths. A quoted part is literal: `"*"` is the key `*`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pattern {
+    text: String,
+    steps: Vec<Want>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Want {
+    /// `**`
+    AnyDepth,
+    /// `*`
+    Any,
+    /// `[*]`
+    AnyElement,
+    Key(Glob),
+    Index(usize),
+    Keyed(Glob, Glob),
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Glob {
+    text: String,
+    literal: bool,
+}
+
+impl Pattern {
+    /// Whether the pattern covers exactly this path.
+    pub fn matches(&self, path: &Path) -> bool {
+        self.covers(&path.0, false)
+    }
+
+    /// Whether the pattern covers the path or something above it, ignoring case: for rules that must not miss.
+    pub(crate) fn matches_at_or_above(&self, path: &Path) -> bool {
+        (0..=path.0.len()).rev().any(|end| self.covers(&path.0[..end], true))
+    }
+
+    /// Whether the pattern covers exactly these steps.
+    ///
+    /// A mismatch goes back to the latest `**` only, which suffices since every other step takes one segment; so
+    /// the work is bounded by the product of the two lengths.
+    pub(crate) fn covers(&self, segments: &[Segment], fold_case: bool) -> bool {
+        backtrack(
+            &self.steps,
+            segments,
+            |want| *want == Want::AnyDepth,
+            |want, segment| want.takes(segment, fold_case),
+        )
+    }
+}
+
+impl Want {
+    fn takes(&self, segment: &Segment, fold: bool) -> bool {
+        match (self, segment) {
+            (Want::Any, _) => true,
+            (Want::AnyElement, segment) => !matches!(segment, Segment::Key(_)),
+            (Want::Key(want), Segment::Key(key)) => want.takes(key, fold),
+            (Want::Index(want), Segment::Index(index)) => want == index,
+            (Want::Keyed(k, v), Segment::Keyed { key, value }) => k.takes(key, fold) && v.takes(value, fold),
+            _ => false,
+        }
+    }
+}
+
+impl Glob {
+    fn takes(&self, text: &str, fold: bool) -> bool {
+        if fold {
+            return Glob { text: self.text.to_lowercase(), literal: self.literal }
+                .takes(&text.to_lowercase(), false);
+        }
+        if self.literal || !self.text.contains('*') {
+            return self.text == text;
+        }
+        backtrack(self.text.as_bytes(), text.as_bytes(), |want| *want == b'*', |want, byte| want == byte)
+    }
+}
+
+/// Matches `items` against `wants`, where a star takes any number of items and anything else exactly one.
+fn backtrack<W, T>(
+    wants: &[W],
+    items: &[T],
+    star: impl Fn(&W) -> bool,
+    takes: impl Fn(&W, &T) -> bool,
+) -> bool {
+    let (mut want, mut item) = (0, 0);
+    let mut latest_star: Option<(usize, usize)> = None;
+    while item < items.len() {
+        match wants.get(want) {
+            Some(w) if star(w) => {
+                latest_star = Some((want, item));
+                want += 1;
+            }
+            Some(w) if takes(w, &items[item]) => {
+                want += 1;
+                item += 1;
+            }
+            _ => match &mut latest_star {
+                Some((star_at, taken)) => {
+                    *taken += 1;
+                    (want, item) = (*star_at + 1, *taken);
+                }
+                None => return false,
+            },
+        }
+    }
+    wants[want..].iter().all(star)
+}
+
+impl FromStr for Pattern {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self, Error> {
+        let glob = |part: crate::path::Part| Glob { text: part.text, literal: part.quoted };
+        let mut wants = Vec::new();
+        for (column, step) in steps(text)? {
+            wants.push(match step {
+                Step::Key(part) if !part.quoted && part.text == "**" => Want::AnyDepth,
+                Step::Key(part) if !part.quoted && part.text == "*" => Want::Any,
+                Step::Key(part) => Want::Key(glob(part)),
+                Step::Bracket(part) if !part.quoted && part.text == "*" => Want::AnyElement,
+                Step::Bracket(part) => Want::Index(parse_index(&part).ok_or(Error::BadPath {
+                    column,
+                    why: "a number, `*` or `key=value` belongs between brackets",
+                })?),
+                Step::Keyed(key, value) => Want::Keyed(glob(key), glob(value)),
+            });
+        }
+        Ok(Pattern { text: text.to_owned(), steps: wants })
+    }
+}
+
+impl fmt::Display for Pattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.text)
+    }
+}
+
+impl<'de> Deserialize<'de> for Pattern {
+    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        String::deserialize(d)?.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(pattern: &str, matching: &[&str], other: &[&str]) {
+        let parsed: Pattern = pattern.parse().unwrap();
+        for (paths, expected) in [(matching, true), (other, false)] {
+            for path in paths {
+                assert_eq!(parsed.matches(&path.parse().unwrap()), expected, "{pattern} on {path}");
+            }
+        }
+    }
+
+    #[test]
+    fn stars_take_what_they_say() {
+        check(
+            "database.**",
+            &["database", "database.host", "database.pool.max"],
+            &["databases.host", "a.database"],
+        );
+        check(
+            "**.*password*",
+            &["password", "a.db_password_1", "l[0].password"],
+            &["password.hint", "a.Password"],
+        );
+        check("*.port", &["http.port", "[0].port"], &["port", "a.b.port"]);
+        check("servers[*].port", &["servers[3].port", "servers[name=a].port"], &["servers.a.port"]);
+        check(
+            "servers[name=a*].port",
+            &["servers[name=api].port"],
+            &["servers[name=b].port", "servers[0].port"],
+        );
+        check("servers[0]", &["servers[0]"], &["servers[1]", "servers.0"]);
+        check("**.a.**.b.**", &["a.b", "x.a.y.b.z", "a.a.b"], &["b.a", "a"]);
+        check("\"*\".x", &["\"*\".x"], &["a.x"]);
+        check("**", &["", "a", "a[0].b"], &[]);
+        check("a*c*e", &["ace", "abcde", "acce"], &["ac", "aced"]);
+    }
+
+    #[test]
+    fn secret_rules_cover_what_lies_below_in_any_case() {
+        let pattern: Pattern = "**.TLS".parse().unwrap();
+        for path in ["tls", "web.tls.key", "web.Tls[0]"] {
+            assert!(pattern.matches_at_or_above(&path.parse().unwrap()), "{path}");
+        }
+        assert!(!pattern.matches_at_or_above(&"web.tlsx.key".parse().unwrap()));
+    }
+
+    #[test]
+    fn many_stars_cost_no_more_than_the_product_of_the_lengths() {
+        let pattern: Pattern = format!("{}.x", vec!["**.a"; 200].join(".")).parse().unwrap();
+        let path: Path = vec!["a"; 2_000].join(".").parse().unwrap();
+        assert!(!pattern.matches(&path));
+        let glob: Pattern = format!("{}x", "*a".repeat(200)).parse().unwrap();
+        assert!(!glob.matches(&"a".repeat(100_000).parse().unwrap()));
+    }
+}

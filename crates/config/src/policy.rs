@@ -1,0 +1,328 @@
+//! The policy file, `rig.toml`: what is secret, what matters, what is noise.
+
+use std::fmt;
+use std::time::Duration;
+
+use rig_event::{Severity, Timestamp};
+use serde::{Deserialize, Deserializer, de};
+
+use crate::parse::LineIndex;
+use crate::path::Segment;
+use crate::{Error, Path, Pattern};
+
+/// The rules of a policy file. The default has none.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Policy {
+    /// Fields that are secret, besides those rig knows by name or by value.
+    pub secret: Vec<SecretRule>,
+    /// How much changes matter.
+    pub severity: Vec<SeverityRule>,
+    /// Lists whose elements are told apart by a key.
+    pub list: Vec<ListRule>,
+    /// Fields whose drift is noise.
+    pub ignore: Vec<IgnoreRule>,
+    /// When drift is a failure.
+    pub drift: DriftPolicy,
+    /// How much history is kept.
+    pub retention: Retention,
+}
+
+/// `[[secret]]`: the field, and everything below it, is a secret. Case does not matter.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SecretRule {
+    /// Which fields.
+    pub path: Pattern,
+}
+
+/// `[[severity]]`: how much a change of the field matters.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SeverityRule {
+    /// Which fields.
+    pub path: Pattern,
+    /// How much.
+    pub level: Severity,
+}
+
+/// `[[list]]`: the list's elements are named by their value of a key and not by their position.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ListRule {
+    /// Which lists.
+    pub path: Pattern,
+    /// The key each element must have, with a value of its own.
+    pub key: String,
+}
+
+/// `[[ignore]]`: a drift of the field is none.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct IgnoreRule {
+    /// Which fields.
+    pub path: Pattern,
+    /// Why.
+    #[serde(default)]
+    pub reason: Option<String>,
+    /// Who answers for the rule.
+    #[serde(default)]
+    pub owner: Option<String>,
+    /// The first moment at which the rule no longer holds. In the file it is a time, or a day through whose end
+    /// (in UTC) the rule holds.
+    #[serde(default, deserialize_with = "expiry")]
+    pub expires: Option<Timestamp>,
+}
+
+/// `[drift]`
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct DriftPolicy {
+    /// The lowest severity of drift that is a failure; any drift where it is not set.
+    pub fail_on: Option<Severity>,
+}
+
+/// `[retention]`
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Retention {
+    /// How many snapshots of a service are kept.
+    pub keep: Option<u64>,
+    /// How old a snapshot may become; written `90d`, with `s`, `m`, `h`, `d` or `w`.
+    #[serde(deserialize_with = "span_of_time")]
+    pub max_age: Option<Duration>,
+}
+
+/// Something to tell the owner of a policy: a rule that does nothing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RuleNote {
+    /// The rule, for example `[[ignore]] **.last_seen`.
+    pub rule: String,
+    /// Why it does nothing.
+    pub why: Idle,
+}
+
+/// Why a rule does nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Idle {
+    /// No field matched it.
+    NeverMatched,
+    /// Its date has passed.
+    Expired,
+}
+
+impl fmt::Display for RuleNote {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let why = match self.why {
+            Idle::NeverMatched => "never matched",
+            Idle::Expired => "has expired",
+        };
+        write!(f, "{} {why}", self.rule)
+    }
+}
+
+impl IgnoreRule {
+    /// Whether the rule's date has passed.
+    pub fn expired(&self, now: Timestamp) -> bool {
+        self.expires.is_some_and(|expires| expires <= now)
+    }
+}
+
+impl Policy {
+    /// Reads a policy file. Unknown keys are errors, so that a misspelled rule is not a rule that silently does nothing.
+    pub fn parse(text: &str) -> Result<Policy, Error> {
+        toml::from_str(text).map_err(|error| Error::BadPolicy {
+            at: error.span().map(|span| LineIndex::new(text).place(span.start)),
+            why: error.message().to_owned(),
+        })
+    }
+
+    /// How much a change of the field matters: what the last matching rule says, so that exceptions stand below
+    /// what they are exceptions to; medium where none matches.
+    pub fn severity_of(&self, path: &str) -> Severity {
+        if self.severity.is_empty() {
+            return Severity::default();
+        }
+        let path = lenient(path);
+        self.severity
+            .iter()
+            .rev()
+            .find(|rule| rule.path.matches(&path))
+            .map(|rule| rule.level)
+            .unwrap_or_default()
+    }
+
+    /// The rule by which drift of the field is noise at this moment, if there is one.
+    pub fn ignores(&self, path: &str, now: Timestamp) -> Option<&IgnoreRule> {
+        if self.ignore.is_empty() {
+            return None;
+        }
+        let path = lenient(path);
+        self.ignore.iter().find(|rule| !rule.expired(now) && rule.path.matches(&path))
+    }
+
+    /// The key that tells the elements of a list apart, if a rule names one.
+    pub(crate) fn list_key(&self, list: &[Segment]) -> Option<&str> {
+        self.list.iter().rev().find(|rule| rule.path.covers(list, false)).map(|rule| rule.key.as_str())
+    }
+
+    /// Which rules do nothing: those that match none of the paths, and those that have expired.
+    pub fn report<'a>(&self, paths: impl Iterator<Item = &'a str>, now: Timestamp) -> Vec<RuleNote> {
+        let mut rules = self.rules(now);
+        for path in paths {
+            let path = lenient(path);
+            for rule in rules.iter_mut().filter(|rule| !rule.matched) {
+                rule.matched = match rule.table {
+                    "secret" => rule.path.matches_at_or_above(&path),
+                    "list" => (0..path.0.len()).any(|end| rule.path.covers(&path.0[..end], false)),
+                    _ => rule.path.matches(&path),
+                };
+            }
+        }
+        let note = |rule: Rule<'_>| {
+            let why = match (rule.expired, rule.matched) {
+                (true, _) => Idle::Expired,
+                (false, false) => Idle::NeverMatched,
+                (false, true) => return None,
+            };
+            Some(RuleNote { rule: format!("[[{}]] {}", rule.table, rule.path), why })
+        };
+        rules.into_iter().filter_map(note).collect()
+    }
+
+    fn rules(&self, now: Timestamp) -> Vec<Rule<'_>> {
+        let rule = |table, path, expired| Rule { table, path, expired, matched: false };
+        let secrets = self.secret.iter().map(|r| rule("secret", &r.path, false));
+        let severities = self.severity.iter().map(|r| rule("severity", &r.path, false));
+        let lists = self.list.iter().map(|r| rule("list", &r.path, false));
+        let ignores = self.ignore.iter().map(|r| rule("ignore", &r.path, r.expired(now)));
+        secrets.chain(severities).chain(lists).chain(ignores).collect()
+    }
+}
+
+struct Rule<'a> {
+    table: &'static str,
+    path: &'a Pattern,
+    expired: bool,
+    matched: bool,
+}
+
+/// The steps of a path; one that does not parse (a section of a text, a foreign snapshot's key) is a single key.
+pub(crate) fn lenient(path: &str) -> Path {
+    path.parse().unwrap_or_else(|_| Path(vec![Segment::Key(path.to_owned())]))
+}
+
+fn expiry<'de, D: Deserializer<'de>>(d: D) -> Result<Option<Timestamp>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Moment {
+        Toml(toml::value::Datetime),
+        Text(String),
+    }
+    let text = match Moment::deserialize(d)? {
+        Moment::Toml(moment) => moment.to_string(),
+        Moment::Text(text) => text,
+    };
+    let day = format!("{text}T00:00:00Z").parse::<Timestamp>();
+    let after_day = day.map(|start| Timestamp::from_micros(start.as_micros().saturating_add(86_400_000_000)));
+    after_day
+        .or_else(|_| text.parse())
+        .map(Some)
+        .map_err(|_| de::Error::custom("`expires` must be a day like 2027-01-31 or an RFC 3339 time"))
+}
+
+fn span_of_time<'de, D: Deserializer<'de>>(d: D) -> Result<Option<Duration>, D::Error> {
+    let text = String::deserialize(d)?;
+    let unit = match text.chars().last() {
+        Some('s') => Some(1),
+        Some('m') => Some(60),
+        Some('h') => Some(3_600),
+        Some('d') => Some(86_400),
+        Some('w') => Some(7 * 86_400),
+        _ => None,
+    };
+    let count = text.get(..text.len().saturating_sub(1)).and_then(|count| count.parse::<u64>().ok());
+    let seconds = unit.zip(count).and_then(|(unit, count)| count.checked_mul(unit));
+    seconds
+        .map(|seconds| Some(Duration::from_secs(seconds)))
+        .ok_or_else(|| de::Error::custom("a span of time must be a number and s, m, h, d or w, like \"90d\""))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const EXAMPLE: &str = r#"
+        [[secret]]
+        path = "**.*password*"
+        [[severity]]
+        path = "**"
+        level = "high"
+        [[severity]]
+        path = "log.**"
+        level = "low"
+        [[list]]
+        path = "**.containers"
+        key = "name"
+        [[ignore]]
+        path = "**.last_seen"
+        reason = "noise"
+        owner = "ops"
+        expires = "2027-01-31"
+        [drift]
+        fail_on = "high"
+        [retention]
+        keep = 1000
+        max_age = "90d"
+    "#;
+
+    fn time(text: &str) -> Timestamp {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn the_example_of_the_design_reads() {
+        let policy = Policy::parse(EXAMPLE).unwrap();
+        assert_eq!(policy.drift.fail_on, Some(Severity::High));
+        assert_eq!(policy.retention.max_age, Some(Duration::from_secs(90 * 86_400)));
+        assert_eq!(policy.severity_of("db.host"), Severity::High);
+        assert_eq!(policy.severity_of("log.level"), Severity::Low);
+        assert_eq!(Policy::default().severity_of("db.host"), Severity::Medium);
+    }
+
+    #[test]
+    fn an_ignore_rule_holds_through_its_last_day() {
+        let policy = Policy::parse(EXAMPLE).unwrap();
+        assert!(policy.ignores("a.last_seen", time("2027-01-31T23:59:59Z")).is_some());
+        assert!(policy.ignores("a.last_seen", time("2027-02-01T00:00:00Z")).is_none());
+        for spelling in ["2027-01-31", "2027-02-01T00:00:00Z", "\"2027-02-01T01:00:00+01:00\""] {
+            let policy = Policy::parse(&format!("[[ignore]]\npath = \"a\"\nexpires = {spelling}")).unwrap();
+            assert_eq!(policy.ignore[0].expires, Some(time("2027-02-01T00:00:00Z")), "{spelling}");
+        }
+    }
+
+    #[test]
+    fn rules_that_do_nothing_are_told() {
+        let policy = Policy::parse(EXAMPLE).unwrap();
+        let paths = ["pod.containers[name=web].image", "db.password"];
+        let notes = policy.report(paths.into_iter(), time("2028-01-01T00:00:00Z"));
+        let notes: Vec<_> = notes.iter().map(RuleNote::to_string).collect();
+        assert_eq!(notes, ["[[severity]] log.** never matched", "[[ignore]] **.last_seen has expired"]);
+    }
+
+    #[test]
+    fn mistakes_are_named_with_their_place() {
+        for (text, line, word) in [
+            ("[[secret]]\npaths = \"a\"", 2, "paths"),
+            ("[[severity]]\npath = \"a\"\nlevel = \"urgent\"", 3, "urgent"),
+            ("\n[[ignore]]\npath = \"a..b\"", 3, "column 3"),
+            ("[[ignore]]\npath = \"a\"\nexpires = \"soon\"", 3, "expires"),
+            ("[retention]\nmax_age = \"90\"", 2, "90d"),
+            ("[drift\n", 1, "table"),
+        ] {
+            let error = Policy::parse(text).unwrap_err();
+            assert_eq!((error.code(), error.line()), ("bad-policy", Some(line)), "{text}: {error}");
+            assert!(error.to_string().contains(word), "{text}: {error}");
+        }
+    }
+}

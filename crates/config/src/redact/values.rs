@@ -1,0 +1,1 @@
+//! Values that are secrets wherever they stand.

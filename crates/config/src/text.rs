@@ -1,0 +1,242 @@
+//! What changed between two texts, as hunks of a unified diff.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use rig_event::{Hunk, SectionSummary};
+use similar::{Algorithm, ChangeTag, capture_diff_slices, group_diff_ops};
+
+use crate::{Error, sections};
+
+/// How many unchanged lines a hunk shows around a change.
+const CONTEXT: usize = 3;
+
+/// What follows a line without a line feed, which only a text's last line can be.
+const NO_LINE_END: &str = "\\ No newline at end of file";
+
+/// The difference between two texts.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TextDiff {
+    /// The changed stretches, from top to bottom.
+    pub hunks: Vec<Hunk>,
+    /// How many lines are new.
+    pub lines_added: u64,
+    /// How many lines are gone.
+    pub lines_removed: u64,
+    /// What changed in each section of a RouterOS export, sorted by section; empty for any other text.
+    pub sections: Vec<SectionSummary>,
+}
+
+/// Compares two texts line by line.
+///
+/// A last line without a line feed is followed by `\ No newline at end of file`, as in any unified diff, so that the
+/// hunks give the new text to the byte. The algorithm is Myers' with the bounded search of `similar`, which needs no
+/// deadline: on texts with little in common the result may be longer than the shortest, and is still exact.
+pub fn text_diff(old: &str, new: &str) -> TextDiff {
+    let old_lines: Vec<&str> = old.split_inclusive('\n').collect();
+    let new_lines: Vec<&str> = new.split_inclusive('\n').collect();
+    let mut diff = TextDiff::default();
+    let mut old_changed = Vec::new();
+    let mut new_changed = Vec::new();
+    for group in group_diff_ops(capture_diff_slices(Algorithm::Myers, &old_lines, &new_lines), CONTEXT) {
+        let (Some(first), Some(last)) = (group.first(), group.last()) else { continue };
+        let old_range = first.old_range().start..last.old_range().end;
+        let new_range = first.new_range().start..last.new_range().end;
+        // A hunk without lines on one side names the line it comes after, and then nothing is to be added.
+        let start = |range: &std::ops::Range<usize>| range.start as u64 + u64::from(!range.is_empty());
+        let mut hunk = Hunk {
+            old_start: start(&old_range),
+            old_lines: old_range.len() as u64,
+            new_start: start(&new_range),
+            new_lines: new_range.len() as u64,
+            lines: Vec::new(),
+        };
+        for change in group.iter().flat_map(|op| op.iter_changes(&old_lines, &new_lines)) {
+            let sign = match change.tag() {
+                ChangeTag::Equal => ' ',
+                ChangeTag::Delete => {
+                    old_changed.extend(change.old_index());
+                    '-'
+                }
+                ChangeTag::Insert => {
+                    new_changed.extend(change.new_index());
+                    '+'
+                }
+            };
+            let line: &str = change.value();
+            hunk.lines.push(format!("{sign}{}", line.strip_suffix('\n').unwrap_or(line)));
+            if !line.ends_with('\n') {
+                hunk.lines.push(NO_LINE_END.to_owned());
+            }
+        }
+        diff.hunks.push(hunk);
+    }
+    diff.lines_added = new_changed.len() as u64;
+    diff.lines_removed = old_changed.len() as u64;
+    if !diff.hunks.is_empty() && (sections::is_routeros(old) || sections::is_routeros(new)) {
+        diff.sections = summaries(old, &old_changed, new, &new_changed);
+    }
+    diff
+}
+
+/// One summary for each section with changed lines, whose indexes are given in rising order.
+fn summaries(old: &str, old_changed: &[usize], new: &str, new_changed: &[usize]) -> Vec<SectionSummary> {
+    let mut counts = BTreeMap::<String, (u64, u64)>::new();
+    let mut count = |text, changed: &[usize], is_new: bool| {
+        let mut changed = changed.iter().peekable();
+        for (index, (section, _)) in sections::sectioned(text).enumerate() {
+            if changed.next_if(|next| **next == index).is_some() {
+                let (added, removed) = counts.entry(section.into_owned()).or_default();
+                *(if is_new { added } else { removed }) += 1;
+            }
+        }
+    };
+    count(old, old_changed, false);
+    count(new, new_changed, true);
+    let summary = |(section, (added, removed)): (String, (u64, u64))| {
+        let (verb, count) = match (added, removed) {
+            (added, 0) => ("Added", added),
+            (0, removed) => ("Removed", removed),
+            (added, removed) => ("Modified", added.max(removed)),
+        };
+        let words: Vec<&str> = section.split('/').collect();
+        let label = words[words.len().saturating_sub(2)..].join(" ");
+        let noun = if count == 1 { "rule" } else { "rules" };
+        SectionSummary { section, summary: format!("{verb} {count} {label} {noun}") }
+    };
+    counts.into_iter().map(summary).collect()
+}
+
+/// Makes the changes of a diff to the text it was made from; refuses any other text.
+pub fn apply_hunks(old: &str, hunks: &[Hunk]) -> Result<String, Error> {
+    let old_lines: Vec<&str> = old.split_inclusive('\n').collect();
+    let mut new = String::with_capacity(old.len());
+    let mut at = 0;
+    for hunk in hunks {
+        let conflict = |why| Error::Conflict { what: format!("line {}", hunk.old_start), why };
+        let start = usize::try_from(hunk.old_start)
+            .unwrap_or(usize::MAX)
+            .wrapping_sub(usize::from(hunk.old_lines > 0));
+        let kept = old_lines.get(at..start).ok_or_else(|| conflict("the text has no such line"))?;
+        new.extend(kept.iter().copied());
+        at = start;
+        let mut lines = hunk.lines.iter().peekable();
+        while let Some(line) = lines.next() {
+            let ended = lines.next_if(|next| next.as_str() == NO_LINE_END).is_none();
+            let mut chars = line.chars();
+            let sign = chars.next();
+            let line = if ended { format!("{}\n", chars.as_str()) } else { chars.as_str().to_owned() };
+            if matches!(sign, Some(' ' | '-')) {
+                if old_lines.get(at) != Some(&line.as_str()) {
+                    return Err(conflict("the text has another line there"));
+                }
+                at += 1;
+            }
+            match sign {
+                Some(' ' | '+') => new.push_str(&line),
+                Some('-') => {}
+                _ => return Err(conflict("a line begins with neither ` `, `-` nor `+`")),
+            }
+        }
+    }
+    new.extend(old_lines[at..].iter().copied());
+    Ok(new)
+}
+
+/// Hunks as the body of a unified diff.
+pub fn unified(hunks: &[Hunk]) -> String {
+    let mut out = String::new();
+    for hunk in hunks {
+        let Hunk { old_start, old_lines, new_start, new_lines, lines } = hunk;
+        // Writing to a string cannot fail.
+        let _ = writeln!(out, "@@ -{old_start},{old_lines} +{new_start},{new_lines} @@");
+        for line in lines {
+            out.push_str(line);
+            out.push('\n');
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn check(old: &str, new: &str, expected: &str) {
+        let diff = text_diff(old, new);
+        assert_eq!(unified(&diff.hunks), expected);
+        assert_eq!(apply_hunks(old, &diff.hunks).unwrap(), new);
+    }
+
+    #[test]
+    fn hunks_are_those_of_a_unified_diff() {
+        check("a\n", "a\n", "");
+        check("", "a\nb\n", "@@ -0,0 +1,2 @@\n+a\n+b\n");
+        check("a\nb\n", "", "@@ -1,2 +0,0 @@\n-a\n-b\n");
+        check("a\nb\nc\n", "a\nB\nc\n", "@@ -1,3 +1,3 @@\n a\n-b\n+B\n c\n");
+        check("a", "a\n", "@@ -1,1 +1,1 @@\n-a\n\\ No newline at end of file\n+a\n");
+        check("-- x\n", "++ y\n", "@@ -1,1 +1,1 @@\n--- x\n+++ y\n");
+    }
+
+    #[test]
+    fn a_change_far_below_its_header_is_in_its_section() {
+        let export =
+            |rules: &str, dns: &str| format!("/ip firewall filter\n{rules}/ip dns\nset servers={dns}\n");
+        let rules = |n: usize| (0..n).map(|i| format!("add chain=c{i}\n")).collect::<String>();
+        let diff = text_diff(&export(&rules(10), "1.1.1.1"), &export(&rules(12), "9.9.9.9"));
+        let summaries: Vec<_> =
+            diff.sections.iter().map(|s| (s.section.as_str(), s.summary.as_str())).collect();
+        assert_eq!(
+            summaries,
+            [("ip/dns", "Modified 1 ip dns rule"), ("ip/firewall/filter", "Added 2 firewall filter rules")]
+        );
+        assert_eq!((diff.lines_added, diff.lines_removed), (3, 1));
+        assert!(text_diff("a\n", "b\n").sections.is_empty());
+    }
+
+    #[test]
+    fn hunks_fit_only_the_text_they_were_made_from() {
+        let hunks = text_diff("a\nb\n", "a\nc\n").hunks;
+        for other in ["a\nx\n", "a\n", "a\nb", ""] {
+            assert_eq!(apply_hunks(other, &hunks).unwrap_err().code(), "conflict", "{other:?}");
+        }
+        let broken = |old_start, old_lines, line: &str| Hunk {
+            old_start,
+            old_lines,
+            new_start: 1,
+            new_lines: 1,
+            lines: vec![line.into()],
+        };
+        for hunk in [broken(0, 1, " a"), broken(9, 1, " a"), broken(1, 1, "?a"), broken(1, 1, "")] {
+            assert!(apply_hunks("a\n", &[hunk.clone()]).is_err(), "{hunk:?}");
+        }
+        let twice = [broken(1, 1, " a"), broken(1, 1, " a")];
+        assert!(apply_hunks("a\n", &twice).is_err());
+    }
+
+    #[test]
+    fn texts_with_little_in_common_are_compared_quickly() {
+        let text = |step: usize| {
+            (0..60_000usize).map(|i| format!("{}\n", i.wrapping_mul(step) % 60_013)).collect::<String>()
+        };
+        let (old, new) = (text(1), text(7_919));
+        let diff = text_diff(&old, &new);
+        assert_eq!(apply_hunks(&old, &diff.hunks).unwrap(), new);
+    }
+
+    proptest! {
+        #[test]
+        fn the_hunks_give_the_new_text(old in "([a-c]?\r?\n){0,20}[a-c]?", new in "([a-c]?\r?\n){0,20}[a-c]?") {
+            let diff = text_diff(&old, &new);
+            prop_assert_eq!(apply_hunks(&old, &diff.hunks).unwrap(), new);
+        }
+
+        #[test]
+        fn any_two_texts(old in any::<String>(), new in any::<String>()) {
+            let diff = text_diff(&old, &new);
+            prop_assert_eq!(apply_hunks(&old, &diff.hunks).unwrap(), new);
+        }
+    }
+}

@@ -1,0 +1,187 @@
+//! A document's way to the writer: received within bounds, parsed, digested and redacted, before anything is encoded.
+//!
+//! What is refused leaves a `snapshot.rejected` with the place of the fault and nothing of the content.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use axum::body::{Body, Bytes};
+use axum::http::{HeaderMap, StatusCode, header};
+use http_body_util::BodyExt as _;
+use rig_config::{Format, config_digest, parse};
+use rig_event::event::SnapshotRejected;
+use rig_event::{Draft, Event, ServiceName};
+use rig_replay::Capture;
+use tokio::sync::OwnedSemaphorePermit;
+
+use crate::Shared;
+use crate::problem::Problem;
+use crate::stream::Stream;
+use crate::writer::{Appended, Command};
+
+/// How long a document waits for others to be through before it is sent away.
+const BUDGET_WAIT: Duration = Duration::from_secs(10);
+
+/// What a client says about a document.
+#[derive(Clone, Debug)]
+pub(crate) struct Request {
+    pub(crate) service: ServiceName,
+    pub(crate) format: Option<String>,
+    /// A file name that tells the format.
+    pub(crate) name: Option<String>,
+    pub(crate) actor: Option<String>,
+    pub(crate) id: Option<String>,
+    pub(crate) meta: BTreeMap<String, String>,
+}
+
+/// Captures a document.
+pub(crate) async fn capture(
+    hub: &Shared,
+    stream: &Stream,
+    request: Request,
+    headers: &HeaderMap,
+    body: Body,
+) -> Result<Appended, Problem> {
+    let mut received = 0;
+    let outcome = match receive(hub, headers, body, &mut received).await {
+        Ok((document, _budget)) => understand(hub, headers, &request, document).await,
+        Err(problem) => Err(problem),
+    };
+    let capture = match outcome {
+        Ok(capture) => capture,
+        Err(problem) => {
+            // A hub that is too busy refuses the request, not the document.
+            if problem.code() != "busy" {
+                reject(stream, &request, &problem, received).await?;
+            }
+            return Err(problem);
+        }
+    };
+    let command = Command::Capture(request.service, Box::new(capture));
+    stream.write(command, None, request.id).await.map_err(Problem::from)
+}
+
+/// Reads the whole document. The budget is given back when the permit goes.
+async fn receive(
+    hub: &Shared,
+    headers: &HeaderMap,
+    body: Body,
+    received: &mut u64,
+) -> Result<(Bytes, OwnedSemaphorePermit), Problem> {
+    let limit = hub.options.limits.bytes;
+    let too_large = || {
+        let detail = format!("the document is larger than the limit of {limit} bytes");
+        Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", detail).with("limit", limit)
+    };
+    let announced = headers.get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse::<u64>().ok());
+    if announced.is_some_and(|bytes| bytes > limit) {
+        return Err(too_large());
+    }
+    let most = (hub.options.capture_budget >> 10).max(1);
+    let kibibytes = (announced.unwrap_or(limit) >> 10).clamp(1, most) as u32;
+    let busy = || Problem::unavailable("busy", "too many documents are in work; send it again in a moment");
+    let permit = tokio::time::timeout(BUDGET_WAIT, hub.capture_budget.clone().acquire_many_owned(kibibytes));
+    let permit = permit.await.map_err(|_| busy())?.map_err(|_| busy())?;
+
+    let broken = |why: String| Problem::bad_request("incomplete-body", format!("the body broke off: {why}"));
+    let mut body = body;
+    let mut document = Vec::with_capacity(announced.unwrap_or(0) as usize);
+    loop {
+        let Ok(frame) = tokio::time::timeout(hub.options.read_timeout, body.frame()).await else {
+            let detail = format!("nothing came for {} s", hub.options.read_timeout.as_secs());
+            return Err(Problem::new(StatusCode::REQUEST_TIMEOUT, "slow-body", detail));
+        };
+        match frame {
+            None => break,
+            Some(Err(e)) => return Err(broken(e.to_string())),
+            Some(Ok(frame)) => {
+                let Ok(data) = frame.into_data() else { continue };
+                *received += data.len() as u64;
+                if *received > limit {
+                    return Err(too_large());
+                }
+                document.extend_from_slice(&data);
+            }
+        }
+    }
+    Ok((document.into(), permit))
+}
+
+/// Parses, digests and redacts.
+async fn understand(hub: &Shared, headers: &HeaderMap, request: &Request, document: Bytes) -> Result<Capture, Problem> {
+    let format = format_of(headers, request, &document)?;
+    let (redactor, policy, limits) = (hub.redactor.clone(), hub.policy.clone(), hub.options.limits.clone());
+    let parsed = tokio::task::spawn_blocking(move || {
+        let mut parsed = parse(&document, format, &policy, &limits)?;
+        let bytes = document.len() as u64;
+        drop(document);
+        let (digest, redacted) = parsed.digest_then_redact(&redactor);
+        Ok(Capture {
+            format: format.to_string(),
+            bytes,
+            digest,
+            config_digest: config_digest(&parsed.config),
+            config: parsed.config,
+            redacted: redacted as u64,
+            ..Capture::default()
+        })
+    });
+    let capture = parsed.await.map_err(|_| Problem::internal("defect", "parsing the document failed; this is a defect of rig"))?;
+    let capture = capture.map_err(|e: rig_config::Error| {
+        let status = match e.code() {
+            "too-large" => StatusCode::PAYLOAD_TOO_LARGE,
+            _ => StatusCode::UNPROCESSABLE_ENTITY,
+        };
+        let mut problem = Problem::new(status, e.code(), e.to_string());
+        for (key, place) in [("line", e.line()), ("column", e.column())] {
+            if let Some(place) = place {
+                problem = problem.with(key, place);
+            }
+        }
+        problem.with("format", format.to_string())
+    })?;
+    Ok(Capture { meta: request.meta.clone(), actor: request.actor.clone(), ..capture })
+}
+
+/// The format: what was asked for, else what the media type says, else what name and content look like.
+fn format_of(headers: &HeaderMap, request: &Request, document: &[u8]) -> Result<Format, Problem> {
+    if let Some(asked) = &request.format {
+        return asked.parse().map_err(|e: rig_config::Error| {
+            Problem::new(StatusCode::UNPROCESSABLE_ENTITY, e.code(), e.to_string())
+        });
+    }
+    let media_type = headers.get(header::CONTENT_TYPE).map(|v| v.to_str().unwrap_or("?"));
+    let essence = media_type.map(|m| m.split(';').next().unwrap_or(m).trim().to_ascii_lowercase());
+    let by_type = match essence.as_deref() {
+        Some("application/json") => Some(Format::Json),
+        Some("application/yaml" | "application/x-yaml" | "text/yaml" | "text/x-yaml") => Some(Format::Yaml),
+        Some("application/toml" | "text/x-toml") => Some(Format::Toml),
+        // What clients send when they were not told (the third by curl): it says nothing.
+        None | Some("application/octet-stream" | "application/x-www-form-urlencoded" | "text/plain") => None,
+        Some(_) => {
+            let detail = "the media type is none that rig reads; leave it out and say ?format=json, yaml, toml, ini, env, properties or text";
+            return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "wrong-media-type", detail));
+        }
+    };
+    by_type.or_else(|| Format::detect(request.name.as_deref(), document)).ok_or_else(|| {
+        let detail = "the format cannot be told from name and content; say ?format=json, yaml, toml, ini, env, properties or text";
+        Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "unknown-format", detail)
+    })
+}
+
+/// Leaves a trace of a document that was refused, without its content.
+async fn reject(stream: &Stream, request: &Request, problem: &Problem, bytes: u64) -> Result<(), Problem> {
+    let event = Event::SnapshotRejected(SnapshotRejected {
+        code: problem.code().to_owned(),
+        reason: problem.detail().to_owned(),
+        // A format that was asked for may be anything: only the name of one is repeated.
+        format: request.format.as_ref().and_then(|f| f.parse::<Format>().ok()).map(|f| f.to_string()),
+        bytes,
+        line: problem.get("line").and_then(serde_json::Value::as_u64),
+        column: problem.get("column").and_then(serde_json::Value::as_u64),
+    });
+    let draft = Draft { actor: request.actor.clone(), ..Draft::new(Some(request.service.clone()), event) };
+    let body = draft.encode().map_err(|e| Problem::internal("defect", e.to_string()))?;
+    stream.write(Command::Append(vec![body]), None, None).await?;
+    Ok(())
+}

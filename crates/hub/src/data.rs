@@ -1,0 +1,123 @@
+//! The data directory: its lock, its redaction key, the places of streams and index.
+
+use std::fs::{self, File, TryLockError};
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+
+use rig_config::RedactionKey;
+use rig_event::StreamName;
+
+use crate::Error;
+
+/// An open data directory. The lock is held as long as it lives.
+pub(crate) struct DataDir {
+    root: PathBuf,
+    _lock: File,
+}
+
+impl DataDir {
+    pub(crate) fn open(root: &Path) -> Result<DataDir, Error> {
+        let folder = |path: PathBuf| make_private(&path).map_err(io_error("make", &path));
+        folder(root.to_owned())?;
+        folder(root.join("keys"))?;
+        folder(root.join("streams"))?;
+        let path = root.join("lock");
+        let lock = File::options().create(true).append(true).open(&path).map_err(io_error("open", &path))?;
+        match lock.try_lock() {
+            Ok(()) => Ok(DataDir { root: root.to_owned(), _lock: lock }),
+            Err(TryLockError::WouldBlock) => Err(Error::InUse(root.to_owned())),
+            Err(TryLockError::Error(e)) => Err(io_error("lock", &path)(e)),
+        }
+    }
+
+    pub(crate) fn index(&self) -> PathBuf {
+        self.root.join("index")
+    }
+
+    pub(crate) fn stream(&self, name: &StreamName) -> PathBuf {
+        self.root.join("streams").join(name.as_str())
+    }
+
+    /// The streams that are there, in the order of their names. What is no stream's folder is said and left alone.
+    pub(crate) fn streams(&self) -> Result<Vec<StreamName>, Error> {
+        let path = self.root.join("streams");
+        let mut names = Vec::new();
+        for entry in fs::read_dir(&path).map_err(io_error("read", &path))? {
+            let entry = entry.map_err(io_error("read", &path))?;
+            match entry.file_name().to_str().map(str::parse::<StreamName>) {
+                Some(Ok(name)) if entry.path().join("stream.json").is_file() => names.push(name),
+                _ => tracing::warn!(path = %entry.path().display(), "this is no stream; it is left alone"),
+            }
+        }
+        names.sort();
+        Ok(names)
+    }
+
+    /// The redaction key, made at the first start: whoever has it can guess short secrets, so only the owner reads it.
+    pub(crate) fn redaction_key(&self) -> Result<RedactionKey, Error> {
+        let path = self.root.join("keys").join("redaction");
+        match fs::read_to_string(&path) {
+            Ok(text) => parse_key(text.trim()).ok_or(Error::Key(path)),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => {
+                let secret = random::<32>()?;
+                let hex: String = secret.iter().map(|b| format!("{b:02x}")).collect();
+                write_private(&path, format!("k1:{hex}\n").as_bytes()).map_err(io_error("write", &path))?;
+                new_key("k1", secret).ok_or(Error::Key(path))
+            }
+            Err(e) => Err(io_error("read", &path)(e)),
+        }
+    }
+}
+
+fn parse_key(text: &str) -> Option<RedactionKey> {
+    let (id, hex) = text.split_once(':')?;
+    if hex.len() != 64 || !hex.is_ascii() {
+        return None;
+    }
+    let mut secret = [0; 32];
+    for (i, byte) in secret.iter_mut().enumerate() {
+        *byte = u8::from_str_radix(&hex[2 * i..2 * i + 2], 16).ok()?;
+    }
+    new_key(id, secret)
+}
+
+pub(crate) fn new_key(id: &str, secret: [u8; 32]) -> Option<RedactionKey> {
+    RedactionKey::new(id, secret).ok()
+}
+
+/// Random bytes from the system.
+pub(crate) fn random<const N: usize>() -> Result<[u8; N], Error> {
+    let mut bytes = [0; N];
+    getrandom::fill(&mut bytes).map_err(|e| Error::Random(e.to_string()))?;
+    Ok(bytes)
+}
+
+fn make_private(path: &Path) -> io::Result<()> {
+    let mut builder = fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(path)
+}
+
+/// Writes a new file that only its owner can read, whole or not at all.
+fn write_private(path: &Path, content: &[u8]) -> io::Result<()> {
+    let temporary = path.with_extension("new");
+    let mut options = File::options();
+    options.write(true).create(true).truncate(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let mut file = options.open(&temporary)?;
+    file.write_all(content)?;
+    file.sync_all()?;
+    fs::rename(&temporary, path)?;
+    match path.parent() {
+        Some(folder) => File::open(folder)?.sync_all(),
+        None => Ok(()),
+    }
+}
+
+pub(crate) fn io_error(what: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Error {
+    let path = path.to_owned();
+    move |source| Error::Data { what, path, source }
+}

@@ -1,0 +1,184 @@
+//! The streams that a server has: opened at the start, made and removed on request.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use rig_config::{RedactionKey, Redactor};
+use rig_event::{Epoch, StreamName};
+use rig_recorder::{EventLog, Index, MemoryLog, SegmentLog, StreamIndex};
+use tokio::sync::{Mutex, Semaphore, mpsc, watch};
+
+use crate::data::{DataDir, io_error, random};
+use crate::ids::Ids;
+use crate::problem::Problem;
+use crate::stream::{Stream, cut_at, put_checkpoint};
+use crate::tail::Tail;
+use crate::writer::Writer;
+use crate::{Error, Options, indexer};
+
+/// How many appends may wait for the writer; who comes then waits to get in line.
+const QUEUE: usize = 1024;
+
+/// A running hub.
+pub(crate) struct Hub {
+    pub(crate) options: Options,
+    pub(crate) policy: Arc<rig_config::Policy>,
+    pub(crate) redactor: Arc<Redactor>,
+    /// Kibibytes of documents that may still be taken into work.
+    pub(crate) capture_budget: Arc<Semaphore>,
+    /// Turns true when the hub stops: streams to subscribers end.
+    pub(crate) stopping: watch::Receiver<bool>,
+    streams: RwLock<BTreeMap<StreamName, Arc<Stream>>>,
+    /// Held while a stream is made or removed.
+    changing: Mutex<()>,
+    data: Option<(DataDir, Index)>,
+}
+
+impl Hub {
+    pub(crate) async fn open(options: Options, stopping: watch::Receiver<bool>) -> Result<Arc<Hub>, Error> {
+        let (data, key) = match &options.data {
+            Some(root) => {
+                let data = DataDir::open(root)?;
+                let key = data.redaction_key()?;
+                let (index, aside) = Index::open(&data.index())?;
+                if let Some(aside) = aside {
+                    tracing::warn!(moved_to = %aside.display(), "the index would not open and is rebuilt from the log");
+                }
+                (Some((data, index)), key)
+            }
+            None => (None, RedactionKey::new("memory", random::<32>()?).map_err(|e| Error::Fold(e.to_string()))?),
+        };
+        let hub = Arc::new(Hub {
+            policy: Arc::new(options.policy.clone()),
+            redactor: Arc::new(Redactor::new(key, &options.policy)),
+            capture_budget: Arc::new(Semaphore::new((options.capture_budget >> 10) as usize)),
+            options,
+            stopping,
+            streams: RwLock::default(),
+            changing: Mutex::new(()),
+            data,
+        });
+        let names = hub.data.as_ref().map(|(data, _)| data.streams()).transpose()?.unwrap_or_default();
+        for name in names {
+            hub.open_stream(&name, false).await?;
+        }
+        if hub.get(&StreamName::main()).is_none() {
+            hub.open_stream(&StreamName::main(), true).await?;
+        }
+        Ok(hub)
+    }
+
+    /// The stream of that name.
+    pub(crate) fn get(&self, name: &StreamName) -> Option<Arc<Stream>> {
+        self.streams.read().unwrap_or_else(PoisonError::into_inner).get(name).cloned()
+    }
+
+    /// The stream that a request names.
+    pub(crate) fn stream(&self, name: &str) -> Result<Arc<Stream>, Problem> {
+        let name = parse_name(name)?;
+        self.get(&name).ok_or_else(|| {
+            Problem::not_found("unknown-stream", format!("there is no stream {name}; make it with PUT /v1/streams/{name}"))
+        })
+    }
+
+    pub(crate) fn list(&self) -> Vec<Arc<Stream>> {
+        self.streams.read().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
+    }
+
+    /// Makes a stream; `false`: it was there.
+    pub(crate) async fn make(self: &Arc<Self>, name: &str) -> Result<(Arc<Stream>, bool), Problem> {
+        let name = parse_name(name)?;
+        if name.is_internal() {
+            return Err(Problem::bad_request("reserved-name", "names that begin with `_` belong to the hub"));
+        }
+        let _changing = self.changing.lock().await;
+        if let Some(stream) = self.get(&name) {
+            return Ok((stream, false));
+        }
+        let made = self.open_stream(&name, true).await;
+        Ok((made.map_err(|e| Problem::internal("storage", e.to_string()))?, true))
+    }
+
+    /// Removes a stream and all its events.
+    pub(crate) async fn remove(&self, name: &str) -> Result<(), Problem> {
+        let _changing = self.changing.lock().await;
+        let stream = self.stream(name)?;
+        self.streams.write().unwrap_or_else(PoisonError::into_inner).remove(&stream.name);
+        stream.close().await;
+        let storage = |e: String| Problem::internal("storage", e);
+        if let Some(index) = &stream.index {
+            index.remove().map_err(|e| storage(e.to_string()))?;
+        }
+        if let Some((data, _)) = &self.data {
+            let path = data.stream(&stream.name);
+            fs::remove_dir_all(&path).map_err(|e| storage(io_error("remove", &path)(e).to_string()))?;
+        }
+        Ok(())
+    }
+
+    /// Makes everything durable, and keeps a checkpoint so that the next start is quick.
+    pub(crate) async fn close(&self) {
+        for stream in self.list() {
+            let cut = stream.inspect().await;
+            stream.close().await;
+            if let (Some(index), Ok(cut)) = (&stream.index, cut) {
+                let kept = put_checkpoint(index, &stream.name, &cut).and_then(|()| index.flush().map_err(|e| e.to_string()));
+                if let Err(why) = kept {
+                    tracing::warn!(stream = %stream.name, why, "the checkpoint could not be kept; the next start folds the log");
+                }
+            }
+        }
+    }
+
+    async fn open_stream(self: &Arc<Self>, name: &StreamName, new: bool) -> Result<Arc<Stream>, Error> {
+        let (log, index) = self.open_log(name, new)?;
+        if let Some(index) = &index {
+            indexer::catch_up(log.as_ref(), index).await.map_err(Error::Fold)?;
+        }
+        let cut = cut_at(log.as_ref(), index.as_ref(), log.head()).await.map_err(Error::Fold)?;
+        let (inputs, received) = mpsc::channel(QUEUE);
+        let (head, heads) = watch::channel(log.head());
+        let tail = Arc::new(Tail::default());
+        let writer = Writer {
+            stream: name.clone(),
+            epoch: log.epoch().clone(),
+            log: log.clone(),
+            policy: self.policy.clone(),
+            clock: self.options.clock,
+            cut,
+            ids: Ids::new(index.clone()),
+            tail: tail.clone(),
+            head,
+            poisoned: None,
+        };
+        tokio::spawn(writer.run(received));
+        let epoch = log.epoch().clone();
+        let stream = Arc::new(Stream { name: name.clone(), epoch, log, tail, head: heads, inputs, index: index.clone() });
+        if let Some(index) = index {
+            tokio::spawn(indexer::run(Arc::downgrade(&stream), index, self.stopping.clone()));
+        }
+        self.streams.write().unwrap_or_else(PoisonError::into_inner).insert(name.clone(), stream.clone());
+        Ok(stream)
+    }
+
+    fn open_log(&self, name: &StreamName, new: bool) -> Result<(Arc<dyn EventLog>, Option<StreamIndex>), Error> {
+        let epoch = Epoch::from_random(random()?);
+        let Some((data, index)) = &self.data else {
+            return Ok((Arc::new(MemoryLog::new(name.clone(), epoch)), None));
+        };
+        let folder = data.stream(name);
+        let options = rig_recorder::Options { durability: self.options.durability, ..Default::default() };
+        let log = if new {
+            SegmentLog::create(&folder, name.clone(), epoch, (self.options.clock)(), options)?
+        } else {
+            SegmentLog::open(&folder, options)?.0
+        };
+        let index = index.stream(name, log.epoch())?;
+        Ok((Arc::new(log), Some(index)))
+    }
+}
+
+fn parse_name(name: &str) -> Result<StreamName, Problem> {
+    name.parse().map_err(|e: rig_event::Error| Problem::bad_request("bad-stream-name", e.to_string()))
+}

@@ -1,0 +1,92 @@
+//! Errors as a client gets them: `application/problem+json` (RFC 9457) with a stable `code`.
+
+use axum::Json;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde_json::{Map, Value, json};
+
+/// An error answer.
+#[derive(Debug, Clone)]
+pub struct Problem {
+    status: StatusCode,
+    code: &'static str,
+    detail: String,
+    more: Map<String, Value>,
+}
+
+impl Problem {
+    /// A problem with a status, a stable code and a sentence that says what happened, where, and what to do.
+    pub fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
+        Problem { status, code, detail: detail.into(), more: Map::new() }
+    }
+
+    /// Something in the request is wrong: 400.
+    pub fn bad_request(code: &'static str, detail: impl Into<String>) -> Self {
+        Problem::new(StatusCode::BAD_REQUEST, code, detail)
+    }
+
+    /// Something asked for is not there: 404.
+    pub fn not_found(code: &'static str, detail: impl Into<String>) -> Self {
+        Problem::new(StatusCode::NOT_FOUND, code, detail)
+    }
+
+    /// The request does not fit what is there: 409.
+    pub fn conflict(code: &'static str, detail: impl Into<String>) -> Self {
+        Problem::new(StatusCode::CONFLICT, code, detail)
+    }
+
+    /// The hub cannot do it now, though the request is fine: 503.
+    pub fn unavailable(code: &'static str, detail: impl Into<String>) -> Self {
+        Problem::new(StatusCode::SERVICE_UNAVAILABLE, code, detail)
+    }
+
+    /// The hub's own data or code is at fault: 500.
+    pub fn internal(code: &'static str, detail: impl Into<String>) -> Self {
+        let problem = Problem::new(StatusCode::INTERNAL_SERVER_ERROR, code, detail);
+        tracing::error!(code, detail = problem.detail, "a request failed");
+        problem
+    }
+
+    /// With another member in the answer.
+    pub fn with(mut self, key: &str, value: impl Into<Value>) -> Self {
+        self.more.insert(key.to_owned(), value.into());
+        self
+    }
+
+    /// The stable code.
+    pub fn code(&self) -> &'static str {
+        self.code
+    }
+
+    /// The sentence for the person who reads it.
+    pub fn detail(&self) -> &str {
+        &self.detail
+    }
+
+    /// A member that [`Problem::with`] added.
+    pub fn get(&self, key: &str) -> Option<&Value> {
+        self.more.get(key)
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let mut body = json!({
+            "type": format!("urn:rig:problem:{}", self.code),
+            "title": self.status.canonical_reason().unwrap_or("Error"),
+            "status": self.status.as_u16(),
+            "code": self.code,
+            "detail": self.detail,
+        });
+        if let Value::Object(members) = &mut body {
+            members.extend(self.more);
+        }
+        let mut response = (self.status, Json(body)).into_response();
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        if matches!(self.status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE) {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+        }
+        response
+    }
+}

@@ -1,0 +1,133 @@
+//! Appending events, and reading them as a stream or as a range.
+
+use axum::body::Body;
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use http_body_util::{BodyExt as _, LengthLimitError, Limited};
+use rig_event::Event;
+use serde_json::value::RawValue;
+
+use super::{Query, appended, event_problem, range};
+use crate::Shared;
+use crate::problem::Problem;
+use crate::sse::{self, Cursor, Filter, Subscription};
+use crate::writer::Command;
+
+/// Most bytes and most events of one append.
+const MAX_BATCH_BYTES: usize = 16 << 20;
+const MAX_BATCH: usize = 10_000;
+
+/// `POST /v1/streams/{stream}/events`: an object, an array or NDJSON; all of it is appended, or nothing.
+pub(super) async fn append(
+    State(hub): State<Shared>,
+    Path(stream): Path<String>,
+    mut query: Query,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Problem> {
+    let stream = hub.stream(&stream)?;
+    let expected = query.number("expected_seq")?;
+    query.done()?;
+    if stream.name.is_internal() {
+        return Err(Problem::new(StatusCode::FORBIDDEN, "reserved-name", "only the hub appends to its own stream"));
+    }
+    let body = read_body(&hub, body).await?;
+    let bodies = bodies(&headers, &body)?;
+    let events = stream.write(Command::Append(bodies), expected, None).await?;
+    appended(&stream, events, StatusCode::CREATED).await
+}
+
+async fn read_body(hub: &Shared, body: Body) -> Result<bytes::Bytes, Problem> {
+    let collected = Limited::new(body, MAX_BATCH_BYTES).collect();
+    match tokio::time::timeout(hub.options.read_timeout, collected).await {
+        Err(_) => Err(Problem::new(StatusCode::REQUEST_TIMEOUT, "slow-body", "the body took too long to come")),
+        Ok(Err(e)) if e.is::<LengthLimitError>() => {
+            let detail = format!("one append takes at most {MAX_BATCH_BYTES} bytes; send several");
+            Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "batch-too-large", detail))
+        }
+        Ok(Err(e)) => Err(Problem::bad_request("incomplete-body", format!("the body broke off: {e}"))),
+        Ok(Ok(body)) => Ok(body.to_bytes()),
+    }
+}
+
+fn bodies(headers: &HeaderMap, body: &[u8]) -> Result<Vec<rig_event::Body>, Problem> {
+    let media_type = headers.get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or("application/json");
+    let essence = media_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    let events: Vec<&[u8]> = match essence.as_str() {
+        "application/x-ndjson" | "application/jsonl" | "application/x-jsonlines" => {
+            body.split(|&b| b == b'\n').map(<[u8]>::trim_ascii).filter(|line| !line.is_empty()).collect()
+        }
+        "application/json" | "application/x-www-form-urlencoded" => match body.trim_ascii_start().first() {
+            Some(b'[') => {
+                let array: Vec<&RawValue> = serde_json::from_slice(body).map_err(|e| {
+                    let detail = format!("the body is no JSON array of events (line {}, column {})", e.line(), e.column());
+                    Problem::bad_request("malformed-event", detail).with("line", e.line()).with("column", e.column())
+                })?;
+                array.into_iter().map(|event| event.get().as_bytes()).collect()
+            }
+            _ => vec![body],
+        },
+        _ => {
+            let detail = "events are sent as application/json or application/x-ndjson";
+            return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "wrong-media-type", detail));
+        }
+    };
+    if events.is_empty() || events.len() > MAX_BATCH {
+        let detail = format!("one append takes 1 to {MAX_BATCH} events");
+        return Err(Problem::bad_request("bad-batch", detail));
+    }
+    let parsed = events.into_iter().enumerate().map(|(i, json)| {
+        let body = rig_event::Body::from_client(json).map_err(|e| event_problem(&e).with("index", i))?;
+        if needs_service(&body.draft.event) && body.draft.service.is_none() {
+            let detail = format!("a {} event must name its `service`", body.draft.event.type_name());
+            return Err(Problem::bad_request("malformed-event", detail).with("index", i));
+        }
+        Ok(body)
+    });
+    parsed.collect()
+}
+
+/// Whether the state cannot take the event without a service.
+fn needs_service(event: &Event) -> bool {
+    event.family() == "service" && !matches!(event, Event::ServiceLog(_) | Event::Other(_))
+}
+
+/// `GET /v1/streams/{stream}/events`: SSE for who accepts `text/event-stream`, else NDJSON.
+pub(super) async fn read(
+    State(hub): State<Shared>,
+    Path(stream): Path<String>,
+    mut query: Query,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let stream = hub.stream(&stream)?;
+    let filter = Filter::new(query.text("types").as_deref(), query.text("service"))?;
+    let accept = headers.get(header::ACCEPT).and_then(|v| v.to_str().ok()).unwrap_or_default();
+    let (epoch, head) = (stream.epoch.to_string(), stream.head());
+    let (media_type, body) = if accept.contains("text/event-stream") {
+        let last_event_id = headers.get("last-event-id").map(|v| v.to_str().unwrap_or("?"));
+        let cursor = Cursor::new(last_event_id.filter(|id| !id.is_empty()), query.number("from")?)?;
+        query.done()?;
+        let (heartbeat, stopping) = (hub.options.heartbeat, hub.stopping.clone());
+        ("text/event-stream", sse::body(stream, Subscription { cursor, filter, heartbeat, stopping }))
+    } else {
+        let (from, to) = range(&mut query, &stream)?;
+        let limit = query.number("limit")?.unwrap_or(u64::MAX);
+        query.done()?;
+        let first = stream.log.first_seq();
+        if from < first {
+            let detail = format!("events before {first} are pruned");
+            return Err(Problem::new(StatusCode::GONE, "pruned", detail).with("first_seq", first));
+        }
+        ("application/x-ndjson", sse::ndjson(stream, from, to, limit, filter))
+    };
+    let mut response = body.into_response();
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type));
+    headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
+    headers.insert("rig-head", HeaderValue::from(head));
+    if let Ok(epoch) = HeaderValue::from_str(&epoch) {
+        headers.insert("rig-epoch", epoch);
+    }
+    Ok(response)
+}

@@ -1,0 +1,240 @@
+//! The addresses of the hub (design: README and docs/http.md), one file a group.
+
+mod events;
+mod services;
+mod streams;
+
+use std::collections::BTreeMap;
+
+use axum::extract::{DefaultBodyLimit, FromRequestParts, Request};
+use axum::http::request::Parts;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::middleware::{Next, from_fn};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use rig_event::{Seq, Timestamp};
+use rig_recorder::Lines;
+use serde_json::json;
+use serde_json::value::RawValue;
+
+use crate::Shared;
+use crate::problem::Problem;
+use crate::stream::Stream;
+use crate::writer::{Appended, Refused};
+
+/// All routes.
+pub(crate) fn router(hub: Shared) -> Router {
+    let stream = "/v1/streams/{stream}";
+    let service = "/v1/streams/{stream}/services/{service}";
+    Router::new()
+        .route("/healthz", get(async || "ok\n"))
+        .route("/readyz", get(async || "ready\n"))
+        .route("/v1/streams", get(streams::list))
+        .route(stream, get(streams::show).put(streams::make).delete(streams::remove))
+        .route(&format!("{stream}/events"), get(events::read).post(events::append))
+        .route(&format!("{stream}/session"), get(streams::session))
+        .route(&format!("{stream}/snapshots"), post(services::capture))
+        .route(&format!("{stream}/state"), get(streams::state))
+        .route(&format!("{service}/config"), get(services::config))
+        .route(
+            &format!("{service}/baseline"),
+            get(services::baseline).put(services::approve).delete(services::revoke),
+        )
+        .route(&format!("{service}/drift/accept"), post(services::accept))
+        .fallback(async || Problem::not_found("no-such-address", "there is nothing at this address; docs/http.md lists what there is"))
+        .method_not_allowed_fallback(async || {
+            Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", "this address does not take that method")
+        })
+        .layer(from_fn(never_sniffed))
+        // Bodies are read piece by piece against limits of their own.
+        .layer(DefaultBodyLimit::disable())
+        .with_state(hub)
+}
+
+/// Answers hold configuration: no cache keeps them, no browser guesses at them.
+async fn never_sniffed(request: Request, next: Next) -> Response {
+    let mut response = next.run(request).await;
+    let headers = response.headers_mut();
+    headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    response
+}
+
+/// The query of an address, each key once. Keys that a route does not know are refused: a misspelt one must not pass unseen.
+pub(crate) struct Query(BTreeMap<String, String>);
+
+impl<S: Send + Sync> FromRequestParts<S> for Query {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let pairs = axum::extract::Query::<Vec<(String, String)>>::from_request_parts(parts, state).await;
+        let axum::extract::Query(pairs) =
+            pairs.map_err(|_| Problem::bad_request("bad-query", "the query of the address cannot be read"))?;
+        let mut query = BTreeMap::new();
+        for (key, value) in pairs {
+            let shown = key.escape_debug().take(64).collect::<String>();
+            if query.insert(key, value).is_some() {
+                return Err(Problem::bad_request("bad-query", format!("`{shown}` stands in the query twice")));
+            }
+        }
+        Ok(Query(query))
+    }
+}
+
+impl Query {
+    fn text(&mut self, key: &str) -> Option<String> {
+        self.0.remove(key)
+    }
+
+    fn number(&mut self, key: &str) -> Result<Option<u64>, Problem> {
+        let bad = || {
+            let code = if matches!(key, "from" | "to" | "at") { "bad-cursor" } else { "bad-query" };
+            Problem::bad_request(code, format!("`{key}` must be a whole number, 0 or more"))
+        };
+        let digits = |v: &String| !v.is_empty() && v.bytes().all(|b| b.is_ascii_digit());
+        self.0.remove(key).map(|v| v.parse().ok().filter(|_| digits(&v)).ok_or_else(bad)).transpose()
+    }
+
+    fn flag(&mut self, key: &str) -> Result<bool, Problem> {
+        match self.0.remove(key).as_deref() {
+            None | Some("0" | "false") => Ok(false),
+            Some("1" | "true" | "") => Ok(true),
+            Some(_) => Err(Problem::bad_request("bad-query", format!("`{key}` must be 0 or 1"))),
+        }
+    }
+
+    /// Keys that begin with `prefix`, without it.
+    fn prefixed(&mut self, prefix: &str) -> BTreeMap<String, String> {
+        let (with, without) = std::mem::take(&mut self.0).into_iter().partition(|(key, _)| key.starts_with(prefix));
+        self.0 = without;
+        BTreeMap::into_iter(with).map(|(key, value)| (key[prefix.len()..].to_owned(), value)).collect()
+    }
+
+    /// Everything that was asked for has been understood.
+    fn done(self) -> Result<(), Problem> {
+        match self.0.into_keys().next() {
+            None => Ok(()),
+            Some(key) => {
+                let shown = key.escape_debug().take(64).collect::<String>();
+                Err(Problem::bad_request("bad-query", format!("this address knows no parameter `{shown}`")))
+            }
+        }
+    }
+}
+
+/// The events that a request led to, as they stand in the log.
+async fn appended(stream: &Stream, appended: Appended, new: StatusCode) -> Result<Response, Problem> {
+    let lines = stream.lines_of(&appended).await?;
+    // An append that was repeated made nothing.
+    let status = if appended.lines.is_some() { new } else { StatusCode::OK };
+    let body = json!({
+        "stream": stream.name,
+        "epoch": stream.epoch,
+        "first_seq": appended.first_seq,
+        "last_seq": appended.last_seq,
+    });
+    let mut body = body.to_string();
+    body.pop();
+    body.push_str(",\"events\":");
+    body.push_str(&array(&lines));
+    body.push('}');
+    Ok((status, [(header::CONTENT_TYPE, "application/json")], body).into_response())
+}
+
+/// Lines as a JSON array; they are not encoded anew.
+fn array(lines: &Lines) -> String {
+    let mut text = String::with_capacity(lines.bytes.len() + 2);
+    text.push('[');
+    for (seq, line) in lines.iter() {
+        if seq > lines.first_seq {
+            text.push(',');
+        }
+        text.push_str(&String::from_utf8_lossy(line));
+    }
+    text.push(']');
+    text
+}
+
+impl From<Refused> for Problem {
+    fn from(refused: Refused) -> Problem {
+        let detail = refused.to_string();
+        match refused {
+            Refused::Expected { head, .. } => Problem::conflict("expected-seq", detail).with("head", head),
+            Refused::Id { .. } => Problem::conflict("id-reused", detail),
+            Refused::Decision(refusal) => {
+                use rig_replay::Refusal;
+                let status = match refusal {
+                    Refusal::NoSnapshot(_) | Refusal::NoBaseline(_) => StatusCode::NOT_FOUND,
+                    Refusal::OtherDigest { .. } | Refusal::NothingToAccept(_) => StatusCode::CONFLICT,
+                    Refusal::Past | Refusal::TooMany(_) | Refusal::Pattern(_) => StatusCode::UNPROCESSABLE_ENTITY,
+                };
+                Problem::new(status, refusal.code(), detail)
+            }
+            Refused::Event(e) => event_problem(&e),
+            Refused::Log(_) => Problem::unavailable("log-failed", detail),
+            Refused::Closed => Problem::unavailable("closed", detail),
+        }
+    }
+}
+
+/// What is wrong with an event that a client sent, or that a decision led to.
+fn event_problem(e: &rig_event::Error) -> Problem {
+    let (status, code) = match e {
+        rig_event::Error::Name { .. } => (StatusCode::BAD_REQUEST, "bad-name"),
+        rig_event::Error::Malformed { .. } => (StatusCode::BAD_REQUEST, "malformed-event"),
+        rig_event::Error::TooLong { .. } => (StatusCode::PAYLOAD_TOO_LARGE, "event-too-long"),
+    };
+    Problem::new(status, code, e.to_string())
+}
+
+/// A range of seqs that a query names: `from` (default 1, or the oldest there is) to `to` (default: the head).
+fn range(query: &mut Query, stream: &Stream) -> Result<(Seq, Seq), Problem> {
+    let head = stream.head();
+    let from = query.number("from")?;
+    let to = query.number("to")?.unwrap_or(head);
+    if from == Some(0) {
+        return Err(Problem::bad_request("bad-cursor", "`from` counts from 1"));
+    }
+    let from = from.unwrap_or_else(|| stream.log.first_seq().min(head + 1));
+    if to > head || from > head + 1 {
+        let detail = format!("the stream's head is {head}, and the range {from} to {to} goes past it");
+        return Err(Problem::bad_request("past-head", detail).with("head", head));
+    }
+    if from > to + 1 {
+        return Err(Problem::bad_request("bad-cursor", format!("`from` ({from}) lies after `to` ({to})")));
+    }
+    Ok((from, to))
+}
+
+/// A value's JSON, as an answer.
+fn answer(body: &impl serde::Serialize) -> Result<Response, Problem> {
+    let text = serde_json::to_string(body).map_err(|e| Problem::internal("defect", e.to_string()))?;
+    Ok(([(header::CONTENT_TYPE, "application/json")], text).into_response())
+}
+
+/// `actor` and `reason` of a decision. A reason is free text: what looks like a secret in it does not reach the log.
+fn by(hub: &Shared, actor: Option<String>, reason: Option<String>) -> Result<rig_replay::judge::By, Problem> {
+    Ok(rig_replay::judge::By { actor: actor_name(actor)?, reason: reason.map(|r| hub.redactor.redact_text(&r).0) })
+}
+
+fn actor_name(actor: Option<String>) -> Result<Option<String>, Problem> {
+    match actor {
+        Some(name) if name.is_empty() || name.len() > 256 || name.chars().any(char::is_control) => {
+            Err(Problem::bad_request("bad-actor", "`actor` must have 1 to 256 bytes and no control characters"))
+        }
+        actor => Ok(actor),
+    }
+}
+
+fn moment(text: &str) -> Result<Timestamp, Problem> {
+    text.parse().map_err(|_| {
+        Problem::bad_request("bad-time", "the time must be written as RFC 3339 has it: 2027-01-31T00:00:00Z")
+    })
+}
+
+/// Untouched JSON.
+type Raw = Box<RawValue>;
+
+/// JSON that a handler has put together.
+type Answer = Result<Json<serde_json::Value>, Problem>;

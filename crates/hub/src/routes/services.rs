@@ -1,0 +1,181 @@
+//! Services: capturing their documents, their config at any seq, their baseline, accepting drift.
+
+use axum::Json;
+use axum::body::Body;
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::Response;
+use rig_event::{Seq, ServiceName};
+use serde::Deserialize;
+use serde_json::json;
+
+use super::{Answer, Query, actor_name, answer, appended, by, moment};
+use crate::capture;
+use crate::problem::Problem;
+use crate::writer::Command;
+use crate::{Shared, stream::Stream};
+
+/// `POST /v1/streams/{stream}/snapshots?service=…`
+pub(super) async fn capture(
+    State(hub): State<Shared>,
+    Path(stream): Path<String>,
+    mut query: Query,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Problem> {
+    let stream = hub.stream(&stream)?;
+    let service = query.text("service").ok_or_else(|| {
+        Problem::bad_request("bad-query", "say whose document it is: ?service=NAME")
+    })?;
+    let request = capture::Request {
+        service: service_name(&service)?,
+        format: query.text("format"),
+        name: query.text("name"),
+        actor: actor_name(query.text("actor"))?,
+        id: query.text("id"),
+        meta: query.prefixed("meta."),
+    };
+    query.done()?;
+    let id_fits = request.id.as_ref().is_none_or(|id| (1..=rig_event::draft::MAX_ID).contains(&id.len()));
+    let meta_fits = request.meta.iter().map(|(k, v)| k.len() + v.len()).sum::<usize>() <= 16 << 10;
+    if !id_fits || !meta_fits {
+        return Err(Problem::bad_request("bad-query", "`id` takes up to 256 bytes, all of `meta.…` up to 16 KiB"));
+    }
+    let events = capture::capture(&hub, &stream, request, &headers, body).await?;
+    appended(&stream, events, StatusCode::CREATED).await
+}
+
+/// `GET …/services/{service}/config?at=SEQ`
+pub(super) async fn config(
+    State(hub): State<Shared>,
+    Path((stream, service)): Path<(String, String)>,
+    mut query: Query,
+) -> Result<Response, Problem> {
+    let (stream, name) = (hub.stream(&stream)?, service_name(&service)?);
+    let at = query.number("at")?;
+    query.done()?;
+    let state = stream.cut_at(at.unwrap_or_else(|| stream.head())).await?.state;
+    let service = state.service(name.as_str()).filter(|s| s.is_captured()).ok_or_else(|| no_snapshot(&name, state.seq))?;
+    #[derive(serde::Serialize)]
+    struct Config<'a> {
+        stream: &'a str,
+        service: &'a str,
+        seq: Seq,
+        captured_seq: Seq,
+        format: &'a str,
+        digest: &'a str,
+        config_digest: &'a str,
+        config: &'a rig_event::FlatConfig,
+    }
+    answer(&Config {
+        stream: stream.name.as_str(),
+        service: name.as_str(),
+        seq: state.seq,
+        captured_seq: service.captured_seq,
+        format: &service.format,
+        digest: &service.digest,
+        config_digest: &service.config_digest,
+        config: &service.config,
+    })
+}
+
+/// `GET …/services/{service}/baseline`
+pub(super) async fn baseline(
+    State(hub): State<Shared>,
+    Path((stream, service)): Path<(String, String)>,
+    query: Query,
+) -> Answer {
+    query.done()?;
+    let (stream, name) = (hub.stream(&stream)?, service_name(&service)?);
+    let state = stream.cut_at(stream.head()).await?.state;
+    let service = state.service(name.as_str()).ok_or_else(|| no_snapshot(&name, state.seq))?;
+    let baseline = service.baseline.as_ref().ok_or_else(|| {
+        Problem::not_found("no-baseline", format!("service {name} has no baseline; approve one with PUT"))
+    })?;
+    Ok(Json(json!({
+        "stream": stream.name,
+        "service": name,
+        "baseline": {
+            "digest": baseline.digest,
+            "config_digest": baseline.config_digest,
+            "captured": baseline.captured,
+            "approved_seq": baseline.approved_seq,
+            "actor": baseline.actor,
+            "reason": baseline.reason,
+            "key_id": baseline.key_id,
+        },
+        "drift": service.drift,
+    })))
+}
+
+/// `PUT …/services/{service}/baseline`: approves the current config.
+pub(super) async fn approve(
+    State(hub): State<Shared>,
+    Path((stream, service)): Path<(String, String)>,
+    mut query: Query,
+) -> Result<Response, Problem> {
+    let (stream, service) = (hub.stream(&stream)?, service_name(&service)?);
+    let by = by(&hub, query.text("actor"), query.text("reason"))?;
+    let seen = query.text("digest");
+    query.done()?;
+    decide(&stream, Command::Approve { service, seen, by }).await
+}
+
+/// `DELETE …/services/{service}/baseline`: takes the baseline back.
+pub(super) async fn revoke(
+    State(hub): State<Shared>,
+    Path((stream, service)): Path<(String, String)>,
+    mut query: Query,
+) -> Result<Response, Problem> {
+    let (stream, service) = (hub.stream(&stream)?, service_name(&service)?);
+    let by = by(&hub, query.text("actor"), query.text("reason"))?;
+    query.done()?;
+    decide(&stream, Command::Revoke { service, by }).await
+}
+
+/// What `POST …/drift/accept` takes.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Acceptance {
+    #[serde(default)]
+    paths: Vec<String>,
+    #[serde(default)]
+    until: Option<String>,
+    reason: Option<String>,
+    #[serde(default)]
+    actor: Option<String>,
+}
+
+/// `POST …/services/{service}/drift/accept`: accepts differences from the baseline as they are now.
+pub(super) async fn accept(
+    State(hub): State<Shared>,
+    Path((stream, service)): Path<(String, String)>,
+    query: Query,
+    body: Body,
+) -> Result<Response, Problem> {
+    query.done()?;
+    let (stream, service) = (hub.stream(&stream)?, service_name(&service)?);
+    let bad = |why: String| Problem::bad_request("bad-acceptance", why);
+    let body = axum::body::to_bytes(body, 1 << 20).await.map_err(|_| bad("the body broke off or has over 1 MiB".into()))?;
+    let acceptance: Acceptance = serde_json::from_slice(&body)
+        .map_err(|e| bad(format!("the body must be {{\"paths\":[…],\"until\":…,\"reason\":…,\"actor\":…}}: {e}")))?;
+    if acceptance.reason.as_ref().is_none_or(|r| r.trim().is_empty()) {
+        return Err(bad("say why: an acceptance needs a `reason`".to_owned()));
+    }
+    let until = acceptance.until.as_deref().map(moment).transpose()?;
+    let by = by(&hub, acceptance.actor, acceptance.reason)?;
+    decide(&stream, Command::Accept { service, paths: acceptance.paths, until, by }).await
+}
+
+async fn decide(stream: &Stream, command: Command) -> Result<Response, Problem> {
+    let events = stream.write(command, None, None).await?;
+    appended(stream, events, StatusCode::OK).await
+}
+
+fn service_name(name: &str) -> Result<ServiceName, Problem> {
+    name.parse().map_err(|e: rig_event::Error| Problem::bad_request("bad-service-name", e.to_string()))
+}
+
+fn no_snapshot(name: &ServiceName, seq: Seq) -> Problem {
+    Problem::not_found("no-snapshot", format!("service {name} has no snapshot at seq {seq}"))
+}

@@ -1,0 +1,71 @@
+//! A session file made of a stretch of a stream: a copy of its lines between a header and a footer.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_stream::try_stream;
+use axum::body::{Body, Bytes};
+use rig_event::session::{Checkpoint, Header, Outcome, VERSION};
+use rig_event::{Seq, Timestamp};
+use rig_recorder::session::{Output, SessionWriter};
+use serde_json::value::to_raw_value;
+
+use crate::problem::Problem;
+use crate::stream::{READ_BYTES, Stream};
+
+/// What stretch is wanted, and how.
+pub(crate) struct Stretch {
+    pub(crate) from: Seq,
+    pub(crate) to: Seq,
+    pub(crate) zstd: bool,
+    pub(crate) outcome: Outcome,
+    pub(crate) now: Timestamp,
+}
+
+/// The session file as a body. What breaks off on the way has no footer, and so says itself that it is unfinished.
+pub(crate) async fn body(stream: Arc<Stream>, stretch: Stretch) -> Result<Body, Problem> {
+    let Stretch { from, to, zstd, outcome, now } = stretch;
+    let before = stream.cut_at(from - 1).await?;
+    let header = Header {
+        v: VERSION,
+        session: format!("{}-{}-{from}-{to}", stream.name, stream.epoch),
+        stream: stream.name.clone(),
+        epoch: stream.epoch.clone(),
+        first_seq: from,
+        chain: before.chain.to_string(),
+        started: now,
+        rig: env!("CARGO_PKG_VERSION").to_owned(),
+    };
+    let defect = |e: String| Problem::internal("defect", e);
+    let checkpoint = match from {
+        1 => None,
+        _ => Some(Checkpoint {
+            seq: from - 1,
+            hash: before.state.hash(),
+            state: to_raw_value(&before.state.view(stream.name.as_str())).map_err(|e| defect(e.to_string()))?,
+        }),
+    };
+    drop(before);
+    let output = if zstd { Output::zstd(Vec::new()) } else { Ok(Output::Plain(Vec::new())) };
+    let writer = output.and_then(|output| SessionWriter::new(output, &header, checkpoint.as_ref()));
+    let mut writer = writer.map_err(|e| defect(e.to_string()))?;
+    Ok(Body::from_stream(try_stream! {
+        let mut next = from;
+        while next <= to {
+            let lines = stream.log.read(next, to, READ_BYTES).await.map_err(io::Error::other)?;
+            if lines.is_empty() {
+                Err(io::Error::other("the log ends before its head"))?;
+            }
+            next = lines.last_seq() + 1;
+            writer.write(&lines)?;
+            let ready = std::mem::take(writer.get_mut().get_mut());
+            if !ready.is_empty() {
+                yield Bytes::from(ready);
+            }
+        }
+        let output = writer.finish(outcome, Duration::ZERO)?;
+        let rest: io::Result<Vec<u8>> = output.finish();
+        yield Bytes::from(rest?);
+    }))
+}

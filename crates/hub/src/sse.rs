@@ -1,0 +1,220 @@
+//! Subscribers: a cursor over the log, nothing more.
+//!
+//! One who has kept up is served from the tail, whose frames all subscribers share; one who is behind reads the log in bulk
+//! at its own pace. The head only wakes; what a subscriber gets is always read by its cursor, so nothing can be lost,
+//! and the hand-over from history to live is not a special case.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_stream::stream;
+use axum::body::{Body, Bytes};
+use rig_event::{Epoch, Head, Seq};
+use serde_json::json;
+use tokio::sync::watch;
+use tokio::time::MissedTickBehavior;
+
+use crate::problem::Problem;
+use crate::stream::{READ_BYTES, Stream};
+use crate::tail::{Frames, type_of};
+
+/// Which events a subscriber wants.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Filter {
+    types: Vec<String>,
+    service: Option<String>,
+}
+
+impl Filter {
+    /// `types` is a list of names with commas; `*` stands for the rest of a name (`diff.*`).
+    pub(crate) fn new(types: Option<&str>, service: Option<String>) -> Result<Filter, Problem> {
+        let types: Vec<String> = types.unwrap_or_default().split(',').filter(|t| !t.is_empty()).map(str::to_owned).collect();
+        let fine = |t: &String| t.strip_suffix('*').unwrap_or(t).bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b));
+        match types.iter().find(|t| !fine(t)) {
+            None => Ok(Filter { types, service }),
+            Some(_) => Err(Problem::bad_request("bad-filter", "`types` is a list of names such as diff.* or snapshot.captured, with commas")),
+        }
+    }
+
+    pub(crate) fn is_all(&self) -> bool {
+        self.types.is_empty() && self.service.is_none()
+    }
+
+    pub(crate) fn matches(&self, line: &[u8]) -> bool {
+        let name = type_of(line);
+        let by_type = self.types.is_empty()
+            || self.types.iter().any(|t| match t.strip_suffix('*') {
+                Some(prefix) => name.starts_with(prefix.as_bytes()),
+                None => name == t.as_bytes(),
+            });
+        by_type
+            && self.service.as_deref().is_none_or(|service| {
+                Head::parse(line).is_ok_and(|head| head.service.as_deref() == Some(service))
+            })
+    }
+}
+
+/// Where a client wants to go on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Cursor {
+    /// From the next event on.
+    Live,
+    /// From this seq on.
+    From(Seq),
+    /// After this event of this epoch; without an epoch, of the current one.
+    After(Option<Epoch>, Seq),
+}
+
+impl Cursor {
+    /// Reads `Last-Event-ID` (`epoch:seq` or `seq`) and `from`; the header wins, since a reconnecting browser repeats the
+    /// address that it began with.
+    pub(crate) fn new(last_event_id: Option<&str>, from: Option<Seq>) -> Result<Cursor, Problem> {
+        let bad = || Problem::bad_request("bad-cursor", "Last-Event-ID must be `epoch:seq` or `seq`, as an event's id had it");
+        match (last_event_id, from) {
+            (Some(id), _) => {
+                let (epoch, seq) = match id.split_once(':') {
+                    Some((epoch, seq)) => (Some(epoch.parse::<Epoch>().map_err(|_| bad())?), seq),
+                    None => (None, id),
+                };
+                let digits = !seq.is_empty() && seq.bytes().all(|b| b.is_ascii_digit());
+                let seq = seq.parse().ok().filter(|_| digits).ok_or_else(bad)?;
+                Ok(Cursor::After(epoch, seq))
+            }
+            (None, Some(0)) => Err(Problem::bad_request("bad-cursor", "`from` counts from 1")),
+            (None, Some(from)) => Ok(Cursor::From(from)),
+            (None, None) => Ok(Cursor::Live),
+        }
+    }
+}
+
+/// How a subscription is to be.
+pub(crate) struct Subscription {
+    pub(crate) cursor: Cursor,
+    pub(crate) filter: Filter,
+    pub(crate) heartbeat: Duration,
+    pub(crate) stopping: watch::Receiver<bool>,
+}
+
+/// The body of an SSE answer: it ends when the hub stops, the stream is removed or the log is damaged.
+pub(crate) fn body(stream: Arc<Stream>, subscription: Subscription) -> Body {
+    Body::from_stream(frames(stream, subscription))
+}
+
+fn frames(stream: Arc<Stream>, subscription: Subscription) -> impl futures_util::Stream<Item = Result<Bytes, Infallible>> {
+    let Subscription { cursor, filter, heartbeat, mut stopping } = subscription;
+    stream! {
+        yield Ok(Bytes::from_static(b"retry: 1000\n\n"));
+        let mut head = stream.head.clone();
+        let (mut next, reset) = place(&cursor, &stream);
+        if reset {
+            yield Ok(control("reset", &json!({"epoch": stream.epoch, "head": stream.head()})));
+        }
+        let mut caught_up = false;
+        let mut beat = tokio::time::interval(heartbeat);
+        beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        beat.reset();
+        loop {
+            let last = *head.borrow_and_update();
+            while next <= last {
+                if *stopping.borrow() {
+                    return;
+                }
+                let first = stream.log.first_seq();
+                if next < first {
+                    yield Ok(control("gap", &json!({"from": next, "to": first - 1, "reason": "pruned"})));
+                    next = first;
+                    continue;
+                }
+                let batch = match stream.tail.get(next) {
+                    Some(shared) => shared,
+                    None => match stream.log.read(next, last, READ_BYTES).await {
+                        Ok(lines) if lines.is_empty() => return,
+                        Ok(lines) => Arc::new(Frames::of(&stream.epoch, &lines)),
+                        // Pruned in between: the next round says so.
+                        Err(rig_recorder::ReadError::Pruned { .. }) => continue,
+                        Err(e) => {
+                            tracing::error!(stream = %stream.name, error = %e, "a subscriber cannot be served");
+                            yield Ok(control("error", &json!({"code": "damaged-log", "detail": e.to_string()})));
+                            return;
+                        }
+                    },
+                };
+                let from = next;
+                next = batch.last_seq() + 1;
+                if filter.is_all() {
+                    yield Ok(batch.from(from));
+                } else {
+                    let chosen = batch.each(from).filter(|(_, line)| filter.matches(line)).map(|(frame, _)| frame);
+                    let chosen: Vec<Bytes> = chosen.collect();
+                    if !chosen.is_empty() {
+                        yield Ok(chosen.concat().into());
+                    }
+                }
+                // Who is far behind must not miss the beat either: for a filtered one it is all there is to hear.
+                if futures_util::future::poll_immediate(beat.tick()).await.is_some() {
+                    yield Ok(control("heartbeat", &json!({"head": next - 1})));
+                }
+            }
+            if !caught_up {
+                caught_up = true;
+                yield Ok(control("caught-up", &json!({"head": next - 1})));
+            }
+            tokio::select! {
+                changed = head.changed() => if changed.is_err() { return },
+                _ = beat.tick() => yield Ok(control("heartbeat", &json!({"head": next - 1}))),
+                _ = stopping.changed() => return,
+            }
+        }
+    }
+}
+
+/// The first seq to send, and whether the cursor was of another life of the stream.
+fn place(cursor: &Cursor, stream: &Stream) -> (Seq, bool) {
+    let head = stream.head();
+    let (next, known) = match cursor {
+        Cursor::Live => (head + 1, true),
+        Cursor::From(seq) => (*seq, true),
+        Cursor::After(epoch, seq) => (seq.saturating_add(1), epoch.as_ref().is_none_or(|e| *e == stream.epoch)),
+    };
+    if known && next <= head + 1 { (next, false) } else { (stream.log.first_seq(), true) }
+}
+
+/// A frame that is not an event: it has no id, so that it never becomes a client's cursor.
+fn control(event: &str, data: &serde_json::Value) -> Bytes {
+    format!("event: {event}\ndata: {data}\n\n").into()
+}
+
+/// The lines of a range as NDJSON. What cannot be read any more breaks the answer off.
+pub(crate) fn ndjson(stream: Arc<Stream>, from: Seq, to: Seq, limit: u64, filter: Filter) -> Body {
+    Body::from_stream(stream! {
+        let (mut next, mut left) = (from, limit);
+        while next <= to && left > 0 {
+            let lines = match stream.log.read(next, to, READ_BYTES).await {
+                Ok(lines) if lines.is_empty() => return,
+                Ok(lines) => lines,
+                Err(e) => {
+                    tracing::error!(stream = %stream.name, error = %e, "a range cannot be read");
+                    yield Err(std::io::Error::other(e.to_string()));
+                    return;
+                }
+            };
+            next = lines.last_seq() + 1;
+            if filter.is_all() {
+                let fit = lines.slice(lines.first_seq, lines.first_seq.saturating_add(left - 1));
+                left -= fit.len() as u64;
+                yield Ok(fit.bytes);
+            } else {
+                let mut chosen = Vec::new();
+                for (_, line) in lines.iter().filter(|(_, line)| filter.matches(line)).take(usize::try_from(left).unwrap_or(usize::MAX)) {
+                    chosen.extend_from_slice(line);
+                    chosen.push(b'\n');
+                    left -= 1;
+                }
+                if !chosen.is_empty() {
+                    yield Ok(Bytes::from(chosen));
+                }
+            }
+        }
+    })
+}

@@ -1,0 +1,368 @@
+//! The writer of a stream: the one task that gives events their place.
+//!
+//! It takes what has arrived, decides, encodes the places, enqueues everything as one write, and goes on with what arrives
+//! while that is synced. When the write is durable it announces the head and answers. Nothing is answered, shown or
+//! announced before that.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use rig_config::Policy;
+use rig_event::{Body, Draft, Envelope, Epoch, Seq, ServiceName, StreamName, Timestamp};
+use rig_recorder::{AppendError, Chain, EventLog, Lines, Pending};
+use rig_replay::judge::{self, By};
+use rig_replay::{Capture, Refusal, State};
+use tokio::sync::{mpsc, oneshot, watch};
+
+use crate::ids::Ids;
+use crate::tail::{Frames, Tail};
+
+/// Most writes enqueued at once: one is synced while the next is prepared.
+const MAX_IN_FLIGHT: usize = 2;
+
+/// Most inputs, and about how many bytes, that one write takes.
+const MAX_INPUTS: usize = 4096;
+const MAX_WRITE: usize = 8 << 20;
+
+/// What the writer is asked to do.
+pub(crate) enum Input {
+    /// Append something.
+    Write(Write),
+    /// Tell the state and the chain, once everything that came before is durable.
+    Inspect(oneshot::Sender<Result<Cut, Refused>>),
+    /// Answer when everything that came before is durable, and end.
+    Close(oneshot::Sender<()>),
+}
+
+/// An append and who waits for it.
+pub(crate) struct Write {
+    pub(crate) command: Command,
+    /// The head that the client believes in.
+    pub(crate) expected: Option<Seq>,
+    /// The idempotency key of the whole.
+    pub(crate) id: Option<String>,
+    pub(crate) reply: oneshot::Sender<Result<Appended, Refused>>,
+}
+
+/// What is to be appended.
+pub(crate) enum Command {
+    /// Events as they are.
+    Append(Vec<Body>),
+    /// What a captured document leads to.
+    Capture(ServiceName, Box<Capture>),
+    /// Approve a service's current config.
+    Approve { service: ServiceName, seen: Option<String>, by: By },
+    /// Take a baseline back.
+    Revoke { service: ServiceName, by: By },
+    /// Accept differences from the baseline.
+    Accept { service: ServiceName, paths: Vec<String>, until: Option<Timestamp>, by: By },
+    /// End the acceptances whose date has passed.
+    Expire,
+}
+
+/// The events that an append led to, or, for a repeated `id`, had led to.
+#[derive(Clone, Debug)]
+pub(crate) struct Appended {
+    pub(crate) first_seq: Seq,
+    pub(crate) last_seq: Seq,
+    /// The lines; absent for a repeated `id`: they are in the log.
+    pub(crate) lines: Option<Lines>,
+}
+
+/// Why nothing was appended.
+#[derive(Clone, Debug, thiserror::Error)]
+pub(crate) enum Refused {
+    #[error("the head is {head}, not {expected}: somebody appended in between")]
+    Expected { expected: Seq, head: Seq },
+    #[error("the idempotency key {id:?} stands in this batch twice, or was used with other events before")]
+    Id { id: String },
+    #[error(transparent)]
+    Decision(#[from] Refusal),
+    #[error(transparent)]
+    Event(#[from] rig_event::Error),
+    #[error("the log takes no events any more: {0}; restart the hub once the cause is mended")]
+    Log(Arc<str>),
+    #[error("the stream was removed, or the hub is stopping")]
+    Closed,
+}
+
+/// A state with the chain at its seq: where a fold can begin.
+#[derive(Clone, Debug)]
+pub(crate) struct Cut {
+    pub(crate) state: State,
+    pub(crate) chain: Chain,
+}
+
+/// Everything the writer holds.
+pub(crate) struct Writer {
+    pub(crate) stream: StreamName,
+    pub(crate) epoch: Epoch,
+    pub(crate) log: Arc<dyn EventLog>,
+    pub(crate) policy: Arc<Policy>,
+    /// The clock; the log's own time never runs backwards, whatever this one does.
+    pub(crate) clock: fn() -> Timestamp,
+    /// State and chain with everything that is enqueued, durable or not.
+    pub(crate) cut: Cut,
+    pub(crate) ids: Ids,
+    pub(crate) tail: Arc<Tail>,
+    /// The last durable event, once its frames are in the tail.
+    pub(crate) head: watch::Sender<Seq>,
+    /// Set by the first failed write: from then on nothing is taken.
+    pub(crate) poisoned: Option<Arc<str>>,
+}
+
+/// A write that is enqueued.
+struct InFlight {
+    pending: Pending,
+    frames: Frames,
+    answers: Vec<Answer>,
+}
+
+/// What to say when a write is durable.
+enum Answer {
+    Appended(oneshot::Sender<Result<Appended, Refused>>, Appended),
+    Inspected(oneshot::Sender<Result<Cut, Refused>>, Box<Cut>),
+}
+
+impl Answer {
+    fn send(self, outcome: Result<(), Refused>) {
+        // Who does not wait any more is not told.
+        match self {
+            Answer::Appended(reply, appended) => drop(reply.send(outcome.map(|()| appended))),
+            Answer::Inspected(reply, cut) => drop(reply.send(outcome.map(|()| *cut))),
+        }
+    }
+}
+
+/// A write as it is put together.
+struct Batch {
+    now: Timestamp,
+    ts: String,
+    first_seq: Seq,
+    bytes: Vec<u8>,
+    ends: Vec<u32>,
+    /// Appends in it: first seq, last seq, who waits.
+    appends: Vec<(Seq, Seq, oneshot::Sender<Result<Appended, Refused>>)>,
+    answers: Vec<Answer>,
+}
+
+impl Writer {
+    /// Runs until every sender of inputs is gone, or it is closed.
+    pub(crate) async fn run(mut self, mut inputs: mpsc::Receiver<Input>) {
+        let mut in_flight: VecDeque<InFlight> = VecDeque::new();
+        let mut arrived = VecDeque::new();
+        let mut closing = None;
+        loop {
+            let room = in_flight.len() < MAX_IN_FLIGHT && closing.is_none();
+            if room && !arrived.is_empty() {
+                closing = self.take(&mut arrived, &mut in_flight);
+                continue;
+            }
+            tokio::select! {
+                biased;
+                outcome = async { (&mut in_flight[0].pending).await }, if !in_flight.is_empty() => {
+                    if let Some(write) = in_flight.pop_front() {
+                        self.durable(write, outcome);
+                    }
+                }
+                input = inputs.recv(), if room => match input {
+                    Some(input) => {
+                        arrived.push_back(input);
+                        while arrived.len() < MAX_INPUTS && let Ok(input) = inputs.try_recv() {
+                            arrived.push_back(input);
+                        }
+                    }
+                    None if in_flight.is_empty() => return,
+                    None => closing = Some(oneshot::channel().0),
+                },
+                else => {
+                    // Closing, and everything is durable.
+                    if let Some(reply) = closing {
+                        let _ = reply.send(());
+                    }
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Puts what has arrived into one write and enqueues it. Gives the sender that waits for the end, if that was asked for.
+    fn take(&mut self, arrived: &mut VecDeque<Input>, in_flight: &mut VecDeque<InFlight>) -> Option<oneshot::Sender<()>> {
+        let now = (self.clock)().max(self.cut.state.ts);
+        let mut batch = Batch {
+            now,
+            ts: now.to_string(),
+            first_seq: self.cut.state.seq + 1,
+            bytes: Vec::new(),
+            ends: Vec::new(),
+            appends: Vec::new(),
+            answers: Vec::new(),
+        };
+        let mut closing = None;
+        self.ids.forget_indexed();
+        while batch.bytes.len() < MAX_WRITE && closing.is_none() && let Some(input) = arrived.pop_front() {
+            match input {
+                Input::Write(write) => self.write(write, &mut batch),
+                Input::Inspect(reply) => match &self.poisoned {
+                    Some(why) => drop(reply.send(Err(Refused::Log(why.clone())))),
+                    None => batch.answers.push(Answer::Inspected(reply, Box::new(self.cut.clone()))),
+                },
+                Input::Close(reply) => closing = Some(reply),
+            }
+        }
+        self.enqueue(batch, in_flight);
+        closing
+    }
+
+    /// Decides, places and encodes one append; what is refused is answered at once.
+    fn write(&mut self, write: Write, batch: &mut Batch) {
+        let Write { command, expected, id, reply } = write;
+        let head = self.cut.state.seq;
+        if let Some(why) = &self.poisoned {
+            let _ = reply.send(Err(Refused::Log(why.clone())));
+            return;
+        }
+        let bodies = match self.earlier(&command, id.as_deref()) {
+            // Answered with what is enqueued last: by then the earlier append is durable too.
+            Ok(Some(appended)) => return batch.answers.push(Answer::Appended(reply, appended)),
+            Err(refused) => Err(refused),
+            Ok(None) => match expected {
+                Some(expected) if expected != head => Err(Refused::Expected { expected, head }),
+                _ => self.decide(command, id, batch.now),
+            },
+        };
+        match bodies {
+            Ok(bodies) if bodies.is_empty() => {
+                let nothing = Appended { first_seq: head + 1, last_seq: head, lines: Some(Lines::empty(head + 1)) };
+                batch.answers.push(Answer::Appended(reply, nothing));
+            }
+            Ok(bodies) => match self.place(bodies, batch) {
+                Ok((first_seq, last_seq)) => batch.appends.push((first_seq, last_seq, reply)),
+                Err(refused) => drop(reply.send(Err(refused))),
+            },
+            Err(refused) => drop(reply.send(Err(refused))),
+        }
+    }
+
+    /// The append that had the same idempotency key, or keys, if there was one.
+    fn earlier(&self, command: &Command, id: Option<&str>) -> Result<Option<Appended>, Refused> {
+        let found = |id: &str| self.ids.find(id).map_err(|e| Refused::Log(e.to_string().into()));
+        let range = match (id, command) {
+            (Some(id), _) => found(id)?,
+            (None, Command::Append(bodies)) => {
+                let mut range: Option<(Seq, Seq)> = None;
+                let mut known = 0;
+                let mut seen = std::collections::HashSet::new();
+                for id in bodies.iter().filter_map(|body| body.draft.id.as_deref()) {
+                    let other = || Refused::Id { id: id.to_owned() };
+                    if !seen.insert(id) {
+                        return Err(other());
+                    }
+                    if let Some(earlier) = found(id)? {
+                        known += 1;
+                        if range.is_some_and(|range| range != earlier) {
+                            return Err(other());
+                        }
+                        range = Some(earlier);
+                    }
+                }
+                // The same append again has the same keys on as many events; anything else is another append.
+                if let Some((first, last)) = range {
+                    if known != seen.len() || last - first + 1 != bodies.len() as Seq {
+                        let id = seen.into_iter().next().unwrap_or_default().to_owned();
+                        return Err(Refused::Id { id });
+                    }
+                }
+                range
+            }
+            _ => None,
+        };
+        Ok(range.map(|(first_seq, last_seq)| Appended { first_seq, last_seq, lines: None }))
+    }
+
+    fn decide(&self, command: Command, id: Option<String>, now: Timestamp) -> Result<Vec<Body>, Refused> {
+        let (state, policy) = (&self.cut.state, self.policy.as_ref());
+        let mut drafts: Vec<Draft> = match command {
+            Command::Append(bodies) => return Ok(bodies),
+            // A large document takes its time: other tasks must not wait behind it.
+            Command::Capture(service, capture) => {
+                tokio::task::block_in_place(|| judge::judge(state, &service, *capture, policy, now))
+            }
+            Command::Approve { service, seen, by } => judge::approve(state, &service, seen.as_deref(), by)?,
+            Command::Revoke { service, by } => judge::revoke(state, &service, by)?,
+            Command::Accept { service, paths, until, by } => {
+                judge::accept(state, &service, &paths, until, by, policy, now)?
+            }
+            Command::Expire => judge::expire(state, policy, now),
+        };
+        if let Some(last) = drafts.last_mut() {
+            last.id = id;
+        }
+        Ok(drafts.into_iter().map(Draft::encode).collect::<Result<_, _>>()?)
+    }
+
+    /// Gives the events of one append their seqs, folds them and writes their lines.
+    fn place(&mut self, bodies: Vec<Body>, batch: &mut Batch) -> Result<(Seq, Seq), Refused> {
+        let first_seq = self.cut.state.seq + 1;
+        let last_seq = first_seq + bodies.len() as Seq - 1;
+        for (seq, body) in (first_seq..).zip(bodies) {
+            let start = batch.bytes.len();
+            body.write_line(seq, &batch.ts, (last_seq - seq) as u32, &mut batch.bytes);
+            batch.ends.push(batch.bytes.len() as u32);
+            self.cut.chain.push(&batch.bytes[start..batch.bytes.len() - 1]);
+            if let Some(id) = &body.draft.id {
+                self.ids.insert(id.clone(), (first_seq, last_seq));
+            }
+            let envelope: Envelope = body.into_envelope(seq, batch.now);
+            if let Err(e) = self.cut.state.apply(&envelope) {
+                // What was decided from the state does not fit it: a defect. Nothing of this write may become durable.
+                tracing::error!(stream = %self.stream, seq, error = %e, "a decision does not fold; the stream takes no more events");
+                let why: Arc<str> = format!("a decision of the hub does not fold: {e}").into();
+                self.poisoned = Some(why.clone());
+                return Err(Refused::Log(why));
+            }
+        }
+        Ok((first_seq, last_seq))
+    }
+
+    fn enqueue(&mut self, batch: Batch, in_flight: &mut VecDeque<InFlight>) {
+        let Batch { first_seq, bytes, ends, appends, mut answers, .. } = batch;
+        if let Some(why) = &self.poisoned {
+            let refused = || Err(Refused::Log(why.clone()));
+            appends.into_iter().for_each(|(_, _, reply)| drop(reply.send(refused())));
+            answers.into_iter().for_each(|answer| answer.send(refused()));
+            return;
+        }
+        if ends.is_empty() {
+            match in_flight.back_mut() {
+                Some(last) => last.answers.append(&mut answers),
+                None => answers.into_iter().for_each(|answer| answer.send(Ok(()))),
+            }
+            return;
+        }
+        let lines = Lines { first_seq, bytes: bytes.into(), ends: ends.into() };
+        let pending = self.log.append(lines.clone());
+        let frames = Frames::of(&self.epoch, &lines);
+        answers.extend(appends.into_iter().map(|(first_seq, last_seq, reply)| {
+            let lines = Some(lines.slice(first_seq, last_seq));
+            Answer::Appended(reply, Appended { first_seq, last_seq, lines })
+        }));
+        in_flight.push_back(InFlight { pending, frames, answers });
+    }
+
+    fn durable(&mut self, write: InFlight, outcome: Result<(), AppendError>) {
+        let outcome = outcome.map_err(|e| {
+            let why = self.poisoned.get_or_insert_with(|| e.to_string().into());
+            tracing::error!(stream = %self.stream, error = %e, "a write failed; the stream takes no more events");
+            Refused::Log(why.clone())
+        });
+        if outcome.is_ok() {
+            let head = write.frames.last_seq();
+            self.tail.push(write.frames);
+            self.head.send_replace(head);
+        }
+        for answer in write.answers {
+            answer.send(outcome.clone());
+        }
+    }
+}

@@ -1,0 +1,160 @@
+//! A captured document: what is new about it, and what policy makes of that.
+
+use std::collections::BTreeMap;
+
+use rig_config::{Policy, diff, text_diff};
+use rig_event::event::{DiffComputed, SnapshotCaptured, SnapshotUnchanged};
+use rig_event::{Change, Draft, Event, FlatConfig, Hunk, Seq, ServiceName, Timestamp};
+use serde_json::Value;
+
+use super::drift;
+use crate::apply::TEXT;
+use crate::split;
+use crate::state::{Service, State};
+
+/// Every so many diffs of a service its snapshot carries the whole config again.
+pub const KEYFRAME_DIFFS: u64 = 1_000;
+
+/// A parsed and redacted document of a service.
+#[derive(Clone, Debug, Default)]
+pub struct Capture {
+    /// Format of the document.
+    pub format: String,
+    /// Its length as received.
+    pub bytes: u64,
+    /// Keyed digest of the normalised document.
+    pub digest: String,
+    /// Digest of `config`.
+    pub config_digest: String,
+    /// The redacted config.
+    pub config: FlatConfig,
+    /// How many values were redacted.
+    pub redacted: u64,
+    /// What the client said about it.
+    pub meta: BTreeMap<String, String>,
+    /// Which source each field came from.
+    pub provenance: BTreeMap<String, String>,
+    /// Who captured it.
+    pub actor: Option<String>,
+}
+
+/// Decides what a capture means: unchanged, or captured, with a diff where the config changed, and the drift that it begins,
+/// changes or resolves.
+pub fn judge(state: &State, name: &ServiceName, capture: Capture, policy: &Policy, now: Timestamp) -> Vec<Draft> {
+    let actor = capture.actor.clone();
+    let unknown = Service::default();
+    let service = state.service(name.as_str()).unwrap_or(&unknown);
+    let mut drafts: Vec<Draft> = drift::expire_service(name, service, policy, now).into_iter().collect();
+
+    if service.is_captured() && service.digest == capture.digest {
+        let Capture { digest, meta, .. } = capture;
+        let unchanged = SnapshotUnchanged { digest, captured: service.captured_seq, meta };
+        drafts.push(super::draft(name, actor.as_ref(), Event::SnapshotUnchanged(unchanged)));
+        return drafts;
+    }
+
+    let first = !service.is_captured();
+    let changed = service.config_digest != capture.config_digest;
+    // From fields to text or back there is no diff to apply: the snapshot carries the config, the diff only counts.
+    let other_kind = changed && !first && is_text(&service.config) != is_text(&capture.config);
+    let keyframe = changed && service.diffs + 1 >= KEYFRAME_DIFFS;
+    let difference = (changed && !first).then(|| difference(&service.config, &capture.config, other_kind, policy));
+    let drift = service.baseline.as_ref().filter(|_| changed).and_then(|baseline| {
+        // What has expired just now is accepted no more.
+        let accepted = service.acceptances.iter().filter(|a| a.until.is_none_or(|until| until > now));
+        drift::standing(&baseline.config, &capture.config, policy, accepted, now)
+            .news_since(service.drift.as_ref())
+    });
+
+    let captured = SnapshotCaptured {
+        digest: capture.digest,
+        config_digest: capture.config_digest,
+        format: capture.format,
+        bytes: capture.bytes,
+        fields: capture.config.len() as u64,
+        redacted: capture.redacted,
+        meta: capture.meta,
+        provenance: capture.provenance,
+        ..SnapshotCaptured::default()
+    };
+    let whole = (first || other_kind || keyframe).then_some(capture.config);
+    let mut events: Vec<Event> = snapshot_parts(captured, whole).map(Event::SnapshotCaptured).collect();
+    if let Some(difference) = difference {
+        let to = state.seq + (drafts.len() + events.len()) as Seq;
+        let computed = DiffComputed { from: service.captured_seq, to, ..difference };
+        events.extend(diff_parts(computed).map(Event::DiffComputed));
+    }
+    events.extend(drift);
+    drafts.extend(events.into_iter().map(|event| super::draft(name, actor.as_ref(), event)));
+    drafts
+}
+
+fn is_text(config: &FlatConfig) -> bool {
+    text_of(config).is_some()
+}
+
+/// The text of a text document's config.
+fn text_of(config: &FlatConfig) -> Option<&str> {
+    match config.get(TEXT) {
+        Some(Value::String(text)) if config.len() == 1 => Some(text),
+        _ => None,
+    }
+}
+
+/// What changed, without its place.
+fn difference(old: &FlatConfig, new: &FlatConfig, other_kind: bool, policy: &Policy) -> DiffComputed {
+    if let (Some(old), Some(new)) = (text_of(old), text_of(new)) {
+        let found = text_diff(old, new);
+        let severity = found.sections.iter().map(|s| policy.severity_of(&s.section)).max();
+        return DiffComputed {
+            changed: 1,
+            severity: severity.or(Some(policy.severity_of(TEXT))),
+            hunks: found.hunks,
+            lines_added: found.lines_added,
+            lines_removed: found.lines_removed,
+            sections: found.sections,
+            ..DiffComputed::default()
+        };
+    }
+    let found = diff(old, new, policy);
+    DiffComputed {
+        added: found.added,
+        removed: found.removed,
+        changed: found.changed,
+        severity: found.severity,
+        changes: if other_kind { Vec::new() } else { found.changes },
+        ..DiffComputed::default()
+    }
+}
+
+fn snapshot_parts(captured: SnapshotCaptured, config: Option<FlatConfig>) -> impl Iterator<Item = SnapshotCaptured> {
+    let configs: Vec<Option<FlatConfig>> = match config {
+        Some(config) => split::config(config).into_iter().map(Some).collect(),
+        None => vec![None],
+    };
+    let of = configs.len() as u32;
+    (1..=of).zip(configs).map(move |(i, config)| SnapshotCaptured {
+        config,
+        part: (of > 1).then_some((i, of)),
+        // Said once: with the part that takes effect.
+        provenance: if i == of { captured.provenance.clone() } else { BTreeMap::new() },
+        ..captured.clone()
+    })
+}
+
+fn diff_parts(computed: DiffComputed) -> impl Iterator<Item = DiffComputed> {
+    let DiffComputed { changes, hunks, .. } = computed;
+    let parts: Vec<(Vec<Change>, Vec<Hunk>)> = if hunks.is_empty() {
+        split::changes(changes).into_iter().map(|changes| (changes, Vec::new())).collect()
+    } else {
+        split::hunks(hunks).into_iter().map(|hunks| (Vec::new(), hunks)).collect()
+    };
+    let whole = DiffComputed { changes: Vec::new(), hunks: Vec::new(), ..computed };
+    let of = parts.len() as u32;
+    (1..=of).zip(parts).map(move |(i, (changes, hunks))| DiffComputed {
+        changes,
+        hunks,
+        part: (of > 1).then_some((i, of)),
+        ..whole.clone()
+    })
+}

@@ -1,0 +1,153 @@
+//! A config against its approved baseline: begun, changed, resolved, accepted and expired drift.
+
+use rig_config::{Accepted, Policy};
+use rig_event::event::{self, Against};
+use rig_event::{Change, Draft, DriftField, Event, FlatConfig, ServiceName, Timestamp, Verdict};
+
+use super::{By, Refusal};
+use crate::state::{Acceptance, Drift, Service, State};
+
+/// Most fields that a drift event lists, and that one acceptance takes.
+pub const MAX_FIELDS: usize = 500;
+
+/// Encoded length at which a drift event lists no more fields.
+const MAX_FIELDS_BYTES: usize = 256 << 10;
+
+/// How a config stands against its baseline, in full.
+pub(super) struct Standing(rig_config::Drift);
+
+/// Holds `config` against `baseline`.
+pub(super) fn standing<'a>(
+    baseline: &FlatConfig,
+    config: &FlatConfig,
+    policy: &Policy,
+    accepted: impl Iterator<Item = &'a Acceptance>,
+    now: Timestamp,
+) -> Standing {
+    let accepted: Vec<Accepted<'_>> = accepted.map(|a| Accepted { change: &a.change, until: a.until }).collect();
+    Standing(rig_config::drift(baseline, config, policy, &accepted, now))
+}
+
+impl Standing {
+    /// The event that tells this, where it is not what is known already.
+    pub(super) fn news_since(self, known: Option<&Drift>) -> Option<Event> {
+        let drift = self.into_event();
+        let was = known.map_or(Verdict::InSync, |k| k.verdict);
+        let same = known.is_some_and(|k| {
+            (k.verdict, k.severity, k.differing) == (drift.verdict, drift.severity, drift.differing)
+                && k.fields == drift.fields
+        });
+        match (was, drift.verdict) {
+            _ if same => None,
+            (Verdict::InSync, Verdict::InSync) => None,
+            (_, Verdict::InSync) => Some(Event::DriftResolved(drift)),
+            (Verdict::InSync, _) => Some(Event::DriftDetected(drift)),
+            _ => Some(Event::DriftChanged(drift)),
+        }
+    }
+
+    /// The payload, with as many fields as fit.
+    fn into_event(self) -> event::Drift {
+        let rig_config::Drift { verdict, severity, mut fields, rules } = self.0;
+        let differing = fields.len() as u64;
+        let mut bytes = 0;
+        let fit = fields.iter().take(MAX_FIELDS).take_while(|field| {
+            bytes += serde_json::to_string(field).map_or(0, |text| text.len());
+            bytes <= MAX_FIELDS_BYTES
+        });
+        let fit = fit.count();
+        fields.truncate(fit);
+        event::Drift {
+            against: Against::Baseline,
+            verdict,
+            severity,
+            differing,
+            fields,
+            rules,
+            accepted: Vec::new(),
+            until: None,
+            reason: None,
+        }
+    }
+}
+
+/// Accepts differences from the baseline until a date: those fields whose path matches one of `paths`, or all where there
+/// are none, exactly as they are now.
+///
+/// # Errors
+/// [`Refusal`] when there is no baseline, nothing to accept, too much of it, or `until` is not after `now`.
+pub fn accept(
+    state: &State,
+    name: &ServiceName,
+    paths: &[String],
+    until: Option<Timestamp>,
+    by: By,
+    policy: &Policy,
+    now: Timestamp,
+) -> Result<Vec<Draft>, Refusal> {
+    let service = state.service(name.as_str()).ok_or_else(|| Refusal::NoSnapshot(name.to_string()))?;
+    let baseline = service.baseline.as_ref().ok_or_else(|| Refusal::NoBaseline(name.to_string()))?;
+    if until.is_some_and(|until| until <= now) {
+        return Err(Refusal::Past);
+    }
+    let patterns = paths.iter().map(|p| p.parse::<rig_config::Pattern>());
+    let patterns: Vec<_> = patterns.collect::<Result<_, _>>().map_err(|e| Refusal::Pattern(e.to_string()))?;
+    let mut drafts: Vec<Draft> = expire_service(name, service, policy, now).into_iter().collect();
+
+    let valid: Vec<&Acceptance> = service.acceptances.iter().filter(|a| !is_over(a, now)).collect();
+    let open = standing(&baseline.config, &service.config, policy, valid.iter().copied(), now).0.fields;
+    let open = open.into_iter().filter(|f| !f.accepted);
+    let chosen: Vec<Change> = open
+        .filter(|f| {
+            // A section of a text need not be written like a path.
+            let by_pattern = || f.path.parse::<rig_config::Path>().is_ok_and(|path| patterns.iter().any(|p| p.matches(&path)));
+            patterns.is_empty() || paths.contains(&f.path) || by_pattern()
+        })
+        .map(change)
+        .collect();
+    if chosen.is_empty() {
+        return Err(Refusal::NothingToAccept(name.to_string()));
+    }
+    if chosen.len() > MAX_FIELDS {
+        return Err(Refusal::TooMany(chosen.len()));
+    }
+    let new = chosen.iter().map(|change| Acceptance {
+        accepted_seq: 0,
+        actor: None,
+        change: change.clone(),
+        reason: None,
+        until,
+    });
+    let new: Vec<Acceptance> = new.collect();
+    let accepted = valid.into_iter().chain(&new);
+    let drift = standing(&baseline.config, &service.config, policy, accepted, now).into_event();
+    let event = Event::DriftAccepted(event::Drift { accepted: chosen, until, reason: by.reason, ..drift });
+    drafts.push(super::draft(name, by.actor.as_ref(), event));
+    Ok(drafts)
+}
+
+/// The acceptances that are over at `now`, a `drift.expired` for each service that has any.
+pub fn expire(state: &State, policy: &Policy, now: Timestamp) -> Vec<Draft> {
+    state.services.iter().filter_map(|(name, service)| expire_service(name, service, policy, now)).collect()
+}
+
+pub(super) fn expire_service(name: &ServiceName, service: &Service, policy: &Policy, now: Timestamp) -> Option<Draft> {
+    let baseline = service.baseline.as_ref()?;
+    let over = service.acceptances.iter().filter(|a| is_over(a, now));
+    let accepted: Vec<Change> = over.map(|a| a.change.clone()).collect();
+    if accepted.is_empty() {
+        return None;
+    }
+    let valid = service.acceptances.iter().filter(|a| !is_over(a, now));
+    let drift = standing(&baseline.config, &service.config, policy, valid, now).into_event();
+    Some(super::draft(name, None, Event::DriftExpired(event::Drift { accepted, ..drift })))
+}
+
+fn is_over(acceptance: &Acceptance, now: Timestamp) -> bool {
+    acceptance.until.is_some_and(|until| until <= now)
+}
+
+fn change(field: DriftField) -> Change {
+    let DriftField { op, path, before, after, severity, accepted: _ } = field;
+    Change { op, path, before, after, severity }
+}
