@@ -2,7 +2,8 @@
 //!
 //! In reading order: [`lines`] (a run of events as it stands in the log), [`log`] (what an engine must do),
 //! [`segment`] (the engine of plain JSONL files, and what is true after a crash), [`memory`] (the engine that keeps
-//! nothing), [`chain`] (the hash over all lines), [`error`].
+//! nothing), [`disk`] (the file operations below), [`chain`] (the hash over all lines), [`session`] (recordings as
+//! files), [`index`] (what can be derived and is asked for by key), [`error`].
 //!
 //! An engine stores lines and does not understand them. Seqs, time stamps, idempotency and the chain are the
 //! business of the one writer above it.
@@ -11,14 +12,18 @@ mod batches;
 pub mod chain;
 pub mod disk;
 pub mod error;
+pub mod index;
 pub mod lines;
 pub mod log;
 pub mod memory;
 pub mod segment;
+pub mod session;
 
 pub use chain::Chain;
 pub use error::{AppendError, Corrupt, Error, ReadError};
+pub use index::{Entry, Index, StreamIndex};
 pub use lines::Lines;
-pub use log::{EventLog, Pending, Pruned};
+pub use log::{BoxFuture, EventLog, Pending, Pruned};
 pub use memory::MemoryLog;
 pub use segment::{Durability, Options, Recovery, SegmentLog};
+pub use session::{Dialect, Ending, Output, Problem, Record, SessionError, SessionReader, SessionWriter};

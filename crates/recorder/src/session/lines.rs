@@ -1,0 +1,95 @@
+//! Lines of a file that may be compressed, may be cut, and may hold anything: never more than a limit in memory.
+
+use std::io::{self, BufRead, BufReader, Chain, Cursor, Read};
+
+const ZSTD_MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
+
+/// The bytes looked at to tell a compressed file, and then the rest.
+type Whole<R> = Chain<Cursor<Vec<u8>>, R>;
+
+enum Input<R: BufRead> {
+    Plain(Whole<R>),
+    Zstd(BufReader<zstd::stream::read::Decoder<'static, Whole<R>>>),
+}
+
+/// A line as it was found.
+pub enum Found {
+    /// A line without its line end; `whole` unless the file ends in it.
+    Line { text: Vec<u8>, whole: bool },
+    /// A line that is longer than the limit.
+    TooLong { whole: bool },
+    /// Nothing more.
+    End,
+}
+
+/// Splits a file into lines.
+pub struct LineReader<R: BufRead> {
+    input: Input<R>,
+    /// Where the next line begins.
+    pub offset: u64,
+    /// The number of the line read last.
+    pub line_no: u64,
+    /// Whether a compressed file ended within its frame.
+    pub cut: bool,
+}
+
+impl<R: BufRead> LineReader<R> {
+    /// Starts at the beginning; a compressed file is known by its first bytes.
+    pub fn new(mut input: R) -> io::Result<Self> {
+        let mut start = Vec::new();
+        input.by_ref().take(ZSTD_MAGIC.len() as u64).read_to_end(&mut start)?;
+        let compressed = start == ZSTD_MAGIC;
+        let whole = Cursor::new(start).chain(input);
+        let input = if compressed {
+            Input::Zstd(BufReader::new(zstd::stream::read::Decoder::with_buffer(whole)?))
+        } else {
+            Input::Plain(whole)
+        };
+        Ok(LineReader { input, offset: 0, line_no: 0, cut: false })
+    }
+
+    /// Reads the next line, or passes over it when it has more than `limit` bytes.
+    pub fn next(&mut self, limit: usize) -> io::Result<Found> {
+        let mut text = Vec::new();
+        self.read_until_line_end(limit as u64 + 1, &mut text)?;
+        if text.is_empty() {
+            return Ok(Found::End);
+        }
+        self.line_no += 1;
+        if text.last() == Some(&b'\n') {
+            text.pop();
+            return Ok(Found::Line { text, whole: true });
+        }
+        if text.len() <= limit {
+            return Ok(Found::Line { text, whole: false });
+        }
+        loop {
+            text.clear();
+            self.read_until_line_end(64 << 10, &mut text)?;
+            match text.last() {
+                Some(b'\n') => return Ok(Found::TooLong { whole: true }),
+                Some(_) => {}
+                None => return Ok(Found::TooLong { whole: false }),
+            }
+        }
+    }
+
+    fn read_until_line_end(&mut self, limit: u64, text: &mut Vec<u8>) -> io::Result<()> {
+        if self.cut {
+            return Ok(());
+        }
+        let read = match &mut self.input {
+            Input::Plain(input) => input.take(limit).read_until(b'\n', text),
+            Input::Zstd(input) => match input.take(limit).read_until(b'\n', text) {
+                // What came before is good. `text` has it.
+                Err(e) if e.kind() == io::ErrorKind::UnexpectedEof => {
+                    self.cut = true;
+                    Ok(0)
+                }
+                read => read,
+            },
+        };
+        self.offset += text.len() as u64;
+        read.map(drop)
+    }
+}

@@ -1,0 +1,205 @@
+//! What every engine must do, whichever it is.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::task::{Context, Waker};
+
+use rig_event::{Seq, StreamName};
+use rig_recorder::{AppendError, EventLog, Lines, MemoryLog, Pending, ReadError};
+
+use crate::support::{batch, batch_of, create, quick_dir, small_segments};
+
+/// Runs the contract; each call of `make` gives an empty log of stream `main`, epoch `e0`.
+pub async fn event_log_contract(make: impl Fn() -> Arc<dyn EventLog>) {
+    an_empty_log(&*make()).await;
+    order_and_batches(&*make()).await;
+    enqueued_by_the_call(&*make()).await;
+    refusals(&*make()).await;
+    slices(&*make()).await;
+    the_head_is_told(&*make()).await;
+    pruning(&*make()).await;
+    readers_meanwhile(make()).await;
+}
+
+async fn an_empty_log(log: &dyn EventLog) {
+    assert_eq!((log.stream().as_str(), log.epoch().as_str()), ("main", "e0"));
+    assert_eq!((log.first_seq(), log.head(), *log.watch().borrow()), (1, 0, 0));
+    assert_eq!((log.bytes(), log.queued_bytes()), (0, 0));
+    for from in [0, 1, 2, Seq::MAX] {
+        assert!(log.read(from, Seq::MAX, 99).await.unwrap().is_empty(), "from {from}");
+    }
+    assert_eq!(log.prune(7).await.unwrap().events, 0);
+}
+
+async fn order_and_batches(log: &dyn EventLog) {
+    let all = fill(log, &[1, 3, 2, 1]).await;
+    assert_eq!((log.first_seq(), log.head()), (1, 7));
+    assert_eq!(log.queued_bytes(), 0);
+    assert!(log.bytes() >= all.len() as u64);
+    assert_eq!(read_all(log, 1, Seq::MAX, 1 << 20).await, all);
+}
+
+async fn enqueued_by_the_call(log: &dyn EventLog) {
+    // Never polled before all are there, and awaited in another order.
+    let mut pending: Vec<Pending> = (1..=20).map(|seq| log.append(batch(seq, 1))).collect();
+    pending.reverse();
+    for append in pending {
+        append.await.unwrap();
+    }
+    // Nobody waits for this one.
+    drop(log.append(batch(21, 2)));
+    log.append(batch(23, 1)).await.unwrap();
+    assert_eq!(log.head(), 23);
+    assert_eq!(read_all(log, 21, 22, 0).await, batch(21, 2).bytes);
+}
+
+async fn refusals(log: &dyn EventLog) {
+    log.append(batch(1, 2)).await.unwrap();
+    for first_seq in [1, 2, 4, 99] {
+        let refused = log.append(batch(first_seq, 1)).await;
+        assert_eq!(refused, Err(AppendError::OutOfOrder { first_seq, expected: 3 }));
+    }
+    let malformed = Err(AppendError::Malformed { first_seq: 3 });
+    assert_eq!(log.append(Lines::empty(3)).await, malformed);
+    assert_eq!(log.append(Lines { ends: [1].into(), ..batch(3, 1) }).await, malformed);
+    log.append(batch(3, 1)).await.unwrap();
+    assert_eq!(log.head(), 3);
+}
+
+async fn slices(log: &dyn EventLog) {
+    fill(log, &[2, 5, 1, 4]).await;
+    let line = batch(1, 1).bytes.len();
+    for from in 1..=12 {
+        for to in 1..=14 {
+            for max_bytes in [0, line - 1, line * 3, 1 << 20] {
+                let lines = log.read(from, to, max_bytes).await.unwrap();
+                assert!(lines.is_well_formed());
+                assert_eq!(lines.first_seq, from);
+                assert_eq!(lines.is_empty(), from > to, "{from} to {to}");
+                assert!(lines.last_seq() <= to.max(from));
+                assert!(lines.len() <= 1 || lines.bytes.len() <= max_bytes);
+                for (seq, line) in lines.iter() {
+                    assert_eq!(rig_event::Head::parse(line).unwrap().seq, seq);
+                }
+            }
+        }
+    }
+    assert!(log.read(13, 20, 99).await.unwrap().is_empty());
+    let from_0 = log.read(0, 1, 99).await.unwrap();
+    assert_eq!((from_0.first_seq, from_0.len()), (1, 1));
+}
+
+async fn the_head_is_told(log: &dyn EventLog) {
+    let mut watch = log.watch();
+    let seen = async {
+        watch.changed().await.unwrap();
+        let head = *watch.borrow_and_update();
+        assert!(head >= 1);
+        assert_eq!(log.read(head, head, 0).await.unwrap().len(), 1, "what the head names can be read");
+    };
+    let (append, ()) = tokio::join!(log.append(batch(1, 2)), seen);
+    append.unwrap();
+    assert_eq!(*log.watch().borrow(), 2);
+}
+
+async fn pruning(log: &dyn EventLog) {
+    for first_seq in (1..=40).step_by(2) {
+        log.append(batch_of(first_seq, 2, 60)).await.unwrap();
+    }
+    let before = log.bytes();
+    assert_eq!(log.prune(1).await.unwrap().events, 0);
+    let pruned = log.prune(30).await.unwrap();
+    assert!(pruned.first_seq > 1 && pruned.first_seq <= 30, "{pruned:?}");
+    assert_eq!((log.first_seq(), log.head()), (pruned.first_seq, 40));
+    assert_eq!(pruned.events, pruned.first_seq - 1);
+    assert_eq!(log.bytes(), before - pruned.bytes);
+    for from in [0, 1, pruned.first_seq - 1] {
+        let error = log.read(from, 40, 99).await.unwrap_err();
+        assert!(
+            matches!(error, ReadError::Pruned { first_seq, .. } if first_seq == pruned.first_seq),
+            "from {from}: {error}"
+        );
+    }
+    let rest = read_all(log, pruned.first_seq, Seq::MAX, 200).await;
+    let expected: Vec<u8> =
+        (pruned.first_seq..=40).step_by(2).flat_map(|seq| batch_of(seq, 2, 60).bytes.to_vec()).collect();
+    assert_eq!(rest, expected);
+    // The newest events stay, and the log goes on.
+    let pruned = log.prune(Seq::MAX).await.unwrap();
+    assert!(pruned.first_seq <= 40);
+    log.append(batch(41, 1)).await.unwrap();
+    assert_eq!(log.read(41, 41, 0).await.unwrap().len(), 1);
+}
+
+/// Followers that read while it is written see every event once and in order.
+async fn readers_meanwhile(log: Arc<dyn EventLog>) {
+    const EVENTS: Seq = 400;
+    let follow = |log: Arc<dyn EventLog>, max_bytes| async move {
+        let (mut next, mut watch) = (1, log.watch());
+        while next <= EVENTS {
+            watch.wait_for(|&head| head >= next).await.unwrap();
+            let lines = log.read(next, Seq::MAX, max_bytes).await.unwrap();
+            assert!(!lines.is_empty());
+            for (seq, line) in lines.iter() {
+                assert_eq!(seq, next);
+                assert_eq!(rig_event::Head::parse(line).unwrap().seq, seq);
+                next += 1;
+            }
+        }
+    };
+    let slow = tokio::spawn(follow(log.clone(), 0));
+    let fast = tokio::spawn(follow(log.clone(), 1 << 20));
+    for first_seq in (1..=EVENTS).step_by(4) {
+        log.append(batch(first_seq, 4)).await.unwrap();
+    }
+    slow.await.unwrap();
+    fast.await.unwrap();
+}
+
+async fn fill(log: &dyn EventLog, sizes: &[u64]) -> Vec<u8> {
+    let mut all = Vec::new();
+    for lines in crate::support::batches(sizes) {
+        all.extend_from_slice(&lines.bytes);
+        log.append(lines).await.unwrap();
+    }
+    all
+}
+
+async fn read_all(log: &dyn EventLog, mut from: Seq, to: Seq, max_bytes: usize) -> Vec<u8> {
+    let mut all = Vec::new();
+    loop {
+        let lines = log.read(from, to, max_bytes).await.unwrap();
+        if lines.is_empty() {
+            return all;
+        }
+        all.extend_from_slice(&lines.bytes);
+        from = lines.last_seq() + 1;
+    }
+}
+
+#[tokio::test]
+async fn memory_keeps_the_contract() {
+    let epoch: rig_event::Epoch = "e0".parse().unwrap();
+    event_log_contract(|| Arc::new(MemoryLog::new(StreamName::main(), epoch.clone()))).await;
+}
+
+#[tokio::test]
+async fn segments_keep_the_contract() {
+    for segment_bytes in [1, 500, 2000] {
+        let dir = quick_dir();
+        let made = std::cell::Cell::new(0);
+        event_log_contract(|| {
+            made.set(made.get() + 1);
+            Arc::new(create(&dir.path().join(made.get().to_string()), small_segments(segment_bytes)))
+        })
+        .await;
+    }
+}
+
+#[test]
+fn an_append_that_is_refused_at_once_needs_no_wake() {
+    let log = MemoryLog::new(StreamName::main(), "e0".parse().unwrap());
+    let mut append = std::pin::pin!(log.append(batch(2, 1)));
+    let polled = append.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+    assert!(polled.is_ready());
+}

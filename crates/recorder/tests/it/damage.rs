@@ -1,0 +1,255 @@
+//! Stores that a crash or a bad disk left behind: never silently other lines than were written.
+
+use std::fs;
+use std::path::Path;
+
+use proptest::prelude::*;
+use rig_recorder::{Error, EventLog, Lines, Options, SegmentLog};
+
+use crate::support::{
+    batch, batches, copy_dir, open_and_read, quick_dir, segment, small_segments, store, text,
+};
+
+/// The texts that a store of these batches may be cut back to.
+fn prefixes(batches: &[Lines]) -> Vec<Vec<u8>> {
+    (0..=batches.len()).map(|n| text(&batches[..n])).collect()
+}
+
+fn cut(path: &Path, len: usize) {
+    fs::File::options().write(true).open(path).unwrap().set_len(len as u64).unwrap();
+}
+
+fn size(path: &Path) -> usize {
+    fs::metadata(path).unwrap().len() as usize
+}
+
+/// The power failed before anything of the last index pages was there: any cut leaves whole batches.
+#[test]
+fn lines_cut_anywhere_without_an_index_open_to_whole_batches() {
+    let all = batches(&[1, 3, 1, 2]);
+    let prefixes = prefixes(&all);
+    let dir = quick_dir();
+    let whole = dir.path().join("whole");
+    store(&whole, Options::default(), &all);
+    for len in 0..=size(&segment(&whole, 1, "jsonl")) {
+        let dir = quick_dir();
+        copy_dir(&whole, dir.path());
+        cut(&segment(dir.path(), 1, "jsonl"), len);
+        cut(&segment(dir.path(), 1, "idx"), 0);
+        let (read, recovery) = open_and_read(dir.path(), Options::default()).unwrap();
+        let expected = prefixes.iter().rfind(|prefix| prefix.len() <= len).unwrap();
+        assert_eq!(&read, expected, "cut at {len}");
+        assert_eq!(recovery.cut_bytes as usize, len - expected.len());
+        assert_eq!(read, fs::read(segment(dir.path(), 1, "jsonl")).unwrap());
+        // And it is as if nothing had been: the log goes on, and opens clean.
+        let (log, recovery) = SegmentLog::open(dir.path(), Options::default()).unwrap();
+        assert!(recovery.is_clean(), "cut at {len}: {recovery:?}");
+        let next = batch(log.head() + 1, 2);
+        log.append(next.clone()).wait().unwrap();
+        drop(log);
+        let (read, _) = open_and_read(dir.path(), Options::default()).unwrap();
+        assert_eq!(read, [&expected[..], &next.bytes].concat());
+    }
+}
+
+/// What the index knows as synced is not cut: it is missed.
+#[test]
+fn lines_cut_below_their_index_are_reported() {
+    let all = batches(&[1, 3, 1, 2]);
+    let dir = quick_dir();
+    let whole = dir.path().join("whole");
+    store(&whole, Options::default(), &all);
+    let everything = text(&all);
+    for len in 0..everything.len() {
+        let dir = quick_dir();
+        copy_dir(&whole, dir.path());
+        cut(&segment(dir.path(), 1, "jsonl"), len);
+        let error = open_and_read(dir.path(), Options::default()).unwrap_err();
+        let Error::Corrupt(corrupt) = error else { panic!("{error}") };
+        let lost = 1 + everything[..len].iter().filter(|&&byte| byte == b'\n').count() as u64;
+        assert_eq!((corrupt.stream.as_str(), corrupt.seq), ("main", lost), "{corrupt}");
+        assert_eq!(size(&segment(dir.path(), 1, "jsonl")), len, "nothing is cut");
+    }
+}
+
+#[test]
+fn an_index_cut_anywhere_is_made_new() {
+    let all = batches(&[1, 3, 1, 2]);
+    let dir = quick_dir();
+    let whole = dir.path().join("whole");
+    store(&whole, Options::default(), &all);
+    let index = fs::read(segment(&whole, 1, "idx")).unwrap();
+    for len in 0..index.len() {
+        let dir = quick_dir();
+        copy_dir(&whole, dir.path());
+        cut(&segment(dir.path(), 1, "idx"), len);
+        let (read, recovery) = open_and_read(dir.path(), Options::default()).unwrap();
+        assert_eq!(read, text(&all), "cut at {len}");
+        assert!(!recovery.is_clean());
+        assert_eq!(fs::read(segment(dir.path(), 1, "idx")).unwrap(), index, "cut at {len}");
+    }
+}
+
+/// Every bit of every file of a store with two full segments and an active one.
+#[test]
+fn a_flipped_bit_is_found_or_harmless() {
+    let all = batches(&[1, 2, 1, 2]);
+    let options = small_segments(250);
+    let dir = quick_dir();
+    let whole = dir.path().join("whole");
+    store(&whole, options, &all);
+    let expected = text(&all);
+    let (mut found, mut harmless) = (0, 0);
+    let mut segments = 0;
+    for entry in fs::read_dir(&whole).unwrap() {
+        let name = entry.unwrap().file_name();
+        let is_data = Path::new(&name).extension() == Some("jsonl".as_ref());
+        if !is_data && Path::new(&name).extension() != Some("idx".as_ref()) {
+            continue;
+        }
+        segments += usize::from(is_data);
+        let bytes = fs::read(whole.join(&name)).unwrap();
+        let copy = quick_dir();
+        copy_dir(&whole, copy.path());
+        for bit in 0..bytes.len() * 8 {
+            let at = bit / 8;
+            let mut damaged = bytes.clone();
+            damaged[at] ^= 1 << (bit % 8);
+            fs::write(copy.path().join(&name), &damaged).unwrap();
+            match open_and_read(copy.path(), options) {
+                Ok((read, _)) => {
+                    assert_eq!(read, expected, "{name:?} bit {bit}");
+                    assert!(!is_data, "{name:?} bit {bit} went unseen");
+                    harmless += 1;
+                }
+                Err(Error::Corrupt(corrupt)) => {
+                    assert!(is_data, "{name:?} bit {bit}: {corrupt}");
+                    let first_seq: u64 =
+                        Path::new(&name).file_stem().unwrap().to_str().unwrap().parse().unwrap();
+                    let before = bytes[..at].iter().filter(|&&byte| byte == b'\n').count() as u64;
+                    assert_eq!(corrupt.seq, first_seq + before, "{name:?} bit {bit}: {corrupt}");
+                    found += 1;
+                }
+                Err(other) => panic!("{name:?} bit {bit}: {other}"),
+            }
+        }
+    }
+    assert!(segments >= 3, "{segments}");
+    assert!(found > 4000 && harmless > 400, "{found} found, {harmless} harmless");
+}
+
+/// Pages that never reached the disk, past what the index covers.
+#[test]
+fn zeros_where_a_write_was_interrupted_are_a_torn_tail() {
+    let all = batches(&[2, 1]);
+    let torn = batch(4, 3);
+    let dir = quick_dir();
+    let whole = dir.path().join("whole");
+    store(&whole, Options::default(), &all);
+    for from in 0..torn.bytes.len() {
+        for to in [from + 1, torn.bytes.len()] {
+            let dir = quick_dir();
+            copy_dir(&whole, dir.path());
+            let mut bytes = text(&all);
+            let start = bytes.len();
+            bytes.extend_from_slice(&torn.bytes);
+            bytes[start + from..start + to].fill(0);
+            fs::write(segment(dir.path(), 1, "jsonl"), bytes).unwrap();
+            let (read, recovery) = open_and_read(dir.path(), Options::default()).unwrap();
+            assert_eq!(read, text(&all), "zeros from {from} to {to}");
+            assert_eq!(recovery.cut_bytes as usize, torn.bytes.len());
+        }
+    }
+}
+
+/// Past what the index covers, a whole line that does not belong there is no trace of an interrupted write.
+#[test]
+fn whole_lines_that_do_not_belong_are_damage() {
+    let good = batch(1, 1);
+    let stray = |line: &str| line.replace("{TS}", r#""ts":"2026-11-20T10:30:05.412803Z","type":"a.b""#);
+    for (line, seq) in [
+        (stray(r#"{"seq":1,{TS}}"#), 2),
+        (stray(r#"{"seq":3,{TS}}"#), 2),
+        ("not an event".to_owned(), 2),
+        (String::new(), 2),
+        (stray("{\"seq\":2,\"more\":2,{TS}}\n{\"seq\":3,{TS}}"), 3),
+        (stray("{\"seq\":2,\"more\":1,{TS}}\n{\"seq\":3,\"more\":1,{TS}}"), 3),
+        (stray("{\"seq\":2,{TS}}\n{\"seq\":4,{TS}}"), 3),
+        ("x".repeat(2 << 20), 2),
+    ] {
+        let dir = quick_dir();
+        store(dir.path(), Options::default(), std::slice::from_ref(&good));
+        fs::write(segment(dir.path(), 1, "jsonl"), [&good.bytes[..], line.as_bytes(), b"\n"].concat())
+            .unwrap();
+        let error = open_and_read(dir.path(), Options::default()).unwrap_err();
+        let Error::Corrupt(corrupt) = error else { panic!("{error}") };
+        assert_eq!(corrupt.seq, seq, "{corrupt}");
+    }
+}
+
+#[test]
+fn a_missing_segment_is_named() {
+    let all = batches(&[1, 1, 1, 1]);
+    let options = small_segments(1);
+    let dir = quick_dir();
+    let whole = dir.path().join("whole");
+    store(&whole, options, &all);
+    for missing in 1..=3 {
+        let dir = quick_dir();
+        copy_dir(&whole, dir.path());
+        fs::remove_file(segment(dir.path(), missing, "jsonl")).unwrap();
+        let error = SegmentLog::open(dir.path(), options).map(drop).unwrap_err();
+        let Error::Corrupt(corrupt) = error else { panic!("{error}") };
+        assert_eq!(corrupt.seq, missing, "{corrupt}");
+    }
+}
+
+#[test]
+fn an_index_that_is_gone_is_made_new_for_every_segment() {
+    let all = batches(&[2, 1, 3, 1]);
+    let options = small_segments(1);
+    let dir = quick_dir();
+    store(dir.path(), options, &all);
+    for first_seq in [1, 3, 4, 7] {
+        fs::remove_file(segment(dir.path(), first_seq, "idx")).unwrap();
+    }
+    let (read, recovery) = open_and_read(dir.path(), options).unwrap();
+    assert_eq!((read, recovery.index_records), (text(&all), 7));
+    assert!(open_and_read(dir.path(), options).unwrap().1.is_clean());
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// Both files of the active segment cut anywhere at once: a prefix of whole batches, or damage is named.
+    #[test]
+    fn a_crash_leaves_whole_batches_or_a_report(
+        sizes in prop::collection::vec(1u64..5, 1..8),
+        data in 0.0..1.0f64,
+        index in 0.0..1.0f64,
+        garbage in prop::collection::vec(any::<u8>(), 0..40),
+    ) {
+        let all = batches(&sizes);
+        let dir = quick_dir();
+        store(dir.path(), Options::default(), &all);
+        let (data_path, index_path) = (segment(dir.path(), 1, "jsonl"), segment(dir.path(), 1, "idx"));
+        let data_len = (size(&data_path) as f64 * data) as usize;
+        cut(&data_path, data_len);
+        let index_len = (size(&index_path) as f64 * index) as usize;
+        let mut kept = fs::read(&index_path).unwrap();
+        kept.truncate(index_len);
+        kept.extend(garbage);
+        fs::write(&index_path, kept).unwrap();
+        match open_and_read(dir.path(), Options::default()) {
+            Ok((read, _)) => prop_assert!(prefixes(&all).contains(&read)),
+            Err(Error::Corrupt(_)) => {
+                let lines = text(&all)[..data_len].iter().filter(|&&byte| byte == b'\n').count();
+                // One sync covers a whole batch, so a record of its first event speaks for its last.
+                let covered = (index_len / 12) as u64;
+                let synced = all.iter().map(Lines::last_seq).find(|&last| last >= covered).unwrap_or(0);
+                prop_assert!((lines as u64) < synced, "{lines} lines are there, {synced} were synced");
+            }
+            Err(other) => panic!("{other}"),
+        }
+    }
+}
