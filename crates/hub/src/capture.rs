@@ -108,7 +108,12 @@ async fn receive(
 }
 
 /// Parses, digests and redacts.
-async fn understand(hub: &Shared, headers: &HeaderMap, request: &Request, document: Bytes) -> Result<Capture, Problem> {
+async fn understand(
+    hub: &Shared,
+    headers: &HeaderMap,
+    request: &Request,
+    document: Bytes,
+) -> Result<Capture, Problem> {
     let format = format_of(headers, request, &document)?;
     let (redactor, policy, limits) = (hub.redactor.clone(), hub.policy.clone(), hub.options.limits.clone());
     let parsed = tokio::task::spawn_blocking(move || {
@@ -126,7 +131,9 @@ async fn understand(hub: &Shared, headers: &HeaderMap, request: &Request, docume
             ..Capture::default()
         })
     });
-    let capture = parsed.await.map_err(|_| Problem::internal("defect", "parsing the document failed; this is a defect of rig"))?;
+    let capture = parsed
+        .await
+        .map_err(|_| Problem::internal("defect", "parsing the document failed; this is a defect of rig"))?;
     let capture = capture.map_err(|e: rig_config::Error| {
         let status = match e.code() {
             "too-large" => StatusCode::PAYLOAD_TOO_LARGE,

@@ -47,7 +47,9 @@ impl Hub {
                 }
                 (Some((data, index)), key)
             }
-            None => (None, RedactionKey::new("memory", random::<32>()?).map_err(|e| Error::Fold(e.to_string()))?),
+            None => {
+                (None, RedactionKey::new("memory", random::<32>()?).map_err(|e| Error::Fold(e.to_string()))?)
+            }
         };
         let hub = Arc::new(Hub {
             policy: Arc::new(options.policy.clone()),
@@ -78,7 +80,10 @@ impl Hub {
     pub(crate) fn stream(&self, name: &str) -> Result<Arc<Stream>, Problem> {
         let name = parse_name(name)?;
         self.get(&name).ok_or_else(|| {
-            Problem::not_found("unknown-stream", format!("there is no stream {name}; make it with PUT /v1/streams/{name}"))
+            Problem::not_found(
+                "unknown-stream",
+                format!("there is no stream {name}; make it with PUT /v1/streams/{name}"),
+            )
         })
     }
 
@@ -123,7 +128,8 @@ impl Hub {
             let cut = stream.inspect().await;
             stream.close().await;
             if let (Some(index), Ok(cut)) = (&stream.index, cut) {
-                let kept = put_checkpoint(index, &stream.name, &cut).and_then(|()| index.flush().map_err(|e| e.to_string()));
+                let kept = put_checkpoint(index, &stream.name, &cut)
+                    .and_then(|()| index.flush().map_err(|e| e.to_string()));
                 if let Err(why) = kept {
                     tracing::warn!(stream = %stream.name, why, "the checkpoint could not be kept; the next start folds the log");
                 }
@@ -158,13 +164,26 @@ impl Hub {
                 writer: Some(tokio::spawn(writer.run(received))),
                 indexer: index.clone().map(|index| tokio::spawn(indexer::run(stream.clone(), index))),
             };
-            Stream { name: name.clone(), epoch, log, tail, head: heads, inputs, index, tasks: Mutex::new(tasks) }
+            Stream {
+                name: name.clone(),
+                epoch,
+                log,
+                tail,
+                head: heads,
+                inputs,
+                index,
+                tasks: Mutex::new(tasks),
+            }
         });
         self.streams.write().unwrap_or_else(PoisonError::into_inner).insert(name.clone(), stream.clone());
         Ok(stream)
     }
 
-    fn open_log(&self, name: &StreamName, new: bool) -> Result<(Arc<dyn EventLog>, Option<StreamIndex>), Error> {
+    fn open_log(
+        &self,
+        name: &StreamName,
+        new: bool,
+    ) -> Result<(Arc<dyn EventLog>, Option<StreamIndex>), Error> {
         let epoch = Epoch::from_random(random()?);
         let Some((data, index)) = &self.data else {
             return Ok((Arc::new(MemoryLog::new(name.clone(), epoch)), None));

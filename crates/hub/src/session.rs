@@ -44,7 +44,8 @@ pub(crate) async fn body(stream: Arc<Stream>, stretch: Stretch) -> Result<Body, 
         _ => Some(Checkpoint {
             seq: from - 1,
             hash: before.state.hash(),
-            state: to_raw_value(&before.state.view(stream.name.as_str())).map_err(|e| defect(e.to_string()))?,
+            state: to_raw_value(&before.state.view(stream.name.as_str()))
+                .map_err(|e| defect(e.to_string()))?,
         }),
     };
     drop(before);

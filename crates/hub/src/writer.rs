@@ -194,7 +194,10 @@ impl Writer {
         };
         let mut closing = false;
         self.ids.forget_indexed();
-        while batch.bytes.len() < MAX_WRITE && !closing && let Some(input) = arrived.pop_front() {
+        while batch.bytes.len() < MAX_WRITE
+            && !closing
+            && let Some(input) = arrived.pop_front()
+        {
             match input {
                 Input::Write(write) => self.write(write, &mut batch),
                 Input::Inspect(reply) => match &self.poisoned {
@@ -227,7 +230,8 @@ impl Writer {
         };
         match bodies {
             Ok(bodies) if bodies.is_empty() => {
-                let nothing = Appended { first_seq: head + 1, last_seq: head, lines: Some(Lines::empty(head + 1)) };
+                let nothing =
+                    Appended { first_seq: head + 1, last_seq: head, lines: Some(Lines::empty(head + 1)) };
                 batch.answers.push(Answer::Appended(reply, nothing));
             }
             Ok(bodies) => match self.place(bodies, batch) {

@@ -81,7 +81,10 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 ///
 /// # Errors
 /// The first event that does not fold, or the first error that `events` yields; what came before it has been folded.
-pub fn fold<E: From<Error>>(state: &mut State, events: impl IntoIterator<Item = Result<Envelope, E>>) -> Result<(), E> {
+pub fn fold<E: From<Error>>(
+    state: &mut State,
+    events: impl IntoIterator<Item = Result<Envelope, E>>,
+) -> Result<(), E> {
     for event in events {
         state.apply(&event?)?;
     }

@@ -17,7 +17,8 @@ async fn a_document_becomes_a_snapshot_then_a_diff_then_nothing() {
     assert_eq!((&second["events"][1]["from"], &second["events"][1]["to"]), (&json!(1), &json!(2)));
     let (_, third) = hub.capture("service=api&format=yaml", "# why\ndb:\n  host: b\n  port: 5432\n").await;
     assert_eq!(types(&third), ["snapshot.captured"]);
-    let (_, fourth) = hub.capture("service=api&format=yaml", "# why\r\ndb:\r\n  host: b\r\n  port: 5432\r\n").await;
+    let (_, fourth) =
+        hub.capture("service=api&format=yaml", "# why\r\ndb:\r\n  host: b\r\n  port: 5432\r\n").await;
     assert_eq!(types(&fourth), ["snapshot.unchanged"]);
     let (_, before) = hub.get("services/api/config?at=1").await;
     assert_eq!(before["config"], json!({"db.host": "a", "db.port": 5432}));
@@ -33,7 +34,11 @@ async fn the_state_folds_to_the_same_hash_outside_the_hub() {
     for n in 0..30 {
         let document = json!({"n": n, "list": vec![n; n % 4], "password": format!("hunter{}", n / 3)});
         hub.capture("service=api&format=json", document.to_string()).await;
-        hub.append("", &format!(r#"{{"type":"request.completed","source":"a","target":"b","status":{}}}"#, 200 + n * 10)).await;
+        hub.append(
+            "",
+            &format!(r#"{{"type":"request.completed","source":"a","target":"b","status":{}}}"#, 200 + n * 10),
+        )
+        .await;
         if n == 5 {
             answer(hub.client.put(hub.stream("services/api/baseline?reason=fine"))).await;
         }
@@ -57,16 +62,19 @@ async fn the_state_folds_to_the_same_hash_outside_the_hub() {
 async fn drift_is_detected_accepted_and_resolved() {
     let hub = TestHub::in_memory().await;
     hub.capture("service=api&format=json", r#"{"a":1,"b":1}"#).await;
-    let (status, approved) = answer(hub.client.put(hub.stream("services/api/baseline?actor=ana&reason=reviewed"))).await;
+    let (status, approved) =
+        answer(hub.client.put(hub.stream("services/api/baseline?actor=ana&reason=reviewed"))).await;
     assert_eq!((status, types(&approved)), (200, vec!["baseline.approved"]), "{approved}");
     let (_, drifted) = hub.capture("service=api&format=json", r#"{"a":2,"b":1}"#).await;
     assert_eq!(types(&drifted), ["snapshot.captured", "diff.computed", "drift.detected"]);
-    let accept = |body: Value| answer(hub.client.post(hub.stream("services/api/drift/accept")).body(body.to_string()));
+    let accept =
+        |body: Value| answer(hub.client.post(hub.stream("services/api/drift/accept")).body(body.to_string()));
     let (status, _) = accept(json!({"paths": ["a"]})).await;
     assert_eq!(status, 400);
     let (status, past) = accept(json!({"reason": "x", "until": "2001-01-01T00:00:00Z"})).await;
     assert_eq!((status, &past["code"]), (422, &json!("until-in-the-past")));
-    let (status, accepted) = accept(json!({"paths": ["a"], "reason": "known", "until": "2999-01-01T00:00:00Z"})).await;
+    let (status, accepted) =
+        accept(json!({"paths": ["a"], "reason": "known", "until": "2999-01-01T00:00:00Z"})).await;
     assert_eq!((status, types(&accepted)), (200, vec!["drift.accepted"]), "{accepted}");
     assert_eq!(accepted["events"][0]["verdict"], "accepted");
     let (_, changed) = hub.capture("service=api&format=json", r#"{"a":3,"b":1}"#).await;
@@ -87,13 +95,15 @@ async fn large_documents_come_in_parts_and_fold_to_themselves() {
         (0..30_000).map(|n| (format!("key{n}"), Value::String(format!("value {n} {salt}")))).collect()
     };
     for salt in ["a", "b"] {
-        let (status, captured) = hub.capture("service=api&format=json", json!(document(salt)).to_string()).await;
+        let (status, captured) =
+            hub.capture("service=api&format=json", json!(document(salt)).to_string()).await;
         assert_eq!(status, 201);
         assert!(types(&captured).len() > 2, "{:?}", types(&captured));
         let (_, config) = hub.get("services/api/config").await;
         assert_eq!(serde_json::from_value::<FlatConfig>(config["config"].clone()).unwrap(), document(salt));
     }
-    let text = |salt: &str| -> String { (0..20_000).map(|n| format!("line {n} {salt} \"quoted\"\n")).collect() };
+    let text =
+        |salt: &str| -> String { (0..20_000).map(|n| format!("line {n} {salt} \"quoted\"\n")).collect() };
     for salt in ["a", "b"] {
         hub.capture("service=router&format=text", text(salt)).await;
         let (_, config) = hub.get("services/router/config").await;
@@ -142,7 +152,8 @@ async fn a_repeated_id_gets_the_first_answer() {
     assert_eq!(status, 201, "{first}");
     let (status, again) = hub.append("", events).await;
     assert_eq!((status, &again), (200, &first));
-    let (status, other) = hub.append("", r#"[{"type":"shop.sold","id":"k1"},{"type":"shop.sold","id":"k2"}]"#).await;
+    let (status, other) =
+        hub.append("", r#"[{"type":"shop.sold","id":"k1"},{"type":"shop.sold","id":"k2"}]"#).await;
     assert_eq!((status, &other["code"]), (409, &json!("id-reused")));
     let (_, captured) = hub.capture("service=api&format=json&id=c1", r#"{"a":1}"#).await;
     let (_, again) = hub.capture("service=api&format=json&id=c1", r#"{"a":1}"#).await;

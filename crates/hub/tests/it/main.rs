@@ -32,7 +32,9 @@ impl TestHub {
         let url = format!("http://{}", listener.local_addr().unwrap());
         let (stop, stopped) = oneshot::channel();
         let shutdown = async { drop(stopped.await) };
-        let served = tokio::spawn(async { rig_hub::serve(listener, shutdown, options).await.inspect_err(|e| println!("the hub ended: {e}")) });
+        let served = tokio::spawn(async {
+            rig_hub::serve(listener, shutdown, options).await.inspect_err(|e| println!("the hub ended: {e}"))
+        });
         TestHub { url, client: reqwest::Client::new(), stop, served }
     }
 
@@ -61,7 +63,15 @@ impl TestHub {
 
     /// The lines of a range.
     pub(crate) async fn lines(&self, query: &str) -> Vec<String> {
-        let text = self.client.get(self.stream(&format!("events?{query}"))).send().await.unwrap().text().await.unwrap();
+        let text = self
+            .client
+            .get(self.stream(&format!("events?{query}")))
+            .send()
+            .await
+            .unwrap()
+            .text()
+            .await
+            .unwrap();
         text.lines().map(str::to_owned).collect()
     }
 }
@@ -75,5 +85,8 @@ pub(crate) async fn answer(request: reqwest::RequestBuilder) -> (u16, Value) {
 
 /// The types of the events in an answer.
 pub(crate) fn types(answer: &Value) -> Vec<&str> {
-    answer["events"].as_array().map(|e| e.iter().map(|e| e["type"].as_str().unwrap()).collect()).unwrap_or_default()
+    answer["events"]
+        .as_array()
+        .map(|e| e.iter().map(|e| e["type"].as_str().unwrap()).collect())
+        .unwrap_or_default()
 }

@@ -30,7 +30,8 @@ fn ids(frames: &[String]) -> Vec<u64> {
 }
 
 async fn subscribe(hub: &TestHub, query: &str, last: Option<&str>) -> reqwest::Response {
-    let mut request = hub.client.get(hub.stream(&format!("events{query}"))).header("accept", "text/event-stream");
+    let mut request =
+        hub.client.get(hub.stream(&format!("events{query}"))).header("accept", "text/event-stream");
     if let Some(last) = last {
         request = request.header("last-event-id", last);
     }
@@ -68,7 +69,9 @@ async fn a_cursor_resumes_exactly_also_after_a_restart() {
     hub.append("", r#"[{"type":"a.b"},{"type":"a.b"},{"type":"a.b"}]"#).await;
     let seen = frames(subscribe(&hub, "?from=2", None).await, |f| f.contains("caught-up")).await;
     assert_eq!(ids(&seen), [2, 3]);
-    let cursor = seen.iter().find(|f| f.contains(":2\n")).unwrap().split('\n').next().unwrap()["id: ".len()..].to_owned();
+    let cursor = seen.iter().find(|f| f.contains(":2\n")).unwrap().split('\n').next().unwrap()
+        ["id: ".len()..]
+        .to_owned();
     hub.stop().await;
     let hub = TestHub::on(folder.path()).await;
     for last in [cursor.as_str(), "2"] {
@@ -165,15 +168,29 @@ async fn a_session_file_verifies_from_any_seq_on() {
         let (_, answer) = hub.capture("service=api&format=json", format!(r#"{{"n":{n},"same":true}}"#)).await;
         assert!(!types(&answer).is_empty());
     }
-    for (query, first, events) in [("", 1, 39), ("?from=5&to=12", 5, 8), ("?from=40", 40, 0), ("?from=3&zstd=1", 3, 37)] {
-        let file = hub.client.get(hub.stream(&format!("session{query}"))).send().await.unwrap().bytes().await.unwrap();
+    for (query, first, events) in
+        [("", 1, 39), ("?from=5&to=12", 5, 8), ("?from=40", 40, 0), ("?from=3&zstd=1", 3, 37)]
+    {
+        let file = hub
+            .client
+            .get(hub.stream(&format!("session{query}")))
+            .send()
+            .await
+            .unwrap()
+            .bytes()
+            .await
+            .unwrap();
         let mut reader = rig_recorder::SessionReader::new(&file[..]).unwrap();
         let mut seqs = Vec::new();
         for record in &mut reader {
             seqs.push(record.unwrap().seq);
         }
         assert_eq!(seqs, (first..first + events).collect::<Vec<u64>>(), "{query}");
-        assert!(matches!(reader.ending(), Some(rig_recorder::session::Ending::Finished(_))), "{query}: {:?}", reader.ending());
+        assert!(
+            matches!(reader.ending(), Some(rig_recorder::session::Ending::Finished(_))),
+            "{query}: {:?}",
+            reader.ending()
+        );
     }
     hub.stop().await;
 }
