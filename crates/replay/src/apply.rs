@@ -171,9 +171,9 @@ impl Service {
         else {
             return Ok(());
         };
-        self.diffs += 1;
         // The snapshot was a keyframe: the config is there already.
         if self.config_seq == self.captured_seq {
+            self.diffs += 1;
             return Ok(());
         }
         let (changes, hunks) = match &whole {
@@ -186,6 +186,7 @@ impl Service {
             self.config = Arc::new(patched(&self.config, hunks).map_err(misfit)?);
         }
         self.config_seq = at.seq;
+        self.diffs += 1;
         Ok(())
     }
 
