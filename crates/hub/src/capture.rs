@@ -147,7 +147,13 @@ async fn understand(
         }
         problem.with("format", format.to_string())
     })?;
-    Ok(Capture { meta: request.meta.clone(), actor: request.actor.clone(), ..capture })
+    let redacted = request.meta.iter().map(|(key, value)| {
+        let mut value = serde_json::Value::from(value.as_str());
+        hub.redactor.redact_value(key, &mut value);
+        let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        (key.clone(), text)
+    });
+    Ok(Capture { meta: redacted.collect(), actor: request.actor.clone(), ..capture })
 }
 
 /// The format: what was asked for, else what the media type says, else what name and content look like.

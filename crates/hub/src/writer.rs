@@ -6,6 +6,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Duration;
 
 use rig_config::Policy;
 use rig_event::{Body, Draft, Envelope, Epoch, Seq, ServiceName, StreamName, Timestamp};
@@ -13,6 +14,7 @@ use rig_recorder::{AppendError, Chain, EventLog, Lines, Pending};
 use rig_replay::judge::{self, By};
 use rig_replay::{Capture, Refusal, State};
 use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::MissedTickBehavior;
 
 use crate::ids::Ids;
 use crate::tail::{Frames, Tail};
@@ -24,12 +26,18 @@ const MAX_IN_FLIGHT: usize = 2;
 const MAX_INPUTS: usize = 4096;
 const MAX_WRITE: usize = 8 << 20;
 
+/// How often acceptances are looked through for those whose date has passed.
+const EXPIRE_EVERY: Duration = Duration::from_secs(10);
+
+/// Where an answer goes.
+pub(crate) type Reply<T> = oneshot::Sender<Result<T, Refused>>;
+
 /// What the writer is asked to do.
 pub(crate) enum Input {
     /// Append something.
     Write(Write),
     /// Tell the state and the chain, once everything that came before is durable.
-    Inspect(oneshot::Sender<Result<Cut, Refused>>),
+    Inspect(Reply<Cut>),
     /// End once everything that came before is durable.
     Close,
 }
@@ -41,7 +49,7 @@ pub(crate) struct Write {
     pub(crate) expected: Option<Seq>,
     /// The idempotency key of the whole.
     pub(crate) id: Option<String>,
-    pub(crate) reply: oneshot::Sender<Result<Appended, Refused>>,
+    pub(crate) reply: Reply<Appended>,
 }
 
 /// What is to be appended.
@@ -120,8 +128,8 @@ struct InFlight {
 
 /// What to say when a write is durable.
 enum Answer {
-    Appended(oneshot::Sender<Result<Appended, Refused>>, Appended),
-    Inspected(oneshot::Sender<Result<Cut, Refused>>, Box<Cut>),
+    Appended(Reply<Appended>, Appended),
+    Inspected(Reply<Cut>, Box<Cut>),
 }
 
 impl Answer {
@@ -142,7 +150,7 @@ struct Batch {
     bytes: Vec<u8>,
     ends: Vec<u32>,
     /// Appends in it: first seq, last seq, who waits.
-    appends: Vec<(Seq, Seq, oneshot::Sender<Result<Appended, Refused>>)>,
+    appends: Vec<(Seq, Seq, Reply<Appended>)>,
     answers: Vec<Answer>,
 }
 
@@ -152,6 +160,8 @@ impl Writer {
         let mut in_flight: VecDeque<InFlight> = VecDeque::new();
         let mut arrived = VecDeque::new();
         let mut closing = false;
+        let mut expire = tokio::time::interval(EXPIRE_EVERY);
+        expire.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             let room = in_flight.len() < MAX_IN_FLIGHT && !closing;
             if room && !arrived.is_empty() {
@@ -174,6 +184,10 @@ impl Writer {
                     }
                     None => closing = true,
                 },
+                _ = expire.tick(), if room => {
+                    let write = Write { command: Command::Expire, expected: None, id: None, reply: oneshot::channel().0 };
+                    arrived.push_back(Input::Write(write));
+                }
                 // Closing, and everything is durable.
                 else => return,
             }
@@ -265,11 +279,11 @@ impl Writer {
                     }
                 }
                 // The same append again has the same keys on as many events; anything else is another append.
-                if let Some((first, last)) = range {
-                    if known != seen.len() || last - first + 1 != bodies.len() as Seq {
-                        let id = seen.into_iter().next().unwrap_or_default().to_owned();
-                        return Err(Refused::Id { id });
-                    }
+                if let Some((first, last)) = range
+                    && (known != seen.len() || last - first + 1 != bodies.len() as Seq)
+                {
+                    let id = seen.into_iter().next().unwrap_or_default().to_owned();
+                    return Err(Refused::Id { id });
                 }
                 range
             }

@@ -16,7 +16,6 @@ use axum::{Json, Router};
 use rig_event::{Seq, Timestamp};
 use rig_recorder::Lines;
 use serde_json::json;
-use serde_json::value::RawValue;
 
 use crate::Shared;
 use crate::problem::Problem;
@@ -250,9 +249,6 @@ fn moment(text: &str) -> Result<Timestamp, Problem> {
         Problem::bad_request("bad-time", "the time must be written as RFC 3339 has it: 2027-01-31T00:00:00Z")
     })
 }
-
-/// Untouched JSON.
-type Raw = Box<RawValue>;
 
 /// JSON that a handler has put together.
 type Answer = Result<Json<serde_json::Value>, Problem>;

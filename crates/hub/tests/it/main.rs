@@ -1,5 +1,7 @@
 //! A hub in this process, spoken to over HTTP.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that panics has failed")]
+
 mod captures;
 mod streaming;
 

@@ -1,5 +1,7 @@
 //! Properties of deciding and folding, on arbitrary histories.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that panics has failed")]
+
 use std::collections::BTreeMap;
 
 use proptest::prelude::*;
@@ -30,7 +32,8 @@ fn config() -> impl Strategy<Value = FlatConfig> {
         "[ab]{0,2}".prop_map(Value::from),
     ];
     let fields = proptest::collection::btree_map("[abc](\\.[xy])?", value, 0..5);
-    let text = proptest::collection::vec("[abc]{0,2}\n", 0..8).prop_map(|lines| FlatConfig::from([("text".to_owned(), lines.concat().into())]));
+    let text = proptest::collection::vec("[abc]{0,2}\n", 0..8)
+        .prop_map(|lines| FlatConfig::from([("text".to_owned(), lines.concat().into())]));
     prop_oneof![4 => fields, 1 => text]
 }
 
@@ -53,7 +56,13 @@ fn name(service: usize) -> ServiceName {
 
 fn capture(config: FlatConfig) -> Capture {
     let config_digest = config_digest(&config);
-    Capture { format: "json".into(), digest: format!("hmac:{config_digest}"), config_digest, config, ..Capture::default() }
+    Capture {
+        format: "json".into(),
+        digest: format!("hmac:{config_digest}"),
+        config_digest,
+        config,
+        ..Capture::default()
+    }
 }
 
 /// Runs a history as a hub would, and gives its lines with the state after each.
@@ -75,7 +84,12 @@ fn run(steps: Vec<Step>, policy: &Policy) -> (Vec<Vec<u8>>, Vec<State>, BTreeMap
             }
             Step::Lives(s) => vec![Draft::new(Some(name(s)), Event::ServiceReady(Lifecycle::default()))],
             Step::Request(a, b) => {
-                let request = Request { source: name(a).to_string(), target: name(b).to_string(), status: Some(500), ..Request::default() };
+                let request = Request {
+                    source: name(a).to_string(),
+                    target: name(b).to_string(),
+                    status: Some(500),
+                    ..Request::default()
+                };
                 vec![Draft::new(None, Event::RequestCompleted(request))]
             }
             Step::TimePasses(t) => {
@@ -85,7 +99,12 @@ fn run(steps: Vec<Step>, policy: &Policy) -> (Vec<Vec<u8>>, Vec<State>, BTreeMap
         };
         for draft in drafts {
             let mut line = Vec::new();
-            draft.encode().unwrap().write_line(state.seq + 1, &Timestamp::from_micros(now).to_string(), 0, &mut line);
+            draft.encode().unwrap().write_line(
+                state.seq + 1,
+                &Timestamp::from_micros(now).to_string(),
+                0,
+                &mut line,
+            );
             line.pop();
             state.apply(&Envelope::parse(&line).unwrap()).unwrap();
             lines.push(line);
@@ -145,7 +164,8 @@ proptest! {
 #[test]
 fn a_keyframe_carries_the_config_after_a_thousand_diffs() {
     let policy = Policy::default();
-    let steps = (0..judge::KEYFRAME_DIFFS + 2).map(|n| Step::Capture(0, FlatConfig::from([("n".to_owned(), n.into())])));
+    let steps = (0..judge::KEYFRAME_DIFFS + 2)
+        .map(|n| Step::Capture(0, FlatConfig::from([("n".to_owned(), n.into())])));
     let (lines, states, _) = run(steps.collect(), &policy);
     let with_config = lines.iter().filter(|l| String::from_utf8_lossy(l).contains("\"config\":{"));
     assert_eq!(with_config.count(), 2);
@@ -159,7 +179,9 @@ fn a_diff_that_does_not_fit_is_named_by_its_seq() {
     state.apply(&line(r#"{"seq":1,"ts":"2026-11-20T10:30:05Z","type":"snapshot.captured","service":"a","digest":"d1","config_digest":"c1","format":"json","bytes":1,"fields":1,"config":{"x":1}}"#)).unwrap();
     state.apply(&line(r#"{"seq":2,"ts":"2026-11-20T10:30:05Z","type":"snapshot.captured","service":"a","digest":"d2","config_digest":"c2","format":"json","bytes":1,"fields":1}"#)).unwrap();
     let before = state.hash();
-    let bad = line(r#"{"seq":3,"ts":"2026-11-20T10:30:05Z","type":"diff.computed","service":"a","from":1,"to":2,"added":0,"removed":0,"changed":1,"changes":[{"op":"changed","path":"x","before":7,"after":2,"severity":"low"}]}"#);
+    let bad = line(
+        r#"{"seq":3,"ts":"2026-11-20T10:30:05Z","type":"diff.computed","service":"a","from":1,"to":2,"added":0,"removed":0,"changed":1,"changes":[{"op":"changed","path":"x","before":7,"after":2,"severity":"low"}]}"#,
+    );
     let error = state.apply(&bad).unwrap_err().to_string();
     assert!(error.contains("event 3") && error.contains("\"a\""), "{error}");
     assert_eq!(state.hash(), before);
