@@ -9,13 +9,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rig_config::Policy;
-use rig_event::{Body, Draft, Envelope, Epoch, Seq, ServiceName, StreamName, Timestamp};
-use rig_recorder::{AppendError, Chain, EventLog, Lines, Pending};
+use rig_event::event::LogSealed;
+use rig_event::{Body, Draft, Envelope, Epoch, Event, Seq, ServiceName, StreamName, Timestamp};
+use rig_recorder::{AppendError, Chain, Claim, EventLog, Keyring, Lines, Pending};
 use rig_replay::judge::{self, By};
 use rig_replay::{Capture, Refusal, State};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::MissedTickBehavior;
 
+use crate::Seals;
 use crate::ids::Ids;
 use crate::tail::{Frames, Tail};
 
@@ -66,6 +68,8 @@ pub(crate) enum Command {
     Accept { service: ServiceName, paths: Vec<String>, until: Option<Timestamp>, by: By },
     /// End the acceptances whose date has passed.
     Expire,
+    /// State chain and state hash, signed, where there is news since the last seal.
+    Seal,
 }
 
 /// The events that an append led to, or, for a repeated `id`, had led to.
@@ -109,6 +113,12 @@ pub(crate) struct Writer {
     pub(crate) policy: Arc<Policy>,
     /// The clock; the log's own time never runs backwards, whatever this one does.
     pub(crate) clock: fn() -> Timestamp,
+    /// The keys that seals are signed with.
+    pub(crate) keys: Arc<Keyring>,
+    /// When to seal.
+    pub(crate) seals: Option<Seals>,
+    /// The last seal; 0 where it is not known.
+    pub(crate) sealed: Seq,
     /// State and chain with everything that is enqueued, durable or not.
     pub(crate) cut: Cut,
     pub(crate) ids: Ids,
@@ -154,6 +164,15 @@ struct Batch {
     answers: Vec<Answer>,
 }
 
+/// What the writer asks of itself; nobody waits for it.
+fn own(command: Command) -> Input {
+    Input::Write(own_write(command))
+}
+
+fn own_write(command: Command) -> Write {
+    Write { command, expected: None, id: None, reply: oneshot::channel().0 }
+}
+
 impl Writer {
     /// Runs until every sender of inputs is gone, or it is closed.
     pub(crate) async fn run(mut self, mut inputs: mpsc::Receiver<Input>) {
@@ -162,6 +181,8 @@ impl Writer {
         let mut closing = false;
         let mut expire = tokio::time::interval(EXPIRE_EVERY);
         expire.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut seal = tokio::time::interval(self.seals.unwrap_or_default().interval);
+        seal.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             let room = in_flight.len() < MAX_IN_FLIGHT && !closing;
             if room && !arrived.is_empty() {
@@ -184,10 +205,8 @@ impl Writer {
                     }
                     None => closing = true,
                 },
-                _ = expire.tick(), if room => {
-                    let write = Write { command: Command::Expire, expected: None, id: None, reply: oneshot::channel().0 };
-                    arrived.push_back(Input::Write(write));
-                }
+                _ = expire.tick(), if room => arrived.push_back(own(Command::Expire)),
+                _ = seal.tick(), if room && self.seals.is_some() => arrived.push_back(own(Command::Seal)),
                 // Closing, and everything is durable.
                 else => return,
             }
@@ -221,6 +240,12 @@ impl Writer {
                 Input::Close => closing = true,
             }
         }
+        if let Some(seals) = self.seals {
+            let unsealed = self.cut.state.seq.saturating_sub(self.sealed);
+            if (closing && unsealed > 0) || (unsealed >= seals.events && !batch.ends.is_empty()) {
+                self.write(own_write(Command::Seal), &mut batch);
+            }
+        }
         self.enqueue(batch, in_flight);
         closing
     }
@@ -233,6 +258,7 @@ impl Writer {
             let _ = reply.send(Err(Refused::Log(why.clone())));
             return;
         }
+        let is_seal = matches!(command, Command::Seal);
         let bodies = match self.earlier(&command, id.as_deref()) {
             // Answered with what is enqueued last: by then the earlier append is durable too.
             Ok(Some(appended)) => return batch.answers.push(Answer::Appended(reply, appended)),
@@ -249,7 +275,12 @@ impl Writer {
                 batch.answers.push(Answer::Appended(reply, nothing));
             }
             Ok(bodies) => match self.place(bodies, batch) {
-                Ok((first_seq, last_seq)) => batch.appends.push((first_seq, last_seq, reply)),
+                Ok((first_seq, last_seq)) => {
+                    if is_seal {
+                        self.sealed = last_seq;
+                    }
+                    batch.appends.push((first_seq, last_seq, reply));
+                }
                 Err(refused) => drop(reply.send(Err(refused))),
             },
             Err(refused) => drop(reply.send(Err(refused))),
@@ -306,11 +337,22 @@ impl Writer {
                 judge::accept(state, &service, &paths, until, by, policy, now)?
             }
             Command::Expire => judge::expire(state, policy, now),
+            Command::Seal if state.seq == self.sealed => Vec::new(),
+            Command::Seal => vec![Draft::new(None, Event::LogSealed(self.seal()))],
         };
         if let Some(last) = drafts.last_mut() {
             last.id = id;
         }
         Ok(drafts.into_iter().map(Draft::encode).collect::<Result<_, _>>()?)
+    }
+
+    fn seal(&self) -> LogSealed {
+        let Cut { state, chain } = &self.cut;
+        let (chain, hash) = (chain.to_string(), state.hash());
+        let claim =
+            Claim { stream: &self.stream, epoch: &self.epoch, upto: state.seq, chain: &chain, state: &hash };
+        let signatures = self.keys.sign(&claim).into_iter().collect();
+        LogSealed { upto: state.seq, chain, state: hash, signatures }
     }
 
     /// Gives the events of one append their seqs, folds them and writes their lines.

@@ -87,7 +87,7 @@ pub(super) async fn session(
     })?;
     let name = format!("{}-{from}-{to}.jsonl{}", stream.name, if zstd { ".zst" } else { "" });
     let now = (hub.options.clock)();
-    let body = session::body(stream, Stretch { from, to, zstd, outcome, now }).await?;
+    let body = session::body(stream, hub.keys.clone(), Stretch { from, to, zstd, outcome, now }).await?;
     let media_type = if zstd { "application/zstd" } else { "application/jsonl" };
     let disposition = format!("attachment; filename=\"{name}\"");
     Ok(([(header::CONTENT_TYPE, media_type), (header::CONTENT_DISPOSITION, disposition.as_str())], body)
