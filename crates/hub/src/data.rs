@@ -39,6 +39,11 @@ impl DataDir {
         self.root.join("streams").join(name.as_str())
     }
 
+    /// The state before a stream's oldest event, once it was pruned.
+    pub(crate) fn cut(&self, name: &StreamName) -> PathBuf {
+        self.stream(name).join("cut.json")
+    }
+
     /// The streams that are there, in the order of their names. What is no stream's folder is said and left alone.
     pub(crate) fn streams(&self) -> Result<Vec<StreamName>, Error> {
         let path = self.root.join("streams");
@@ -111,7 +116,7 @@ fn make_private(path: &Path) -> io::Result<()> {
 }
 
 /// Writes a new file that only its owner can read, whole or not at all.
-fn write_private(path: &Path, content: &[u8]) -> io::Result<()> {
+pub(crate) fn write_private(path: &Path, content: &[u8]) -> io::Result<()> {
     let temporary = path.with_extension("new");
     let mut options = File::options();
     options.write(true).create(true).truncate(true);

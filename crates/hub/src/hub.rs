@@ -9,13 +9,14 @@ use rig_event::{Epoch, Head, Seq, StreamName};
 use rig_recorder::{EventLog, Index, Keyring, MemoryLog, SegmentLog, StreamIndex};
 use tokio::sync::{Mutex, Semaphore, mpsc, watch};
 
-use crate::data::{DataDir, io_error, random};
+use crate::data::{DataDir, io_error, random, write_private};
 use crate::ids::Ids;
+use crate::metrics::Meters;
 use crate::problem::Problem;
 use crate::stream::{Stream, Tasks, cut_at, put_checkpoint};
 use crate::tail::Tail;
-use crate::writer::Writer;
-use crate::{Error, Options, indexer};
+use crate::writer::{Cut, Writer};
+use crate::{Error, Options, indexer, retention};
 
 /// How many appends may wait for the writer; who comes then waits to get in line.
 const QUEUE: usize = 1024;
@@ -147,10 +148,12 @@ impl Hub {
         if let Some(index) = &index {
             indexer::catch_up(log.as_ref(), index).await.map_err(Error::Fold)?;
         }
-        let cut = cut_at(log.as_ref(), index.as_ref(), log.head()).await.map_err(Error::Fold)?;
+        let base = self.base(log.as_ref())?;
+        let cut = cut_at(log.as_ref(), index.as_ref(), &base, log.head()).await.map_err(Error::Fold)?;
         let (inputs, received) = mpsc::channel(QUEUE);
         let (head, heads) = watch::channel(log.head());
         let tail = Arc::new(Tail::default());
+        let meters = Arc::new(Meters::default());
         let writer = Writer {
             stream: name.clone(),
             epoch: log.epoch().clone(),
@@ -164,6 +167,7 @@ impl Hub {
             ids: Ids::new(index.clone()),
             tail: tail.clone(),
             head,
+            meters: meters.clone(),
             poisoned: None,
         };
         let epoch = log.epoch().clone();
@@ -171,6 +175,7 @@ impl Hub {
             let tasks = Tasks {
                 writer: Some(tokio::spawn(writer.run(received))),
                 indexer: index.clone().map(|index| tokio::spawn(indexer::run(stream.clone(), index))),
+                retention: Some(tokio::spawn(retention::run(stream.clone(), Arc::downgrade(self)))),
             };
             Stream {
                 name: name.clone(),
@@ -179,12 +184,45 @@ impl Hub {
                 tail,
                 head: heads,
                 inputs,
+                base: RwLock::new(Arc::new(base)),
+                meters,
                 index,
                 tasks: Mutex::new(tasks),
             }
         });
         self.streams.write().unwrap_or_else(PoisonError::into_inner).insert(name.clone(), stream.clone());
         Ok(stream)
+    }
+
+    /// Where the fold begins.
+    fn base(&self, log: &dyn EventLog) -> Result<Cut, Error> {
+        let (Some((data, _)), 2..) = (&self.data, log.first_seq()) else {
+            return Ok(Cut::genesis(log.stream(), log.epoch()));
+        };
+        let path = data.cut(log.stream());
+        let bytes = fs::read(&path).map_err(io_error("read", &path))?;
+        let fold = |why: String| Error::Fold(format!("{}: {why}", path.display()));
+        let cut = Cut::from_json(&bytes).map_err(fold)?;
+        if cut.state.seq + 1 < log.first_seq() {
+            let why = format!(
+                "it is the state at seq {}, and the log begins with {}",
+                cut.state.seq,
+                log.first_seq()
+            );
+            return Err(fold(why));
+        }
+        Ok(cut)
+    }
+
+    /// Keeps the state at a cut, so that what is before it can be deleted.
+    pub(crate) fn keep_cut(&self, stream: &Stream, cut: Cut) -> Result<(), String> {
+        if let Some((data, _)) = &self.data {
+            let path = data.cut(&stream.name);
+            let json = cut.to_json(&stream.name)?;
+            write_private(&path, &json).map_err(|e| io_error("write", &path)(e).to_string())?;
+        }
+        *stream.base.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(cut);
+        Ok(())
     }
 
     fn open_log(
@@ -197,7 +235,10 @@ impl Hub {
             return Ok((Arc::new(MemoryLog::new(name.clone(), epoch)), None));
         };
         let folder = data.stream(name);
-        let options = rig_recorder::Options { durability: self.options.durability, ..Default::default() };
+        let options = rig_recorder::Options {
+            durability: self.options.durability,
+            segment_bytes: self.options.segment_bytes,
+        };
         let log = if new {
             SegmentLog::create(&folder, name.clone(), epoch, (self.options.clock)(), options)?
         } else {

@@ -2,14 +2,17 @@
 //!
 //! In reading order: [`Options`] and [`serve`]; `hub` (the streams a server has, opened and made); `writer` (the one task
 //! a stream that gives events their place); `stream` (what routes see of it; state at any seq); `tail` (prepared frames);
-//! `sse` (subscribers); `session` (a stretch as a file); `capture` (a document's way to the writer); `routes`.
+//! `sse` (subscribers); `session` (a stretch as a file); `capture` (a document's way to the writer);
+//! `retention` (the oldest events go); `metrics`; `routes`.
 
 mod capture;
 mod data;
 mod hub;
 mod ids;
 mod indexer;
+mod metrics;
 mod problem;
+mod retention;
 mod routes;
 mod session;
 mod sse;
@@ -45,6 +48,10 @@ pub struct Options {
     pub durability: Durability,
     /// When the log is sealed; `None`: never.
     pub seals: Option<Seals>,
+    /// A segment of the log that would grow beyond this is ended.
+    pub segment_bytes: u64,
+    /// How often the policy's `[retention]` is carried out.
+    pub retention_interval: Duration,
     /// How large, deep and wide a document may be.
     pub limits: Limits,
     /// How many bytes of documents may be in work at once; who comes then waits, and gets 503 after ten seconds.
@@ -66,6 +73,8 @@ impl Default for Options {
             policy: Policy::default(),
             durability: Durability::Always,
             seals: Some(Seals::default()),
+            segment_bytes: 64 << 20,
+            retention_interval: Duration::from_secs(60),
             limits: Limits::default(),
             capture_budget: 256 << 20,
             heartbeat: Duration::from_secs(10),

@@ -6,10 +6,10 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rig_config::Policy;
-use rig_event::event::LogSealed;
+use rig_event::event::{LogPruned, LogSealed};
 use rig_event::{Body, Draft, Envelope, Epoch, Event, Seq, ServiceName, StreamName, Timestamp};
 use rig_recorder::{AppendError, Chain, Claim, EventLog, Keyring, Lines, Pending};
 use rig_replay::judge::{self, By};
@@ -19,6 +19,7 @@ use tokio::time::MissedTickBehavior;
 
 use crate::Seals;
 use crate::ids::Ids;
+use crate::metrics::Meters;
 use crate::tail::{Frames, Tail};
 
 /// Most writes enqueued at once: one is synced while the next is prepared.
@@ -68,7 +69,9 @@ pub(crate) enum Command {
     Accept { service: ServiceName, paths: Vec<String>, until: Option<Timestamp>, by: By },
     /// End the acceptances whose date has passed.
     Expire,
-    /// State chain and state hash, signed, where there is news since the last seal.
+    /// Tell what is about to be pruned.
+    Pruned(LogPruned),
+    /// State the chain and the state hash, signed, where there is news since the last seal.
     Seal,
 }
 
@@ -125,6 +128,7 @@ pub(crate) struct Writer {
     pub(crate) tail: Arc<Tail>,
     /// The last durable event, once its frames are in the tail.
     pub(crate) head: watch::Sender<Seq>,
+    pub(crate) meters: Arc<Meters>,
     /// Set by the first failed write: from then on nothing is taken.
     pub(crate) poisoned: Option<Arc<str>>,
 }
@@ -132,6 +136,7 @@ pub(crate) struct Writer {
 /// A write that is enqueued.
 struct InFlight {
     pending: Pending,
+    since: Instant,
     frames: Frames,
     answers: Vec<Answer>,
 }
@@ -337,6 +342,7 @@ impl Writer {
                 judge::accept(state, &service, &paths, until, by, policy, now)?
             }
             Command::Expire => judge::expire(state, policy, now),
+            Command::Pruned(pruned) => vec![Draft::new(None, Event::LogPruned(pruned))],
             Command::Seal if state.seq == self.sealed => Vec::new(),
             Command::Seal => vec![Draft::new(None, Event::LogSealed(self.seal()))],
         };
@@ -395,13 +401,14 @@ impl Writer {
             return;
         }
         let lines = Lines { first_seq, bytes: bytes.into(), ends: ends.into() };
+        let since = Instant::now();
         let pending = self.log.append(lines.clone());
         let frames = Frames::of(&self.epoch, &lines);
         answers.extend(appends.into_iter().map(|(first_seq, last_seq, reply)| {
             let lines = Some(lines.slice(first_seq, last_seq));
             Answer::Appended(reply, Appended { first_seq, last_seq, lines })
         }));
-        in_flight.push_back(InFlight { pending, frames, answers });
+        in_flight.push_back(InFlight { pending, since, frames, answers });
     }
 
     fn durable(&mut self, write: InFlight, outcome: Result<(), AppendError>) {
@@ -412,6 +419,7 @@ impl Writer {
         });
         if outcome.is_ok() {
             let head = write.frames.last_seq();
+            self.meters.committed(write.frames.len() as u64, write.since.elapsed());
             self.tail.push(write.frames);
             self.head.send_replace(head);
         }

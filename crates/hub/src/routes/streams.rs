@@ -20,6 +20,12 @@ pub(super) async fn list(State(hub): State<Shared>, query: Query) -> Answer {
     Ok(Json(json!({ "streams": streams })))
 }
 
+/// `GET /metrics`, for Prometheus.
+pub(super) async fn metrics(State(hub): State<Shared>) -> Response {
+    let text = crate::metrics::text(&hub.list());
+    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response()
+}
+
 /// `GET /v1/streams/{stream}`
 pub(super) async fn show(State(hub): State<Shared>, Path(stream): Path<String>, query: Query) -> Answer {
     query.done()?;

@@ -71,7 +71,7 @@ use self::view::{Segment, View};
 use crate::disk::{Disk, RealDisk};
 use crate::error::{AppendError, Error, ReadError, io_error};
 use crate::lines::Lines;
-use crate::log::{BoxFuture, EventLog, Pending, Pruned};
+use crate::log::{BoxFuture, EventLog, MAX_PRUNABLE, Pending, Prunable, Pruned};
 
 /// How a segment log writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -360,6 +360,14 @@ impl EventLog for SegmentLog {
             let reading = tokio::task::spawn_blocking(move || shared.read_disk(from, to, max_bytes));
             reading.await.unwrap_or_else(|e| Err(ReadError::Io { path: dir, source: io::Error::other(e) }))
         })
+    }
+
+    fn prunable(&self) -> Vec<Prunable> {
+        let view = self.shared.view();
+        let older = view.prunable(Seq::MAX).iter().take(MAX_PRUNABLE);
+        older
+            .map(|segment| Prunable { last_seq: segment.last_seq(), bytes: segment.bytes_on_disk() })
+            .collect()
     }
 
     fn prune(&self, keep_from: Seq) -> BoxFuture<'_, Result<Pruned, Error>> {
