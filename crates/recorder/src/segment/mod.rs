@@ -124,7 +124,7 @@ pub struct NotADurability;
 
 /// The log of a stream in a folder, open for writing by this process alone.
 ///
-/// Dropping it commits what is queued and waits for that.
+/// Dropping it commits what is queued and blocks until that is done, which takes a sync.
 pub struct SegmentLog {
     shared: Arc<Shared>,
     committer: Mutex<Option<JoinHandle<()>>>,
