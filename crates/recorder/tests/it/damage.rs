@@ -72,6 +72,17 @@ fn lines_cut_below_their_index_are_reported() {
     }
 }
 
+/// One sync covers a whole batch: the record of its first event speaks for the others.
+#[test]
+fn half_a_batch_whose_first_event_was_synced_is_reported() {
+    let dir = quick_dir();
+    store(dir.path(), Options::default(), &batches(&[1, 3]));
+    cut(&segment(dir.path(), 1, "idx"), 2 * 12);
+    cut(&segment(dir.path(), 1, "jsonl"), text(&batches(&[1])).len() + batch(2, 3).slice(2, 3).bytes.len());
+    let error = open_and_read(dir.path(), Options::default()).unwrap_err();
+    assert!(matches!(&error, Error::Corrupt(corrupt) if corrupt.seq == 4), "{error}");
+}
+
 #[test]
 fn an_index_cut_anywhere_is_made_new() {
     let all = batches(&[1, 3, 1, 2]);

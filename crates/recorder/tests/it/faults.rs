@@ -204,3 +204,42 @@ fn an_interval_claims_nothing_before_its_sync() {
         assert!(matches!(crash(keep), Err(Error::Corrupt(_))), "{keep} bytes are left");
     }
 }
+
+/// From then on opening trusts it.
+#[test]
+fn a_full_segment_is_synced_with_its_index() {
+    for durability in [Durability::Always, Durability::Interval(Duration::from_secs(3600))] {
+        let dir = quick_dir();
+        let options = Options { segment_bytes: 1, durability };
+        store(dir.path(), options, &[]);
+        let disk = FaultyDisk::default();
+        let (log, _) = SegmentLog::open_on(Arc::new(disk.clone()), dir.path(), options).unwrap();
+        for lines in batches(&[1, 2, 1]) {
+            log.append(lines).wait().unwrap();
+        }
+        let active = usize::from(durability == Durability::Always);
+        assert_eq!((disk.count(Op::Sync), disk.count_on_indexes(Op::Sync)), (2 + active, 2));
+        assert_eq!((disk.count(Op::Create), disk.count(Op::SyncDir)), (3, 3));
+    }
+}
+
+/// A process that died between the write and the sync leaves lines that only the page cache has.
+#[test]
+fn opening_makes_durable_what_it_finds() {
+    let dir = quick_dir();
+    store(dir.path(), Options::default(), &batches(&[2, 1]));
+    for (index_len, syncs) in [(36, 0), (24, 1), (0, 1)] {
+        let index = File::options().write(true).open(segment(dir.path(), 1, "idx")).unwrap();
+        index.set_len(index_len).unwrap();
+        let disk = FaultyDisk::default();
+        let opened = SegmentLog::open_on(Arc::new(disk.clone()), dir.path(), Options::default());
+        assert_eq!(opened.unwrap().0.head(), 3);
+        assert_eq!(disk.count(Op::Sync), syncs, "{index_len} bytes of index");
+        disk.fail(Op::Sync, 0, Fault::Error, false);
+        index.set_len(index_len).unwrap();
+        let again = SegmentLog::open_on(Arc::new(disk), dir.path(), Options::default());
+        assert_eq!(again.is_err(), syncs > 0, "what cannot be made durable is not told as such");
+        drop(again);
+        drop(SegmentLog::open(dir.path(), Options::default()).unwrap());
+    }
+}
