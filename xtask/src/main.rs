@@ -1,3 +1,42 @@
-//! The project's own commands: `cargo xtask test` and, later, benches.
+//! The project's own commands: `cargo xtask test` runs everything that a change must pass.
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a developer reads what this program prints")]
 
-fn main() {}
+mod edges;
+mod rules;
+mod services;
+mod steps;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+const HELP: &str = "\
+cargo xtask COMMAND
+
+  test                 everything a change must pass: formatting, clippy, tests, docs, house rules, licences
+  test --no-services   the same without the tests that need servers from outside (sets RIG_NO_SERVICES=1)
+  help                 this page
+";
+
+fn main() -> ExitCode {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = args.iter().map(String::as_str).collect();
+    let services = match words.as_slice() {
+        ["test"] => true,
+        ["test", "--no-services"] => false,
+        [] | ["help" | "--help" | "-h"] => {
+            print!("{HELP}");
+            return ExitCode::SUCCESS;
+        }
+        other => {
+            eprint!("xtask does not know `{}`\n\n{HELP}", other.join(" "));
+            return ExitCode::from(2);
+        }
+    };
+    if steps::test(&root(), services) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// The folder of the workspace: this package lies one below it.
+fn root() -> PathBuf {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    here.parent().unwrap_or(here).to_owned()
+}

@@ -1,6 +1,6 @@
 //! The kinds of event and what each carries.
 //!
-//! One table, [`events!`] below, ties a type's name to its variant and payload: adding an event is one row and one
+//! One table, `events!` below, ties a type's name to its variant and payload: adding an event is one row and one
 //! struct. A type that is not in the table is [`Event::Other`] and is kept byte for byte by whoever holds the line.
 
 use std::collections::BTreeMap;

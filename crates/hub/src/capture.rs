@@ -108,7 +108,12 @@ async fn receive(
 }
 
 /// Parses, digests and redacts.
-async fn understand(hub: &Shared, headers: &HeaderMap, request: &Request, document: Bytes) -> Result<Capture, Problem> {
+async fn understand(
+    hub: &Shared,
+    headers: &HeaderMap,
+    request: &Request,
+    document: Bytes,
+) -> Result<Capture, Problem> {
     let format = format_of(headers, request, &document)?;
     let (redactor, policy, limits) = (hub.redactor.clone(), hub.policy.clone(), hub.options.limits.clone());
     let parsed = tokio::task::spawn_blocking(move || {
@@ -126,7 +131,9 @@ async fn understand(hub: &Shared, headers: &HeaderMap, request: &Request, docume
             ..Capture::default()
         })
     });
-    let capture = parsed.await.map_err(|_| Problem::internal("defect", "parsing the document failed; this is a defect of rig"))?;
+    let capture = parsed
+        .await
+        .map_err(|_| Problem::internal("defect", "parsing the document failed; this is a defect of rig"))?;
     let capture = capture.map_err(|e: rig_config::Error| {
         let status = match e.code() {
             "too-large" => StatusCode::PAYLOAD_TOO_LARGE,
@@ -140,7 +147,13 @@ async fn understand(hub: &Shared, headers: &HeaderMap, request: &Request, docume
         }
         problem.with("format", format.to_string())
     })?;
-    Ok(Capture { meta: request.meta.clone(), actor: request.actor.clone(), ..capture })
+    let redacted = request.meta.iter().map(|(key, value)| {
+        let mut value = serde_json::Value::from(value.as_str());
+        hub.redactor.redact_value(key, &mut value);
+        let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        (key.clone(), text)
+    });
+    Ok(Capture { meta: redacted.collect(), actor: request.actor.clone(), ..capture })
 }
 
 /// The format: what was asked for, else what the media type says, else what name and content look like.

@@ -5,14 +5,14 @@ use std::fs;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use rig_config::{RedactionKey, Redactor};
-use rig_event::{Epoch, StreamName};
-use rig_recorder::{EventLog, Index, MemoryLog, SegmentLog, StreamIndex};
+use rig_event::{Epoch, Head, Seq, StreamName};
+use rig_recorder::{EventLog, Index, Keyring, MemoryLog, SegmentLog, StreamIndex};
 use tokio::sync::{Mutex, Semaphore, mpsc, watch};
 
 use crate::data::{DataDir, io_error, random};
 use crate::ids::Ids;
 use crate::problem::Problem;
-use crate::stream::{Stream, cut_at, put_checkpoint};
+use crate::stream::{Stream, Tasks, cut_at, put_checkpoint};
 use crate::tail::Tail;
 use crate::writer::Writer;
 use crate::{Error, Options, indexer};
@@ -25,6 +25,8 @@ pub(crate) struct Hub {
     pub(crate) options: Options,
     pub(crate) policy: Arc<rig_config::Policy>,
     pub(crate) redactor: Arc<Redactor>,
+    /// The keys that seals and session files are signed with; none for a hub in memory.
+    pub(crate) keys: Arc<Keyring>,
     /// Kibibytes of documents that may still be taken into work.
     pub(crate) capture_budget: Arc<Semaphore>,
     /// Turns true when the hub stops: streams to subscribers end.
@@ -37,21 +39,26 @@ pub(crate) struct Hub {
 
 impl Hub {
     pub(crate) async fn open(options: Options, stopping: watch::Receiver<bool>) -> Result<Arc<Hub>, Error> {
-        let (data, key) = match &options.data {
+        let (data, key, keys) = match &options.data {
             Some(root) => {
                 let data = DataDir::open(root)?;
-                let key = data.redaction_key()?;
+                let (key, keys) = (data.redaction_key()?, data.signing_keys()?);
                 let (index, aside) = Index::open(&data.index())?;
                 if let Some(aside) = aside {
                     tracing::warn!(moved_to = %aside.display(), "the index would not open and is rebuilt from the log");
                 }
-                (Some((data, index)), key)
+                (Some((data, index)), key, keys)
             }
-            None => (None, RedactionKey::new("memory", random::<32>()?).map_err(|e| Error::Fold(e.to_string()))?),
+            None => {
+                let key =
+                    RedactionKey::new("memory", random::<32>()?).map_err(|e| Error::Fold(e.to_string()))?;
+                (None, key, Keyring::default())
+            }
         };
         let hub = Arc::new(Hub {
             policy: Arc::new(options.policy.clone()),
             redactor: Arc::new(Redactor::new(key, &options.policy)),
+            keys: Arc::new(keys),
             capture_budget: Arc::new(Semaphore::new((options.capture_budget >> 10) as usize)),
             options,
             stopping,
@@ -78,7 +85,10 @@ impl Hub {
     pub(crate) fn stream(&self, name: &str) -> Result<Arc<Stream>, Problem> {
         let name = parse_name(name)?;
         self.get(&name).ok_or_else(|| {
-            Problem::not_found("unknown-stream", format!("there is no stream {name}; make it with PUT /v1/streams/{name}"))
+            Problem::not_found(
+                "unknown-stream",
+                format!("there is no stream {name}; make it with PUT /v1/streams/{name}"),
+            )
         })
     }
 
@@ -108,7 +118,7 @@ impl Hub {
         stream.close().await;
         let storage = |e: String| Problem::internal("storage", e);
         if let Some(index) = &stream.index {
-            index.remove().map_err(|e| storage(e.to_string()))?;
+            index.clone().remove().map_err(|e| storage(e.to_string()))?;
         }
         if let Some((data, _)) = &self.data {
             let path = data.stream(&stream.name);
@@ -123,7 +133,8 @@ impl Hub {
             let cut = stream.inspect().await;
             stream.close().await;
             if let (Some(index), Ok(cut)) = (&stream.index, cut) {
-                let kept = put_checkpoint(index, &stream.name, &cut).and_then(|()| index.flush().map_err(|e| e.to_string()));
+                let kept = put_checkpoint(index, &stream.name, &cut)
+                    .and_then(|()| index.flush().map_err(|e| e.to_string()));
                 if let Err(why) = kept {
                     tracing::warn!(stream = %stream.name, why, "the checkpoint could not be kept; the next start folds the log");
                 }
@@ -146,23 +157,41 @@ impl Hub {
             log: log.clone(),
             policy: self.policy.clone(),
             clock: self.options.clock,
+            keys: self.keys.clone(),
+            seals: self.options.seals,
+            sealed: last_seal(log.as_ref()).await.map_err(Error::Fold)?,
             cut,
             ids: Ids::new(index.clone()),
             tail: tail.clone(),
             head,
             poisoned: None,
         };
-        tokio::spawn(writer.run(received));
         let epoch = log.epoch().clone();
-        let stream = Arc::new(Stream { name: name.clone(), epoch, log, tail, head: heads, inputs, index: index.clone() });
-        if let Some(index) = index {
-            tokio::spawn(indexer::run(Arc::downgrade(&stream), index, self.stopping.clone()));
-        }
+        let stream = Arc::new_cyclic(|stream| {
+            let tasks = Tasks {
+                writer: Some(tokio::spawn(writer.run(received))),
+                indexer: index.clone().map(|index| tokio::spawn(indexer::run(stream.clone(), index))),
+            };
+            Stream {
+                name: name.clone(),
+                epoch,
+                log,
+                tail,
+                head: heads,
+                inputs,
+                index,
+                tasks: Mutex::new(tasks),
+            }
+        });
         self.streams.write().unwrap_or_else(PoisonError::into_inner).insert(name.clone(), stream.clone());
         Ok(stream)
     }
 
-    fn open_log(&self, name: &StreamName, new: bool) -> Result<(Arc<dyn EventLog>, Option<StreamIndex>), Error> {
+    fn open_log(
+        &self,
+        name: &StreamName,
+        new: bool,
+    ) -> Result<(Arc<dyn EventLog>, Option<StreamIndex>), Error> {
         let epoch = Epoch::from_random(random()?);
         let Some((data, index)) = &self.data else {
             return Ok((Arc::new(MemoryLog::new(name.clone(), epoch)), None));
@@ -177,6 +206,15 @@ impl Hub {
         let index = index.stream(name, log.epoch())?;
         Ok((Arc::new(log), Some(index)))
     }
+}
+
+/// The head if it is a seal, else 0: what came after an older seal is news.
+async fn last_seal(log: &dyn EventLog) -> Result<Seq, String> {
+    let head = log.head();
+    let lines = log.read(head, head, 0).await.map_err(|e| e.to_string())?;
+    let is_seal =
+        lines.get(head).is_some_and(|line| Head::parse(line).is_ok_and(|h| h.type_name == "log.sealed"));
+    Ok(if is_seal { head } else { 0 })
 }
 
 fn parse_name(name: &str) -> Result<StreamName, Problem> {

@@ -7,7 +7,6 @@ use std::time::Duration;
 use rig_event::{Head, Seq};
 use rig_recorder::index::Entry;
 use rig_recorder::{EventLog, StreamIndex};
-use tokio::sync::watch;
 
 use crate::stream::{READ_BYTES, Stream, put_checkpoint};
 
@@ -54,16 +53,15 @@ pub(crate) async fn catch_up(log: &dyn EventLog, index: &StreamIndex) -> Result<
     }
 }
 
-/// Follows a stream until it ends.
+/// Follows a stream until it is aborted.
 ///
-/// It holds the stream weakly: a stream that was removed is let go of.
-pub(crate) async fn run(stream: Weak<Stream>, index: StreamIndex, mut stopping: watch::Receiver<bool>) {
+/// It holds the stream weakly, since the stream holds this task.
+pub(crate) async fn run(stream: Weak<Stream>, index: StreamIndex) {
     let Some(mut head) = stream.upgrade().map(|s| s.head.clone()) else { return };
     let mut checkpoint = *head.borrow();
     loop {
-        tokio::select! {
-            changed = head.changed() => if changed.is_err() { return },
-            _ = stopping.changed() => return,
+        if head.changed().await.is_err() {
+            return;
         }
         tokio::time::sleep(PAUSE).await;
         let Some(stream) = stream.upgrade() else { return };

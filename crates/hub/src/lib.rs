@@ -26,10 +26,11 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
 use rig_config::{Limits, Policy};
-use rig_event::Timestamp;
+use rig_event::{Seq, Timestamp};
 use rig_recorder::Durability;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
+use tokio::task::JoinSet;
 
 pub use problem::Problem;
 
@@ -42,6 +43,8 @@ pub struct Options {
     pub policy: Policy,
     /// When an append is answered.
     pub durability: Durability,
+    /// When the log is sealed; `None`: never.
+    pub seals: Option<Seals>,
     /// How large, deep and wide a document may be.
     pub limits: Limits,
     /// How many bytes of documents may be in work at once; who comes then waits, and gets 503 after ten seconds.
@@ -62,6 +65,7 @@ impl Default for Options {
             data: None,
             policy: Policy::default(),
             durability: Durability::Always,
+            seals: Some(Seals::default()),
             limits: Limits::default(),
             capture_budget: 256 << 20,
             heartbeat: Duration::from_secs(10),
@@ -69,6 +73,21 @@ impl Default for Options {
             shutdown_deadline: Duration::from_secs(10),
             clock: || Timestamp::from_micros(jiff::Timestamp::now().as_microsecond()),
         }
+    }
+}
+
+/// When a stream's log is sealed: after so many events, and after so much time where there is news. A hub that stops seals too.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Seals {
+    /// Most events from one seal to the next: 1,000.
+    pub events: Seq,
+    /// Longest time that news stay unsealed: 10 s.
+    pub interval: Duration,
+}
+
+impl Default for Seals {
+    fn default() -> Self {
+        Seals { events: 1_000, interval: Duration::from_secs(10) }
     }
 }
 
@@ -91,6 +110,14 @@ pub enum Error {
     /// The redaction key is damaged.
     #[error("{} is no redaction key (`ID:64 hexadecimal digits`); restore it from a backup: a new key would make every known secret look changed", .0.display())]
     Key(PathBuf),
+    /// The file of signing keys is damaged.
+    #[error("{}: {source}", path.display())]
+    SigningKeys {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: rig_recorder::seal::BadKey,
+    },
     /// A log or the index cannot be opened.
     #[error(transparent)]
     Recorder(#[from] rig_recorder::Error),
@@ -124,7 +151,8 @@ pub async fn serve(
     let mut http = hyper::server::conn::http1::Builder::new();
     // A subscriber that does not read holds no more than this.
     http.timer(TokioTimer::new()).header_read_timeout(read_timeout).max_buf_size(64 << 10);
-    let connections = GracefulShutdown::new();
+    let graceful = GracefulShutdown::new();
+    let mut connections = JoinSet::new();
     tokio::pin!(shutdown);
     loop {
         let stream = tokio::select! {
@@ -137,12 +165,13 @@ pub async fn serve(
                 }
                 Err(e) => return Err(Error::Listener(e)),
             },
+            Some(_) = connections.join_next() => continue,
             () = &mut shutdown => break,
         };
         let _ = stream.set_nodelay(true);
         let service = TowerToHyperService::new(app.clone());
-        let connection = connections.watch(http.serve_connection(TokioIo::new(stream), service));
-        tokio::spawn(async move {
+        let connection = graceful.watch(http.serve_connection(TokioIo::new(stream), service));
+        connections.spawn(async move {
             if let Err(e) = connection.await {
                 tracing::debug!(error = %e, "a connection ended early");
             }
@@ -150,9 +179,12 @@ pub async fn serve(
     }
     drop(listener);
     stop.send_replace(true);
-    if tokio::time::timeout(deadline, connections.shutdown()).await.is_err() {
+    if tokio::time::timeout(deadline, graceful.shutdown()).await.is_err() {
         tracing::warn!("some requests did not end in time and were cut off");
     }
+    // Their tasks hold the hub: when they are gone, so is everything that it has open.
+    connections.shutdown().await;
+    drop(app);
     hub.close().await;
     Ok(())
 }

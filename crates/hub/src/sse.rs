@@ -29,11 +29,17 @@ pub(crate) struct Filter {
 impl Filter {
     /// `types` is a list of names with commas; `*` stands for the rest of a name (`diff.*`).
     pub(crate) fn new(types: Option<&str>, service: Option<String>) -> Result<Filter, Problem> {
-        let types: Vec<String> = types.unwrap_or_default().split(',').filter(|t| !t.is_empty()).map(str::to_owned).collect();
-        let fine = |t: &String| t.strip_suffix('*').unwrap_or(t).bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b));
+        let types: Vec<String> =
+            types.unwrap_or_default().split(',').filter(|t| !t.is_empty()).map(str::to_owned).collect();
+        let fine = |t: &String| {
+            t.strip_suffix('*').unwrap_or(t).bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b))
+        };
         match types.iter().find(|t| !fine(t)) {
             None => Ok(Filter { types, service }),
-            Some(_) => Err(Problem::bad_request("bad-filter", "`types` is a list of names such as diff.* or snapshot.captured, with commas")),
+            Some(_) => Err(Problem::bad_request(
+                "bad-filter",
+                "`types` is a list of names such as diff.* or snapshot.captured, with commas",
+            )),
         }
     }
 
@@ -70,7 +76,12 @@ impl Cursor {
     /// Reads `Last-Event-ID` (`epoch:seq` or `seq`) and `from`; the header wins, since a reconnecting browser repeats the
     /// address that it began with.
     pub(crate) fn new(last_event_id: Option<&str>, from: Option<Seq>) -> Result<Cursor, Problem> {
-        let bad = || Problem::bad_request("bad-cursor", "Last-Event-ID must be `epoch:seq` or `seq`, as an event's id had it");
+        let bad = || {
+            Problem::bad_request(
+                "bad-cursor",
+                "Last-Event-ID must be `epoch:seq` or `seq`, as an event's id had it",
+            )
+        };
         match (last_event_id, from) {
             (Some(id), _) => {
                 let (epoch, seq) = match id.split_once(':') {
@@ -101,7 +112,10 @@ pub(crate) fn body(stream: Arc<Stream>, subscription: Subscription) -> Body {
     Body::from_stream(frames(stream, subscription))
 }
 
-fn frames(stream: Arc<Stream>, subscription: Subscription) -> impl futures_util::Stream<Item = Result<Bytes, Infallible>> {
+fn frames(
+    stream: Arc<Stream>,
+    subscription: Subscription,
+) -> impl futures_util::Stream<Item = Result<Bytes, Infallible>> {
     let Subscription { cursor, filter, heartbeat, mut stopping } = subscription;
     stream! {
         yield Ok(Bytes::from_static(b"retry: 1000\n\n"));
@@ -175,7 +189,9 @@ fn place(cursor: &Cursor, stream: &Stream) -> (Seq, bool) {
     let (next, known) = match cursor {
         Cursor::Live => (head + 1, true),
         Cursor::From(seq) => (*seq, true),
-        Cursor::After(epoch, seq) => (seq.saturating_add(1), epoch.as_ref().is_none_or(|e| *e == stream.epoch)),
+        Cursor::After(epoch, seq) => {
+            (seq.saturating_add(1), epoch.as_ref().is_none_or(|e| *e == stream.epoch))
+        }
     };
     if known && next <= head + 1 { (next, false) } else { (stream.log.first_seq(), true) }
 }

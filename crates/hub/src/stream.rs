@@ -7,7 +7,8 @@ use rig_recorder::{Chain, EventLog, Lines, ReadError, StreamIndex};
 use rig_replay::State;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{Mutex, mpsc, oneshot, watch};
+use tokio::task::JoinHandle;
 
 use crate::problem::Problem;
 use crate::tail::Tail;
@@ -27,6 +28,14 @@ pub(crate) struct Stream {
     pub(crate) inputs: mpsc::Sender<Input>,
     /// Absent for a stream in memory.
     pub(crate) index: Option<StreamIndex>,
+    pub(crate) tasks: Mutex<Tasks>,
+}
+
+/// What runs for a stream until it is closed.
+#[derive(Default)]
+pub(crate) struct Tasks {
+    pub(crate) writer: Option<JoinHandle<()>>,
+    pub(crate) indexer: Option<JoinHandle<()>>,
 }
 
 impl Stream {
@@ -35,7 +44,12 @@ impl Stream {
     }
 
     /// Appends, and waits until it is durable.
-    pub(crate) async fn write(&self, command: Command, expected: Option<Seq>, id: Option<String>) -> Result<Appended, Refused> {
+    pub(crate) async fn write(
+        &self,
+        command: Command,
+        expected: Option<Seq>,
+        id: Option<String>,
+    ) -> Result<Appended, Refused> {
         let (reply, answer) = oneshot::channel();
         let write = Write { command, expected, id, reply };
         self.inputs.send(Input::Write(write)).await.map_err(|_| Refused::Closed)?;
@@ -49,18 +63,24 @@ impl Stream {
         answer.await.unwrap_or(Err(Refused::Closed))
     }
 
-    /// Ends the writer once everything is durable.
+    /// Ends the stream's tasks once everything is durable; after that nothing of them holds the log or the index.
     pub(crate) async fn close(&self) {
-        let (reply, answer) = oneshot::channel();
-        if self.inputs.send(Input::Close(reply)).await.is_ok() {
-            let _ = answer.await;
+        let mut tasks = self.tasks.lock().await;
+        if let Some(indexer) = tasks.indexer.take() {
+            indexer.abort();
+            let _ = indexer.await;
+        }
+        if let Some(writer) = tasks.writer.take() {
+            let _ = self.inputs.send(Input::Close).await;
+            let _ = writer.await;
         }
     }
 
     /// State and chain at `seq`: folded from the nearest checkpoint before it.
     pub(crate) async fn cut_at(&self, seq: Seq) -> Result<Cut, Problem> {
         if seq > self.head() {
-            let detail = format!("seq {seq} lies past the head of stream {}, which is {}", self.name, self.head());
+            let detail =
+                format!("seq {seq} lies past the head of stream {}, which is {}", self.name, self.head());
             return Err(Problem::not_found("past-head", detail).with("head", self.head()));
         }
         if seq == self.head()
@@ -92,9 +112,8 @@ impl Stream {
 
     pub(crate) async fn read(&self, from: Seq, to: Seq, max_bytes: usize) -> Result<Lines, Problem> {
         self.log.read(from, to, max_bytes).await.map_err(|e| match e {
-            ReadError::Pruned { .. } => {
-                Problem::new(axum::http::StatusCode::GONE, "pruned", e.to_string()).with("first_seq", self.log.first_seq())
-            }
+            ReadError::Pruned { .. } => Problem::new(axum::http::StatusCode::GONE, "pruned", e.to_string())
+                .with("first_seq", self.log.first_seq()),
             other => Problem::internal("damaged-log", other.to_string()),
         })
     }
@@ -110,7 +129,8 @@ struct Checkpoint {
 /// Keeps a cut in the index.
 pub(crate) fn put_checkpoint(index: &StreamIndex, stream: &StreamName, cut: &Cut) -> Result<(), String> {
     let state = serde_json::to_string(&cut.state.view(stream.as_str())).and_then(RawValue::from_string);
-    let checkpoint = state.and_then(|state| serde_json::to_vec(&Checkpoint { chain: cut.chain.to_string(), state }));
+    let checkpoint =
+        state.and_then(|state| serde_json::to_vec(&Checkpoint { chain: cut.chain.to_string(), state }));
     let bytes = checkpoint.map_err(|e| e.to_string())?;
     index.put_checkpoint(cut.state.seq, &bytes).map_err(|e| e.to_string())
 }
@@ -122,7 +142,11 @@ fn checkpoint(index: &StreamIndex, seq: Seq) -> Option<Cut> {
         let kept: Checkpoint = serde_json::from_slice(&bytes).map_err(|e| e.to_string())?;
         let state = State::from_json(kept.state.get().as_bytes()).map_err(|e| e.to_string())?;
         let chain: Chain = kept.chain.parse().map_err(|_| "its chain is no hash".to_owned())?;
-        if state.seq == at { Ok(Some(Cut { state, chain })) } else { Err("it stands at another seq".to_owned()) }
+        if state.seq == at {
+            Ok(Some(Cut { state, chain }))
+        } else {
+            Err("it stands at another seq".to_owned())
+        }
     };
     read().unwrap_or_else(|why| {
         tracing::warn!(why, seq, "a checkpoint of the index is of no use; folding from the start");

@@ -52,7 +52,8 @@ impl Frames {
         (skip..self.ends.len()).map(|i| {
             let (start, end) = (self.start(i), self.ends[i] as usize);
             let frame = &self.bytes[start..end];
-            let line = memchr::memmem::find(frame, b"\ndata: ").map_or(&frame[..0], |at| &frame[at + 7..frame.len() - 2]);
+            let line = memchr::memmem::find(frame, b"\ndata: ")
+                .map_or(&frame[..0], |at| &frame[at + 7..frame.len() - 2]);
             (self.bytes.slice(start..end), line)
         })
     }
@@ -118,7 +119,8 @@ mod tests {
         let text = String::from_utf8(frames.from(5).to_vec()).unwrap();
         let line = r#"{"seq":5,"ts":"2026-11-20T10:30:05.412803Z","type":"a.b"}"#;
         assert_eq!(text, format!("id: e1:5\nevent: a.b\ndata: {line}\n\n"));
-        let each: Vec<_> = frames.each(5).map(|(frame, line)| (frame, String::from_utf8(line.to_vec()).unwrap())).collect();
+        let each: Vec<_> =
+            frames.each(5).map(|(frame, line)| (frame, String::from_utf8(line.to_vec()).unwrap())).collect();
         assert_eq!(each, [(frames.from(5), line.to_owned())]);
     }
 

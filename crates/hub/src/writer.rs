@@ -6,14 +6,18 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Duration;
 
 use rig_config::Policy;
-use rig_event::{Body, Draft, Envelope, Epoch, Seq, ServiceName, StreamName, Timestamp};
-use rig_recorder::{AppendError, Chain, EventLog, Lines, Pending};
+use rig_event::event::LogSealed;
+use rig_event::{Body, Draft, Envelope, Epoch, Event, Seq, ServiceName, StreamName, Timestamp};
+use rig_recorder::{AppendError, Chain, Claim, EventLog, Keyring, Lines, Pending};
 use rig_replay::judge::{self, By};
 use rig_replay::{Capture, Refusal, State};
 use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::MissedTickBehavior;
 
+use crate::Seals;
 use crate::ids::Ids;
 use crate::tail::{Frames, Tail};
 
@@ -24,14 +28,20 @@ const MAX_IN_FLIGHT: usize = 2;
 const MAX_INPUTS: usize = 4096;
 const MAX_WRITE: usize = 8 << 20;
 
+/// How often acceptances are looked through for those whose date has passed.
+const EXPIRE_EVERY: Duration = Duration::from_secs(10);
+
+/// Where an answer goes.
+pub(crate) type Reply<T> = oneshot::Sender<Result<T, Refused>>;
+
 /// What the writer is asked to do.
 pub(crate) enum Input {
     /// Append something.
     Write(Write),
     /// Tell the state and the chain, once everything that came before is durable.
-    Inspect(oneshot::Sender<Result<Cut, Refused>>),
-    /// Answer when everything that came before is durable, and end.
-    Close(oneshot::Sender<()>),
+    Inspect(Reply<Cut>),
+    /// End once everything that came before is durable.
+    Close,
 }
 
 /// An append and who waits for it.
@@ -41,7 +51,7 @@ pub(crate) struct Write {
     pub(crate) expected: Option<Seq>,
     /// The idempotency key of the whole.
     pub(crate) id: Option<String>,
-    pub(crate) reply: oneshot::Sender<Result<Appended, Refused>>,
+    pub(crate) reply: Reply<Appended>,
 }
 
 /// What is to be appended.
@@ -58,6 +68,8 @@ pub(crate) enum Command {
     Accept { service: ServiceName, paths: Vec<String>, until: Option<Timestamp>, by: By },
     /// End the acceptances whose date has passed.
     Expire,
+    /// State chain and state hash, signed, where there is news since the last seal.
+    Seal,
 }
 
 /// The events that an append led to, or, for a repeated `id`, had led to.
@@ -101,6 +113,12 @@ pub(crate) struct Writer {
     pub(crate) policy: Arc<Policy>,
     /// The clock; the log's own time never runs backwards, whatever this one does.
     pub(crate) clock: fn() -> Timestamp,
+    /// The keys that seals are signed with.
+    pub(crate) keys: Arc<Keyring>,
+    /// When to seal.
+    pub(crate) seals: Option<Seals>,
+    /// The last seal; 0 where it is not known.
+    pub(crate) sealed: Seq,
     /// State and chain with everything that is enqueued, durable or not.
     pub(crate) cut: Cut,
     pub(crate) ids: Ids,
@@ -120,8 +138,8 @@ struct InFlight {
 
 /// What to say when a write is durable.
 enum Answer {
-    Appended(oneshot::Sender<Result<Appended, Refused>>, Appended),
-    Inspected(oneshot::Sender<Result<Cut, Refused>>, Box<Cut>),
+    Appended(Reply<Appended>, Appended),
+    Inspected(Reply<Cut>, Box<Cut>),
 }
 
 impl Answer {
@@ -142,8 +160,17 @@ struct Batch {
     bytes: Vec<u8>,
     ends: Vec<u32>,
     /// Appends in it: first seq, last seq, who waits.
-    appends: Vec<(Seq, Seq, oneshot::Sender<Result<Appended, Refused>>)>,
+    appends: Vec<(Seq, Seq, Reply<Appended>)>,
     answers: Vec<Answer>,
+}
+
+/// What the writer asks of itself; nobody waits for it.
+fn own(command: Command) -> Input {
+    Input::Write(own_write(command))
+}
+
+fn own_write(command: Command) -> Write {
+    Write { command, expected: None, id: None, reply: oneshot::channel().0 }
 }
 
 impl Writer {
@@ -151,9 +178,13 @@ impl Writer {
     pub(crate) async fn run(mut self, mut inputs: mpsc::Receiver<Input>) {
         let mut in_flight: VecDeque<InFlight> = VecDeque::new();
         let mut arrived = VecDeque::new();
-        let mut closing = None;
+        let mut closing = false;
+        let mut expire = tokio::time::interval(EXPIRE_EVERY);
+        expire.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut seal = tokio::time::interval(self.seals.unwrap_or_default().interval);
+        seal.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            let room = in_flight.len() < MAX_IN_FLIGHT && closing.is_none();
+            let room = in_flight.len() < MAX_IN_FLIGHT && !closing;
             if room && !arrived.is_empty() {
                 closing = self.take(&mut arrived, &mut in_flight);
                 continue;
@@ -172,22 +203,18 @@ impl Writer {
                             arrived.push_back(input);
                         }
                     }
-                    None if in_flight.is_empty() => return,
-                    None => closing = Some(oneshot::channel().0),
+                    None => closing = true,
                 },
-                else => {
-                    // Closing, and everything is durable.
-                    if let Some(reply) = closing {
-                        let _ = reply.send(());
-                    }
-                    return;
-                }
+                _ = expire.tick(), if room => arrived.push_back(own(Command::Expire)),
+                _ = seal.tick(), if room && self.seals.is_some() => arrived.push_back(own(Command::Seal)),
+                // Closing, and everything is durable.
+                else => return,
             }
         }
     }
 
-    /// Puts what has arrived into one write and enqueues it. Gives the sender that waits for the end, if that was asked for.
-    fn take(&mut self, arrived: &mut VecDeque<Input>, in_flight: &mut VecDeque<InFlight>) -> Option<oneshot::Sender<()>> {
+    /// Puts what has arrived into one write and enqueues it. Tells whether the end was asked for.
+    fn take(&mut self, arrived: &mut VecDeque<Input>, in_flight: &mut VecDeque<InFlight>) -> bool {
         let now = (self.clock)().max(self.cut.state.ts);
         let mut batch = Batch {
             now,
@@ -198,16 +225,25 @@ impl Writer {
             appends: Vec::new(),
             answers: Vec::new(),
         };
-        let mut closing = None;
+        let mut closing = false;
         self.ids.forget_indexed();
-        while batch.bytes.len() < MAX_WRITE && closing.is_none() && let Some(input) = arrived.pop_front() {
+        while batch.bytes.len() < MAX_WRITE
+            && !closing
+            && let Some(input) = arrived.pop_front()
+        {
             match input {
                 Input::Write(write) => self.write(write, &mut batch),
                 Input::Inspect(reply) => match &self.poisoned {
                     Some(why) => drop(reply.send(Err(Refused::Log(why.clone())))),
                     None => batch.answers.push(Answer::Inspected(reply, Box::new(self.cut.clone()))),
                 },
-                Input::Close(reply) => closing = Some(reply),
+                Input::Close => closing = true,
+            }
+        }
+        if let Some(seals) = self.seals {
+            let unsealed = self.cut.state.seq.saturating_sub(self.sealed);
+            if (closing && unsealed > 0) || (unsealed >= seals.events && !batch.ends.is_empty()) {
+                self.write(own_write(Command::Seal), &mut batch);
             }
         }
         self.enqueue(batch, in_flight);
@@ -222,6 +258,7 @@ impl Writer {
             let _ = reply.send(Err(Refused::Log(why.clone())));
             return;
         }
+        let is_seal = matches!(command, Command::Seal);
         let bodies = match self.earlier(&command, id.as_deref()) {
             // Answered with what is enqueued last: by then the earlier append is durable too.
             Ok(Some(appended)) => return batch.answers.push(Answer::Appended(reply, appended)),
@@ -233,11 +270,17 @@ impl Writer {
         };
         match bodies {
             Ok(bodies) if bodies.is_empty() => {
-                let nothing = Appended { first_seq: head + 1, last_seq: head, lines: Some(Lines::empty(head + 1)) };
+                let nothing =
+                    Appended { first_seq: head + 1, last_seq: head, lines: Some(Lines::empty(head + 1)) };
                 batch.answers.push(Answer::Appended(reply, nothing));
             }
             Ok(bodies) => match self.place(bodies, batch) {
-                Ok((first_seq, last_seq)) => batch.appends.push((first_seq, last_seq, reply)),
+                Ok((first_seq, last_seq)) => {
+                    if is_seal {
+                        self.sealed = last_seq;
+                    }
+                    batch.appends.push((first_seq, last_seq, reply));
+                }
                 Err(refused) => drop(reply.send(Err(refused))),
             },
             Err(refused) => drop(reply.send(Err(refused))),
@@ -267,11 +310,11 @@ impl Writer {
                     }
                 }
                 // The same append again has the same keys on as many events; anything else is another append.
-                if let Some((first, last)) = range {
-                    if known != seen.len() || last - first + 1 != bodies.len() as Seq {
-                        let id = seen.into_iter().next().unwrap_or_default().to_owned();
-                        return Err(Refused::Id { id });
-                    }
+                if let Some((first, last)) = range
+                    && (known != seen.len() || last - first + 1 != bodies.len() as Seq)
+                {
+                    let id = seen.into_iter().next().unwrap_or_default().to_owned();
+                    return Err(Refused::Id { id });
                 }
                 range
             }
@@ -294,11 +337,22 @@ impl Writer {
                 judge::accept(state, &service, &paths, until, by, policy, now)?
             }
             Command::Expire => judge::expire(state, policy, now),
+            Command::Seal if state.seq == self.sealed => Vec::new(),
+            Command::Seal => vec![Draft::new(None, Event::LogSealed(self.seal()))],
         };
         if let Some(last) = drafts.last_mut() {
             last.id = id;
         }
         Ok(drafts.into_iter().map(Draft::encode).collect::<Result<_, _>>()?)
+    }
+
+    fn seal(&self) -> LogSealed {
+        let Cut { state, chain } = &self.cut;
+        let (chain, hash) = (chain.to_string(), state.hash());
+        let claim =
+            Claim { stream: &self.stream, epoch: &self.epoch, upto: state.seq, chain: &chain, state: &hash };
+        let signatures = self.keys.sign(&claim).into_iter().collect();
+        LogSealed { upto: state.seq, chain, state: hash, signatures }
     }
 
     /// Gives the events of one append their seqs, folds them and writes their lines.
@@ -328,9 +382,9 @@ impl Writer {
     fn enqueue(&mut self, batch: Batch, in_flight: &mut VecDeque<InFlight>) {
         let Batch { first_seq, bytes, ends, appends, mut answers, .. } = batch;
         if let Some(why) = &self.poisoned {
-            let refused = || Err(Refused::Log(why.clone()));
-            appends.into_iter().for_each(|(_, _, reply)| drop(reply.send(refused())));
-            answers.into_iter().for_each(|answer| answer.send(refused()));
+            let refused = || Refused::Log(why.clone());
+            appends.into_iter().for_each(|(_, _, reply)| drop(reply.send(Err(refused()))));
+            answers.into_iter().for_each(|answer| answer.send(Err(refused())));
             return;
         }
         if ends.is_empty() {

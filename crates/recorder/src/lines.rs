@@ -115,13 +115,17 @@ impl Lines {
         }) && start == self.bytes.len()
     }
 
-    /// Whether these are the events of one append, as `seq` and `more` tell it. It reads every line.
-    pub fn is_one_batch(&self) -> bool {
-        let last_seq = self.last_seq();
-        self.iter().all(|(seq, line)| {
-            let head = Head::parse(line);
-            head.is_ok_and(|head| head.seq == seq && u64::from(head.more) == last_seq - seq)
-        })
+    /// Whether these are the events of whole appends, one or several, as `seq` and `more` tell it. It reads every line.
+    pub fn is_whole_appends(&self) -> bool {
+        let mut due = None;
+        let fits = self.iter().all(|(seq, line)| {
+            Head::parse(line).is_ok_and(|head| {
+                let fits = head.seq == seq && due.is_none_or(|due| head.more == due);
+                due = head.more.checked_sub(1);
+                fits
+            })
+        });
+        fits && due.is_none()
     }
 
     fn start(&self, i: usize) -> usize {

@@ -16,7 +16,8 @@ pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 /// An ordered, durable store of the lines of one stream.
 ///
 /// It knows nothing of what the lines say. Who appends (the hub's single writer) has given them their seqs, has
-/// marked every event of a batch but the last with `more`, and keeps idempotency and the hash chain.
+/// marked every event of an append but the last with `more`, and keeps idempotency and the hash chain. A batch is one
+/// append or several: after a crash an append is there as a whole or not at all.
 pub trait EventLog: Send + Sync + 'static {
     /// The stream whose log this is.
     fn stream(&self) -> &StreamName;
@@ -33,7 +34,7 @@ pub trait EventLog: Send + Sync + 'static {
     /// Wakes followers when the durable head moves, and tells it.
     fn watch(&self) -> watch::Receiver<Seq>;
 
-    /// Enqueues a batch, which will be there as a whole or not at all.
+    /// Enqueues a batch of whole appends.
     ///
     /// It is enqueued by the call, not by the first poll: the order of the calls is the order of the log, and
     /// the next batch can be prepared while this one is synced. A batch whose `first_seq` is not the seq after

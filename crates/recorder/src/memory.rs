@@ -29,7 +29,10 @@ impl MemoryLog {
         if batch.is_empty() || !batch.is_well_formed() {
             return Err(AppendError::Malformed { first_seq: batch.first_seq });
         }
-        debug_assert!(batch.is_one_batch(), "seq or `more` do not say that this is one batch: {batch:?}");
+        debug_assert!(
+            batch.is_whole_appends(),
+            "seq or `more` do not say that these are whole appends: {batch:?}"
+        );
         let mut batches = self.batches.write().unwrap_or_else(PoisonError::into_inner);
         let expected = self.head() + 1;
         if batch.first_seq != expected {

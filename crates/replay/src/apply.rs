@@ -46,7 +46,9 @@ impl State {
             Event::ServiceFailed(e) => self.service_mut(envelope, |s| s.lives("failed", e))?,
             Event::ServiceStopping(e) => self.service_mut(envelope, |s| s.lives("stopping", e))?,
             Event::ServiceStopped(e) => self.service_mut(envelope, |s| s.lives("stopped", e))?,
-            Event::RequestCompleted(e) => self.request(&e.source, &e.target, e.status.is_none_or(|s| s >= 500)),
+            Event::RequestCompleted(e) => {
+                self.request(&e.source, &e.target, e.status.is_none_or(|s| s >= 500))
+            }
             Event::RequestFailed(e) => self.request(&e.source, &e.target, true),
             Event::GrpcCallCompleted(e) => self.request(&e.source, &e.target, e.grpc_status != "OK"),
             Event::KafkaRequestCompleted(e) => self.request(&e.source, &e.target, false),
@@ -60,11 +62,15 @@ impl State {
             Event::EnvironmentFailing(e) => self.environment("failing", e),
             Event::EnvironmentDestroying(e) => self.environment("destroying", e),
             Event::EnvironmentDown(e) => self.environment("down", e),
+            Event::LogSealed(e) => {
+                if e.upto == self.seq && e.state != self.hash() {
+                    return Err(Error::Seal { seq: envelope.seq, upto: e.upto });
+                }
+            }
             Event::SnapshotUnchanged(_)
             | Event::SnapshotRejected(_)
             | Event::BaselineRejected(_)
             | Event::ServiceLog(_)
-            | Event::LogSealed(_)
             | Event::LogPruned(_)
             | Event::Other(_) => {}
         }
@@ -74,7 +80,11 @@ impl State {
     }
 
     /// Changes the service that the event is about; a change that fails leaves it as it was.
-    fn service_mut(&mut self, envelope: &Envelope, change: impl FnOnce(&mut Service) -> Result<()>) -> Result<()> {
+    fn service_mut(
+        &mut self,
+        envelope: &Envelope,
+        change: impl FnOnce(&mut Service) -> Result<()>,
+    ) -> Result<()> {
         let name = envelope.service.as_ref().ok_or_else(|| Error::NoService {
             seq: envelope.seq,
             type_name: envelope.event.type_name().to_owned(),
@@ -153,7 +163,10 @@ impl Service {
     fn diffed(&mut self, at: &Envelope, e: &DiffComputed) -> Result<()> {
         let misfit = |why: String| Error::Diff { seq: at.seq, service: name(at), why };
         if e.to != self.captured_seq {
-            return Err(misfit(format!("it leads to snapshot {}, the last one is {}", e.to, self.captured_seq)));
+            return Err(misfit(format!(
+                "it leads to snapshot {}, the last one is {}",
+                e.to, self.captured_seq
+            )));
         }
         let Some(whole) = self.gather(at, e.part, |pending| {
             pending.changes.extend_from_slice(&e.changes);
@@ -162,9 +175,9 @@ impl Service {
         else {
             return Ok(());
         };
-        self.diffs += 1;
         // The snapshot was a keyframe: the config is there already.
         if self.config_seq == self.captured_seq {
+            self.diffs += 1;
             return Ok(());
         }
         let (changes, hunks) = match &whole {
@@ -177,11 +190,17 @@ impl Service {
             self.config = Arc::new(patched(&self.config, hunks).map_err(misfit)?);
         }
         self.config_seq = at.seq;
+        self.diffs += 1;
         Ok(())
     }
 
     /// Puts a part with those before it. `None`: more parts are to come; `Some(None)`: the payload was not split.
-    fn gather(&mut self, at: &Envelope, part: Option<Part>, add: impl FnOnce(&mut Pending)) -> Result<Option<Option<Pending>>> {
+    fn gather(
+        &mut self,
+        at: &Envelope,
+        part: Option<Part>,
+        add: impl FnOnce(&mut Pending),
+    ) -> Result<Option<Option<Pending>>> {
         let type_name = at.event.type_name();
         let due = match &self.pending {
             Some(pending) if pending.r#type == type_name => Some((pending.part.0 + 1, pending.part.1)),
@@ -291,4 +310,3 @@ fn unfounded(at: &Envelope, why: &'static str) -> Error {
 fn part_error(at: &Envelope, (got, of): Part, expected: u32) -> Error {
     Error::Part { seq: at.seq, service: name(at), got, of, expected }
 }
-

@@ -310,7 +310,9 @@ impl Serialize for Service {
         });
         let value = |v: serde_json::Result<Value>| v.map_err(serde::ser::Error::custom);
         Form {
-            acceptances: (!self.acceptances.is_empty()).then(|| value(to_value(&self.acceptances))).transpose()?,
+            acceptances: (!self.acceptances.is_empty())
+                .then(|| value(to_value(&self.acceptances)))
+                .transpose()?,
             baseline,
             captured_seq: self.captured_seq,
             config: self.config.clone(),
@@ -416,20 +418,50 @@ mod tests {
         };
         let config = Arc::new(FlatConfig::from([("a".to_owned(), 1.into()), ("b.c".to_owned(), "x".into())]));
         let service = Service {
-            acceptances: vec![Acceptance { accepted_seq: 4, actor: Some("ana".into()), change, reason: Some("r".into()), until: Some(Timestamp::from_micros(9)) }],
-            baseline: Some(Baseline { config: Arc::new(FlatConfig::from([("a".to_owned(), serde_json::Value::Null)])), actor: Some("ana".into()), key_id: Some("k".into()), reason: Some("r".into()), ..Default::default() }),
+            acceptances: vec![Acceptance {
+                accepted_seq: 4,
+                actor: Some("ana".into()),
+                change,
+                reason: Some("r".into()),
+                until: Some(Timestamp::from_micros(9)),
+            }],
+            baseline: Some(Baseline {
+                config: Arc::new(FlatConfig::from([("a".to_owned(), serde_json::Value::Null)])),
+                actor: Some("ana".into()),
+                key_id: Some("k".into()),
+                reason: Some("r".into()),
+                ..Default::default()
+            }),
             captured_seq: 1,
             config,
-            drift: Some(Drift { against: Against::Baseline, differing: 1, fields: vec![field], rules: vec!["x".into()], severity: Some(Severity::High), since_seq: 3, verdict: Verdict::Accepted }),
+            drift: Some(Drift {
+                against: Against::Baseline,
+                differing: 1,
+                fields: vec![field],
+                rules: vec!["x".into()],
+                severity: Some(Severity::High),
+                since_seq: 3,
+                verdict: Verdict::Accepted,
+            }),
             error: Some("e".into()),
-            pending: Some(Pending { part: (1, 2), r#type: "diff.computed".into(), config: FlatConfig::from([("z".to_owned(), 1.into())]), ..Default::default() }),
+            pending: Some(Pending {
+                part: (1, 2),
+                r#type: "diff.computed".into(),
+                config: FlatConfig::from([("z".to_owned(), 1.into())]),
+                ..Default::default()
+            }),
             status: Some("ready".into()),
             ..Default::default()
         };
         let mut state = State { seq: 9, ..Default::default() };
         state.services.insert("api".parse().unwrap(), Arc::new(service));
-        state.edges.entry("a".into()).or_default().insert("b".into(), Edge { requests: 2, ..Default::default() });
-        state.environment = Environment { error: Some("e".into()), name: Some("n".into()), status: Some("up".into()) };
+        state
+            .edges
+            .entry("a".into())
+            .or_default()
+            .insert("b".into(), Edge { requests: 2, ..Default::default() });
+        state.environment =
+            Environment { error: Some("e".into()), name: Some("n".into()), status: Some("up".into()) };
         state
     }
 

@@ -30,7 +30,11 @@ pub(super) async fn append(
     let expected = query.number("expected_seq")?;
     query.done()?;
     if stream.name.is_internal() {
-        return Err(Problem::new(StatusCode::FORBIDDEN, "reserved-name", "only the hub appends to its own stream"));
+        return Err(Problem::new(
+            StatusCode::FORBIDDEN,
+            "reserved-name",
+            "only the hub appends to its own stream",
+        ));
     }
     let body = read_body(&hub, body).await?;
     let bodies = bodies(&headers, &body)?;
@@ -41,7 +45,9 @@ pub(super) async fn append(
 async fn read_body(hub: &Shared, body: Body) -> Result<bytes::Bytes, Problem> {
     let collected = Limited::new(body, MAX_BATCH_BYTES).collect();
     match tokio::time::timeout(hub.options.read_timeout, collected).await {
-        Err(_) => Err(Problem::new(StatusCode::REQUEST_TIMEOUT, "slow-body", "the body took too long to come")),
+        Err(_) => {
+            Err(Problem::new(StatusCode::REQUEST_TIMEOUT, "slow-body", "the body took too long to come"))
+        }
         Ok(Err(e)) if e.is::<LengthLimitError>() => {
             let detail = format!("one append takes at most {MAX_BATCH_BYTES} bytes; send several");
             Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "batch-too-large", detail))
@@ -52,7 +58,8 @@ async fn read_body(hub: &Shared, body: Body) -> Result<bytes::Bytes, Problem> {
 }
 
 fn bodies(headers: &HeaderMap, body: &[u8]) -> Result<Vec<rig_event::Body>, Problem> {
-    let media_type = headers.get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or("application/json");
+    let media_type =
+        headers.get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or("application/json");
     let essence = media_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
     let events: Vec<&[u8]> = match essence.as_str() {
         "application/x-ndjson" | "application/jsonl" | "application/x-jsonlines" => {
@@ -61,8 +68,14 @@ fn bodies(headers: &HeaderMap, body: &[u8]) -> Result<Vec<rig_event::Body>, Prob
         "application/json" | "application/x-www-form-urlencoded" => match body.trim_ascii_start().first() {
             Some(b'[') => {
                 let array: Vec<&RawValue> = serde_json::from_slice(body).map_err(|e| {
-                    let detail = format!("the body is no JSON array of events (line {}, column {})", e.line(), e.column());
-                    Problem::bad_request("malformed-event", detail).with("line", e.line()).with("column", e.column())
+                    let detail = format!(
+                        "the body is no JSON array of events (line {}, column {})",
+                        e.line(),
+                        e.column()
+                    );
+                    Problem::bad_request("malformed-event", detail)
+                        .with("line", e.line())
+                        .with("column", e.column())
                 })?;
                 array.into_iter().map(|event| event.get().as_bytes()).collect()
             }

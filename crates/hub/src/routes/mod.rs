@@ -16,7 +16,6 @@ use axum::{Json, Router};
 use rig_event::{Seq, Timestamp};
 use rig_recorder::Lines;
 use serde_json::json;
-use serde_json::value::RawValue;
 
 use crate::Shared;
 use crate::problem::Problem;
@@ -42,9 +41,18 @@ pub(crate) fn router(hub: Shared) -> Router {
             get(services::baseline).put(services::approve).delete(services::revoke),
         )
         .route(&format!("{service}/drift/accept"), post(services::accept))
-        .fallback(async || Problem::not_found("no-such-address", "there is nothing at this address; docs/http.md lists what there is"))
+        .fallback(async || {
+            Problem::not_found(
+                "no-such-address",
+                "there is nothing at this address; docs/http.md lists what there is",
+            )
+        })
         .method_not_allowed_fallback(async || {
-            Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", "this address does not take that method")
+            Problem::new(
+                StatusCode::METHOD_NOT_ALLOWED,
+                "method-not-allowed",
+                "this address does not take that method",
+            )
         })
         .layer(from_fn(never_sniffed))
         // Bodies are read piece by piece against limits of their own.
@@ -69,13 +77,16 @@ impl<S: Send + Sync> FromRequestParts<S> for Query {
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
         let pairs = axum::extract::Query::<Vec<(String, String)>>::from_request_parts(parts, state).await;
-        let axum::extract::Query(pairs) =
-            pairs.map_err(|_| Problem::bad_request("bad-query", "the query of the address cannot be read"))?;
+        let axum::extract::Query(pairs) = pairs
+            .map_err(|_| Problem::bad_request("bad-query", "the query of the address cannot be read"))?;
         let mut query = BTreeMap::new();
         for (key, value) in pairs {
             let shown = key.escape_debug().take(64).collect::<String>();
             if query.insert(key, value).is_some() {
-                return Err(Problem::bad_request("bad-query", format!("`{shown}` stands in the query twice")));
+                return Err(Problem::bad_request(
+                    "bad-query",
+                    format!("`{shown}` stands in the query twice"),
+                ));
             }
         }
         Ok(Query(query))
@@ -106,7 +117,8 @@ impl Query {
 
     /// Keys that begin with `prefix`, without it.
     fn prefixed(&mut self, prefix: &str) -> BTreeMap<String, String> {
-        let (with, without) = std::mem::take(&mut self.0).into_iter().partition(|(key, _)| key.starts_with(prefix));
+        let (with, without) =
+            std::mem::take(&mut self.0).into_iter().partition(|(key, _)| key.starts_with(prefix));
         self.0 = without;
         BTreeMap::into_iter(with).map(|(key, value)| (key[prefix.len()..].to_owned(), value)).collect()
     }
@@ -167,7 +179,9 @@ impl From<Refused> for Problem {
                 let status = match refusal {
                     Refusal::NoSnapshot(_) | Refusal::NoBaseline(_) => StatusCode::NOT_FOUND,
                     Refusal::OtherDigest { .. } | Refusal::NothingToAccept(_) => StatusCode::CONFLICT,
-                    Refusal::Past | Refusal::TooMany(_) | Refusal::Pattern(_) => StatusCode::UNPROCESSABLE_ENTITY,
+                    Refusal::Past | Refusal::TooMany(_) | Refusal::Pattern(_) => {
+                        StatusCode::UNPROCESSABLE_ENTITY
+                    }
                 };
                 Problem::new(status, refusal.code(), detail)
             }
@@ -215,14 +229,17 @@ fn answer(body: &impl serde::Serialize) -> Result<Response, Problem> {
 
 /// `actor` and `reason` of a decision. A reason is free text: what looks like a secret in it does not reach the log.
 fn by(hub: &Shared, actor: Option<String>, reason: Option<String>) -> Result<rig_replay::judge::By, Problem> {
-    Ok(rig_replay::judge::By { actor: actor_name(actor)?, reason: reason.map(|r| hub.redactor.redact_text(&r).0) })
+    Ok(rig_replay::judge::By {
+        actor: actor_name(actor)?,
+        reason: reason.map(|r| hub.redactor.redact_text(&r).0),
+    })
 }
 
 fn actor_name(actor: Option<String>) -> Result<Option<String>, Problem> {
     match actor {
-        Some(name) if name.is_empty() || name.len() > 256 || name.chars().any(char::is_control) => {
-            Err(Problem::bad_request("bad-actor", "`actor` must have 1 to 256 bytes and no control characters"))
-        }
+        Some(name) if name.is_empty() || name.len() > 256 || name.chars().any(char::is_control) => Err(
+            Problem::bad_request("bad-actor", "`actor` must have 1 to 256 bytes and no control characters"),
+        ),
         actor => Ok(actor),
     }
 }
@@ -232,9 +249,6 @@ fn moment(text: &str) -> Result<Timestamp, Problem> {
         Problem::bad_request("bad-time", "the time must be written as RFC 3339 has it: 2027-01-31T00:00:00Z")
     })
 }
-
-/// Untouched JSON.
-type Raw = Box<RawValue>;
 
 /// JSON that a handler has put together.
 type Answer = Result<Json<serde_json::Value>, Problem>;

@@ -24,9 +24,9 @@ pub(super) async fn capture(
     body: Body,
 ) -> Result<Response, Problem> {
     let stream = hub.stream(&stream)?;
-    let service = query.text("service").ok_or_else(|| {
-        Problem::bad_request("bad-query", "say whose document it is: ?service=NAME")
-    })?;
+    let service = query
+        .text("service")
+        .ok_or_else(|| Problem::bad_request("bad-query", "say whose document it is: ?service=NAME"))?;
     let request = capture::Request {
         service: service_name(&service)?,
         format: query.text("format"),
@@ -39,7 +39,10 @@ pub(super) async fn capture(
     let id_fits = request.id.as_ref().is_none_or(|id| (1..=rig_event::draft::MAX_ID).contains(&id.len()));
     let meta_fits = request.meta.iter().map(|(k, v)| k.len() + v.len()).sum::<usize>() <= 16 << 10;
     if !id_fits || !meta_fits {
-        return Err(Problem::bad_request("bad-query", "`id` takes up to 256 bytes, all of `meta.…` up to 16 KiB"));
+        return Err(Problem::bad_request(
+            "bad-query",
+            "`id` takes up to 256 bytes, all of `meta.…` up to 16 KiB",
+        ));
     }
     let events = capture::capture(&hub, &stream, request, &headers, body).await?;
     appended(&stream, events, StatusCode::CREATED).await
@@ -55,7 +58,10 @@ pub(super) async fn config(
     let at = query.number("at")?;
     query.done()?;
     let state = stream.cut_at(at.unwrap_or_else(|| stream.head())).await?.state;
-    let service = state.service(name.as_str()).filter(|s| s.is_captured()).ok_or_else(|| no_snapshot(&name, state.seq))?;
+    let service = state
+        .service(name.as_str())
+        .filter(|s| s.is_captured())
+        .ok_or_else(|| no_snapshot(&name, state.seq))?;
     #[derive(serde::Serialize)]
     struct Config<'a> {
         stream: &'a str,
@@ -156,9 +162,12 @@ pub(super) async fn accept(
     query.done()?;
     let (stream, service) = (hub.stream(&stream)?, service_name(&service)?);
     let bad = |why: String| Problem::bad_request("bad-acceptance", why);
-    let body = axum::body::to_bytes(body, 1 << 20).await.map_err(|_| bad("the body broke off or has over 1 MiB".into()))?;
-    let acceptance: Acceptance = serde_json::from_slice(&body)
-        .map_err(|e| bad(format!("the body must be {{\"paths\":[…],\"until\":…,\"reason\":…,\"actor\":…}}: {e}")))?;
+    let body = axum::body::to_bytes(body, 1 << 20)
+        .await
+        .map_err(|_| bad("the body broke off or has over 1 MiB".into()))?;
+    let acceptance: Acceptance = serde_json::from_slice(&body).map_err(|e| {
+        bad(format!("the body must be {{\"paths\":[…],\"until\":…,\"reason\":…,\"actor\":…}}: {e}"))
+    })?;
     if acceptance.reason.as_ref().is_none_or(|r| r.trim().is_empty()) {
         return Err(bad("say why: an acceptance needs a `reason`".to_owned()));
     }

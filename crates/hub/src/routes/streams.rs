@@ -38,14 +38,22 @@ pub(super) async fn make(
 }
 
 /// `DELETE /v1/streams/{stream}`
-pub(super) async fn remove(State(hub): State<Shared>, Path(stream): Path<String>, query: Query) -> Result<StatusCode, Problem> {
+pub(super) async fn remove(
+    State(hub): State<Shared>,
+    Path(stream): Path<String>,
+    query: Query,
+) -> Result<StatusCode, Problem> {
     query.done()?;
     hub.remove(&stream).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
 /// `GET /v1/streams/{stream}/state?at=SEQ`
-pub(super) async fn state(State(hub): State<Shared>, Path(stream): Path<String>, mut query: Query) -> Result<Response, Problem> {
+pub(super) async fn state(
+    State(hub): State<Shared>,
+    Path(stream): Path<String>,
+    mut query: Query,
+) -> Result<Response, Problem> {
     let stream = hub.stream(&stream)?;
     let at = query.number("at")?;
     query.done()?;
@@ -64,7 +72,11 @@ fn about(stream: &Stream) -> Value {
 }
 
 /// `GET /v1/streams/{stream}/session?from=&to=&zstd=1`
-pub(super) async fn session(State(hub): State<Shared>, Path(stream): Path<String>, mut query: Query) -> Result<Response, Problem> {
+pub(super) async fn session(
+    State(hub): State<Shared>,
+    Path(stream): Path<String>,
+    mut query: Query,
+) -> Result<Response, Problem> {
     let stream = hub.stream(&stream)?;
     let (from, to) = range(&mut query, &stream)?;
     let zstd = query.flag("zstd")?;
@@ -75,8 +87,9 @@ pub(super) async fn session(State(hub): State<Shared>, Path(stream): Path<String
     })?;
     let name = format!("{}-{from}-{to}.jsonl{}", stream.name, if zstd { ".zst" } else { "" });
     let now = (hub.options.clock)();
-    let body = session::body(stream, Stretch { from, to, zstd, outcome, now }).await?;
+    let body = session::body(stream, hub.keys.clone(), Stretch { from, to, zstd, outcome, now }).await?;
     let media_type = if zstd { "application/zstd" } else { "application/jsonl" };
     let disposition = format!("attachment; filename=\"{name}\"");
-    Ok(([(header::CONTENT_TYPE, media_type), (header::CONTENT_DISPOSITION, disposition.as_str())], body).into_response())
+    Ok(([(header::CONTENT_TYPE, media_type), (header::CONTENT_DISPOSITION, disposition.as_str())], body)
+        .into_response())
 }

@@ -67,7 +67,10 @@ impl Queue {
         if lines.is_empty() || !lines.is_well_formed() {
             return Pending::answered(Err(AppendError::Malformed { first_seq }));
         }
-        debug_assert!(lines.is_one_batch(), "seq or `more` do not say that this is one batch: {lines:?}");
+        debug_assert!(
+            lines.is_whole_appends(),
+            "seq or `more` do not say that these are whole appends: {lines:?}"
+        );
         let crcs = checksums(&lines);
         let mut inner = self.lock();
         let refusal = if let Some(why) = &inner.poisoned {

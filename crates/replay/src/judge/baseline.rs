@@ -48,6 +48,7 @@ pub fn approve(state: &State, name: &ServiceName, seen: Option<&str>, by: By) ->
 pub fn revoke(state: &State, name: &ServiceName, by: By) -> Result<Vec<Draft>, Refusal> {
     let baseline = state.service(name.as_str()).and_then(|s| s.baseline.as_ref());
     let baseline = baseline.ok_or_else(|| Refusal::NoBaseline(name.to_string()))?;
-    let event = Event::BaselineRevoked(BaselineRevoked { digest: baseline.digest.clone(), reason: by.reason });
+    let event =
+        Event::BaselineRevoked(BaselineRevoked { digest: baseline.digest.clone(), reason: by.reason });
     Ok(vec![super::draft(name, by.actor.as_ref(), event)])
 }

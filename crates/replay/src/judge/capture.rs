@@ -40,7 +40,13 @@ pub struct Capture {
 
 /// Decides what a capture means: unchanged, or captured, with a diff where the config changed, and the drift that it begins,
 /// changes or resolves.
-pub fn judge(state: &State, name: &ServiceName, capture: Capture, policy: &Policy, now: Timestamp) -> Vec<Draft> {
+pub fn judge(
+    state: &State,
+    name: &ServiceName,
+    capture: Capture,
+    policy: &Policy,
+    now: Timestamp,
+) -> Vec<Draft> {
     let actor = capture.actor.clone();
     let unknown = Service::default();
     let service = state.service(name.as_str()).unwrap_or(&unknown);
@@ -58,7 +64,8 @@ pub fn judge(state: &State, name: &ServiceName, capture: Capture, policy: &Polic
     // From fields to text or back there is no diff to apply: the snapshot carries the config, the diff only counts.
     let other_kind = changed && !first && is_text(&service.config) != is_text(&capture.config);
     let keyframe = changed && service.diffs + 1 >= KEYFRAME_DIFFS;
-    let difference = (changed && !first).then(|| difference(&service.config, &capture.config, other_kind, policy));
+    let difference =
+        (changed && !first).then(|| difference(&service.config, &capture.config, other_kind, policy));
     let drift = service.baseline.as_ref().filter(|_| changed).and_then(|baseline| {
         // What has expired just now is accepted no more.
         let accepted = service.acceptances.iter().filter(|a| a.until.is_none_or(|until| until > now));
@@ -127,7 +134,10 @@ fn difference(old: &FlatConfig, new: &FlatConfig, other_kind: bool, policy: &Pol
     }
 }
 
-fn snapshot_parts(captured: SnapshotCaptured, config: Option<FlatConfig>) -> impl Iterator<Item = SnapshotCaptured> {
+fn snapshot_parts(
+    captured: SnapshotCaptured,
+    config: Option<FlatConfig>,
+) -> impl Iterator<Item = SnapshotCaptured> {
     let configs: Vec<Option<FlatConfig>> = match config {
         Some(config) => split::config(config).into_iter().map(Some).collect(),
         None => vec![None],

@@ -24,7 +24,8 @@ pub(super) fn standing<'a>(
     accepted: impl Iterator<Item = &'a Acceptance>,
     now: Timestamp,
 ) -> Standing {
-    let accepted: Vec<Accepted<'_>> = accepted.map(|a| Accepted { change: &a.change, until: a.until }).collect();
+    let accepted: Vec<Accepted<'_>> =
+        accepted.map(|a| Accepted { change: &a.change, until: a.until }).collect();
     Standing(rig_config::drift(baseline, config, policy, &accepted, now))
 }
 
@@ -100,7 +101,9 @@ pub fn accept(
     let chosen: Vec<Change> = open
         .filter(|f| {
             // A section of a text need not be written like a path.
-            let by_pattern = || f.path.parse::<rig_config::Path>().is_ok_and(|path| patterns.iter().any(|p| p.matches(&path)));
+            let by_pattern = || {
+                f.path.parse::<rig_config::Path>().is_ok_and(|path| patterns.iter().any(|p| p.matches(&path)))
+            };
             patterns.is_empty() || paths.contains(&f.path) || by_pattern()
         })
         .map(change)
@@ -131,7 +134,12 @@ pub fn expire(state: &State, policy: &Policy, now: Timestamp) -> Vec<Draft> {
     state.services.iter().filter_map(|(name, service)| expire_service(name, service, policy, now)).collect()
 }
 
-pub(super) fn expire_service(name: &ServiceName, service: &Service, policy: &Policy, now: Timestamp) -> Option<Draft> {
+pub(super) fn expire_service(
+    name: &ServiceName,
+    service: &Service,
+    policy: &Policy,
+    now: Timestamp,
+) -> Option<Draft> {
     let baseline = service.baseline.as_ref()?;
     let over = service.acceptances.iter().filter(|a| is_over(a, now));
     let accepted: Vec<Change> = over.map(|a| a.change.clone()).collect();

@@ -24,7 +24,9 @@ pub enum Refusal {
     #[error("service {0:?} has no baseline; approve one first")]
     NoBaseline(String),
     /// The digest that was to be approved is not the current one.
-    #[error("service {service:?} moved on: its current digest is {current}; look at it before you approve it")]
+    #[error(
+        "service {service:?} moved on: its current digest is {current}; look at it before you approve it"
+    )]
     OtherDigest {
         /// The service.
         service: String,

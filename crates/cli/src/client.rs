@@ -1,0 +1,305 @@
+//! Speaking to a hub: the only place that knows its addresses, and what turns its problems into sentences.
+
+use std::fmt;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, anyhow, bail};
+use bytes::Bytes;
+use reqwest::{Method, RequestBuilder, Response, Url};
+use rig_event::{Epoch, Seq, ServiceName, StreamName};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+/// A stream of a hub: `http://127.0.0.1:7070/main`.
+#[derive(Clone, Debug)]
+pub struct Client {
+    http: reqwest::Client,
+    base: Url,
+    /// The stream that every call is about.
+    pub stream: StreamName,
+}
+
+/// What a capture or an append answers.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Appended {
+    /// The stream.
+    pub stream: StreamName,
+    /// The stream's epoch.
+    pub epoch: Epoch,
+    /// Seq of the first event it led to.
+    pub first_seq: Seq,
+    /// Seq of the last.
+    pub last_seq: Seq,
+    /// The events, as they stand in the log.
+    pub events: Vec<Box<RawValue>>,
+}
+
+/// A refusal of the hub, `application/problem+json`.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Problem {
+    /// The HTTP status.
+    pub status: u16,
+    /// What is wrong, in general.
+    pub title: String,
+    /// What is wrong, in this case.
+    pub detail: Option<String>,
+    /// The stable code.
+    pub code: String,
+    /// Where in the document.
+    pub line: Option<u64>,
+    /// Where in the line.
+    pub column: Option<u64>,
+    /// On `expected-seq`: where the stream stands.
+    pub head: Option<Seq>,
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = self.detail.as_deref().filter(|detail| !detail.is_empty()).unwrap_or(&self.title);
+        f.write_str(&crate::output::plain(text))?;
+        // The place may stand in the sentence already.
+        if let Some(line) = self.line.filter(|line| !text.contains(&format!("line {line}"))) {
+            write!(f, " (line {line}")?;
+            if let Some(column) = self.column {
+                write!(f, ", column {column}")?;
+            }
+            f.write_str(")")?;
+        }
+        write!(f, " [{}]", crate::output::plain(&self.code))
+    }
+}
+
+impl std::error::Error for Problem {}
+
+impl Client {
+    /// A client for `address`, `http://HOST:PORT[/STREAM]`; `stream` is taken where the address names none.
+    ///
+    /// # Errors
+    /// When the address is none, or its stream's name is not allowed.
+    pub fn new(address: &str, stream: Option<StreamName>) -> Result<Client> {
+        let url: Url = address.parse().with_context(|| {
+            format!("{address:?} is not the address of a hub; write http://HOST:PORT/STREAM")
+        })?;
+        if url.scheme() != "http" {
+            bail!("{address}: this version speaks http:// only, and hubs listen on loopback only");
+        }
+        let segments: Vec<&str> = url.path().split('/').filter(|segment| !segment.is_empty()).collect();
+        let named = match segments.as_slice() {
+            [] => None,
+            [name] => Some(name.parse::<StreamName>()?),
+            _ => bail!("{address}: write http://HOST:PORT/STREAM; the rest of the path is rig's business"),
+        };
+        let loopback = match url.host_str() {
+            Some(host) => {
+                let ip = host.trim_matches(['[', ']']).parse::<std::net::IpAddr>();
+                host == "localhost" || ip.is_ok_and(|ip| ip.is_loopback())
+            }
+            None => bail!("{address}: there is no host in it"),
+        };
+        let mut http = reqwest::Client::builder().connect_timeout(Duration::from_secs(10));
+        if loopback {
+            // A proxy for the world outside can't reach this machine's own hub.
+            http = http.no_proxy();
+        }
+        let mut base = url;
+        base.set_path("/");
+        base.set_query(None);
+        base.set_fragment(None);
+        let stream = named.or(stream).unwrap_or_else(StreamName::main);
+        Ok(Client { http: http.build()?, base, stream })
+    }
+
+    /// The address of the hub and its stream, as a `SOURCE`.
+    pub fn source(&self) -> String {
+        format!("{}{}", self.base, self.stream)
+    }
+
+    /// Waits until the hub says that it is ready.
+    ///
+    /// # Errors
+    /// When nobody answers, or the hub says that it is not.
+    pub async fn ready(&self) -> Result<()> {
+        let url = self.base.join("readyz")?;
+        self.send(self.http.get(url)).await.map(drop)
+    }
+
+    /// Captures a document; `query` holds format, name, actor, id and meta.KEY.
+    ///
+    /// # Errors
+    /// A [`Problem`] when the hub refuses it.
+    pub async fn capture(
+        &self,
+        service: &ServiceName,
+        query: &[(String, String)],
+        body: Vec<u8>,
+    ) -> Result<Appended> {
+        let request = self
+            .request(Method::POST, &["snapshots"])?
+            .query(&[("service", service.as_str())])
+            .query(query)
+            .header("content-type", "application/octet-stream")
+            .body(body);
+        json(self.send(request).await?).await
+    }
+
+    /// The state at `at`, or now.
+    ///
+    /// # Errors
+    /// A [`Problem`] when the stream is unknown or ends before `at`.
+    pub async fn state(&self, at: Option<Seq>) -> Result<Bytes> {
+        let at = at.map(|at| ("at", at));
+        let response = self.send(self.request(Method::GET, &["state"])?.query(at.as_slice())).await?;
+        response.bytes().await.context("the hub's answer broke off")
+    }
+
+    /// The last seq of the stream.
+    ///
+    /// # Errors
+    /// A [`Problem`] when the stream is unknown.
+    pub async fn head(&self) -> Result<Seq> {
+        #[derive(Deserialize)]
+        struct About {
+            head: Seq,
+        }
+        let about: About = json(self.send(self.request(Method::GET, &[])?).await?).await?;
+        Ok(about.head)
+    }
+
+    /// A session file of `from..=to`.
+    ///
+    /// # Errors
+    /// A [`Problem`] when there is no such stretch.
+    pub async fn session(&self, from: Option<Seq>, to: Option<Seq>) -> Result<Response> {
+        let (from, to) = (from.map(|from| ("from", from)), to.map(|to| ("to", to)));
+        let request = self.request(Method::GET, &["session"])?.query(from.as_slice()).query(to.as_slice());
+        self.send(request).await
+    }
+
+    /// The live stream: after `last_id`, or from `from`, or from the next event on.
+    ///
+    /// # Errors
+    /// A [`Problem`] when the stream is unknown or the cursor is none.
+    pub async fn events(&self, last_id: Option<&str>, query: &[(&str, String)]) -> Result<Response> {
+        let mut request =
+            self.request(Method::GET, &["events"])?.query(query).header("accept", "text/event-stream");
+        if let Some(last_id) = last_id {
+            request = request.header("last-event-id", last_id);
+        }
+        self.send(request).await
+    }
+
+    /// Approves the service's current config.
+    ///
+    /// # Errors
+    /// A [`Problem`] when there is no such service, or its digest is not `digest`.
+    pub async fn approve(&self, service: &ServiceName, query: &[(&str, &str)]) -> Result<Appended> {
+        let request = self.request(Method::PUT, &["services", service.as_str(), "baseline"])?.query(query);
+        json(self.send(request).await?).await
+    }
+
+    /// Takes the service's baseline back.
+    ///
+    /// # Errors
+    /// A [`Problem`] when it has none.
+    pub async fn revoke(&self, service: &ServiceName, query: &[(&str, &str)]) -> Result<Appended> {
+        let request = self.request(Method::DELETE, &["services", service.as_str(), "baseline"])?.query(query);
+        json(self.send(request).await?).await
+    }
+
+    /// Accepts differences from the baseline.
+    ///
+    /// # Errors
+    /// A [`Problem`] when nothing differs there.
+    pub async fn accept(&self, service: &ServiceName, what: &Value) -> Result<Appended> {
+        let request = self
+            .request(Method::POST, &["services", service.as_str(), "drift", "accept"])?
+            .header("content-type", "application/json")
+            .body(serde_json::to_vec(what)?);
+        json(self.send(request).await?).await
+    }
+
+    /// A request below `/v1/streams/STREAM`; the segments are escaped here.
+    fn request(&self, method: Method, segments: &[&str]) -> Result<RequestBuilder> {
+        let mut url = self.base.clone();
+        url.path_segments_mut()
+            .map_err(|()| anyhow!("{} cannot have a path", self.base))?
+            .clear()
+            .extend(["v1", "streams", self.stream.as_str()])
+            .extend(segments);
+        Ok(self.http.request(method, url))
+    }
+
+    async fn send(&self, request: RequestBuilder) -> Result<Response> {
+        let response = request.send().await.map_err(|error| {
+            if error.is_connect() {
+                anyhow!("no hub answers at {}: start one with `rig hub`, or name another", self.base)
+            } else {
+                anyhow::Error::new(error.without_url()).context(format!("the hub at {} broke off", self.base))
+            }
+        })?;
+        if response.status().is_success() { Ok(response) } else { Err(problem(response).await.into()) }
+    }
+}
+
+/// What the hub says is wrong, also where it says it badly.
+async fn problem(response: Response) -> Problem {
+    let status = response.status();
+    let mut body = Vec::new();
+    let mut response = response;
+    while let Ok(Some(chunk)) = response.chunk().await {
+        body.extend_from_slice(&chunk);
+        if body.len() > 1 << 16 {
+            break;
+        }
+    }
+    serde_json::from_slice(&body).ok().filter(|problem: &Problem| !problem.code.is_empty()).unwrap_or_else(
+        || Problem {
+            status: status.as_u16(),
+            title: format!("the hub answered {status} without saying why; is it a rig hub?"),
+            code: "no-problem-given".to_owned(),
+            ..Problem::default()
+        },
+    )
+}
+
+async fn json<T: serde::de::DeserializeOwned>(response: Response) -> Result<T> {
+    let bytes = response.bytes().await.context("the hub's answer broke off")?;
+    serde_json::from_slice(&bytes).context("the hub's answer is not what this version of rig expects")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_names_hub_and_stream() {
+        let client = Client::new("http://127.0.0.1:7070/ci-1", None).unwrap();
+        assert_eq!(client.source(), "http://127.0.0.1:7070/ci-1");
+        let stream = Some("staging".parse().unwrap());
+        assert_eq!(Client::new("http://[::1]:7070", stream).unwrap().source(), "http://[::1]:7070/staging");
+        for bad in ["127.0.0.1:7070", "https://hub/main", "http://hub/a/b", "http://hub/.x", "nonsense"] {
+            assert!(Client::new(bad, None).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn segments_are_escaped() {
+        let client = Client::new("http://127.0.0.1:7070/main", None).unwrap();
+        let request =
+            client.request(Method::GET, &["services", "a/b ü?", "baseline"]).unwrap().build().unwrap();
+        assert_eq!(request.url().path(), "/v1/streams/main/services/a%2Fb%20%C3%BC%3F/baseline");
+    }
+
+    #[test]
+    fn a_problem_reads_as_a_sentence_with_its_place() {
+        let problem: Problem = serde_json::from_str(
+            r#"{"title":"The document is malformed","status":422,"detail":"unexpected end","code":"malformed","line":3,"column":9}"#,
+        )
+        .unwrap();
+        assert_eq!(problem.to_string(), "unexpected end (line 3, column 9) [malformed]");
+        let said = Problem { detail: Some("at line 3: no".into()), ..problem };
+        assert_eq!(said.to_string(), "at line 3: no [malformed]");
+    }
+}

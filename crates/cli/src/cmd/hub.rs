@@ -1,0 +1,106 @@
+//! `rig hub`: runs the hub.
+
+use std::path::PathBuf;
+
+use anyhow::{Context as _, Result, bail};
+use rig_config::Policy;
+use rig_recorder::Durability;
+use tokio::net::TcpListener;
+
+use crate::Answer;
+use crate::client::Client;
+use crate::output::{self, Out};
+
+/// Run the hub
+///
+/// The first line on standard output is the hub's address, once it is ready. It ends on Ctrl-C or SIGTERM, after everything is
+/// durable. What it does is told on standard error; RIG_LOG=debug tells more.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  rig hub
+  rig hub --data /var/lib/rig --policy rig.toml
+  rig hub --memory --listen 127.0.0.1:0")]
+pub struct Args {
+    /// The folder that holds everything [default: $XDG_DATA_HOME/rig or ~/.local/share/rig]
+    #[arg(long, value_name = "DIR", env = "RIG_DATA")]
+    data: Option<PathBuf>,
+    /// Keep everything in memory: it is gone when the hub ends
+    #[arg(long, conflicts_with = "data")]
+    memory: bool,
+    /// Where to listen; port 0 takes a free one
+    #[arg(long, value_name = "ADDR", env = "RIG_LISTEN", default_value = "127.0.0.1:7070")]
+    listen: String,
+    /// The policy file
+    #[arg(long, value_name = "FILE", env = "RIG_POLICY")]
+    policy: Option<PathBuf>,
+    /// When an append is answered: always (after it was synced) or interval=50ms (synced so much later at most)
+    #[arg(long, value_name = "MODE", env = "RIG_DURABILITY", default_value = "always")]
+    durability: Durability,
+}
+
+pub(super) async fn run(args: Args) -> Result<Answer> {
+    tell();
+    let policy = args.policy.as_deref().map(policy).transpose()?.unwrap_or_default();
+    let data = if args.memory { None } else { Some(args.data.map_or_else(default_data, Ok)?) };
+    let listener = listen(&args.listen).await?;
+    let address = format!("http://{}", listener.local_addr()?);
+    match &data {
+        Some(data) => output::note(format!("data in {}", data.display())),
+        None => output::note("data in memory: gone when the hub ends"),
+    }
+
+    let options = rig_hub::Options { data, policy, durability: args.durability, ..Default::default() };
+    let hub = rig_hub::serve(listener, super::interrupted(), options);
+    tokio::pin!(hub);
+    let client = Client::new(&address, None)?;
+    tokio::select! {
+        // It cannot end before it was ready, unless it could not begin or is to end already.
+        ended = &mut hub => {
+            ended?;
+            return Ok(Answer::Fine);
+        }
+        ready = client.ready() => ready?,
+    }
+    Out::new().line(&address)?;
+    hub.await?;
+    Ok(Answer::Fine)
+}
+
+/// Sends what the libraries tell to standard error.
+fn tell() {
+    let filter = tracing_subscriber::EnvFilter::builder()
+        .with_env_var("RIG_LOG")
+        .with_default_directive(tracing::level_filters::LevelFilter::INFO.into())
+        .from_env_lossy();
+    // Somebody else's subscriber is as good.
+    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).try_init();
+}
+
+/// Reads a policy file.
+pub(super) fn policy(path: &std::path::Path) -> Result<Policy> {
+    let text = std::fs::read_to_string(path)
+        .with_context(|| format!("cannot read the policy {}", path.display()))?;
+    Policy::parse(&text).with_context(|| format!("the policy {}", path.display()))
+}
+
+fn default_data() -> Result<PathBuf> {
+    let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    match set("XDG_DATA_HOME").or_else(|| Some(set("HOME")?.join(".local/share"))) {
+        Some(folder) => Ok(folder.join("rig")),
+        None => bail!("there is no home folder to keep data in; name one with --data DIR, or use --memory"),
+    }
+}
+
+/// Binds, on this machine only: what listens for others needs tokens, which do not exist yet.
+async fn listen(address: &str) -> Result<TcpListener> {
+    let cannot = || format!("cannot listen on {address}");
+    let resolved: Vec<_> = tokio::net::lookup_host(address).await.with_context(cannot)?.collect();
+    if let Some(outside) = resolved.iter().find(|address| !address.ip().is_loopback()) {
+        bail!(
+            "the hub does not listen on {outside}: there are no tokens yet, so anyone who reaches it could read and \
+             write everything; listen on 127.0.0.1 and forward the port (ssh -L)"
+        );
+    }
+    TcpListener::bind(resolved.as_slice()).await.with_context(cannot)
+}

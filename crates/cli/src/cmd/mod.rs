@@ -1,0 +1,163 @@
+//! The commands of `rig`, one file each, and the arguments that several of them take.
+
+pub mod accept;
+pub mod baseline;
+pub mod demo;
+pub mod diff;
+pub mod drift;
+pub mod hub;
+pub mod ls;
+pub mod record;
+pub mod replay;
+pub mod snapshot;
+pub mod state;
+pub mod tail;
+pub mod verify;
+pub mod watch;
+
+use anyhow::{Context as _, Result};
+use clap::{Parser, Subcommand};
+use rig_event::StreamName;
+
+use crate::Answer;
+use crate::client::Client;
+
+/// A flight recorder for configuration and traffic
+///
+/// Everything that happens to a set of services becomes one event in one ordered log. The log can be followed live, recorded
+/// to a file, and replayed to the state at any moment.
+#[derive(Debug, Parser)]
+#[command(
+    name = "rig",
+    version,
+    max_term_width = 100,
+    after_help = "\
+SOURCE is a session file (plain or .zst), a rigd log, - for standard input, or a hub's stream
+(http://127.0.0.1:7070/main).
+
+Exit codes: 0 fine, no difference; 1 a difference, a drift, a failure found; 2 trouble.
+
+Begin with:  rig demo"
+)]
+pub struct Rig {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Demo(demo::Args),
+    Hub(hub::Args),
+    Snapshot(snapshot::Args),
+    Watch(watch::Args),
+    Diff(diff::Args),
+    Drift(drift::Args),
+    Accept(accept::Args),
+    Baseline(baseline::Args),
+    Tail(tail::Args),
+    Record(record::Args),
+    Replay(replay::Args),
+    State(state::Args),
+    Ls(ls::Args),
+    Verify(verify::Args),
+}
+
+/// Runs a command to its end.
+///
+/// # Errors
+/// Whatever kept it from doing its work.
+pub fn run(rig: Rig) -> Result<Answer> {
+    block_on(async {
+        match rig.command {
+            Command::Demo(args) => demo::run(args).await,
+            Command::Hub(args) => hub::run(args).await,
+            Command::Snapshot(args) => snapshot::run(args).await,
+            Command::Watch(args) => watch::run(args).await,
+            Command::Diff(args) => diff::run(args).await,
+            Command::Drift(args) => drift::run(args).await,
+            Command::Accept(args) => accept::run(args).await,
+            Command::Baseline(args) => baseline::run(args).await,
+            Command::Tail(args) => tail::run(args).await,
+            Command::Record(args) => record::run(args).await,
+            Command::Replay(args) => replay::run(args).await,
+            Command::State(args) => state::run(args).await,
+            Command::Ls(args) => ls::run(args).await,
+            Command::Verify(args) => verify::run(args).await,
+        }
+    })
+}
+
+/// Runs a command's future.
+///
+/// # Errors
+/// What the command says, or that there are no threads to be had.
+pub fn block_on(command: impl Future<Output = Result<Answer>>) -> Result<Answer> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .context("the threads of the program could not be started")?;
+    runtime.block_on(command)
+}
+
+/// Which hub, and which of its streams.
+#[derive(Debug, clap::Args)]
+pub struct HubArgs {
+    /// The hub's address; a stream may follow: http://127.0.0.1:7070/staging
+    #[arg(long, value_name = "URL", env = "RIG_HUB", default_value = "http://127.0.0.1:7070")]
+    hub: String,
+    /// The stream, where the address names none [default: main]
+    #[arg(long, value_name = "NAME", env = "RIG_STREAM")]
+    stream: Option<StreamName>,
+}
+
+impl HubArgs {
+    fn client(&self) -> Result<Client> {
+        Client::new(&self.hub, self.stream.clone())
+    }
+}
+
+/// What goes with a captured document.
+#[derive(Debug, clap::Args)]
+pub struct CaptureArgs {
+    /// Read it as json, yaml, toml, ini, env, properties or text, whatever its name says
+    #[arg(long, value_name = "FORMAT")]
+    format: Option<String>,
+    /// Something to remember with it, such as git_sha=4f2c9e1 or operator=ana; may be given more than once
+    #[arg(long, value_name = "KEY=VALUE", value_parser = pair)]
+    meta: Vec<(String, String)>,
+    /// Who does this
+    #[arg(long, value_name = "NAME", env = "RIG_ACTOR")]
+    actor: Option<String>,
+}
+
+impl CaptureArgs {
+    /// The query of a capture of a file called `name`.
+    fn query(&self, name: Option<&str>) -> Vec<(String, String)> {
+        let given = [("format", self.format.as_deref()), ("name", name), ("actor", self.actor.as_deref())];
+        let given = given.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?.to_owned())));
+        given.chain(self.meta.iter().map(|(key, value)| (format!("meta.{key}"), value.clone()))).collect()
+    }
+}
+
+fn pair(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
+        _ => Err("write KEY=VALUE".to_owned()),
+    }
+}
+
+/// Resolves when the user or the system asks the program to end.
+pub(crate) async fn interrupted() {
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        if let Ok(mut terminate) = signal(SignalKind::terminate()) {
+            tokio::select! {
+                _ = tokio::signal::ctrl_c() => {}
+                _ = terminate.recv() => {}
+            }
+            return;
+        }
+    }
+    let _ = tokio::signal::ctrl_c().await;
+}

@@ -1,0 +1,102 @@
+//! `rig tail`: follows a stream.
+
+use anyhow::Result;
+use rig_event::{Envelope, Seq, ServiceName};
+
+use crate::Answer;
+use crate::follow::{Follow, News, Wanted};
+use crate::output::{self, Out};
+use crate::source::Source;
+
+/// Follow a stream, as text or JSON
+///
+/// A lost connection is made again, and the stream goes on exactly where it was. What could not be had is said on standard
+/// error. A file is printed to its end.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  rig tail http://127.0.0.1:7070/main
+  rig tail http://127.0.0.1:7070/main --from 1 --types 'diff.*,drift.*' --service api
+  rig tail http://127.0.0.1:7070/main --from 1 --no-follow --json | jq .type")]
+pub struct Args {
+    /// A hub's stream, a session file, -, or a rigd log
+    source: Source,
+    #[command(flatten)]
+    filter: Filter,
+    /// Begin with this event [default: the next one; of a file, and with --no-follow, the first]
+    #[arg(long, value_name = "SEQ")]
+    from: Option<Seq>,
+    /// End when everything that is there was printed
+    #[arg(long)]
+    no_follow: bool,
+    /// Print the events as they stand in the log
+    #[arg(long)]
+    json: bool,
+}
+
+/// Which events are wanted.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Filter {
+    /// Only these types, separated by commas; a * stands for the rest of a name
+    #[arg(long, value_name = "TYPES")]
+    types: Option<String>,
+    /// Only events about this service
+    #[arg(long)]
+    service: Option<ServiceName>,
+}
+
+impl Filter {
+    /// Whether an event is wanted; the hub decides in the same way.
+    pub(super) fn takes(&self, envelope: &Envelope) -> bool {
+        let name = envelope.event.type_name();
+        let by_type = self.types.as_deref().is_none_or(|types| {
+            types.split(',').map(str::trim).any(|wanted| match wanted.strip_suffix('*') {
+                Some(prefix) => name.starts_with(prefix),
+                None => name == wanted,
+            })
+        });
+        by_type && (self.service.is_none() || self.service == envelope.service)
+    }
+}
+
+pub(super) async fn run(args: Args) -> Result<Answer> {
+    let print = |line: &[u8]| {
+        let mut out = Out::new();
+        if args.json { out.line(String::from_utf8_lossy(line)) } else { out.line(output::event(line)) }
+    };
+    let Source::Stream(client) = &args.source else {
+        let mut recording = args.source.open(None).await?;
+        while let Some(event) = recording.next()? {
+            if args.from.is_none_or(|from| event.envelope.seq >= from) && args.filter.takes(&event.envelope) {
+                print(&event.line)?;
+            }
+        }
+        recording.notes();
+        return Ok(Answer::Fine);
+    };
+    let wanted = Wanted {
+        from: args.from.or(args.no_follow.then_some(1)),
+        types: args.filter.types.clone().unwrap_or_default(),
+        service: args.filter.service.as_ref().map(ToString::to_string).unwrap_or_default(),
+    };
+    let mut follow = Follow::connect(client.as_ref().clone(), wanted).await?;
+    loop {
+        let news = tokio::select! {
+            () = super::interrupted() => return Ok(Answer::Fine),
+            news = follow.next() => news?,
+        };
+        match &news {
+            Some(News::Event(line)) => print(line.as_bytes())?,
+            Some(News::CaughtUp { .. }) if args.no_follow => return Ok(Answer::Fine),
+            Some(News::CaughtUp { .. } | News::Heartbeat { .. }) => {}
+            Some(other) => {
+                output::note(other);
+                tokio::select! {
+                    () = super::interrupted() => return Ok(Answer::Fine),
+                    () = Follow::wait(other) => {}
+                }
+            }
+            None => return Ok(Answer::Fine),
+        }
+    }
+}

@@ -1,0 +1,42 @@
+//! What the binaries `rig` and `rig-diff` are made of: the only place that wires the crates together.
+//!
+//! In reading order: [`cmd`] (one file a command; each parses its own arguments, which are checked before anything runs),
+//! [`source`] (where a reading command reads from: a session file, standard input or a hub's stream), [`client`] (the
+//! hub's HTTP interface), [`follow`] and [`sse`] (its live stream),
+//! [`recording`] (a session file being made), [`output`] (what a person sees).
+//!
+//! Every command answers with an [`Answer`] or an error; [`exit`] turns that into the exit code, the same everywhere:
+//! 0 fine, 1 a difference found, 2 trouble.
+
+pub mod client;
+pub mod cmd;
+pub mod follow;
+pub mod output;
+pub mod recording;
+pub mod source;
+pub mod sse;
+
+use std::process::ExitCode;
+
+/// What a command that did its work found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// Nothing, or nothing to worry about.
+    Fine,
+    /// A difference, a drift, a failure.
+    Difference,
+}
+
+/// The exit code for a command's answer; an error is told on standard error.
+pub fn exit(answer: anyhow::Result<Answer>) -> ExitCode {
+    match answer {
+        Ok(Answer::Fine) => ExitCode::SUCCESS,
+        Ok(Answer::Difference) => ExitCode::from(1),
+        // Who closed the pipe has read enough; that is no trouble.
+        Err(error) if output::is_closed_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            output::note(format!("{} {error:#}", output::styled(output::HEADING, "error:")));
+            ExitCode::from(2)
+        }
+    }
+}

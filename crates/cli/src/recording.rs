@@ -1,0 +1,183 @@
+//! A session file that is being made: begun with what a stream has, resumed where one was left unfinished.
+
+use std::fs::File;
+use std::io::{self, BufReader, BufWriter};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use anyhow::{Context as _, Result, anyhow, bail};
+use rig_event::session::{Checkpoint, Header, Outcome};
+use rig_event::{Seq, Timestamp};
+use rig_recorder::Lines;
+use rig_recorder::session::{Ending, Output, SessionReader, SessionWriter};
+
+use crate::client::Client;
+use crate::{output, source};
+
+/// A session file that takes events in their order.
+pub struct Recording {
+    writer: SessionWriter<Output<BufWriter<File>>>,
+    header: Header,
+    /// Whether something was written since the last flush.
+    dirty: bool,
+}
+
+impl Recording {
+    /// Begins a file with everything that the stream has from `from` on.
+    ///
+    /// # Errors
+    /// When the hub has no such stretch, or the file cannot be written.
+    pub async fn download(
+        client: &Client,
+        from: Option<Seq>,
+        file: &Path,
+        name: String,
+    ) -> Result<Recording> {
+        let session = source::download(client, from, None).await?;
+        let mut reader = SessionReader::new(BufReader::new(session)).context("the hub's session file")?;
+        let Some(mut header) = reader.header().cloned() else {
+            bail!("the hub's session file has no header")
+        };
+        header.session = name;
+        header.started = now();
+        header.rig = env!("CARGO_PKG_VERSION").to_owned();
+        let checkpoint = reader.checkpoint().cloned();
+        let mut recording = Recording::create(file, header, checkpoint.as_ref())?;
+        recording.copy(&mut reader).with_context(|| format!("cannot write {}", file.display()))?;
+        if let Some(ending @ (Ending::Unfinished | Ending::Torn { .. } | Ending::Altered { .. })) =
+            reader.ending()
+        {
+            // It goes on from the stream itself, but nobody should wonder.
+            output::note(format!("the download was not whole ({ending:?}); what is missing is followed"));
+        }
+        Ok(recording)
+    }
+
+    /// Goes on with a file that has no footer yet.
+    ///
+    /// The events are copied to a new file that takes its place when all are there: a torn end goes, and a crash in
+    /// between leaves the old one.
+    ///
+    /// # Errors
+    /// When it is no session file, is finished, or is damaged before its end.
+    pub fn resume(path: &Path) -> Result<Recording> {
+        let shown = path.display();
+        let advice = "name another file, or overwrite it with --force";
+        let mut reader = open(path)?;
+        let Some(header) = reader.header().cloned() else { bail!("{shown} is no session file; {advice}") };
+        // Looked through once, so that nothing is begun that cannot be ended.
+        for record in &mut reader {
+            record.map_err(|error| anyhow!("{shown} is damaged, {error}; {advice}"))?;
+        }
+        match reader.ending() {
+            Some(Ending::Unfinished | Ending::Torn { .. }) => {}
+            _ => bail!("{shown} is a finished recording; {advice}"),
+        }
+        let mut reader = open(path)?;
+        let checkpoint = reader.checkpoint().cloned();
+        let part = part(path);
+        let mut recording = Recording::create_as(&part, is_zstd(path), header, checkpoint.as_ref())?;
+        recording.copy(&mut reader).with_context(|| format!("cannot write {}", part.display()))?;
+        recording.flush()?;
+        std::fs::rename(&part, path).with_context(|| format!("cannot replace {shown}"))?;
+        output::note(format!("{shown} is resumed after seq {}", recording.last_seq()));
+        Ok(recording)
+    }
+
+    fn create(path: &Path, header: Header, checkpoint: Option<&Checkpoint>) -> Result<Recording> {
+        Recording::create_as(path, is_zstd(path), header, checkpoint)
+    }
+
+    fn create_as(
+        path: &Path,
+        zstd: bool,
+        header: Header,
+        checkpoint: Option<&Checkpoint>,
+    ) -> Result<Recording> {
+        let cannot = || format!("cannot write {}", path.display());
+        let file = BufWriter::with_capacity(1 << 16, File::create(path).with_context(cannot)?);
+        let out = if zstd { Output::zstd(file).with_context(cannot)? } else { Output::Plain(file) };
+        let writer = SessionWriter::new(out, &header, checkpoint).with_context(cannot)?;
+        Ok(Recording { writer, header, dirty: true })
+    }
+
+    fn copy<R: io::BufRead>(&mut self, reader: &mut SessionReader<R>) -> Result<()> {
+        for record in reader {
+            let mut record = record?;
+            record.line.push(b'\n');
+            self.writer.write(&Lines::split(record.seq, record.line))?;
+        }
+        self.dirty = true;
+        Ok(())
+    }
+
+    /// What the file says of itself.
+    pub fn header(&self) -> &Header {
+        &self.header
+    }
+
+    /// The last event in it.
+    pub fn last_seq(&self) -> Seq {
+        self.writer.last_seq()
+    }
+
+    /// How many events are in it.
+    pub fn events(&self) -> u64 {
+        (self.last_seq() + 1).saturating_sub(self.header.first_seq)
+    }
+
+    /// Writes the next event.
+    ///
+    /// # Errors
+    /// When it is not the next one, or the file takes no more.
+    pub fn write(&mut self, line: &str) -> io::Result<()> {
+        self.dirty = true;
+        let mut bytes = Vec::with_capacity(line.len() + 1);
+        bytes.extend_from_slice(line.as_bytes());
+        bytes.push(b'\n');
+        let seq = rig_event::Head::parse(line.as_bytes())
+            .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?
+            .seq;
+        self.writer.write(&Lines::split(seq, bytes))
+    }
+
+    /// Hands on what was written, where something was.
+    ///
+    /// # Errors
+    /// When the file takes no more.
+    pub fn flush(&mut self) -> io::Result<()> {
+        if std::mem::take(&mut self.dirty) { self.writer.flush() } else { Ok(()) }
+    }
+
+    /// Writes the footer, and sees to it that the file is on the disk.
+    ///
+    /// # Errors
+    /// When the file takes no more.
+    pub fn finish(self, outcome: Outcome) -> io::Result<()> {
+        let took = now().as_micros().saturating_sub(self.header.started.as_micros());
+        let took = Duration::from_micros(u64::try_from(took).unwrap_or(0));
+        let file = self.writer.finish(outcome, took)?.finish()?;
+        file.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()
+    }
+}
+
+fn open(path: &Path) -> Result<SessionReader<BufReader<File>>> {
+    let shown = || format!("cannot read {}", path.display());
+    SessionReader::new(BufReader::new(File::open(path).with_context(shown)?)).with_context(shown)
+}
+
+/// Where a file is put together before it takes its place.
+fn part(path: &Path) -> PathBuf {
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(".resuming");
+    path.with_file_name(name)
+}
+
+fn is_zstd(path: &Path) -> bool {
+    path.extension().is_some_and(|ext| ext == "zst")
+}
+
+fn now() -> Timestamp {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    Timestamp::from_micros(i64::try_from(since.as_micros()).unwrap_or(i64::MAX))
+}

@@ -1,0 +1,170 @@
+//! From a document to snapshots, diffs, drift and states.
+
+use rig_event::{Envelope, FlatConfig};
+use rig_replay::State;
+use serde_json::{Value, json};
+
+use crate::{TestHub, answer, types};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_document_becomes_a_snapshot_then_a_diff_then_nothing() {
+    let hub = TestHub::in_memory().await;
+    let (status, first) = hub.capture("service=api&format=yaml", "db:\n  host: a\n  port: 5432\n").await;
+    assert_eq!((status, types(&first)), (201, vec!["snapshot.captured"]), "{first}");
+    assert_eq!(first["events"][0]["config"], json!({"db.host": "a", "db.port": 5432}));
+    let (_, second) = hub.capture("service=api&format=yaml", "db:\n  host: b\n  port: 5432\n").await;
+    assert_eq!(types(&second), ["snapshot.captured", "diff.computed"]);
+    assert_eq!((&second["events"][1]["from"], &second["events"][1]["to"]), (&json!(1), &json!(2)));
+    let (_, third) = hub.capture("service=api&format=yaml", "# why\ndb:\n  host: b\n  port: 5432\n").await;
+    assert_eq!(types(&third), ["snapshot.captured"]);
+    let (_, fourth) =
+        hub.capture("service=api&format=yaml", "# why\r\ndb:\r\n  host: b\r\n  port: 5432\r\n").await;
+    assert_eq!(types(&fourth), ["snapshot.unchanged"]);
+    let (_, before) = hub.get("services/api/config?at=1").await;
+    assert_eq!(before["config"], json!({"db.host": "a", "db.port": 5432}));
+    let (_, after) = hub.get("services/api/config").await;
+    assert_eq!(after["config"]["db.host"], "b");
+    hub.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_state_folds_to_the_same_hash_outside_the_hub() {
+    let folder = tempfile::tempdir().unwrap();
+    let hub = TestHub::on(folder.path()).await;
+    for n in 0..30 {
+        let document = json!({"n": n, "list": vec![n; n % 4], "password": format!("hunter{}", n / 3)});
+        hub.capture("service=api&format=json", document.to_string()).await;
+        hub.append(
+            "",
+            &format!(r#"{{"type":"request.completed","source":"a","target":"b","status":{}}}"#, 200 + n * 10),
+        )
+        .await;
+        if n == 5 {
+            answer(hub.client.put(hub.stream("services/api/baseline?reason=fine"))).await;
+        }
+    }
+    let mut state = State::default();
+    for line in hub.lines("from=1").await {
+        assert!(!line.contains("hunter"), "{line}");
+        state.apply(&Envelope::parse(line.as_bytes()).unwrap()).unwrap();
+        let (_, there) = hub.get(&format!("state?at={}", state.seq)).await;
+        assert_eq!(there["hash"], state.hash(), "at {}", state.seq);
+    }
+    let last = state.seq;
+    hub.stop().await;
+    let hub = TestHub::on(folder.path()).await;
+    let (_, there) = hub.get("state").await;
+    assert_eq!((&there["hash"], &there["seq"]), (&json!(state.hash()), &json!(last)));
+    hub.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn drift_is_detected_accepted_and_resolved() {
+    let hub = TestHub::in_memory().await;
+    hub.capture("service=api&format=json", r#"{"a":1,"b":1}"#).await;
+    let (status, approved) =
+        answer(hub.client.put(hub.stream("services/api/baseline?actor=ana&reason=reviewed"))).await;
+    assert_eq!((status, types(&approved)), (200, vec!["baseline.approved"]), "{approved}");
+    let (_, drifted) = hub.capture("service=api&format=json", r#"{"a":2,"b":1}"#).await;
+    assert_eq!(types(&drifted), ["snapshot.captured", "diff.computed", "drift.detected"]);
+    let accept =
+        |body: Value| answer(hub.client.post(hub.stream("services/api/drift/accept")).body(body.to_string()));
+    let (status, _) = accept(json!({"paths": ["a"]})).await;
+    assert_eq!(status, 400);
+    let (status, past) = accept(json!({"reason": "x", "until": "2001-01-01T00:00:00Z"})).await;
+    assert_eq!((status, &past["code"]), (422, &json!("until-in-the-past")));
+    let (status, accepted) =
+        accept(json!({"paths": ["a"], "reason": "known", "until": "2999-01-01T00:00:00Z"})).await;
+    assert_eq!((status, types(&accepted)), (200, vec!["drift.accepted"]), "{accepted}");
+    assert_eq!(accepted["events"][0]["verdict"], "accepted");
+    let (_, changed) = hub.capture("service=api&format=json", r#"{"a":3,"b":1}"#).await;
+    assert_eq!(types(&changed), ["snapshot.captured", "diff.computed", "drift.changed"]);
+    let (_, resolved) = hub.capture("service=api&format=json", r#"{"a":1,"b":1}"#).await;
+    assert_eq!(types(&resolved), ["snapshot.captured", "diff.computed", "drift.resolved"]);
+    let (_, revoked) = answer(hub.client.delete(hub.stream("services/api/baseline"))).await;
+    assert_eq!(types(&revoked), ["baseline.revoked"]);
+    let (status, none) = hub.get("services/api/baseline").await;
+    assert_eq!((status, &none["code"]), (404, &json!("no-baseline")));
+    hub.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn large_documents_come_in_parts_and_fold_to_themselves() {
+    let hub = TestHub::in_memory().await;
+    let document = |salt: &str| -> FlatConfig {
+        (0..30_000).map(|n| (format!("key{n}"), Value::String(format!("value {n} {salt}")))).collect()
+    };
+    for salt in ["a", "b"] {
+        let (status, captured) =
+            hub.capture("service=api&format=json", json!(document(salt)).to_string()).await;
+        assert_eq!(status, 201);
+        assert!(types(&captured).len() > 2, "{:?}", types(&captured));
+        let (_, config) = hub.get("services/api/config").await;
+        assert_eq!(serde_json::from_value::<FlatConfig>(config["config"].clone()).unwrap(), document(salt));
+    }
+    let text =
+        |salt: &str| -> String { (0..20_000).map(|n| format!("line {n} {salt} \"quoted\"\n")).collect() };
+    for salt in ["a", "b"] {
+        hub.capture("service=router&format=text", text(salt)).await;
+        let (_, config) = hub.get("services/router/config").await;
+        assert_eq!(config["config"]["text"], text(salt));
+    }
+    let mut state = State::default();
+    for line in hub.lines("from=1").await {
+        assert!(line.len() <= rig_event::MAX_LINE);
+        state.apply(&Envelope::parse(line.as_bytes()).unwrap()).unwrap();
+    }
+    assert_eq!(hub.get("state").await.1["hash"], state.hash());
+    hub.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refused_document_leaves_an_event_without_its_content() {
+    let hub = TestHub::in_memory().await;
+    let deep = "[".repeat(100_000);
+    let cases: Vec<(&str, Vec<u8>, u16, &str)> = vec![
+        ("service=a&format=json", b"{\"hunter2\": \n x}".to_vec(), 422, "malformed-document"),
+        ("service=a&format=nope", b"hunter2".to_vec(), 422, "unknown-format"),
+        ("service=a", b"hunter2 = what".to_vec(), 422, "unknown-format"),
+        ("service=a&format=yaml", b"a: \xff\xfe hunter2".to_vec(), 422, "invalid-utf8"),
+        ("service=a&format=json", br#"{"a":"hunter2","a":2}"#.to_vec(), 422, "duplicate-key"),
+        ("service=a&format=json", deep.into_bytes(), 422, "too-deep"),
+    ];
+    let n = cases.len();
+    for (query, document, status, code) in cases {
+        let (got, problem) = hub.capture(query, document).await;
+        assert_eq!((got, problem["code"].as_str()), (status, Some(code)), "{problem}");
+    }
+    let lines = hub.lines("from=1&types=snapshot.rejected").await;
+    assert_eq!(lines.len(), n);
+    assert!(lines.iter().all(|line| !line.contains("hunter2")), "{lines:#?}");
+    let (status, _) = hub.capture("service=a&format=json", "{}").await;
+    assert_eq!(status, 201);
+    hub.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_repeated_id_gets_the_first_answer() {
+    let folder = tempfile::tempdir().unwrap();
+    let hub = TestHub::on(folder.path()).await;
+    let events = r#"[{"type":"shop.sold","id":"k1","n":1},{"type":"shop.sold","n":2}]"#;
+    let (status, first) = hub.append("", events).await;
+    assert_eq!(status, 201, "{first}");
+    let (status, again) = hub.append("", events).await;
+    assert_eq!((status, &again), (200, &first));
+    let (status, other) =
+        hub.append("", r#"[{"type":"shop.sold","id":"k1"},{"type":"shop.sold","id":"k2"}]"#).await;
+    assert_eq!((status, &other["code"]), (409, &json!("id-reused")));
+    let (_, captured) = hub.capture("service=api&format=json&id=c1", r#"{"a":1}"#).await;
+    let (_, again) = hub.capture("service=api&format=json&id=c1", r#"{"a":1}"#).await;
+    assert_eq!(captured, again);
+    hub.stop().await;
+    let hub = TestHub::on(folder.path()).await;
+    let (_, later) = hub.append("", events).await;
+    assert_eq!(later, first);
+    let (status, wrong) = hub.append("?expected_seq=1", r#"{"type":"a.b"}"#).await;
+    assert_eq!((status, &wrong["code"], &wrong["head"]), (409, &json!("expected-seq"), &json!(3)));
+    let (status, _) = hub.append("?expected_seq=3", r#"{"type":"a.b"}"#).await;
+    assert_eq!(status, 201);
+    hub.stop().await;
+}
