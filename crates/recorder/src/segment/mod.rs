@@ -10,8 +10,8 @@
 //! 00000000000000190652.jsonl    the next segment, begun when the one before had no room for a batch
 //! ```
 //!
-//! A batch is in one segment as a whole. Every event of it but the last says `"more":N`, so that the lines alone
-//! tell where it ends.
+//! A batch holds one append or several and is in one segment as a whole. Every event of an append but the last says
+//! `"more":N`, so that the lines alone tell where it ends.
 //!
 //! # What is true after a crash
 //!
@@ -25,10 +25,10 @@
 //!   not answered may be there or not, but as a whole.
 //! - Past the last record, a line without its line end, or with NULs in it (a page that never reached the disk reads
 //!   as zeros, and JSON has none), is what an interrupted write leaves: a **torn tail**. It is cut there, back to the
-//!   end of the last whole batch, and that is said. Such a write was not yet synced, so what follows in the file was
+//!   end of the last whole append, and that is said. Such a write was not yet synced, so what follows in the file was
 //!   not either.
 //! - Past the last record, a whole line without NULs that is not the event that belongs there (no JSON, a gap, a
-//!   repeat, a batch that breaks off) is no trace of an interrupted write, but damage.
+//!   repeat, an append that breaks off) is no trace of an interrupted write, but damage.
 //! - A damaged or missing record is not a damaged line: the check tells them apart. It is made new from its line,
 //!   which must still be an event with the right seq between the right neighbours.
 //!
@@ -124,7 +124,7 @@ pub struct NotADurability;
 
 /// The log of a stream in a folder, open for writing by this process alone.
 ///
-/// Dropping it commits what is queued and waits for that.
+/// Dropping it commits what is queued and blocks until that is done, which takes a sync.
 pub struct SegmentLog {
     shared: Arc<Shared>,
     committer: Mutex<Option<JoinHandle<()>>>,
