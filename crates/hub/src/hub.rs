@@ -244,8 +244,13 @@ impl Hub {
         } else {
             SegmentLog::open(&folder, options)?.0
         };
-        let index = index.stream(name, log.epoch())?;
-        Ok((Arc::new(log), Some(index)))
+        let mut trees = index.stream(name, log.epoch())?;
+        if trees.upto()? > log.head() {
+            tracing::warn!(stream = %name, "the index knows events that the log lost (not everything was synced); it is rebuilt");
+            trees.remove()?;
+            trees = index.stream(name, log.epoch())?;
+        }
+        Ok((Arc::new(log), Some(trees)))
     }
 }
 
