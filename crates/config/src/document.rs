@@ -36,7 +36,7 @@ pub struct Document {
     /// The text without byte order mark and carriage returns before line feeds; for RouterOS exports also without
     /// what differs from export to export. It still holds every secret and is there to be digested and dropped.
     pub normalised: String,
-    /// The line on which each field's value begins; empty for text.
+    /// The line on which each field's value begins.
     pub lines: BTreeMap<String, u32>,
 }
 

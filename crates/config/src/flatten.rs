@@ -5,53 +5,66 @@ use std::collections::{BTreeMap, BTreeSet};
 use rig_event::FlatConfig;
 use serde_json::Value;
 
-use crate::error::shown;
+use crate::error::{Place, shown};
 use crate::path::Segment;
-use crate::tree::{Kind, Node, Tree};
+use crate::tree::{Kind, Node, Tree, line_number};
 use crate::{Error, Limits, Policy};
 
 /// The longest path: with it and two values at their limit an event still fits.
 const MAX_PATH: usize = 64 << 10;
 
-/// The fields of a tree and the lines they stand on.
-pub(crate) fn flatten(
-    root: &Node,
-    policy: &Policy,
-    limits: &Limits,
-) -> Result<(FlatConfig, BTreeMap<String, u32>), Error> {
-    let budget = limits.bytes.saturating_mul(4);
-    let mut flattener = Flattener {
-        policy,
-        limits,
-        bytes_left: budget,
-        budget,
-        path: String::new(),
-        segments: Vec::new(),
-        config: FlatConfig::new(),
-        lines: BTreeMap::new(),
-    };
-    flattener.visit(root)?;
-    Ok((flattener.config, flattener.lines))
-}
-
-struct Flattener<'a> {
+/// Collects the fields of a document, within its limits.
+pub(crate) struct Flattener<'a> {
     policy: &'a Policy,
     limits: &'a Limits,
     bytes_left: u64,
-    budget: u64,
     path: String,
     segments: Vec<Segment>,
     config: FlatConfig,
     lines: BTreeMap<String, u32>,
 }
 
-impl Flattener<'_> {
+impl<'a> Flattener<'a> {
+    pub fn new(policy: &'a Policy, limits: &'a Limits) -> Self {
+        Flattener {
+            policy,
+            limits,
+            bytes_left: room(limits),
+            path: String::new(),
+            segments: Vec::new(),
+            config: FlatConfig::new(),
+            lines: BTreeMap::new(),
+        }
+    }
+
+    /// The fields and the line of each.
+    pub fn finish(self) -> (FlatConfig, BTreeMap<String, u32>) {
+        (self.config, self.lines)
+    }
+
+    /// Adds one field of a format without nesting.
+    pub fn add(&mut self, keys: &[&str], value: Value, at: Place) -> Result<(), Error> {
+        self.path.clear();
+        for key in keys {
+            Segment::Key((*key).to_owned()).print(&mut self.path);
+        }
+        if self.config.contains_key(&self.path) {
+            return Err(Error::DuplicateKey { key: shown(&self.path), at });
+        }
+        self.field(line_number(at), value)
+    }
+
+    /// Adds the fields of a tree.
+    pub fn tree(&mut self, root: &Node) -> Result<(), Error> {
+        self.visit(root)
+    }
+
     fn visit(&mut self, node: &Node) -> Result<(), Error> {
         match &node.kind {
-            Kind::Leaf(value) => self.field(node, value.clone()),
-            Kind::List(items) if items.is_empty() => self.field(node, Value::Array(Vec::new())),
+            Kind::Leaf(value) => self.field(node.line, value.clone()),
+            Kind::List(items) if items.is_empty() => self.field(node.line, Value::Array(Vec::new())),
             Kind::Map(entries) if entries.is_empty() => {
-                self.field(node, Value::Object(serde_json::Map::new()))
+                self.field(node.line, Value::Object(serde_json::Map::new()))
             }
             Kind::List(items) => self.list(items),
             Kind::Map(entries) => {
@@ -87,23 +100,31 @@ impl Flattener<'_> {
         Ok(())
     }
 
-    fn field(&mut self, node: &Node, value: Value) -> Result<(), Error> {
-        let line = Some(u64::from(node.line));
+    fn field(&mut self, line: u32, value: Value) -> Result<(), Error> {
+        let at_line = Some(u64::from(line));
+        if self.path.len() > MAX_PATH {
+            return Err(Error::PathTooLong { path: shown(&self.path), limit: MAX_PATH });
+        }
         if self.config.len() >= self.limits.fields {
-            return Err(Error::TooManyFields { limit: self.limits.fields, line });
+            return Err(Error::TooManyFields { limit: self.limits.fields, line: at_line });
         }
         let bytes = json_length(&value);
         let limit = self.limits.value_bytes;
         if bytes > limit {
-            return Err(Error::ValueTooLarge { path: shown(&self.path), bytes, limit, line });
+            return Err(Error::ValueTooLarge { path: shown(&self.path), bytes, limit, line: at_line });
         }
-        let room = (self.path.len() + bytes) as u64;
-        let too_far = Error::ExpandsTooFar { limit: self.budget };
-        self.bytes_left = self.bytes_left.checked_sub(room).ok_or(too_far)?;
+        let needed = (self.path.len() + bytes) as u64;
+        let too_far = Error::ExpandsTooFar { limit: room(self.limits) };
+        self.bytes_left = self.bytes_left.checked_sub(needed).ok_or(too_far)?;
         self.config.insert(self.path.clone(), value);
-        self.lines.insert(self.path.clone(), node.line);
+        self.lines.insert(self.path.clone(), line);
         Ok(())
     }
+}
+
+/// How many bytes all paths and values may take: paths repeat what a document nests, so more than the document has.
+fn room(limits: &Limits) -> u64 {
+    limits.bytes.saturating_mul(4)
 }
 
 /// The texts by which a key tells all elements apart, if it does.

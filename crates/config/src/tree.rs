@@ -78,7 +78,7 @@ impl Builder {
     fn node(&mut self, at: Place, height: usize, kind: Kind) -> Result<Tree, Error> {
         self.pay(1, at)?;
         self.check_depth(height, at)?;
-        Ok(Rc::new(Node { line: u32::try_from(at.line).unwrap_or(u32::MAX), height, kind }))
+        Ok(Rc::new(Node { line: line_number(at), height, kind }))
     }
 }
 
@@ -98,4 +98,9 @@ pub(crate) fn insert(
             Err(Error::DuplicateKey { key: shown(entry.key()), at })
         }
     }
+}
+
+/// The line of a place, as documents keep it.
+pub(crate) fn line_number(at: Place) -> u32 {
+    u32::try_from(at.line).unwrap_or(u32::MAX)
 }

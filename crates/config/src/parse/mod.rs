@@ -1,15 +1,21 @@
 //! Bytes to a document: one module a format, each from text to a tree.
 
+mod env;
+mod ini;
+mod json;
 mod number;
+mod properties;
+mod toml;
+mod yaml;
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 
 use rig_event::FlatConfig;
 use serde_json::Value;
 
 use crate::error::Place;
-use crate::flatten::{flatten, json_length};
-use crate::tree::Tree;
+use crate::flatten::{Flattener, json_length};
 use crate::{Document, Error, Format, Limits, Policy, sections};
 
 /// Reads a document. The policy's `[[list]]` rules say which lists are matched by key.
@@ -29,19 +35,31 @@ pub fn parse(bytes: &[u8], format: Format, policy: &Policy, limits: &Limits) -> 
         }
         return text_document(normalised, limits);
     }
-    let (config, lines) = match tree(&normalised, format, limits)? {
-        Some(root) => flatten(&root, policy, limits)?,
-        None => Default::default(),
-    };
+    let mut fields = Flattener::new(policy, limits);
+    if !normalised.trim().is_empty() {
+        read(&normalised, format, limits, &mut fields)?;
+    }
+    let (config, lines) = fields.finish();
     Ok(Document { format, config, normalised, lines })
 }
 
-/// The tree of a document; `None` where it has no content.
-fn tree(text: &str, format: Format, _limits: &Limits) -> Result<Option<Tree>, Error> {
-    if text.trim().is_empty() {
-        return Ok(None);
-    }
-    Err(Error::Malformed { format, at: Place { line: 1, column: 1 }, why: "not yet read".into() })
+fn read(text: &str, format: Format, limits: &Limits, fields: &mut Flattener<'_>) -> Result<(), Error> {
+    let tree = match format {
+        Format::Json => json::read(text, limits)?,
+        Format::Yaml => yaml::read(text, limits)?,
+        Format::Toml => toml::read(text, limits)?,
+        Format::Ini => return ini::read(text, fields),
+        Format::Env => return env::read(text, fields),
+        Format::Properties => return properties::read(text, fields),
+        Format::Text => return Ok(()),
+    };
+    tree.map_or(Ok(()), |root| fields.tree(&root))
+}
+
+/// What stands between matching quotes, or the text as it is.
+fn unquoted(text: &str) -> &str {
+    let inner = |quote| text.strip_prefix(quote)?.strip_suffix(quote);
+    inner('"').or_else(|| inner('\'')).unwrap_or(text)
 }
 
 fn text_document(normalised: String, limits: &Limits) -> Result<Document, Error> {
@@ -55,7 +73,8 @@ fn text_document(normalised: String, limits: &Limits) -> Result<Document, Error>
         }
     }
     let config = FlatConfig::from([("text".to_owned(), Value::from(normalised.as_str()))]);
-    Ok(Document { format: Format::Text, config, normalised, lines: BTreeMap::new() })
+    let lines = BTreeMap::from([("text".to_owned(), 1)]);
+    Ok(Document { format: Format::Text, config, normalised, lines })
 }
 
 fn decode(bytes: &[u8]) -> Result<&str, Error> {
@@ -65,40 +84,161 @@ fn decode(bytes: &[u8]) -> Result<&str, Error> {
     })
 }
 
-/// Finds the line of a byte without remembering every line: one count for each block of bytes.
+/// Finds the place of a byte in a text of any shape, a line for each byte or all in one line, without remembering more
+/// than a few numbers for each block of bytes.
 pub(crate) struct LineIndex<'a> {
-    text: &'a str,
-    /// How many line feeds stand before each block.
-    before: Vec<u64>,
+    bytes: &'a [u8],
+    blocks: Vec<Count>,
+    /// The latest answer: parsers mostly ask for a byte a little further on.
+    latest: Cell<(usize, Count)>,
 }
 
-const BLOCK: usize = 4096;
+/// What stands before a byte.
+#[derive(Clone, Copy, Default)]
+struct Count {
+    lines: u64,
+    chars: u64,
+    /// How many of the characters stand before the byte's line.
+    chars_before_line: u64,
+}
+
+const BLOCK: usize = 512;
 
 impl<'a> LineIndex<'a> {
     pub fn new(text: &'a str) -> Self {
-        let counts = text.as_bytes().chunks(BLOCK).map(line_feeds);
-        let before = std::iter::once(0)
-            .chain(counts.scan(0, |sum, count| {
-                *sum += count;
-                Some(*sum)
-            }))
-            .collect();
-        LineIndex { text, before }
+        let bytes = text.as_bytes();
+        let mut blocks = vec![Count::default()];
+        for block in bytes.chunks(BLOCK) {
+            blocks.push(blocks[blocks.len() - 1].after(block));
+        }
+        LineIndex { bytes, blocks, latest: Cell::default() }
     }
 
-    /// The line of the byte at an offset, and the column in characters.
+    /// The line of the byte at an offset, and its column in characters.
     pub fn place(&self, offset: usize) -> Place {
-        let bytes = self.text.as_bytes();
-        let offset = offset.min(bytes.len());
-        let block = offset / BLOCK;
-        let line = self.before[block] + line_feeds(&bytes[block * BLOCK..offset]) + 1;
-        let start = bytes[..offset].iter().rposition(|b| *b == b'\n').map_or(0, |at| at + 1);
-        // Continuation bytes are no characters of their own.
-        let column = bytes[start..offset].iter().filter(|b| **b & 0xc0 != 0x80).count() as u64 + 1;
-        Place { line, column }
+        let offset = offset.min(self.bytes.len());
+        let block = offset / BLOCK * BLOCK;
+        let (from, count) = match self.latest.get() {
+            latest if (block..=offset).contains(&latest.0) => latest,
+            _ => (block, self.blocks[block / BLOCK]),
+        };
+        let count = count.after(&self.bytes[from..offset]);
+        self.latest.set((offset, count));
+        Place { line: count.lines + 1, column: count.chars - count.chars_before_line + 1 }
     }
 }
 
-fn line_feeds(bytes: &[u8]) -> u64 {
-    bytes.iter().filter(|b| **b == b'\n').count() as u64
+impl Count {
+    fn after(mut self, bytes: &[u8]) -> Count {
+        for byte in bytes {
+            // Continuation bytes are no characters of their own.
+            self.chars += u64::from(byte & 0xc0 != 0x80);
+            if *byte == b'\n' {
+                self.lines += 1;
+                self.chars_before_line = self.chars;
+            }
+        }
+        self
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    /// The fields of a document, each value as JSON.
+    pub fn check(format: Format, text: &str, expected: &[(&str, &str)]) {
+        let doc = parse(text.as_bytes(), format, &Policy::default(), &Limits::default())
+            .unwrap_or_else(|error| panic!("{error}\n{text}"));
+        let fields: Vec<_> =
+            doc.config.iter().map(|(path, value)| (path.as_str(), value.to_string())).collect();
+        let expected: Vec<_> = expected.iter().map(|(path, value)| (*path, (*value).to_owned())).collect();
+        assert_eq!(fields, expected, "{text}");
+        assert!(doc.lines.keys().eq(doc.config.keys()));
+    }
+
+    /// The error of a document, which must not give away the secret that stands in it.
+    pub fn check_error(format: Format, text: &str, code: &str, line: u64, column: u64) {
+        let error = parse(text.as_bytes(), format, &Policy::default(), &Limits::default()).unwrap_err();
+        let start: String = text.chars().take(80).collect();
+        assert_eq!(
+            (error.code(), error.line(), error.column()),
+            (code, Some(line), Some(column)),
+            "{start}: {error}"
+        );
+        assert!(!error.to_string().contains("hunter2"), "{error}");
+    }
+
+    #[test]
+    fn a_place_is_found_in_lines_of_any_length() {
+        let text = format!("{}\nb\n{}x", "ä".repeat(700), "y\n".repeat(600));
+        let index = LineIndex::new(&text);
+        for (offset, c) in text.char_indices() {
+            let before = &text[..offset];
+            let line = before.matches('\n').count() as u64 + 1;
+            let column = before.chars().rev().take_while(|c| *c != '\n').count() as u64 + 1;
+            assert_eq!(index.place(offset), Place { line, column }, "{c} at {offset}");
+        }
+        assert_eq!(index.place(usize::MAX), Place { line: 603, column: 2 });
+    }
+
+    #[test]
+    fn what_is_no_utf_8_is_refused_with_its_place() {
+        let error = parse(b"a\nb\xff", Format::Text, &Policy::default(), &Limits::default()).unwrap_err();
+        assert_eq!((error.code(), error.line(), error.column()), ("invalid-utf8", Some(2), Some(2)));
+    }
+
+    #[test]
+    fn limits_are_kept() {
+        let limits = Limits { bytes: 100, depth: 2, fields: 3, value_bytes: 10 };
+        let code = |text: &str, format| {
+            parse(text.as_bytes(), format, &Policy::default(), &limits).map_err(|error| error.code())
+        };
+        assert_eq!(code(&" ".repeat(101), Format::Json).unwrap_err(), "too-large");
+        assert_eq!(code("[[[]]]", Format::Json).unwrap_err(), "too-deep");
+        assert_eq!(code("[1,2,3,4]", Format::Json).unwrap_err(), "too-many-fields");
+        assert_eq!(code("[\"12345678\"]", Format::Json).map(|doc| doc.config.len()), Ok(1));
+        assert_eq!(code("[\"1234567\\n\"]", Format::Json).unwrap_err(), "value-too-large");
+        assert_eq!(code("12345678\n12345678", Format::Text).map(|doc| doc.config.len()), Ok(1));
+        assert_eq!(code("1\n123456789", Format::Text).unwrap_err(), "value-too-large");
+        let deep_keys = format!("{{\"{0}\":{{\"{0}\":1}}}}", "k".repeat(40_000));
+        let error =
+            parse(deep_keys.as_bytes(), Format::Json, &Policy::default(), &Limits::default()).unwrap_err();
+        assert_eq!(error.code(), "path-too-long");
+    }
+
+    #[test]
+    fn text_is_one_field() {
+        check(Format::Text, "\u{feff}a\r\nb", &[("text", "\"a\\nb\"")]);
+        let doc = parse(
+            b"# jan/15/2024 10:30:00 by RouterOS 6\r\n/ip dns\r\n",
+            Format::Text,
+            &Policy::default(),
+            &Limits::default(),
+        );
+        assert_eq!(doc.unwrap().normalised, "/ip dns\n");
+        let empty = parse(b"", Format::Text, &Policy::default(), &Limits::default()).unwrap();
+        assert_eq!(empty.config["text"], "");
+    }
+
+    #[test]
+    fn lists_are_matched_by_key_where_a_rule_says_so() {
+        let policy = Policy::parse("[[list]]\npath = \"**.servers\"\nkey = \"name\"").unwrap();
+        let paths = |text: &str| {
+            let doc = parse(text.as_bytes(), Format::Json, &policy, &Limits::default()).unwrap();
+            doc.config.into_keys().collect::<Vec<_>>()
+        };
+        assert_eq!(
+            paths(r#"{"servers":[{"name":"a.b"},{"name":5}]}"#),
+            ["servers[name=5].name", "servers[name=a.b].name"]
+        );
+        for by_index in [
+            r#"{"servers":[{"name":"5"},{"name":5}]}"#,
+            r#"{"servers":[{"name":"a"},{}]}"#,
+            r#"{"servers":[{"name":"a"},{"name":null}]}"#,
+            r#"{"servers":[{"name":"a"},3]}"#,
+        ] {
+            assert!(paths(by_index)[0].starts_with("servers[0]"), "{by_index}");
+        }
+    }
 }

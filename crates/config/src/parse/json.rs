@@ -1,0 +1,270 @@
+//! JSON.
+//!
+//! Its own reader, since `serde_json` lets the last of two equal keys win, says no position of a value, and under
+//! `arbitrary_precision` takes a map with a certain private key for a number. Strings and numbers are still read by it.
+
+use std::collections::BTreeMap;
+
+use super::LineIndex;
+use super::number::json_number;
+use crate::error::Place;
+use crate::tree::{Builder, Tree, insert};
+use crate::{Error, Format, Limits};
+
+/// Reads one JSON document.
+pub(super) fn read(text: &str, limits: &Limits) -> Result<Option<Tree>, Error> {
+    let mut reader = Reader { text, at: 0, lines: LineIndex::new(text), builder: Builder::new(limits) };
+    let tree = reader.value(0)?;
+    reader.skip_blanks();
+    match reader.peek() {
+        None => Ok(Some(tree)),
+        Some(_) => Err(reader.error("nothing may follow the document")),
+    }
+}
+
+struct Reader<'a> {
+    text: &'a str,
+    at: usize,
+    lines: LineIndex<'a>,
+    builder: Builder,
+}
+
+impl Reader<'_> {
+    fn value(&mut self, depth: usize) -> Result<Tree, Error> {
+        self.skip_blanks();
+        let start = self.at;
+        let at = self.lines.place(start);
+        match self.peek() {
+            Some(b'{') => self.map(depth + 1, at),
+            Some(b'[') => self.list(depth + 1, at),
+            Some(b'"') => {
+                let text = self.string()?;
+                self.builder.leaf(at, text.into())
+            }
+            Some(b'-' | b'0'..=b'9' | b'a'..=b'z' | b'A'..=b'Z' | b'.' | b'+') => {
+                let rest = &self.text[start..];
+                let word = |c: char| c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.' | '_');
+                let end = rest.find(|c| !word(c)).unwrap_or(rest.len());
+                self.at += end;
+                let value = match &rest[..end] {
+                    "null" => serde_json::Value::Null,
+                    "true" => true.into(),
+                    "false" => false.into(),
+                    number => json_number(number).ok_or_else(|| malformed(at, "this is no JSON value"))?,
+                };
+                self.builder.leaf(at, value)
+            }
+            Some(_) => Err(self.error("a value is expected")),
+            None => Err(self.error("the document ends where a value is expected")),
+        }
+    }
+
+    fn map(&mut self, depth: usize, at: Place) -> Result<Tree, Error> {
+        self.builder.check_depth(depth, at)?;
+        self.at += 1;
+        let mut entries = BTreeMap::new();
+        self.skip_blanks();
+        if self.eat(b'}') {
+            return self.builder.map(at, entries);
+        }
+        loop {
+            self.skip_blanks();
+            let key_at = self.lines.place(self.at);
+            if self.peek() != Some(b'"') {
+                return Err(self.error("a key in double quotes is expected"));
+            }
+            let key = self.string()?;
+            self.skip_blanks();
+            if !self.eat(b':') {
+                return Err(self.error("a `:` is expected after a key"));
+            }
+            let value = self.value(depth)?;
+            insert(&mut entries, key, key_at, value)?;
+            self.skip_blanks();
+            if self.eat(b'}') {
+                return self.builder.map(at, entries);
+            }
+            if !self.eat(b',') {
+                return Err(self.error("a `,` or `}` is expected"));
+            }
+        }
+    }
+
+    fn list(&mut self, depth: usize, at: Place) -> Result<Tree, Error> {
+        self.builder.check_depth(depth, at)?;
+        self.at += 1;
+        let mut items = Vec::new();
+        self.skip_blanks();
+        if self.eat(b']') {
+            return self.builder.list(at, items);
+        }
+        loop {
+            items.push(self.value(depth)?);
+            self.skip_blanks();
+            if self.eat(b']') {
+                return self.builder.list(at, items);
+            }
+            if !self.eat(b',') {
+                return Err(self.error("a `,` or `]` is expected"));
+            }
+        }
+    }
+
+    fn string(&mut self) -> Result<String, Error> {
+        let bytes = &self.text.as_bytes()[self.at..];
+        let mut end = 1;
+        loop {
+            match bytes.get(end) {
+                Some(b'"') => break,
+                Some(b'\\') => end += 2,
+                Some(0..0x20) => {
+                    self.at += end;
+                    return Err(self.error("a control character in a string must be escaped"));
+                }
+                Some(_) => end += 1,
+                None => return Err(self.error("this string does not end")),
+            }
+        }
+        let quoted = &self.text[self.at..=self.at + end];
+        let text =
+            serde_json::from_str(quoted).map_err(|_| self.error("this string has an invalid escape"))?;
+        self.at += end + 1;
+        Ok(text)
+    }
+
+    fn peek(&self) -> Option<u8> {
+        self.text.as_bytes().get(self.at).copied()
+    }
+
+    fn eat(&mut self, byte: u8) -> bool {
+        let found = self.peek() == Some(byte);
+        self.at += usize::from(found);
+        found
+    }
+
+    fn skip_blanks(&mut self) {
+        while let Some(b' ' | b'\t' | b'\n' | b'\r') = self.peek() {
+            self.at += 1;
+        }
+    }
+
+    fn error(&self, why: &str) -> Error {
+        malformed(self.lines.place(self.at), why)
+    }
+}
+
+fn malformed(at: Place, why: &str) -> Error {
+    Error::Malformed { format: Format::Json, at, why: why.to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::Value;
+
+    use crate::Format::Json;
+    use crate::parse::tests::{check, check_error};
+
+    #[test]
+    fn every_leaf_gets_a_path() {
+        check(
+            Json,
+            r#"{"a":{"b":[1,{"c":null}]},"d.e":true,"":[],"f":{}}"#,
+            &[(r#""""#, "[]"), (r#""d.e""#, "true"), ("a.b[0]", "1"), ("a.b[1].c", "null"), ("f", "{}")],
+        );
+        check(Json, "\u{feff} 5 ", &[("", "5")]);
+        check(Json, "[[\"\\ud83d\\ude00\"]]", &[("[0][0]", "\"😀\"")]);
+        check(Json, " \n", &[]);
+    }
+
+    #[test]
+    fn numbers_keep_their_spelling() {
+        check(
+            Json,
+            "[18446744073709551616, 1.50, -0, 1E3, 1e-07]",
+            &[
+                ("[0]", "18446744073709551616"),
+                ("[1]", "1.50"),
+                ("[2]", "-0"),
+                ("[3]", "1e+3"),
+                ("[4]", "1e-07"),
+            ],
+        );
+    }
+
+    #[test]
+    fn a_private_key_of_serde_json_is_a_key_like_any_other() {
+        check(Json, r#"{"$serde_json::private::Number":"x"}"#, &[("$serde_json::private::Number", "\"x\"")]);
+    }
+
+    #[test]
+    fn errors_name_the_place() {
+        for (text, code, line, column) in [
+            ("{\"a\": 1,\n \"a\": 2}", "duplicate-key", 2, 2),
+            ("{\"a\": 1, \"\\u0061\": 2}", "duplicate-key", 1, 10),
+            ("{\"ä\": hunter2}", "malformed-document", 1, 7),
+            ("{\"a\" 1}", "malformed-document", 1, 6),
+            ("[1,]", "malformed-document", 1, 4),
+            ("[1 2]", "malformed-document", 1, 4),
+            ("[007]", "malformed-document", 1, 2),
+            ("{} x", "malformed-document", 1, 4),
+            ("[\"hunter2", "malformed-document", 1, 2),
+            ("[\"\\x\"]", "malformed-document", 1, 2),
+            ("[\"\\ud800\"]", "malformed-document", 1, 2),
+            ("[\"a\nb\"]", "malformed-document", 1, 4),
+            ("{", "malformed-document", 1, 2),
+            ("\"\\", "malformed-document", 1, 1),
+        ] {
+            check_error(Json, text, code, line, column);
+        }
+    }
+
+    #[test]
+    fn deep_nesting_is_refused() {
+        check_error(Json, &"[".repeat(100_000), "too-deep", 1, 129);
+        check_error(Json, &"{\"a\":".repeat(100_000), "too-deep", 1, 641);
+    }
+
+    fn value() -> impl Strategy<Value = Value> {
+        let leaf = prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::from),
+            any::<f64>().prop_map(Value::from),
+            any::<String>().prop_map(Value::from),
+        ];
+        leaf.prop_recursive(4, 32, 4, |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+                prop::collection::btree_map("[a.\\[\\]\"= *]{0,2}|.", inner, 0..4)
+                    .prop_map(|map| Value::Object(map.into_iter().collect())),
+            ]
+        })
+    }
+
+    fn leaves(value: &Value) -> usize {
+        match value {
+            Value::Array(items) if !items.is_empty() => items.iter().map(leaves).sum(),
+            Value::Object(map) if !map.is_empty() => map.values().map(leaves).sum(),
+            _ => 1,
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_two_leaves_share_a_path(value in value()) {
+            let limits = crate::Limits::default();
+            let text = value.to_string();
+            let doc = crate::parse(text.as_bytes(), Json, &crate::Policy::default(), &limits).unwrap();
+            prop_assert_eq!(doc.config.len(), leaves(&value));
+            prop_assert!(doc.config.keys().all(|path| path.parse::<crate::Path>().is_ok()));
+        }
+
+        #[test]
+        fn what_serde_json_refuses_is_refused(text in "[\\[\\]{}:,\" \\\\0-9a-fnrtu.eE+-]{0,12}") {
+            let ours = crate::parse(text.as_bytes(), Json, &crate::Policy::default(), &crate::Limits::default());
+            let theirs = serde_json::from_str::<Value>(&text);
+            let duplicate = matches!(&ours, Err(error) if error.code() == "duplicate-key");
+            prop_assert!(text.trim().is_empty() || duplicate || ours.is_ok() == theirs.is_ok(), "{text}");
+        }
+    }
+}
