@@ -85,6 +85,8 @@ fn decode(bytes: &[u8]) -> Result<&str, Error> {
 
 #[cfg(test)]
 pub(crate) mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     /// The fields of a document, each value as JSON.
@@ -136,6 +138,23 @@ pub(crate) mod tests {
     }
 
     #[test]
+    fn the_deepest_document_fits_the_stack_of_a_thread() {
+        let limits = Limits { depth: usize::MAX, ..Limits::default() };
+        for format in [Format::Json, Format::Yaml] {
+            let code = |depth: usize, open: &str, close: &str| {
+                let text = format!("{}{}", open.repeat(depth), close.repeat(depth));
+                parse(text.as_bytes(), format, &Policy::default(), &limits).map_err(|error| error.code())
+            };
+            // YAML in brackets ends at the parser's own limit of 255.
+            let depth = if format == Format::Json { 512 } else { 250 };
+            assert!(code(depth, "[", "]").is_ok(), "{format}");
+            assert_eq!(code(513, "[", "]").unwrap_err(), "too-deep", "{format}");
+        }
+        let blocks = format!("{}x", "- ".repeat(512));
+        assert!(parse(blocks.as_bytes(), Format::Yaml, &Policy::default(), &limits).is_ok());
+    }
+
+    #[test]
     fn text_is_one_field() {
         check(Format::Text, "\u{feff}a\r\nb", &[("text", "\"a\\nb\"")]);
         let doc = parse(
@@ -167,6 +186,34 @@ pub(crate) mod tests {
             r#"{"servers":[{"name":"a"},3]}"#,
         ] {
             assert!(paths(by_index)[0].starts_with("servers[0]"), "{by_index}");
+        }
+    }
+
+    fn hostile() -> impl Strategy<Value = String> {
+        let pieces = prop::sample::select(vec![
+            "a", "b", ": ", ":", "- ", "\n", "\n  ", " ", "[", "]", "{", "}", ",", "\"", "'", "&a ", "*a",
+            "<<", "!t ", "? ", "|", ">", "#", "%", "---\n", "...", "\t", "\\", "\\u00e4", "=", "[[", "]]",
+            ".", "1", "e5", "0x", "-", "+", "ü", "\u{feff}", "\r", "\0", "export ", "true", "@", "`", "~",
+            "\u{85}", "\u{2028}",
+        ]);
+        prop::collection::vec(pieces, 0..24).prop_map(|pieces| pieces.concat())
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(2_000))]
+
+        #[test]
+        fn any_text_is_a_document_or_an_error(text in hostile()) {
+            let limits = Limits::default();
+            for format in
+                [Format::Json, Format::Yaml, Format::Toml, Format::Ini, Format::Env, Format::Properties, Format::Text]
+            {
+                if let Ok(doc) = parse(text.as_bytes(), format, &Policy::default(), &limits) {
+                    prop_assert!(doc.config.keys().all(|path| path.parse::<crate::Path>().is_ok()), "{:?}", doc);
+                    let line = serde_json::to_string(&doc.config).unwrap();
+                    prop_assert_eq!(serde_json::from_str::<FlatConfig>(&line).unwrap(), doc.config);
+                }
+            }
         }
     }
 }
