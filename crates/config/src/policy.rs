@@ -6,7 +6,7 @@ use std::time::Duration;
 use rig_event::{Severity, Timestamp};
 use serde::{Deserialize, Deserializer, de};
 
-use crate::parse::LineIndex;
+use crate::lines::LineIndex;
 use crate::path::Segment;
 use crate::{Error, Path, Pattern};
 
