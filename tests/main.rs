@@ -1,0 +1,10 @@
+//! Whole-program tests: the real binaries, over real sockets and files. Each starts its own hub on a free port.
+
+mod demo;
+mod flows;
+mod harness;
+mod help;
+mod hostile;
+mod recordings;
+mod secrets;
+mod traefik;

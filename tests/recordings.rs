@@ -1,0 +1,189 @@
+//! Recordings and followers under what happens to them: signals, kills, restarts, torn files.
+
+use std::io::Write as _;
+
+use serde_json::Value;
+
+use crate::harness::{Hub, Running, file, fixture, folder, rig, run, text};
+
+fn seq(line: &str) -> u64 {
+    serde_json::from_str::<Value>(line).unwrap()["seq"].as_u64().unwrap()
+}
+
+/// Appends `n` events over HTTP.
+fn append(hub: &Hub, n: usize) {
+    let events = vec![r#"{"type":"service.ready","service":"api"}"#; n].join("\n");
+    let (status, answer) = hub.http(
+        "POST",
+        "/v1/streams/main/events",
+        &["content-type: application/x-ndjson"],
+        events.as_bytes(),
+    );
+    assert_eq!(status, 201, "{answer}");
+}
+
+/// Waits until the file says that it holds `seq`: a recording is written as it comes.
+fn until_recorded(session: &str, seq: u64) {
+    let wanted = format!("{{\"seq\":{seq},");
+    let begun = std::time::Instant::now();
+    while !std::fs::read_to_string(session).is_ok_and(|text| text.contains(&wanted)) {
+        assert!(begun.elapsed() < crate::harness::PATIENCE, "seq {seq} is not recorded");
+        std::thread::yield_now();
+    }
+}
+
+#[test]
+fn an_interrupted_recording_has_its_footer() {
+    for (signal, outcome) in [("INT", "interrupted"), ("TERM", "interrupted"), ("INT", "passed")] {
+        let (hub, folder) = (Hub::in_memory(), folder());
+        append(&hub, 3);
+        let session = folder.path().join("s.jsonl");
+        let session = text(&session);
+        let mut args = vec!["record", "", "-o", session];
+        let main = hub.main();
+        args[1] = &main;
+        if outcome == "passed" {
+            args.extend(["--outcome", "passed"]);
+        }
+        let record = Running::start(rig(&args));
+        until_recorded(session, 3);
+        append(&hub, 2);
+        until_recorded(session, 5);
+        record.signal(signal);
+        assert_eq!(record.wait(), 0);
+        let recorded = std::fs::read_to_string(session).unwrap();
+        let footer: Value = serde_json::from_str(recorded.lines().last().unwrap()).unwrap();
+        assert_eq!((footer["type"].as_str(), footer["events"].as_u64()), (Some("session.footer"), Some(5)));
+        assert_eq!(footer["outcome"], outcome);
+        run(0, &["verify", session]);
+    }
+}
+
+#[test]
+fn an_unfinished_recording_is_resumed_without_gap_or_repeat() {
+    let (hub, folder) = (Hub::in_memory(), folder());
+    let main = hub.main();
+    append(&hub, 3);
+    let session = folder.path().join("s.jsonl");
+    let session = text(&session);
+    let record = Running::start(rig(&["record", &main, "-o", session]));
+    until_recorded(session, 3);
+    record.kill();
+    // As a power cut may leave it: a line that is not whole.
+    let mut torn = std::fs::OpenOptions::new().append(true).open(session).unwrap();
+    torn.write_all(br#"{"seq":4,"ts":"20"#).unwrap();
+    drop(torn);
+    assert!(run(1, &["verify", session]).stdout.starts_with("truncated"));
+    append(&hub, 4);
+    let said = run(0, &["record", &main, "-o", session, "--until-caught-up"]);
+    assert!(said.stderr.contains("resumed after seq 3"), "{said:?}");
+    run(0, &["verify", session]);
+    let seqs: Vec<u64> = run(0, &["ls", session, "--json"]).stdout.lines().map(seq).collect();
+    assert_eq!(seqs, (1..=7).collect::<Vec<_>>());
+
+    // A finished one is not touched, unless that is wanted.
+    let said = run(2, &["record", &main, "-o", session, "--until-caught-up"]);
+    assert!(said.stderr.contains("--force"), "{said:?}");
+    run(0, &["record", &main, "-o", session, "--until-caught-up", "--force"]);
+    // Nor is what is no recording.
+    let precious = file(folder.path(), "thesis.txt", "years of work\n");
+    run(2, &["record", &main, "-o", &precious, "--until-caught-up"]);
+    assert_eq!(std::fs::read_to_string(&precious).unwrap(), "years of work\n");
+}
+
+#[test]
+fn a_recording_of_another_life_of_the_stream_is_not_mixed() {
+    let (first, second, folder) = (Hub::in_memory(), Hub::in_memory(), folder());
+    append(&first, 3);
+    append(&second, 5);
+    let session = folder.path().join("s.jsonl");
+    let session = text(&session);
+    let record = Running::start(rig(&["record", &first.main(), "-o", session]));
+    until_recorded(session, 3);
+    record.kill();
+    let said = run(2, &["record", &second.main(), "-o", session, "--until-caught-up"]);
+    assert!(said.stderr.contains("another"), "{said:?}");
+    assert_eq!(run(0, &["ls", session]).stdout.lines().count(), 3);
+}
+
+#[test]
+fn a_recording_that_begins_in_the_middle_carries_the_state_before() {
+    let (hub, folder) = (Hub::in_memory(), folder());
+    let main = hub.main();
+    for version in ["web-1.env", "web-2.env"] {
+        run(0, &["snapshot", "web", &fixture(version), "--hub", &main]);
+    }
+    let session = folder.path().join("s.jsonl");
+    let session = text(&session);
+    run(0, &["record", &main, "-o", session, "--from", "3", "--until-caught-up"]);
+    assert_eq!(run(0, &["ls", session]).stdout.lines().count(), 1);
+    assert_eq!(run(0, &["state", session, "--json"]).stdout, run(0, &["state", &main, "--json"]).stdout);
+    run(0, &["state", session, "--at", "2"]);
+    run(2, &["state", session, "--at", "1"]);
+    run(0, &["verify", session]);
+}
+
+#[test]
+fn a_follower_outlives_the_hub_without_gap_or_repeat() {
+    let folder = folder();
+    let hub = Hub::on(folder.path());
+    let address = hub.address().to_owned();
+    append(&hub, 5);
+    let tail = Running::start(rig(&["tail", &hub.main(), "--from", "1", "--json"]));
+    let mut seqs: Vec<u64> = (0..5).map(|_| seq(&tail.line())).collect();
+    hub.running.kill();
+    let hub = Hub::listening(&address, &["--data", text(folder.path())]);
+    append(&hub, 5);
+    seqs.extend((0..5).map(|_| seq(&tail.line())));
+    assert_eq!(seqs, (1..=10).collect::<Vec<_>>());
+    tail.signal("INT");
+    assert_eq!(tail.wait(), 0);
+}
+
+#[test]
+fn a_hub_that_is_asked_to_end_does_and_keeps_everything() {
+    for signal in ["INT", "TERM"] {
+        let folder = folder();
+        let hub = Hub::on(folder.path());
+        run(0, &["snapshot", "web", &fixture("web-1.env"), "--hub", &hub.url]);
+        let before = run(0, &["state", &hub.main(), "--json"]).stdout;
+        hub.running.signal(signal);
+        assert_eq!(hub.running.wait(), 0);
+        let hub = Hub::on(folder.path());
+        assert_eq!(run(0, &["state", &hub.main(), "--json"]).stdout, before);
+    }
+}
+
+#[test]
+fn an_altered_recording_is_found_out() {
+    let (hub, folder) = (Hub::in_memory(), folder());
+    for version in ["web-1.env", "web-2.env"] {
+        run(0, &["snapshot", "web", &fixture(version), "--hub", &hub.url]);
+    }
+    let session = folder.path().join("s.jsonl");
+    let session = text(&session);
+    run(0, &["record", &hub.main(), "-o", session, "--until-caught-up"]);
+    let whole = std::fs::read_to_string(session).unwrap();
+    let altered = file(folder.path(), "altered.jsonl", whole.replace("\"8080\"", "\"8081\""));
+    assert_ne!(std::fs::read_to_string(&altered).unwrap(), whole);
+    assert!(run(1, &["verify", &altered]).stdout.starts_with("altered"));
+    run(2, &["state", &altered]);
+    let lines: Vec<&str> = whole.lines().collect();
+    let unfinished = file(folder.path(), "cut.jsonl", lines[..lines.len() - 1].join("\n") + "\n");
+    assert!(run(1, &["verify", &unfinished]).stdout.starts_with("unfinished"));
+    assert!(run(0, &["state", &unfinished]).stderr.contains("unfinished"));
+    let holed = file(folder.path(), "holed.jsonl", [&lines[..2], &lines[3..]].concat().join("\n") + "\n");
+    assert!(run(1, &["verify", &holed]).stdout.starts_with("damaged"));
+    assert!(run(2, &["state", &holed]).stderr.contains("line 3"));
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_full_disk_stops_the_recording_with_a_count() {
+    let hub = Hub::in_memory();
+    append(&hub, 2000);
+    // A device that is always full.
+    let said = run(2, &["record", &hub.main(), "-o", "/dev/full", "--until-caught-up"]);
+    assert!(said.stderr.contains("No space left"), "{said:?}");
+    assert_eq!(hub.http("GET", "/readyz", &[], b"").0, 200);
+}
