@@ -7,7 +7,7 @@
 //! The crate is pure: no clock, no files, no environment. It takes hostile input: whatever the bytes are, the answer
 //! is a document or an [`Error`] that names the place, within the bounds of [`Limits`].
 //!
-//! In reading order: [`format`] (what a document is written in), [`mod@parse`] (bytes to a [`Document`]), [`path`] (how a
+//! In reading order: [`mod@format`] (what a document is written in), [`mod@parse`] (bytes to a [`Document`]), [`path`] (how a
 //! field is named), [`pattern`] (how rules name fields), [`redact`] (secrets leave), [`digest`] (what identifies a
 //! configuration), [`mod@diff`] and [`text`] (what changed), [`policy`] (what matters), [`mod@drift`] (whether it is what was
 //! approved).
@@ -19,6 +19,7 @@ pub mod drift;
 pub mod error;
 mod flatten;
 pub mod format;
+mod lines;
 pub mod parse;
 pub mod path;
 pub mod pattern;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use rig_event::{Severity, Timestamp};
 use serde::{Deserialize, Deserializer, de};
 
-use crate::parse::LineIndex;
+use crate::lines::LineIndex;
 use crate::path::Segment;
 use crate::{Error, Path, Pattern};
 
@@ -88,9 +88,14 @@ pub struct DriftPolicy {
 pub struct Retention {
     /// How many snapshots of a service are kept.
     pub keep: Option<u64>,
-    /// How old a snapshot may become; written `90d`, with `s`, `m`, `h`, `d` or `w`.
+    /// How old an event may become; written `90d`, with `s`, `m`, `h`, `d` or `w`.
     #[serde(deserialize_with = "span_of_time")]
     pub max_age: Option<Duration>,
+    /// How many events of a stream are kept at least; older ones go by whole segments.
+    pub max_events: Option<u64>,
+    /// How many bytes the segments of a stream may take; written `10GiB`, with `KiB`, `MiB` or `GiB`.
+    #[serde(deserialize_with = "bytes")]
+    pub max_bytes: Option<u64>,
 }
 
 /// Something to tell the owner of a policy: a rule that does nothing.
@@ -246,6 +251,16 @@ fn span_of_time<'de, D: Deserializer<'de>>(d: D) -> Result<Option<Duration>, D::
     seconds
         .map(|seconds| Some(Duration::from_secs(seconds)))
         .ok_or_else(|| de::Error::custom("a span of time must be a number and s, m, h, d or w, like \"90d\""))
+}
+
+fn bytes<'de, D: Deserializer<'de>>(d: D) -> Result<Option<u64>, D::Error> {
+    let text = String::deserialize(d)?;
+    let units = [("KiB", 1u64 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30)];
+    let found = units.iter().find_map(|(unit, factor)| Some((text.strip_suffix(unit)?, factor)));
+    found
+        .and_then(|(count, factor)| count.trim().parse::<u64>().ok()?.checked_mul(*factor))
+        .map(Some)
+        .ok_or_else(|| de::Error::custom("a size must be a number and KiB, MiB or GiB, like \"10GiB\""))
 }
 
 #[cfg(test)]

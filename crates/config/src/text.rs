@@ -210,7 +210,7 @@ mod tests {
             lines: vec![line.into()],
         };
         for hunk in [broken(0, 1, " a"), broken(9, 1, " a"), broken(1, 1, "?a"), broken(1, 1, "")] {
-            assert!(apply_hunks("a\n", &[hunk.clone()]).is_err(), "{hunk:?}");
+            assert!(apply_hunks("a\n", std::slice::from_ref(&hunk)).is_err(), "{hunk:?}");
         }
         let twice = [broken(1, 1, " a"), broken(1, 1, " a")];
         assert!(apply_hunks("a\n", &twice).is_err());

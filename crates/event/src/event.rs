@@ -428,6 +428,9 @@ pub struct LogPruned {
     pub bytes: u64,
     /// The state hash just before `first_seq`.
     pub state: String,
+    /// The hash chain just before `first_seq`.
+    #[serde(default)]
+    pub chain: String,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]

@@ -51,12 +51,14 @@ pub(crate) async fn capture(
         Ok(capture) => capture,
         Err(problem) => {
             // A hub that is too busy refuses the request, not the document.
+            stream.meters.rejected();
             if problem.code() != "busy" {
                 reject(stream, &request, &problem, received).await?;
             }
             return Err(problem);
         }
     };
+    stream.meters.captured();
     let command = Command::Capture(request.service, Box::new(capture));
     stream.write(command, None, request.id).await.map_err(Problem::from)
 }

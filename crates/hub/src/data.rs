@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use rig_config::RedactionKey;
 use rig_event::StreamName;
+use rig_recorder::Keyring;
 
 use crate::Error;
 
@@ -38,6 +39,11 @@ impl DataDir {
         self.root.join("streams").join(name.as_str())
     }
 
+    /// The state before a stream's oldest event, once it was pruned.
+    pub(crate) fn cut(&self, name: &StreamName) -> PathBuf {
+        self.stream(name).join("cut.json")
+    }
+
     /// The streams that are there, in the order of their names. What is no stream's folder is said and left alone.
     pub(crate) fn streams(&self) -> Result<Vec<StreamName>, Error> {
         let path = self.root.join("streams");
@@ -55,14 +61,27 @@ impl DataDir {
 
     /// The redaction key, made at the first start: whoever has it can guess short secrets, so only the owner reads it.
     pub(crate) fn redaction_key(&self) -> Result<RedactionKey, Error> {
-        let path = self.root.join("keys").join("redaction");
+        let (path, text) = self.key_file("redaction", |hex| format!("k1:{hex}\n"))?;
+        parse_key(text.trim()).ok_or(Error::Key(path))
+    }
+
+    /// The keys that seals are signed with, made at the first start.
+    pub(crate) fn signing_keys(&self) -> Result<Keyring, Error> {
+        let (path, text) = self.key_file("signing", |hex| {
+            format!("# ID ALGORITHM KEY; the last line signs, all of them check\ns1 hmac-sha256 {hex}\n")
+        })?;
+        Keyring::parse(&text).map_err(|source| Error::SigningKeys { path, source })
+    }
+
+    /// A file of `keys/`; where there is none it is made with a new key, which is given in hexadecimal digits.
+    fn key_file(&self, name: &str, new: impl FnOnce(String) -> String) -> Result<(PathBuf, String), Error> {
+        let path = self.root.join("keys").join(name);
         match fs::read_to_string(&path) {
-            Ok(text) => parse_key(text.trim()).ok_or(Error::Key(path)),
+            Ok(text) => Ok((path, text)),
             Err(e) if e.kind() == io::ErrorKind::NotFound => {
-                let secret = random::<32>()?;
-                let hex: String = secret.iter().map(|b| format!("{b:02x}")).collect();
-                write_private(&path, format!("k1:{hex}\n").as_bytes()).map_err(io_error("write", &path))?;
-                new_key("k1", secret).ok_or(Error::Key(path))
+                let text = new(random::<32>()?.iter().map(|b| format!("{b:02x}")).collect());
+                write_private(&path, text.as_bytes()).map_err(io_error("write", &path))?;
+                Ok((path, text))
             }
             Err(e) => Err(io_error("read", &path)(e)),
         }
@@ -78,10 +97,6 @@ fn parse_key(text: &str) -> Option<RedactionKey> {
     for (i, byte) in secret.iter_mut().enumerate() {
         *byte = u8::from_str_radix(&hex[2 * i..2 * i + 2], 16).ok()?;
     }
-    new_key(id, secret)
-}
-
-pub(crate) fn new_key(id: &str, secret: [u8; 32]) -> Option<RedactionKey> {
     RedactionKey::new(id, secret).ok()
 }
 
@@ -101,7 +116,7 @@ fn make_private(path: &Path) -> io::Result<()> {
 }
 
 /// Writes a new file that only its owner can read, whole or not at all.
-fn write_private(path: &Path, content: &[u8]) -> io::Result<()> {
+pub(crate) fn write_private(path: &Path, content: &[u8]) -> io::Result<()> {
     let temporary = path.with_extension("new");
     let mut options = File::options();
     options.write(true).create(true).truncate(true);

@@ -5,17 +5,18 @@ use std::fs;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use rig_config::{RedactionKey, Redactor};
-use rig_event::{Epoch, StreamName};
-use rig_recorder::{EventLog, Index, MemoryLog, SegmentLog, StreamIndex};
+use rig_event::{Epoch, Head, Seq, StreamName};
+use rig_recorder::{EventLog, Index, Keyring, MemoryLog, SegmentLog, StreamIndex};
 use tokio::sync::{Mutex, Semaphore, mpsc, watch};
 
-use crate::data::{DataDir, io_error, random};
+use crate::data::{DataDir, io_error, random, write_private};
 use crate::ids::Ids;
+use crate::metrics::Meters;
 use crate::problem::Problem;
 use crate::stream::{Stream, Tasks, cut_at, put_checkpoint};
 use crate::tail::Tail;
-use crate::writer::Writer;
-use crate::{Error, Options, indexer};
+use crate::writer::{Cut, Writer};
+use crate::{Error, Options, indexer, retention};
 
 /// How many appends may wait for the writer; who comes then waits to get in line.
 const QUEUE: usize = 1024;
@@ -25,6 +26,8 @@ pub(crate) struct Hub {
     pub(crate) options: Options,
     pub(crate) policy: Arc<rig_config::Policy>,
     pub(crate) redactor: Arc<Redactor>,
+    /// The keys that seals and session files are signed with; none for a hub in memory.
+    pub(crate) keys: Arc<Keyring>,
     /// Kibibytes of documents that may still be taken into work.
     pub(crate) capture_budget: Arc<Semaphore>,
     /// Turns true when the hub stops: streams to subscribers end.
@@ -37,23 +40,26 @@ pub(crate) struct Hub {
 
 impl Hub {
     pub(crate) async fn open(options: Options, stopping: watch::Receiver<bool>) -> Result<Arc<Hub>, Error> {
-        let (data, key) = match &options.data {
+        let (data, key, keys) = match &options.data {
             Some(root) => {
                 let data = DataDir::open(root)?;
-                let key = data.redaction_key()?;
+                let (key, keys) = (data.redaction_key()?, data.signing_keys()?);
                 let (index, aside) = Index::open(&data.index())?;
                 if let Some(aside) = aside {
                     tracing::warn!(moved_to = %aside.display(), "the index would not open and is rebuilt from the log");
                 }
-                (Some((data, index)), key)
+                (Some((data, index)), key, keys)
             }
             None => {
-                (None, RedactionKey::new("memory", random::<32>()?).map_err(|e| Error::Fold(e.to_string()))?)
+                let key =
+                    RedactionKey::new("memory", random::<32>()?).map_err(|e| Error::Fold(e.to_string()))?;
+                (None, key, Keyring::default())
             }
         };
         let hub = Arc::new(Hub {
             policy: Arc::new(options.policy.clone()),
             redactor: Arc::new(Redactor::new(key, &options.policy)),
+            keys: Arc::new(keys),
             capture_budget: Arc::new(Semaphore::new((options.capture_budget >> 10) as usize)),
             options,
             stopping,
@@ -142,20 +148,26 @@ impl Hub {
         if let Some(index) = &index {
             indexer::catch_up(log.as_ref(), index).await.map_err(Error::Fold)?;
         }
-        let cut = cut_at(log.as_ref(), index.as_ref(), log.head()).await.map_err(Error::Fold)?;
+        let base = self.base(log.as_ref())?;
+        let cut = cut_at(log.as_ref(), index.as_ref(), &base, log.head()).await.map_err(Error::Fold)?;
         let (inputs, received) = mpsc::channel(QUEUE);
         let (head, heads) = watch::channel(log.head());
         let tail = Arc::new(Tail::default());
+        let meters = Arc::new(Meters::default());
         let writer = Writer {
             stream: name.clone(),
             epoch: log.epoch().clone(),
             log: log.clone(),
             policy: self.policy.clone(),
             clock: self.options.clock,
+            keys: self.keys.clone(),
+            seals: self.options.seals,
+            sealed: last_seal(log.as_ref()).await.map_err(Error::Fold)?,
             cut,
             ids: Ids::new(index.clone()),
             tail: tail.clone(),
             head,
+            meters: meters.clone(),
             poisoned: None,
         };
         let epoch = log.epoch().clone();
@@ -163,6 +175,7 @@ impl Hub {
             let tasks = Tasks {
                 writer: Some(tokio::spawn(writer.run(received))),
                 indexer: index.clone().map(|index| tokio::spawn(indexer::run(stream.clone(), index))),
+                retention: Some(tokio::spawn(retention::run(stream.clone(), Arc::downgrade(self)))),
             };
             Stream {
                 name: name.clone(),
@@ -171,12 +184,45 @@ impl Hub {
                 tail,
                 head: heads,
                 inputs,
+                base: RwLock::new(Arc::new(base)),
+                meters,
                 index,
                 tasks: Mutex::new(tasks),
             }
         });
         self.streams.write().unwrap_or_else(PoisonError::into_inner).insert(name.clone(), stream.clone());
         Ok(stream)
+    }
+
+    /// Where the fold begins.
+    fn base(&self, log: &dyn EventLog) -> Result<Cut, Error> {
+        let (Some((data, _)), 2..) = (&self.data, log.first_seq()) else {
+            return Ok(Cut::genesis(log.stream(), log.epoch()));
+        };
+        let path = data.cut(log.stream());
+        let bytes = fs::read(&path).map_err(io_error("read", &path))?;
+        let fold = |why: String| Error::Fold(format!("{}: {why}", path.display()));
+        let cut = Cut::from_json(&bytes).map_err(fold)?;
+        if cut.state.seq + 1 < log.first_seq() {
+            let why = format!(
+                "it is the state at seq {}, and the log begins with {}",
+                cut.state.seq,
+                log.first_seq()
+            );
+            return Err(fold(why));
+        }
+        Ok(cut)
+    }
+
+    /// Keeps the state at a cut, so that what is before it can be deleted.
+    pub(crate) fn keep_cut(&self, stream: &Stream, cut: Cut) -> Result<(), String> {
+        if let Some((data, _)) = &self.data {
+            let path = data.cut(&stream.name);
+            let json = cut.to_json(&stream.name)?;
+            write_private(&path, &json).map_err(|e| io_error("write", &path)(e).to_string())?;
+        }
+        *stream.base.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(cut);
+        Ok(())
     }
 
     fn open_log(
@@ -189,15 +235,32 @@ impl Hub {
             return Ok((Arc::new(MemoryLog::new(name.clone(), epoch)), None));
         };
         let folder = data.stream(name);
-        let options = rig_recorder::Options { durability: self.options.durability, ..Default::default() };
+        let options = rig_recorder::Options {
+            durability: self.options.durability,
+            segment_bytes: self.options.segment_bytes,
+        };
         let log = if new {
             SegmentLog::create(&folder, name.clone(), epoch, (self.options.clock)(), options)?
         } else {
             SegmentLog::open(&folder, options)?.0
         };
-        let index = index.stream(name, log.epoch())?;
-        Ok((Arc::new(log), Some(index)))
+        let mut trees = index.stream(name, log.epoch())?;
+        if trees.upto()? > log.head() {
+            tracing::warn!(stream = %name, "the index knows events that the log lost (not everything was synced); it is rebuilt");
+            trees.remove()?;
+            trees = index.stream(name, log.epoch())?;
+        }
+        Ok((Arc::new(log), Some(trees)))
     }
+}
+
+/// The head if it is a seal, else 0: what came after an older seal is news.
+async fn last_seal(log: &dyn EventLog) -> Result<Seq, String> {
+    let head = log.head();
+    let lines = log.read(head, head, 0).await.map_err(|e| e.to_string())?;
+    let is_seal =
+        lines.get(head).is_some_and(|line| Head::parse(line).is_ok_and(|h| h.type_name == "log.sealed"));
+    Ok(if is_seal { head } else { 0 })
 }
 
 fn parse_name(name: &str) -> Result<StreamName, Problem> {

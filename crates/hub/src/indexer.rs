@@ -19,7 +19,7 @@ const CHECKPOINT_EVENTS: Seq = 5_000;
 /// Indexes what the log has and the index does not know yet.
 pub(crate) async fn catch_up(log: &dyn EventLog, index: &StreamIndex) -> Result<(), String> {
     // After the last event of an append comes the first of another.
-    let mut append_from = index.upto().map_err(|e| e.to_string())? + 1;
+    let mut append_from = (index.upto().map_err(|e| e.to_string())? + 1).max(log.first_seq());
     let mut read_bytes = READ_BYTES;
     loop {
         let lines = log.read(append_from, log.head(), read_bytes).await.map_err(|e| e.to_string())?;

@@ -2,14 +2,17 @@
 //!
 //! In reading order: [`Options`] and [`serve`]; `hub` (the streams a server has, opened and made); `writer` (the one task
 //! a stream that gives events their place); `stream` (what routes see of it; state at any seq); `tail` (prepared frames);
-//! `sse` (subscribers); `session` (a stretch as a file); `capture` (a document's way to the writer); `routes`.
+//! `sse` (subscribers); `session` (a stretch as a file); `capture` (a document's way to the writer);
+//! `retention` (the oldest events go); `metrics`; `routes`.
 
 mod capture;
 mod data;
 mod hub;
 mod ids;
 mod indexer;
+mod metrics;
 mod problem;
+mod retention;
 mod routes;
 mod session;
 mod sse;
@@ -26,7 +29,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
 use rig_config::{Limits, Policy};
-use rig_event::Timestamp;
+use rig_event::{Seq, Timestamp};
 use rig_recorder::Durability;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -43,6 +46,12 @@ pub struct Options {
     pub policy: Policy,
     /// When an append is answered.
     pub durability: Durability,
+    /// When the log is sealed; `None`: never.
+    pub seals: Option<Seals>,
+    /// A segment of the log that would grow beyond this is ended.
+    pub segment_bytes: u64,
+    /// How often the policy's `[retention]` is carried out.
+    pub retention_interval: Duration,
     /// How large, deep and wide a document may be.
     pub limits: Limits,
     /// How many bytes of documents may be in work at once; who comes then waits, and gets 503 after ten seconds.
@@ -63,6 +72,9 @@ impl Default for Options {
             data: None,
             policy: Policy::default(),
             durability: Durability::Always,
+            seals: Some(Seals::default()),
+            segment_bytes: 64 << 20,
+            retention_interval: Duration::from_secs(60),
             limits: Limits::default(),
             capture_budget: 256 << 20,
             heartbeat: Duration::from_secs(10),
@@ -70,6 +82,21 @@ impl Default for Options {
             shutdown_deadline: Duration::from_secs(10),
             clock: || Timestamp::from_micros(jiff::Timestamp::now().as_microsecond()),
         }
+    }
+}
+
+/// When a stream's log is sealed: after so many events, and after so much time where there is news. A hub that stops seals too.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Seals {
+    /// Most events from one seal to the next: 1,000.
+    pub events: Seq,
+    /// Longest time that news stay unsealed: 10 s.
+    pub interval: Duration,
+}
+
+impl Default for Seals {
+    fn default() -> Self {
+        Seals { events: 1_000, interval: Duration::from_secs(10) }
     }
 }
 
@@ -92,6 +119,14 @@ pub enum Error {
     /// The redaction key is damaged.
     #[error("{} is no redaction key (`ID:64 hexadecimal digits`); restore it from a backup: a new key would make every known secret look changed", .0.display())]
     Key(PathBuf),
+    /// The file of signing keys is damaged.
+    #[error("{}: {source}", path.display())]
+    SigningKeys {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: rig_recorder::seal::BadKey,
+    },
     /// A log or the index cannot be opened.
     #[error(transparent)]
     Recorder(#[from] rig_recorder::Error),

@@ -10,6 +10,7 @@ use futures_util::stream::BoxStream;
 use rig_event::session::{Checkpoint, Header, Outcome, VERSION};
 use rig_event::{Seq, Timestamp};
 use rig_recorder::session::{Output, SessionWriter};
+use rig_recorder::{Claim, Keyring};
 use serde_json::value::to_raw_value;
 
 use crate::problem::Problem;
@@ -25,8 +26,15 @@ pub(crate) struct Stretch {
 }
 
 /// The session file as a body. What breaks off on the way has no footer, and so says itself that it is unfinished.
-pub(crate) async fn body(stream: Arc<Stream>, stretch: Stretch) -> Result<Body, Problem> {
+///
+/// Its footer is signed: that, and not the last seal, proves where it ends.
+pub(crate) async fn body(stream: Arc<Stream>, keys: Arc<Keyring>, stretch: Stretch) -> Result<Body, Problem> {
     let Stretch { from, to, zstd, outcome, now } = stretch;
+    let last = stream.cut_at(to).await?;
+    let (chain, state) = (last.chain.to_string(), last.state.hash());
+    let claim = Claim { stream: &stream.name, epoch: &stream.epoch, upto: to, chain: &chain, state: &state };
+    let signature = keys.sign(&claim);
+    drop(last);
     let before = stream.cut_at(from - 1).await?;
     let header = Header {
         v: VERSION,
@@ -66,6 +74,7 @@ pub(crate) async fn body(stream: Arc<Stream>, stretch: Stretch) -> Result<Body, 
                 yield Bytes::from(ready);
             }
         }
+        signature.into_iter().for_each(|signature| writer.sign(signature));
         let output = writer.finish(outcome, Duration::ZERO)?;
         let rest: io::Result<Vec<u8>> = output.finish();
         yield Bytes::from(rest?);

@@ -121,6 +121,7 @@ fn frames(
         yield Ok(Bytes::from_static(b"retry: 1000\n\n"));
         let mut head = stream.head.clone();
         let (mut next, reset) = place(&cursor, &stream);
+        let meter = stream.meters.subscribed(next);
         if reset {
             yield Ok(control("reset", &json!({"epoch": stream.epoch, "head": stream.head()})));
         }
@@ -157,12 +158,16 @@ fn frames(
                 let from = next;
                 next = batch.last_seq() + 1;
                 if filter.is_all() {
-                    yield Ok(batch.from(from));
+                    let frames = batch.from(from);
+                    meter.sent(next, next - from, frames.len());
+                    yield Ok(frames);
                 } else {
                     let chosen = batch.each(from).filter(|(_, line)| filter.matches(line)).map(|(frame, _)| frame);
                     let chosen: Vec<Bytes> = chosen.collect();
-                    if !chosen.is_empty() {
-                        yield Ok(chosen.concat().into());
+                    let frames = Bytes::from(chosen.concat());
+                    meter.sent(next, chosen.len() as u64, frames.len());
+                    if !frames.is_empty() {
+                        yield Ok(frames);
                     }
                 }
                 // Who is far behind must not miss the beat either: for a filtered one it is all there is to hear.

@@ -1,7 +1,8 @@
 //! A stream as the routes see it: where to send what is to be written, and what to read from.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
+use axum::http::StatusCode;
 use rig_event::{Envelope, Epoch, Seq, StreamName};
 use rig_recorder::{Chain, EventLog, Lines, ReadError, StreamIndex};
 use rig_replay::State;
@@ -10,6 +11,7 @@ use serde_json::value::RawValue;
 use tokio::sync::{Mutex, mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
+use crate::metrics::Meters;
 use crate::problem::Problem;
 use crate::tail::Tail;
 use crate::writer::{Appended, Command, Cut, Input, Refused, Write};
@@ -26,6 +28,9 @@ pub(crate) struct Stream {
     /// The last event that subscribers may see.
     pub(crate) head: watch::Receiver<Seq>,
     pub(crate) inputs: mpsc::Sender<Input>,
+    /// Where the fold of what is left begins: the genesis, or the state before the oldest event after a prune.
+    pub(crate) base: RwLock<Arc<Cut>>,
+    pub(crate) meters: Arc<Meters>,
     /// Absent for a stream in memory.
     pub(crate) index: Option<StreamIndex>,
     pub(crate) tasks: Mutex<Tasks>,
@@ -36,6 +41,7 @@ pub(crate) struct Stream {
 pub(crate) struct Tasks {
     pub(crate) writer: Option<JoinHandle<()>>,
     pub(crate) indexer: Option<JoinHandle<()>>,
+    pub(crate) retention: Option<JoinHandle<()>>,
 }
 
 impl Stream {
@@ -66,9 +72,9 @@ impl Stream {
     /// Ends the stream's tasks once everything is durable; after that nothing of them holds the log or the index.
     pub(crate) async fn close(&self) {
         let mut tasks = self.tasks.lock().await;
-        if let Some(indexer) = tasks.indexer.take() {
-            indexer.abort();
-            let _ = indexer.await;
+        for task in [tasks.indexer.take(), tasks.retention.take()].into_iter().flatten() {
+            task.abort();
+            let _ = task.await;
         }
         if let Some(writer) = tasks.writer.take() {
             let _ = self.inputs.send(Input::Close).await;
@@ -89,8 +95,20 @@ impl Stream {
         {
             return Ok(cut);
         }
+        let base = self.base();
+        if seq < base.state.seq {
+            let first = base.state.seq + 1;
+            let detail = format!("the state at seq {seq} is gone: events before {first} are pruned");
+            return Err(Problem::new(StatusCode::GONE, "pruned", detail).with("first_seq", first));
+        }
         let (log, index) = (self.log.clone(), self.index.clone());
-        cut_at(log.as_ref(), index.as_ref(), seq).await.map_err(|e| Problem::internal("damaged-log", e))
+        cut_at(log.as_ref(), index.as_ref(), &base, seq)
+            .await
+            .map_err(|e| Problem::internal("damaged-log", e))
+    }
+
+    pub(crate) fn base(&self) -> Arc<Cut> {
+        self.base.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// The lines of an append, from the log where they were not at hand.
@@ -112,7 +130,7 @@ impl Stream {
 
     pub(crate) async fn read(&self, from: Seq, to: Seq, max_bytes: usize) -> Result<Lines, Problem> {
         self.log.read(from, to, max_bytes).await.map_err(|e| match e {
-            ReadError::Pruned { .. } => Problem::new(axum::http::StatusCode::GONE, "pruned", e.to_string())
+            ReadError::Pruned { .. } => Problem::new(StatusCode::GONE, "pruned", e.to_string())
                 .with("first_seq", self.log.first_seq()),
             other => Problem::internal("damaged-log", other.to_string()),
         })
@@ -126,27 +144,38 @@ struct Checkpoint {
     state: Box<RawValue>,
 }
 
+impl Cut {
+    /// The cut before the first event.
+    pub(crate) fn genesis(stream: &StreamName, epoch: &Epoch) -> Cut {
+        Cut { state: State::default(), chain: Chain::genesis(stream, epoch) }
+    }
+
+    pub(crate) fn to_json(&self, stream: &StreamName) -> Result<Vec<u8>, String> {
+        let state = serde_json::to_string(&self.state.view(stream.as_str())).and_then(RawValue::from_string);
+        let cut =
+            state.and_then(|state| serde_json::to_vec(&Checkpoint { chain: self.chain.to_string(), state }));
+        cut.map_err(|e| e.to_string())
+    }
+
+    pub(crate) fn from_json(json: &[u8]) -> Result<Cut, String> {
+        let kept: Checkpoint = serde_json::from_slice(json).map_err(|e| e.to_string())?;
+        let state = State::from_json(kept.state.get().as_bytes()).map_err(|e| e.to_string())?;
+        let chain = kept.chain.parse().map_err(|_| "its chain is no hash".to_owned())?;
+        Ok(Cut { state, chain })
+    }
+}
+
 /// Keeps a cut in the index.
 pub(crate) fn put_checkpoint(index: &StreamIndex, stream: &StreamName, cut: &Cut) -> Result<(), String> {
-    let state = serde_json::to_string(&cut.state.view(stream.as_str())).and_then(RawValue::from_string);
-    let checkpoint =
-        state.and_then(|state| serde_json::to_vec(&Checkpoint { chain: cut.chain.to_string(), state }));
-    let bytes = checkpoint.map_err(|e| e.to_string())?;
-    index.put_checkpoint(cut.state.seq, &bytes).map_err(|e| e.to_string())
+    index.put_checkpoint(cut.state.seq, &cut.to_json(stream)?).map_err(|e| e.to_string())
 }
 
 /// The nearest usable checkpoint at or before `seq`.
 fn checkpoint(index: &StreamIndex, seq: Seq) -> Option<Cut> {
     let read = || -> Result<Option<Cut>, String> {
         let Some((at, bytes)) = index.checkpoint(seq).map_err(|e| e.to_string())? else { return Ok(None) };
-        let kept: Checkpoint = serde_json::from_slice(&bytes).map_err(|e| e.to_string())?;
-        let state = State::from_json(kept.state.get().as_bytes()).map_err(|e| e.to_string())?;
-        let chain: Chain = kept.chain.parse().map_err(|_| "its chain is no hash".to_owned())?;
-        if state.seq == at {
-            Ok(Some(Cut { state, chain }))
-        } else {
-            Err("it stands at another seq".to_owned())
-        }
+        let cut = Cut::from_json(&bytes)?;
+        if cut.state.seq == at { Ok(Some(cut)) } else { Err("it stands at another seq".to_owned()) }
     };
     read().unwrap_or_else(|why| {
         tracing::warn!(why, seq, "a checkpoint of the index is of no use; folding from the start");
@@ -154,13 +183,15 @@ fn checkpoint(index: &StreamIndex, seq: Seq) -> Option<Cut> {
     })
 }
 
-/// State and chain at `seq`, folded from the log.
-pub(crate) async fn cut_at(log: &dyn EventLog, index: Option<&StreamIndex>, seq: Seq) -> Result<Cut, String> {
-    let found = index.and_then(|index| checkpoint(index, seq));
-    let mut cut = match found {
-        Some(cut) => cut,
-        None => Cut { state: State::default(), chain: Chain::genesis(log.stream(), log.epoch()) },
-    };
+/// State and chain at `seq`, folded from the nearest checkpoint, or from `base`.
+pub(crate) async fn cut_at(
+    log: &dyn EventLog,
+    index: Option<&StreamIndex>,
+    base: &Cut,
+    seq: Seq,
+) -> Result<Cut, String> {
+    let found = index.and_then(|index| checkpoint(index, seq)).filter(|cut| cut.state.seq >= base.state.seq);
+    let mut cut = found.unwrap_or_else(|| base.clone());
     while cut.state.seq < seq {
         let lines = log.read(cut.state.seq + 1, seq, READ_BYTES).await.map_err(|e| e.to_string())?;
         if lines.is_empty() {

@@ -40,6 +40,10 @@ impl Frames {
         self.first_seq + self.ends.len() as Seq - 1
     }
 
+    pub(crate) fn len(&self) -> usize {
+        self.ends.len()
+    }
+
     /// All frames from `seq` on, in one piece.
     pub(crate) fn from(&self, seq: Seq) -> Bytes {
         let skip = seq.saturating_sub(self.first_seq) as usize;

@@ -6,17 +6,20 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rig_config::Policy;
-use rig_event::{Body, Draft, Envelope, Epoch, Seq, ServiceName, StreamName, Timestamp};
-use rig_recorder::{AppendError, Chain, EventLog, Lines, Pending};
+use rig_event::event::{LogPruned, LogSealed};
+use rig_event::{Body, Draft, Envelope, Epoch, Event, Seq, ServiceName, StreamName, Timestamp};
+use rig_recorder::{AppendError, Chain, Claim, EventLog, Keyring, Lines, Pending};
 use rig_replay::judge::{self, By};
 use rig_replay::{Capture, Refusal, State};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::MissedTickBehavior;
 
+use crate::Seals;
 use crate::ids::Ids;
+use crate::metrics::Meters;
 use crate::tail::{Frames, Tail};
 
 /// Most writes enqueued at once: one is synced while the next is prepared.
@@ -66,6 +69,10 @@ pub(crate) enum Command {
     Accept { service: ServiceName, paths: Vec<String>, until: Option<Timestamp>, by: By },
     /// End the acceptances whose date has passed.
     Expire,
+    /// Tell what is about to be pruned.
+    Pruned(LogPruned),
+    /// State the chain and the state hash, signed, where there is news since the last seal.
+    Seal,
 }
 
 /// The events that an append led to, or, for a repeated `id`, had led to.
@@ -109,12 +116,19 @@ pub(crate) struct Writer {
     pub(crate) policy: Arc<Policy>,
     /// The clock; the log's own time never runs backwards, whatever this one does.
     pub(crate) clock: fn() -> Timestamp,
+    /// The keys that seals are signed with.
+    pub(crate) keys: Arc<Keyring>,
+    /// When to seal.
+    pub(crate) seals: Option<Seals>,
+    /// The last seal; 0 where it is not known.
+    pub(crate) sealed: Seq,
     /// State and chain with everything that is enqueued, durable or not.
     pub(crate) cut: Cut,
     pub(crate) ids: Ids,
     pub(crate) tail: Arc<Tail>,
     /// The last durable event, once its frames are in the tail.
     pub(crate) head: watch::Sender<Seq>,
+    pub(crate) meters: Arc<Meters>,
     /// Set by the first failed write: from then on nothing is taken.
     pub(crate) poisoned: Option<Arc<str>>,
 }
@@ -122,6 +136,7 @@ pub(crate) struct Writer {
 /// A write that is enqueued.
 struct InFlight {
     pending: Pending,
+    since: Instant,
     frames: Frames,
     answers: Vec<Answer>,
 }
@@ -154,6 +169,15 @@ struct Batch {
     answers: Vec<Answer>,
 }
 
+/// What the writer asks of itself; nobody waits for it.
+fn own(command: Command) -> Input {
+    Input::Write(own_write(command))
+}
+
+fn own_write(command: Command) -> Write {
+    Write { command, expected: None, id: None, reply: oneshot::channel().0 }
+}
+
 impl Writer {
     /// Runs until every sender of inputs is gone, or it is closed.
     pub(crate) async fn run(mut self, mut inputs: mpsc::Receiver<Input>) {
@@ -162,6 +186,8 @@ impl Writer {
         let mut closing = false;
         let mut expire = tokio::time::interval(EXPIRE_EVERY);
         expire.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut seal = tokio::time::interval(self.seals.unwrap_or_default().interval);
+        seal.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             let room = in_flight.len() < MAX_IN_FLIGHT && !closing;
             if room && !arrived.is_empty() {
@@ -184,10 +210,8 @@ impl Writer {
                     }
                     None => closing = true,
                 },
-                _ = expire.tick(), if room => {
-                    let write = Write { command: Command::Expire, expected: None, id: None, reply: oneshot::channel().0 };
-                    arrived.push_back(Input::Write(write));
-                }
+                _ = expire.tick(), if room => arrived.push_back(own(Command::Expire)),
+                _ = seal.tick(), if room && self.seals.is_some() => arrived.push_back(own(Command::Seal)),
                 // Closing, and everything is durable.
                 else => return,
             }
@@ -221,6 +245,12 @@ impl Writer {
                 Input::Close => closing = true,
             }
         }
+        if let Some(seals) = self.seals {
+            let unsealed = self.cut.state.seq.saturating_sub(self.sealed);
+            if (closing && unsealed > 0) || (unsealed >= seals.events && !batch.ends.is_empty()) {
+                self.write(own_write(Command::Seal), &mut batch);
+            }
+        }
         self.enqueue(batch, in_flight);
         closing
     }
@@ -233,6 +263,7 @@ impl Writer {
             let _ = reply.send(Err(Refused::Log(why.clone())));
             return;
         }
+        let is_seal = matches!(command, Command::Seal);
         let bodies = match self.earlier(&command, id.as_deref()) {
             // Answered with what is enqueued last: by then the earlier append is durable too.
             Ok(Some(appended)) => return batch.answers.push(Answer::Appended(reply, appended)),
@@ -249,7 +280,12 @@ impl Writer {
                 batch.answers.push(Answer::Appended(reply, nothing));
             }
             Ok(bodies) => match self.place(bodies, batch) {
-                Ok((first_seq, last_seq)) => batch.appends.push((first_seq, last_seq, reply)),
+                Ok((first_seq, last_seq)) => {
+                    if is_seal {
+                        self.sealed = last_seq;
+                    }
+                    batch.appends.push((first_seq, last_seq, reply));
+                }
                 Err(refused) => drop(reply.send(Err(refused))),
             },
             Err(refused) => drop(reply.send(Err(refused))),
@@ -306,11 +342,23 @@ impl Writer {
                 judge::accept(state, &service, &paths, until, by, policy, now)?
             }
             Command::Expire => judge::expire(state, policy, now),
+            Command::Pruned(pruned) => vec![Draft::new(None, Event::LogPruned(pruned))],
+            Command::Seal if state.seq == self.sealed => Vec::new(),
+            Command::Seal => vec![Draft::new(None, Event::LogSealed(self.seal()))],
         };
         if let Some(last) = drafts.last_mut() {
             last.id = id;
         }
         Ok(drafts.into_iter().map(Draft::encode).collect::<Result<_, _>>()?)
+    }
+
+    fn seal(&self) -> LogSealed {
+        let Cut { state, chain } = &self.cut;
+        let (chain, hash) = (chain.to_string(), state.hash());
+        let claim =
+            Claim { stream: &self.stream, epoch: &self.epoch, upto: state.seq, chain: &chain, state: &hash };
+        let signatures = self.keys.sign(&claim).into_iter().collect();
+        LogSealed { upto: state.seq, chain, state: hash, signatures }
     }
 
     /// Gives the events of one append their seqs, folds them and writes their lines.
@@ -353,13 +401,14 @@ impl Writer {
             return;
         }
         let lines = Lines { first_seq, bytes: bytes.into(), ends: ends.into() };
+        let since = Instant::now();
         let pending = self.log.append(lines.clone());
         let frames = Frames::of(&self.epoch, &lines);
         answers.extend(appends.into_iter().map(|(first_seq, last_seq, reply)| {
             let lines = Some(lines.slice(first_seq, last_seq));
             Answer::Appended(reply, Appended { first_seq, last_seq, lines })
         }));
-        in_flight.push_back(InFlight { pending, frames, answers });
+        in_flight.push_back(InFlight { pending, since, frames, answers });
     }
 
     fn durable(&mut self, write: InFlight, outcome: Result<(), AppendError>) {
@@ -370,6 +419,7 @@ impl Writer {
         });
         if outcome.is_ok() {
             let head = write.frames.last_seq();
+            self.meters.committed(write.frames.len() as u64, write.since.elapsed());
             self.tail.push(write.frames);
             self.head.send_replace(head);
         }

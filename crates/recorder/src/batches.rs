@@ -43,6 +43,11 @@ impl Batches {
         Some(batch)
     }
 
+    /// The batches, oldest first.
+    pub fn iter(&self) -> impl Iterator<Item = &Lines> {
+        self.batches.iter()
+    }
+
     /// The oldest batch.
     pub fn front(&self) -> Option<&Lines> {
         self.batches.front()

@@ -2,8 +2,8 @@
 //!
 //! In reading order: [`lines`] (a run of events as it stands in the log), [`log`] (what an engine must do),
 //! [`segment`] (the engine of plain JSONL files, and what is true after a crash), [`memory`] (the engine that keeps
-//! nothing), [`disk`] (the file operations below), [`chain`] (the hash over all lines), [`session`] (recordings as
-//! files), [`index`] (what can be derived and is asked for by key), [`error`].
+//! nothing), [`disk`] (the file operations below), [`chain`] (the hash over all lines), [`seal`] (signatures over it),
+//! [`session`] (recordings as files), [`index`] (what can be derived and is asked for by key), [`error`].
 //!
 //! An engine stores lines and does not understand them. Seqs, time stamps, idempotency and the chain are the
 //! business of the one writer above it.
@@ -16,6 +16,7 @@ pub mod index;
 pub mod lines;
 pub mod log;
 pub mod memory;
+pub mod seal;
 pub mod segment;
 pub mod session;
 
@@ -25,5 +26,6 @@ pub use index::{Entry, Index, StreamIndex};
 pub use lines::Lines;
 pub use log::{BoxFuture, EventLog, Pending, Pruned};
 pub use memory::MemoryLog;
+pub use seal::{Claim, Keyring};
 pub use segment::{Durability, Options, Recovery, SegmentLog};
 pub use session::{Dialect, Ending, Output, Problem, Record, SessionError, SessionReader, SessionWriter};

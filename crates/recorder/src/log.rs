@@ -48,6 +48,9 @@ pub trait EventLog: Send + Sync + 'static {
     /// `last_seq() + 1` until `to` or until nothing comes. Past the head nothing comes.
     fn read(&self, from: Seq, to: Seq, max_bytes: usize) -> BoxFuture<'_, Result<Lines, ReadError>>;
 
+    /// What can be deleted, oldest first and at most [`MAX_PRUNABLE`] of it: a prune gives back whole units.
+    fn prunable(&self) -> Vec<Prunable>;
+
     /// Deletes events before `keep_from`, in the engine's own units: some of them may stay.
     fn prune(&self, keep_from: Seq) -> BoxFuture<'_, Result<Pruned, Error>>;
 
@@ -56,6 +59,18 @@ pub trait EventLog: Send + Sync + 'static {
 
     /// How many bytes are enqueued and not yet answered. Keeping that bounded is the caller's part.
     fn queued_bytes(&self) -> u64;
+}
+
+/// Most units that [`EventLog::prunable`] names at once.
+pub const MAX_PRUNABLE: usize = 1024;
+
+/// A run of the oldest events that an engine can delete: a segment, a batch in memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Prunable {
+    /// Its last event.
+    pub last_seq: Seq,
+    /// How many bytes it takes.
+    pub bytes: u64,
 }
 
 /// What a prune did.

@@ -8,7 +8,7 @@ use tokio::sync::watch;
 use crate::batches::Batches;
 use crate::error::{AppendError, Error, ReadError};
 use crate::lines::Lines;
-use crate::log::{BoxFuture, EventLog, Pending, Pruned};
+use crate::log::{BoxFuture, EventLog, MAX_PRUNABLE, Pending, Prunable, Pruned};
 
 /// A log in memory, bounded by nothing but [`EventLog::prune`], which deletes whole batches.
 #[derive(Debug)]
@@ -97,6 +97,12 @@ impl EventLog for MemoryLog {
 
     fn read(&self, from: Seq, to: Seq, max_bytes: usize) -> BoxFuture<'_, Result<Lines, ReadError>> {
         Box::pin(std::future::ready(self.read_now(from, to, max_bytes)))
+    }
+
+    fn prunable(&self) -> Vec<Prunable> {
+        let batches = self.batches.read().unwrap_or_else(PoisonError::into_inner);
+        let older = batches.iter().take(batches.len().saturating_sub(1)).take(MAX_PRUNABLE);
+        older.map(|batch| Prunable { last_seq: batch.last_seq(), bytes: batch.bytes.len() as u64 }).collect()
     }
 
     fn prune(&self, keep_from: Seq) -> BoxFuture<'_, Result<Pruned, Error>> {

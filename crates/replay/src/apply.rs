@@ -62,11 +62,15 @@ impl State {
             Event::EnvironmentFailing(e) => self.environment("failing", e),
             Event::EnvironmentDestroying(e) => self.environment("destroying", e),
             Event::EnvironmentDown(e) => self.environment("down", e),
+            Event::LogSealed(e) => {
+                if e.upto == self.seq && e.state != self.hash() {
+                    return Err(Error::Seal { seq: envelope.seq, upto: e.upto });
+                }
+            }
             Event::SnapshotUnchanged(_)
             | Event::SnapshotRejected(_)
             | Event::BaselineRejected(_)
             | Event::ServiceLog(_)
-            | Event::LogSealed(_)
             | Event::LogPruned(_)
             | Event::Other(_) => {}
         }

@@ -69,6 +69,16 @@ pub enum Error {
         /// What is missing.
         why: &'static str,
     },
+    /// A seal states another state than the events before it lead to.
+    #[error(
+        "event {seq} seals another state at seq {upto} than the events lead to: events were changed, or were folded by other rules"
+    )]
+    Seal {
+        /// The seal.
+        seq: Seq,
+        /// What it covers.
+        upto: Seq,
+    },
     /// A saved state cannot be read.
     #[error("not a state: {0}")]
     Saved(String),

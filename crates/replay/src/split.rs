@@ -108,7 +108,8 @@ fn short_hunks(hunk: Hunk) -> Vec<Hunk> {
     let (mut lines, mut len) = (Vec::new(), 0);
     for line in hunk.lines {
         let width = encoded(&line) + 1;
-        if len > 0 && len + width > PART_BYTES {
+        // "\\ No newline at end of file" belongs to the line before it.
+        if len > 0 && len + width > PART_BYTES && !line.starts_with('\\') {
             cut(std::mem::take(&mut lines));
             len = 0;
         }
@@ -163,5 +164,12 @@ mod tests {
         let parts = hunks(diff.hunks);
         assert!(parts.len() > 2);
         assert_eq!(rig_config::apply_hunks(&old, &parts.concat()).unwrap(), new);
+        // Wherever the cut falls, the mark of a missing newline stays with its line.
+        let old = old.trim_end();
+        for more in [0, 3, 7, 20] {
+            let new = format!("{}last{}", new, "x".repeat(more * 300));
+            let parts = hunks(rig_config::text_diff(old, &new).hunks);
+            assert_eq!(rig_config::apply_hunks(old, &parts.concat()).unwrap(), new);
+        }
     }
 }

@@ -3,8 +3,8 @@
 
 use serde_json::Value;
 
-use super::LineIndex;
 use crate::flatten::Flattener;
+use crate::lines::LineIndex;
 use crate::{Error, Format};
 
 /// Reads a `.env` document.

@@ -5,9 +5,9 @@
 
 use std::collections::BTreeMap;
 
-use super::LineIndex;
 use super::number::json_number;
 use crate::error::Place;
+use crate::lines::LineIndex;
 use crate::tree::{Builder, Tree, insert};
 use crate::{Error, Format, Limits};
 

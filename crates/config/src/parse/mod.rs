@@ -8,14 +8,13 @@ mod properties;
 mod toml;
 mod yaml;
 
-use std::cell::Cell;
 use std::collections::BTreeMap;
 
 use rig_event::FlatConfig;
 use serde_json::Value;
 
-use crate::error::Place;
 use crate::flatten::{Flattener, json_length};
+use crate::lines::LineIndex;
 use crate::{Document, Error, Format, Limits, Policy, sections};
 
 /// Reads a document. The policy's `[[list]]` rules say which lists are matched by key.
@@ -84,66 +83,10 @@ fn decode(bytes: &[u8]) -> Result<&str, Error> {
     })
 }
 
-/// Finds the place of a byte in a text of any shape, a line for each byte or all in one line, without remembering more
-/// than a few numbers for each block of bytes.
-pub(crate) struct LineIndex<'a> {
-    bytes: &'a [u8],
-    blocks: Vec<Count>,
-    /// The latest answer: parsers mostly ask for a byte a little further on.
-    latest: Cell<(usize, Count)>,
-}
-
-/// What stands before a byte.
-#[derive(Clone, Copy, Default)]
-struct Count {
-    lines: u64,
-    chars: u64,
-    /// How many of the characters stand before the byte's line.
-    chars_before_line: u64,
-}
-
-const BLOCK: usize = 512;
-
-impl<'a> LineIndex<'a> {
-    pub fn new(text: &'a str) -> Self {
-        let bytes = text.as_bytes();
-        let mut blocks = vec![Count::default()];
-        for block in bytes.chunks(BLOCK) {
-            blocks.push(blocks[blocks.len() - 1].after(block));
-        }
-        LineIndex { bytes, blocks, latest: Cell::default() }
-    }
-
-    /// The line of the byte at an offset, and its column in characters.
-    pub fn place(&self, offset: usize) -> Place {
-        let offset = offset.min(self.bytes.len());
-        let block = offset / BLOCK * BLOCK;
-        let (from, count) = match self.latest.get() {
-            latest if (block..=offset).contains(&latest.0) => latest,
-            _ => (block, self.blocks[block / BLOCK]),
-        };
-        let count = count.after(&self.bytes[from..offset]);
-        self.latest.set((offset, count));
-        Place { line: count.lines + 1, column: count.chars - count.chars_before_line + 1 }
-    }
-}
-
-impl Count {
-    fn after(mut self, bytes: &[u8]) -> Count {
-        for byte in bytes {
-            // Continuation bytes are no characters of their own.
-            self.chars += u64::from(byte & 0xc0 != 0x80);
-            if *byte == b'\n' {
-                self.lines += 1;
-                self.chars_before_line = self.chars;
-            }
-        }
-        self
-    }
-}
-
 #[cfg(test)]
 pub(crate) mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     /// The fields of a document, each value as JSON.
@@ -170,19 +113,6 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn a_place_is_found_in_lines_of_any_length() {
-        let text = format!("{}\nb\n{}x", "ä".repeat(700), "y\n".repeat(600));
-        let index = LineIndex::new(&text);
-        for (offset, c) in text.char_indices() {
-            let before = &text[..offset];
-            let line = before.matches('\n').count() as u64 + 1;
-            let column = before.chars().rev().take_while(|c| *c != '\n').count() as u64 + 1;
-            assert_eq!(index.place(offset), Place { line, column }, "{c} at {offset}");
-        }
-        assert_eq!(index.place(usize::MAX), Place { line: 603, column: 2 });
-    }
-
-    #[test]
     fn what_is_no_utf_8_is_refused_with_its_place() {
         let error = parse(b"a\nb\xff", Format::Text, &Policy::default(), &Limits::default()).unwrap_err();
         assert_eq!((error.code(), error.line(), error.column()), ("invalid-utf8", Some(2), Some(2)));
@@ -205,6 +135,23 @@ pub(crate) mod tests {
         let error =
             parse(deep_keys.as_bytes(), Format::Json, &Policy::default(), &Limits::default()).unwrap_err();
         assert_eq!(error.code(), "path-too-long");
+    }
+
+    #[test]
+    fn the_deepest_document_fits_the_stack_of_a_thread() {
+        let limits = Limits { depth: usize::MAX, ..Limits::default() };
+        for format in [Format::Json, Format::Yaml] {
+            let code = |depth: usize, open: &str, close: &str| {
+                let text = format!("{}{}", open.repeat(depth), close.repeat(depth));
+                parse(text.as_bytes(), format, &Policy::default(), &limits).map_err(|error| error.code())
+            };
+            // YAML in brackets ends at the parser's own limit of 255.
+            let depth = if format == Format::Json { 512 } else { 250 };
+            assert!(code(depth, "[", "]").is_ok(), "{format}");
+            assert_eq!(code(513, "[", "]").unwrap_err(), "too-deep", "{format}");
+        }
+        let blocks = format!("{}x", "- ".repeat(512));
+        assert!(parse(blocks.as_bytes(), Format::Yaml, &Policy::default(), &limits).is_ok());
     }
 
     #[test]
@@ -239,6 +186,34 @@ pub(crate) mod tests {
             r#"{"servers":[{"name":"a"},3]}"#,
         ] {
             assert!(paths(by_index)[0].starts_with("servers[0]"), "{by_index}");
+        }
+    }
+
+    fn hostile() -> impl Strategy<Value = String> {
+        let pieces = prop::sample::select(vec![
+            "a", "b", ": ", ":", "- ", "\n", "\n  ", " ", "[", "]", "{", "}", ",", "\"", "'", "&a ", "*a",
+            "<<", "!t ", "? ", "|", ">", "#", "%", "---\n", "...", "\t", "\\", "\\u00e4", "=", "[[", "]]",
+            ".", "1", "e5", "0x", "-", "+", "ü", "\u{feff}", "\r", "\0", "export ", "true", "@", "`", "~",
+            "\u{85}", "\u{2028}",
+        ]);
+        prop::collection::vec(pieces, 0..24).prop_map(|pieces| pieces.concat())
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(2_000))]
+
+        #[test]
+        fn any_text_is_a_document_or_an_error(text in hostile()) {
+            let limits = Limits::default();
+            for format in
+                [Format::Json, Format::Yaml, Format::Toml, Format::Ini, Format::Env, Format::Properties, Format::Text]
+            {
+                if let Ok(doc) = parse(text.as_bytes(), format, &Policy::default(), &limits) {
+                    prop_assert!(doc.config.keys().all(|path| path.parse::<crate::Path>().is_ok()), "{:?}", doc);
+                    let line = serde_json::to_string(&doc.config).unwrap();
+                    prop_assert_eq!(serde_json::from_str::<FlatConfig>(&line).unwrap(), doc.config);
+                }
+            }
         }
     }
 }

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 use toml::de::{DeTable, DeValue};
 
-use super::LineIndex;
 use super::number::lenient_number;
 use crate::error::{Place, shown};
+use crate::lines::LineIndex;
 use crate::tree::{Builder, Tree};
 use crate::{Error, Format, Limits};
 

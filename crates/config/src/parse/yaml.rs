@@ -342,7 +342,7 @@ mod tests {
     }
 
     fn code(text: &str) -> &'static str {
-        let limits = Limits { bytes: 1 << 20, fields: 20_000, ..Limits::default() };
+        let limits = Limits { bytes: 8 << 20, fields: 100_000, ..Limits::default() };
         parse(text.as_bytes(), Yaml, &Policy::default(), &limits).map(|_| "fine").unwrap_or_else(|e| e.code())
     }
 
@@ -354,7 +354,7 @@ mod tests {
         };
         let ten = |n: usize| format!("[{}]", vec![format!("*l{n}"); 10].join(","));
         assert_eq!(code(&levels("lol", ten)), "too-many-fields");
-        assert_eq!(code(&levels(&"x".repeat(10_000), ten)), "too-large");
+        assert_eq!(code(&levels(&"x".repeat(100_000), ten)), "too-large");
         let merges = |n: usize| format!("{{k{n}: 1, <<: [{}]}}", vec![format!("*l{n}"); 100].join(","));
         assert_eq!(code(&levels("{a: 1}", merges)), "fine");
         let wide = (0..1_000).map(|n| format!("k{n}: 1\n")).collect::<String>();

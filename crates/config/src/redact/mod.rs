@@ -4,16 +4,20 @@ mod names;
 mod text;
 mod values;
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use hmac::{Hmac, KeyInit, Mac};
+use rig_event::FlatConfig;
 use serde_json::{Value, json};
 use sha2::Sha256;
 
+use self::names::{Sense, is_harmless, is_plural, sense};
+use self::text::Shapes;
 use crate::digest::hex;
 use crate::path::Segment;
 use crate::policy::lenient;
-use crate::{Document, Error, Format, Path, Policy};
+use crate::{Document, Error, Format, Path, Pattern, Policy};
 
 /// What the configuration library Rigging writes in place of a secret.
 const RIGGING: &str = "***redacted***";
@@ -72,11 +76,72 @@ pub(crate) fn marker_key(value: &Value) -> Option<&str> {
     fingerprint_key(map.get("redacted")?.as_str()?)
 }
 
+/// Whether a string is the marker of a secret that was replaced before.
+fn is_marker(text: &str) -> bool {
+    let inner = text.strip_prefix("<redacted:").and_then(|rest| rest.strip_suffix('>'));
+    text == RIGGING || inner.is_some_and(|inner| fingerprint_key(inner).is_some())
+}
+
+/// Whether a field's name says that this value is a secret.
+fn names_secret(path: &Path, value: &Value) -> bool {
+    let mut keys = path.0.iter().rev().filter_map(|segment| match segment {
+        Segment::Key(key) => Some(key.as_str()),
+        Segment::Index(_) | Segment::Keyed { .. } => None,
+    });
+    let (Some(last), above) = (keys.next(), keys.next()) else { return false };
+    // A list of variables matched by name: `env[name=DB_PASSWORD].value`.
+    let variable = path.0.iter().rev().nth(1).is_some_and(|segment| {
+        matches!(segment, Segment::Keyed { value, .. } if last == "value" && sense(value) == Sense::Secret)
+    });
+    let below = above.is_some_and(|above| {
+        let whole =
+            matches!(last, "value" | "data" | "plain" | "plaintext" | "text" | "current" | "previous");
+        (whole && sense(above) == Sense::Secret) || (is_plural(above) && !is_harmless(last))
+    });
+    match (value, sense(last)) {
+        (Value::String(text), _) if ["true", "false"].iter().any(|word| text.eq_ignore_ascii_case(word)) => {
+            false
+        }
+        (Value::String(_), own) => own != Sense::Innocent || variable || below,
+        (Value::Number(_), own) => (own == Sense::Secret && !is_plural(last)) || variable,
+        _ => false,
+    }
+}
+
+/// The fields that are secret by what other fields say: `value` beside a `name` that announces a secret, the argument
+/// after `--password`, and the data of a Kubernetes Secret.
+fn told_by_others(config: &FlatConfig) -> BTreeSet<String> {
+    let mut told = BTreeSet::new();
+    let text = |path: &str| config.get(path).and_then(Value::as_str);
+    for (path, value) in config {
+        let Some(said) = value.as_str() else { continue };
+        if let Some(parent) = path.strip_suffix(".name").or_else(|| path.strip_suffix(".key")) {
+            if sense(said) == Sense::Secret {
+                told.insert(format!("{parent}.value"));
+            }
+        } else if said.starts_with('-') && !said.contains(['=', ' ']) && sense(said) == Sense::Secret {
+            let mut next = lenient(path);
+            if let Some(Segment::Index(index)) = next.0.last_mut() {
+                *index += 1;
+                let next = next.to_string();
+                told.extend(text(&next).is_some_and(|value| !value.starts_with('-')).then_some(next));
+            }
+        } else if said == "Secret" && (path == "kind" || path.ends_with(".kind")) {
+            let root = path.strip_suffix("kind").unwrap_or_default();
+            for part in ["data.", "stringData."].map(|part| format!("{root}{part}")) {
+                let below = config.range(part.clone()..).take_while(|(path, _)| path.starts_with(&part));
+                told.extend(below.map(|(path, _)| path.clone()));
+            }
+        }
+    }
+    told
+}
+
 /// Finds secrets and replaces them by fingerprints.
 #[derive(Clone, Debug)]
 pub struct Redactor {
     key: RedactionKey,
-    rules: Vec<crate::Pattern>,
+    rules: Vec<Pattern>,
 }
 
 impl Redactor {
@@ -87,19 +152,94 @@ impl Redactor {
 
     /// Replaces the secrets of a document; returns how many there were. A second time there are none.
     pub fn redact(&self, doc: &mut Document) -> usize {
-        let _ = (RIGGING, lenient("") as Path, Format::Text, Segment::Index(0), json!(1));
-        doc.config.iter_mut().map(|(path, value)| usize::from(self.redact_value(path, value))).sum()
+        if doc.format == Format::Text {
+            return doc.config.values_mut().map(|value| self.redact_string(value, Shapes::All)).sum();
+        }
+        let told = told_by_others(&doc.config);
+        let redact = |(path, value): (&String, &mut Value)| {
+            let done = if told.contains(path) { self.hide(value) } else { self.redact_value(path, value) };
+            usize::from(done)
+        };
+        doc.config.iter_mut().map(redact).sum()
     }
 
-    /// Replaces one field's value if it is a secret.
+    /// Replaces one field's value if it is a secret by its path, its name or its looks. A string with secrets in it is
+    /// kept but for them.
     pub fn redact_value(&self, path: &str, value: &mut Value) -> bool {
-        let _ = (path, value, &self.rules);
-        false
+        match value {
+            Value::Null => return false,
+            _ if marker_key(value).is_some() => return false,
+            // A leaf is never nested, but a configuration from elsewhere may not be flat.
+            Value::Array(items) => {
+                let hidden = items
+                    .iter_mut()
+                    .enumerate()
+                    .map(|(i, item)| self.redact_value(&format!("{path}[{i}]"), item));
+                return hidden.fold(false, |any, one| any | one);
+            }
+            Value::Object(entries) => {
+                let below = |key: &str| {
+                    let mut below = path.to_owned();
+                    Segment::Key(key.to_owned()).print(&mut below);
+                    below
+                };
+                let hidden = entries.iter_mut().map(|(key, entry)| self.redact_value(&below(key), entry));
+                return hidden.fold(false, |any, one| any | one);
+            }
+            Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+        }
+        let path = lenient(path);
+        if self.rules.iter().any(|rule| rule.matches_at_or_above(&path)) || names_secret(&path, value) {
+            return self.hide(value);
+        }
+        let Value::String(text) = &*value else { return false };
+        let is_one_line = !text.trim_end().contains('\n');
+        let is_private_key = text.starts_with("-----BEGIN ");
+        if (is_one_line || is_private_key) && !is_marker(text) && !values::find(text).is_empty() {
+            // Inside a marker nothing is found, so this is not redacted twice.
+            let all_done = text::find(text, Shapes::Assignments).is_empty();
+            return !all_done && self.hide(value);
+        }
+        let shapes = if is_one_line { Shapes::Assignments } else { Shapes::All };
+        self.redact_string(value, shapes) > 0
     }
 
     /// Replaces the secrets in a text by `<redacted:hmac:k1:…>`; returns the text and how many there were.
     pub fn redact_text(&self, text: &str) -> (String, usize) {
-        (text.to_owned(), 0)
+        self.redact_shapes(text, Shapes::All)
+    }
+
+    fn redact_shapes(&self, text: &str, shapes: Shapes) -> (String, usize) {
+        let mut out = String::with_capacity(text.len());
+        let mut at = 0;
+        let found = text::find(text, shapes);
+        for secret in &found {
+            out.push_str(&text[at..secret.start]);
+            let fingerprint = self.fingerprint(&text.as_bytes()[secret.clone()]);
+            out.extend(["<redacted:", &fingerprint, ">"]);
+            at = secret.end;
+        }
+        out.push_str(&text[at..]);
+        (out, found.len())
+    }
+
+    fn redact_string(&self, value: &mut Value, shapes: Shapes) -> usize {
+        let Value::String(text) = value else { return 0 };
+        let (redacted, count) = self.redact_shapes(text, shapes);
+        *text = redacted;
+        count
+    }
+
+    /// Puts the marker in the place of a value that holds something.
+    fn hide(&self, value: &mut Value) -> bool {
+        let fingerprint = match &*value {
+            Value::String(text) if text.is_empty() || is_marker(text) => return false,
+            Value::String(text) => self.fingerprint(text.as_bytes()),
+            Value::Number(_) | Value::Bool(_) => self.fingerprint(value.to_string().as_bytes()),
+            Value::Null | Value::Array(_) | Value::Object(_) => return false,
+        };
+        *value = json!({ "redacted": fingerprint });
+        true
     }
 
     /// What tells one document from another without telling what is in it: `hmac:k1:` and 64 digits of hex.
@@ -112,3 +252,6 @@ impl Redactor {
         format!("hmac:{}:{}", self.key.id, &self.key.hmac(b"rig fingerprint", plaintext)[..16])
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,1 +1,195 @@
-//! Names that announce a secret.
+//! Names that announce a secret, and names that only talk about one.
+
+/// What a name says of its value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Sense {
+    /// The value is no secret as far as its name tells: `secretName`, `token_ttl`.
+    Innocent,
+    /// The name has a secret in it, and what follows is not known to be harmless: a text is one, a number is not.
+    Mentions,
+    /// The value is the secret.
+    Secret,
+}
+
+/// Words that on their own name a secret when a name ends in them, written together with others (`dbpassword`) too.
+const NOUNS: &str = "password passwd passphrase passcode secret token apikey privatekey credential";
+
+/// Words that name a secret only when they stand alone.
+const SHORT_NOUNS: &str = "pass pwd pw psk jwt authorization requirepass masterauth userpass keystring";
+
+/// What makes a secret of the word `key` or `keys` that follows it.
+const KEY_KINDS: &str = "\
+    api private secret access encryption signing shared preshared master session auth authentication \
+    account storage license static md5 hmac deploy ssl";
+
+/// Words that may follow a secret's noun and leave it one: `password_hash`, `secretValue`.
+const NEUTRAL: &str = "\
+    value values data hash enc encrypted base b64 plain plaintext text string current previous old new \
+    primary secondary default raw md";
+
+/// Words that end a name that only talks about a secret.
+const HARMLESS: &str = "\
+    name names url urls uri endpoint host port file files filename path paths dir directory folder ttl \
+    timeout expiry expires expiration age lifetime duration interval days hours minutes minute seconds \
+    second secs ms length len size min max limit limits count policy type kind format algorithm algo \
+    method mode strategy provider issuer audience id ids ref refs enabled enable disabled required \
+    allowed rotation reset prompt hint label labels field header prefix suffix env var variable key keys \
+    class mount store manager backend engine version scope scopes source location template encryption \
+    authentication iterations cost rounds user username email role namespace annotations create bucket \
+    region group owner description recovery";
+
+/// What comes before `pass` where it is a verb: nginx' `proxy_pass`.
+const PASSING: &str = "proxy fastcgi uwsgi scgi grpc memcached by first single multi";
+
+/// What a name says of its value. Case, `-`, `_`, `.` and camel case make no difference.
+pub(super) fn sense(name: &str) -> Sense {
+    let words = words(name);
+    let first_says = words.first().is_some_and(|first| is_in("existing require allow no", first));
+    let Some(noun) = (0..words.len()).rev().find(|&at| is_noun(&words, at)).filter(|_| !first_says) else {
+        return Sense::Innocent;
+    };
+    let rest = &words[noun + 1..];
+    match rest.last() {
+        _ if rest.iter().all(|word| is_in(NEUTRAL, word)) => {
+            // `max_tokens` counts them.
+            let counts = words.first().is_some_and(|first| is_in("max min num total count", first));
+            if counts { Sense::Mentions } else { Sense::Secret }
+        }
+        Some(last) if is_in(HARMLESS, last) => Sense::Innocent,
+        _ => Sense::Mentions,
+    }
+}
+
+/// Whether a name stands for several secrets, so that what is below it is one.
+pub(super) fn is_plural(name: &str) -> bool {
+    name.ends_with(['s', 'S']) && !name.to_ascii_lowercase().ends_with("pass") && sense(name) == Sense::Secret
+}
+
+/// Whether a name is harmless whatever it stands under: the `name` in `secrets[0].name`.
+pub(super) fn is_harmless(name: &str) -> bool {
+    words(name).last().is_some_and(|last| is_in(HARMLESS, last))
+}
+
+fn is_noun(words: &[String], at: usize) -> bool {
+    let word = words[at].as_str();
+    let singular = word.strip_suffix('s').filter(|stem| !stem.ends_with('s')).unwrap_or(word);
+    let before = at.checked_sub(1).map_or("", |at| words[at].as_str());
+    match singular {
+        "key" => is_in(KEY_KINDS, before),
+        "string" => before == "key",
+        "pass" => !is_in(PASSING, before),
+        _ => is_in(SHORT_NOUNS, singular) || NOUNS.split(' ').any(|noun| singular.ends_with(noun)),
+    }
+}
+
+fn is_in(list: &str, word: &str) -> bool {
+    list.split(' ').any(|listed| listed == word)
+}
+
+/// The words of a name in lower case, without the digits that number them.
+fn words(name: &str) -> Vec<String> {
+    let mut words = vec![String::new()];
+    let chars: Vec<char> = name.chars().collect();
+    for (at, &c) in chars.iter().enumerate() {
+        let before = at.checked_sub(1).map(|at| chars[at]);
+        let after_is_lower = chars.get(at + 1).is_some_and(|c| c.is_lowercase());
+        let hump = c.is_uppercase() && before.is_some_and(|b| !b.is_uppercase() || after_is_lower);
+        if !c.is_alphanumeric() || hump {
+            words.push(String::new());
+        }
+        if let Some(word) = words.last_mut().filter(|_| c.is_alphanumeric()) {
+            word.extend(c.to_lowercase());
+        }
+    }
+    let bare = |word: String| match word.trim_end_matches(|c: char| c.is_ascii_digit()) {
+        "b" | "md" => word,
+        stem => stem.to_owned(),
+    };
+    words.into_iter().map(bare).filter(|word| !word.is_empty()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_understood() {
+        let check = |names: &[&str], expected| {
+            for name in names {
+                assert_eq!(sense(name), expected, "{name}: {:?}", words(name));
+            }
+        };
+        check(
+            &[
+                "password",
+                "DB_PASSWORD",
+                "dbPassword",
+                "dbpassword",
+                "PGPASSWORD",
+                "password_1",
+                "passwd",
+                "pwd",
+                "client-secret",
+                "clientSecret",
+                "token",
+                "authToken",
+                "GITHUB_TOKEN",
+                "api_key",
+                "apiKey",
+                "APIKey",
+                "apikey",
+                "private_key",
+                "privateKey",
+                "access_key",
+                "secretAccessKey",
+                "passphrase",
+                "credentials",
+                "passwordHash",
+                "SECRET_KEY_BASE",
+                "pre-shared-key",
+                "wpa2-pre-shared-key",
+                "auth_pass",
+                "userpass",
+                "key-string",
+                "tokens",
+                "secretValue",
+                "spring.datasource.password",
+                "--password",
+                "secrets",
+            ],
+            Sense::Secret,
+        );
+        check(
+            &[
+                "secretName",
+                "tokenUrl",
+                "password_file",
+                "token_ttl",
+                "passwordPolicy",
+                "PASSWORD_MIN_LENGTH",
+                "proxy_pass",
+                "fastcgi_pass",
+                "bypass",
+                "compass",
+                "key",
+                "publicKey",
+                "existingSecret",
+                "secretKeyRef",
+                "access_key_id",
+                "name",
+                "tokenType",
+                "password-encryption",
+                "monkey",
+                "keyboard",
+                "",
+                "author",
+                "passwordKey",
+                "requirePassword",
+                "timeout",
+            ],
+            Sense::Innocent,
+        );
+        check(&["password_rules", "secretSauce", "max_tokens", "maxTokens"], Sense::Mentions);
+        assert!(is_plural("apiKeys") && is_plural("secrets") && !is_plural("pass") && !is_plural("password"));
+    }
+}

@@ -1,1 +1,159 @@
-//! Values that are secrets wherever they stand.
+//! Values that are secrets wherever they stand: private keys, tokens of known makers, passwords in URLs.
+
+use std::ops::Range;
+
+/// How tokens of known makers begin, by how many characters follow at least.
+const TOKENS: [(usize, &str); 5] = [
+    (10, "xoxa- xoxb- xoxe- xoxp- xoxr- xoxs- xapp- sk_live_ sk_test_ rk_live_ rk_test_ whsec_"),
+    (
+        16,
+        "AKIA ASIA glpat- gldt- glrt- glptt- glcbt- sk-ant- sk-proj- ya29. pypi-AgE hvs. hvb. \
+        dckr_pat_ hooks.slack.com/services/ discord.com/api/webhooks/",
+    ),
+    (20, "ghp_ gho_ ghu_ ghs_ ghr_ github_pat_ shpat_ shpss_ AGE-SECRET-KEY-1"),
+    (30, "AIza SG. npm_ dop_v1_"),
+    (32, "sk-"),
+];
+
+/// Where secrets stand in a text, in no particular order.
+pub(super) fn find(text: &str) -> Vec<Range<usize>> {
+    let mut found = private_keys(text);
+    // Nothing below is shorter.
+    if text.len() >= 8 {
+        tokens(text, &mut found);
+        passwords_in_urls(text, &mut found);
+        authorizations(text, &mut found);
+    }
+    found
+}
+
+/// PEM blocks of private keys; one without an end reaches to the end of the text.
+fn private_keys(text: &str) -> Vec<Range<usize>> {
+    let mut found = Vec::new();
+    let mut at = 0;
+    while let Some(begin) = text[at..].find("-----BEGIN ").map(|begin| at + begin) {
+        let label_at = begin + "-----BEGIN ".len();
+        at = label_at;
+        let label = text[label_at..].split("-----").next().unwrap_or_default();
+        let is_private = label.len() < 64 && label.contains("PRIVATE KEY");
+        if is_private {
+            let body = label_at + label.len();
+            let end = text[body..].find("-----END ").map(|end| body + end + "-----END ".len());
+            let end = end.and_then(|end| text[end..].find("-----").map(|dashes| end + dashes + 5));
+            at = end.unwrap_or(text.len());
+            found.push(begin..at);
+        }
+    }
+    found
+}
+
+fn tokens(text: &str, found: &mut Vec<Range<usize>>) {
+    let in_token = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.' | '/' | '+');
+    let mut add = |prefix: &str, fits: &dyn Fn(&str) -> bool| {
+        let mut covered = 0;
+        for (at, _) in text.match_indices(prefix) {
+            // Within a word that was too short from its first match on, a later one is shorter still.
+            if at < covered || text[..at].ends_with(|c: char| c.is_ascii_alphanumeric()) {
+                continue;
+            }
+            covered = text[at..].find(|c| !in_token(c)).map_or(text.len(), |end| at + end);
+            if fits(&text[at + prefix.len()..covered]) {
+                found.push(at..covered);
+            }
+        }
+    };
+    for (length, prefixes) in TOKENS {
+        prefixes.split(' ').for_each(|prefix| add(prefix, &|rest| rest.len() >= length));
+    }
+    // A JSON Web Token is three parts in base 64, the first of which is `{"`.
+    add("eyJ", &|rest| rest.len() >= 24 && rest.matches('.').count() >= 2);
+}
+
+fn passwords_in_urls(text: &str, found: &mut Vec<Range<usize>>) {
+    let mut word_at = 0;
+    for word in text.split_inclusive(|c: char| c.is_whitespace() || matches!(c, '"' | '\'' | '`')) {
+        if let Some(last_at) = word.rfind('@') {
+            let word = &word[..last_at];
+            let mut covered = 0;
+            for (scheme_end, _) in word.match_indices("://") {
+                let start = scheme_end + 3;
+                if let Some(length) = user_and_password(&word[start..]).filter(|_| start >= covered) {
+                    covered = start + length;
+                    found.push(word_at + start..word_at + covered);
+                }
+            }
+        }
+        word_at += word.len();
+    }
+}
+
+/// How long the user and password are that a URL begins with behind its scheme, in a word cut at its last `@`.
+fn user_and_password(rest: &str) -> Option<usize> {
+    let authority = &rest[..rest.find(['/', '?', '#']).unwrap_or(rest.len())];
+    let (_, password) = authority.split_once(':')?;
+    let user_info = match authority.rsplit_once('@') {
+        Some((user_info, _)) => user_info,
+        // A password may have a slash in it that should have been escaped; a port is no password.
+        None if authority.len() < rest.len() && password.bytes().all(|b| b.is_ascii_digit()) => return None,
+        None => rest,
+    };
+    // What is left of a marker's neighbours is no password: it would have gone with them.
+    let secret = user_info.split_once(':').is_some_and(|(_, password)| !password.is_empty());
+    (secret && !user_info.contains("<redacted:hmac:")).then_some(user_info.len())
+}
+
+/// `Bearer …` and `Basic …` with something that looks like no word.
+fn authorizations(text: &str, found: &mut Vec<Range<usize>>) {
+    for scheme in ["Bearer ", "bearer ", "BEARER ", "Basic ", "basic "] {
+        for (at, _) in text.match_indices(scheme) {
+            let start = at + scheme.len();
+            let in_token = |c: char| c.is_ascii_alphanumeric() || "+/=._~-".contains(c);
+            let token =
+                &text[start..text[start..].find(|c| !in_token(c)).map_or(text.len(), |end| start + end)];
+            let odd = token.bytes().any(|b| b.is_ascii_digit()) || token.contains('=') || token.len() >= 24;
+            if token.len() >= 8 && odd {
+                found.push(start..start + token.len());
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn secrets_are_known_by_their_looks() {
+        for (text, expected) in [
+            ("AKIAIOSFODNN7EXAMPLE", "AKIAIOSFODNN7EXAMPLE"),
+            ("key is ghp_0123456789abcdefghij!", "ghp_0123456789abcdefghij"),
+            ("xoxb-1234567890-abc", "xoxb-1234567890-abc"),
+            ("eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.abc-_1", "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.abc-_1"),
+            ("postgres://app:s3cr3t@db:5432/x", "app:s3cr3t"),
+            ("amqp://u:p/w@h", "u:p/w"),
+            ("redis://:pw@h/0", ":pw"),
+            ("see http://h:80/x,http://u:p@h", "u:p"),
+            ("Authorization: Bearer abcdef0123", "abcdef0123"),
+            (
+                "x-----BEGIN RSA PRIVATE KEY-----\nMII\n-----END RSA PRIVATE KEY-----y",
+                "-----BEGIN RSA PRIVATE KEY-----\nMII\n-----END RSA PRIVATE KEY-----",
+            ),
+            ("-----BEGIN PRIVATE KEY-----\nMII", "-----BEGIN PRIVATE KEY-----\nMII"),
+        ] {
+            let found: Vec<_> = find(text).into_iter().map(|range| &text[range]).collect();
+            assert_eq!(found, [expected], "{text}");
+        }
+        for text in [
+            "https://example.com:8080/a@b",
+            "ssh://git@github.com/x",
+            "http://h/?a=b:c",
+            "basic authentication",
+            "-----BEGIN CERTIFICATE-----\nMII\n-----END CERTIFICATE-----",
+            "sk-short",
+            "Bearer tokens",
+            "task-1234",
+        ] {
+            assert!(find(text).is_empty(), "{text}: {:?}", find(text));
+        }
+    }
+}

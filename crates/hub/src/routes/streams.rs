@@ -20,6 +20,12 @@ pub(super) async fn list(State(hub): State<Shared>, query: Query) -> Answer {
     Ok(Json(json!({ "streams": streams })))
 }
 
+/// `GET /metrics`, for Prometheus.
+pub(super) async fn metrics(State(hub): State<Shared>) -> Response {
+    let text = crate::metrics::text(&hub.list());
+    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response()
+}
+
 /// `GET /v1/streams/{stream}`
 pub(super) async fn show(State(hub): State<Shared>, Path(stream): Path<String>, query: Query) -> Answer {
     query.done()?;
@@ -87,7 +93,7 @@ pub(super) async fn session(
     })?;
     let name = format!("{}-{from}-{to}.jsonl{}", stream.name, if zstd { ".zst" } else { "" });
     let now = (hub.options.clock)();
-    let body = session::body(stream, Stretch { from, to, zstd, outcome, now }).await?;
+    let body = session::body(stream, hub.keys.clone(), Stretch { from, to, zstd, outcome, now }).await?;
     let media_type = if zstd { "application/zstd" } else { "application/jsonl" };
     let disposition = format!("attachment; filename=\"{name}\"");
     Ok(([(header::CONTENT_TYPE, media_type), (header::CONTENT_DISPOSITION, disposition.as_str())], body)

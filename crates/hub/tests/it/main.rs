@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that panics has failed")]
 
 mod captures;
+mod retention;
 mod streaming;
 
 use std::path::Path;
@@ -22,11 +23,11 @@ pub(crate) struct TestHub {
 
 impl TestHub {
     pub(crate) async fn in_memory() -> TestHub {
-        TestHub::with(rig_hub::Options::default()).await
+        TestHub::with(unsealed()).await
     }
 
     pub(crate) async fn on(data: &Path) -> TestHub {
-        TestHub::with(rig_hub::Options { data: Some(data.to_owned()), ..Default::default() }).await
+        TestHub::with(rig_hub::Options { data: Some(data.to_owned()), ..unsealed() }).await
     }
 
     pub(crate) async fn with(options: rig_hub::Options) -> TestHub {
@@ -76,6 +77,11 @@ impl TestHub {
             .unwrap();
         text.lines().map(str::to_owned).collect()
     }
+}
+
+/// Options without seals, so that a test can name seqs.
+pub(crate) fn unsealed() -> rig_hub::Options {
+    rig_hub::Options { seals: None, ..Default::default() }
 }
 
 pub(crate) async fn answer(request: reqwest::RequestBuilder) -> (u16, Value) {

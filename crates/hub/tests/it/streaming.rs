@@ -95,7 +95,7 @@ async fn a_cursor_of_another_life_is_told_so_and_gets_everything() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_filtered_cursor_moves_on_by_heartbeats() {
-    let options = rig_hub::Options { heartbeat: Duration::from_millis(50), ..Default::default() };
+    let options = rig_hub::Options { heartbeat: Duration::from_millis(50), ..crate::unsealed() };
     let hub = TestHub::with(options).await;
     let response = subscribe(&hub, "?types=shop.*&service=api&from=1", None).await;
     hub.append("", r#"[{"type":"shop.sold","service":"web"},{"type":"shop.sold","service":"api"},{"type":"a.b","service":"api"}]"#).await;

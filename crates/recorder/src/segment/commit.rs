@@ -133,13 +133,10 @@ impl Committer {
         let mut last = active.last;
         let (mut seq, mut start) = (active.next_seq(), active.bytes as u32);
         for queued in group.iter() {
-            let mut line_start = 0;
-            for &end in queued.lines.ends.iter() {
-                let crc = crc32c::crc32c(&queued.lines.bytes[line_start..end as usize]);
+            for (&end, &crc) in queued.lines.ends.iter().zip(&queued.crcs) {
                 let record = Record { end: start + end, crc, firm: always };
                 self.records.extend_from_slice(&record.encode(seq));
                 last = Some(record);
-                line_start = end as usize;
                 seq += 1;
             }
             start += queued.lines.bytes.len() as u32;

@@ -10,8 +10,8 @@
 //! 00000000000000190652.jsonl    the next segment, begun when the one before had no room for a batch
 //! ```
 //!
-//! A batch is in one segment as a whole. Every event of it but the last says `"more":N`, so that the lines alone
-//! tell where it ends.
+//! A batch holds one append or several and is in one segment as a whole. Every event of an append but the last says
+//! `"more":N`, so that the lines alone tell where it ends.
 //!
 //! # What is true after a crash
 //!
@@ -25,10 +25,10 @@
 //!   not answered may be there or not, but as a whole.
 //! - Past the last record, a line without its line end, or with NULs in it (a page that never reached the disk reads
 //!   as zeros, and JSON has none), is what an interrupted write leaves: a **torn tail**. It is cut there, back to the
-//!   end of the last whole batch, and that is said. Such a write was not yet synced, so what follows in the file was
+//!   end of the last whole append, and that is said. Such a write was not yet synced, so what follows in the file was
 //!   not either.
 //! - Past the last record, a whole line without NULs that is not the event that belongs there (no JSON, a gap, a
-//!   repeat, a batch that breaks off) is no trace of an interrupted write, but damage.
+//!   repeat, an append that breaks off) is no trace of an interrupted write, but damage.
 //! - A damaged or missing record is not a damaged line: the check tells them apart. It is made new from its line,
 //!   which must still be an event with the right seq between the right neighbours.
 //!
@@ -71,7 +71,7 @@ use self::view::{Segment, View};
 use crate::disk::{Disk, RealDisk};
 use crate::error::{AppendError, Error, ReadError, io_error};
 use crate::lines::Lines;
-use crate::log::{BoxFuture, EventLog, Pending, Pruned};
+use crate::log::{BoxFuture, EventLog, MAX_PRUNABLE, Pending, Prunable, Pruned};
 
 /// How a segment log writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -124,7 +124,7 @@ pub struct NotADurability;
 
 /// The log of a stream in a folder, open for writing by this process alone.
 ///
-/// Dropping it commits what is queued and waits for that.
+/// Dropping it commits what is queued and blocks until that is done, which takes a sync.
 pub struct SegmentLog {
     shared: Arc<Shared>,
     committer: Mutex<Option<JoinHandle<()>>>,
@@ -360,6 +360,14 @@ impl EventLog for SegmentLog {
             let reading = tokio::task::spawn_blocking(move || shared.read_disk(from, to, max_bytes));
             reading.await.unwrap_or_else(|e| Err(ReadError::Io { path: dir, source: io::Error::other(e) }))
         })
+    }
+
+    fn prunable(&self) -> Vec<Prunable> {
+        let view = self.shared.view();
+        let older = view.prunable(Seq::MAX).iter().take(MAX_PRUNABLE);
+        older
+            .map(|segment| Prunable { last_seq: segment.last_seq(), bytes: segment.bytes_on_disk() })
+            .collect()
     }
 
     fn prune(&self, keep_from: Seq) -> BoxFuture<'_, Result<Pruned, Error>> {

@@ -15,10 +15,18 @@ use crate::log::Pending;
 /// The most bytes committed at once, unless one batch alone has more. It bounds the wait of the first in a group.
 const GROUP_BYTES: u64 = 16 << 20;
 
+/// How often the queue is looked at without seeing it grow before what is in it is committed.
+const PATIENCE: u32 = 10;
+
+/// A group of so many batches waits for no more.
+const GROUP_BATCHES: usize = 64;
+
 /// A batch that waits, and who waits for it.
 pub struct Queued {
     /// The batch.
     pub lines: Lines,
+    /// CRC-32C of every line with its line end. Computed by whoever appends, while the committer waits for the disk.
+    pub crcs: Vec<u32>,
     answer: oneshot::Sender<Result<(), AppendError>>,
 }
 
@@ -63,6 +71,7 @@ impl Queue {
             lines.is_whole_appends(),
             "seq or `more` do not say that these are whole appends: {lines:?}"
         );
+        let crcs = checksums(&lines);
         let mut inner = self.lock();
         let refusal = if let Some(why) = &inner.poisoned {
             AppendError::Poisoned { why: why.clone() }
@@ -74,7 +83,7 @@ impl Queue {
             let (answer, pending) = Pending::channel();
             self.bytes.fetch_add(lines.bytes.len() as u64, Ordering::Relaxed);
             inner.next_seq = lines.last_seq() + 1;
-            inner.batches.push_back(Queued { lines, answer });
+            inner.batches.push_back(Queued { lines, crcs, answer });
             drop(inner);
             self.changed.notify_one();
             return pending;
@@ -92,6 +101,7 @@ impl Queue {
         let mut inner = self.lock();
         loop {
             if !inner.batches.is_empty() {
+                inner = self.while_it_grows(inner);
                 let mut bytes = 0;
                 let fitting = inner.batches.iter().take_while(|queued| {
                     let first = bytes == 0;
@@ -115,9 +125,23 @@ impl Queue {
         }
     }
 
+    /// Gives those who were just answered, and append again one after another, a few microseconds to get into the same
+    /// group: a sync takes hundreds.
+    fn while_it_grows<'a>(&'a self, mut inner: MutexGuard<'a, Inner>) -> MutexGuard<'a, Inner> {
+        let (mut seen, mut unchanged) = (inner.batches.len(), 0);
+        while unchanged < PATIENCE && seen < GROUP_BATCHES {
+            drop(inner);
+            std::thread::yield_now();
+            inner = self.lock();
+            unchanged = if inner.batches.len() > seen { 0 } else { unchanged + 1 };
+            seen = inner.batches.len();
+        }
+        inner
+    }
+
     /// Answers a group that was handed over.
     pub fn answer(&self, group: &mut Vec<Queued>, answer: &Result<(), AppendError>) {
-        for Queued { lines, answer: waiting } in group.drain(..) {
+        for Queued { lines, answer: waiting, .. } in group.drain(..) {
             self.bytes.fetch_sub(lines.bytes.len() as u64, Ordering::Relaxed);
             // Whoever does not wait any more has not asked for the answer.
             let _ = waiting.send(answer.clone());
@@ -148,4 +172,14 @@ impl Queue {
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn checksums(lines: &Lines) -> Vec<u32> {
+    let mut start = 0;
+    let line = |&end: &u32| {
+        let line = &lines.bytes[start..end as usize];
+        start = end as usize;
+        crc32c::crc32c(line)
+    };
+    lines.ends.iter().map(line).collect()
 }

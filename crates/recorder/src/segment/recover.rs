@@ -19,7 +19,7 @@ use crate::error::{Error, io_error};
 pub struct Recovery {
     /// Bytes of a torn tail that were cut off. None of it had been acknowledged as durable.
     pub cut_bytes: u64,
-    /// How many whole events were among them, of a batch that was not whole.
+    /// How many whole events were among them, of an append that was not whole.
     pub cut_events: u64,
     /// The segment that was cut.
     pub cut_segment: Option<PathBuf>,
@@ -134,7 +134,7 @@ fn index_fits(files: &SegmentFiles, events: u64, bytes: u64) -> io::Result<bool>
     Ok(matches!(last[..], [Some(record)] if u64::from(record.end) == bytes))
 }
 
-/// The last segment: read as a whole, cut back to its last whole batch, and made durable up to there.
+/// The last segment: read as a whole, cut back to its last whole append, and made durable up to there.
 fn open_active(disk: &dyn Disk, files: SegmentFiles, recovery: &mut Recovery) -> Result<Active, Error> {
     let Scan { events, bytes, last, torn_events, torn_bytes, repairs, firm } = scan::scan(&files, None)?;
     let data = disk.open(&files.data).map_err(io_error("open", &files.data))?;

@@ -12,15 +12,15 @@ use crate::error::{Error, io_error};
 /// What a segment holds.
 #[derive(Debug, Default)]
 pub struct Scan {
-    /// Events up to the end of the last whole batch.
+    /// Events up to the end of the last whole append.
     pub events: u64,
-    /// Where that batch ends.
+    /// Where that append ends.
     pub bytes: u64,
     /// The record of its last line.
     pub last: Option<Record>,
-    /// Events of a batch that is not whole, which come after.
+    /// Events of an append that is not whole, which come after.
     pub torn_events: u64,
-    /// Bytes after the last whole batch.
+    /// Bytes after the last whole append.
     pub torn_bytes: u64,
     /// Index records that were missing or damaged, made new.
     pub repairs: Repairs,
@@ -119,7 +119,7 @@ pub fn scan(files: &SegmentFiles, limit: Option<u64>) -> Result<Scan, Error> {
         return Ok(scan);
     }
     if scan.events < firm {
-        let why = format!("the batch ends here, but {more} more events belong to it");
+        let why = format!("the file ends here, but {more} more events of its append were synced");
         return Err(files.corrupt(files.first_seq + events, offset, why).into());
     }
     scan.repairs.truncate(scan.events);
@@ -129,7 +129,7 @@ pub fn scan(files: &SegmentFiles, limit: Option<u64>) -> Result<Scan, Error> {
     Ok(scan)
 }
 
-/// Whether a line is the one that stands at this place; then how many of its batch follow it.
+/// Whether a line is the one that stands at this place; then how many of its append follow it.
 fn judge(line: &[u8], seq: Seq, offset: u64, more: u32, record: Option<Record>) -> Result<u32, Flaw> {
     let torn = |why: &str| Flaw { why: why.to_owned(), can_be_torn: true };
     // A page that never reached the disk reads as NULs, which no event holds.
@@ -155,7 +155,7 @@ fn judge(line: &[u8], seq: Seq, offset: u64, more: u32, record: Option<Record>) 
     }
     if more > 0 && head.more != more - 1 {
         let (expected, found) = (more - 1, head.more);
-        return Err(flawed(format!("{expected} events of its batch should follow it, but it says {found}")));
+        return Err(flawed(format!("{expected} events of its append should follow it, but it says {found}")));
     }
     Ok(head.more)
 }

@@ -13,6 +13,7 @@ use crate::support::{batch, batch_of, create, quick_dir, small_segments};
 pub async fn event_log_contract(make: impl Fn() -> Arc<dyn EventLog>) {
     an_empty_log(&*make()).await;
     order_and_batches(&*make()).await;
+    several_appends_in_one_batch(&*make()).await;
     enqueued_by_the_call(&*make()).await;
     refusals(&*make()).await;
     slices(&*make()).await;
@@ -37,6 +38,14 @@ async fn order_and_batches(log: &dyn EventLog) {
     assert_eq!(log.queued_bytes(), 0);
     assert!(log.bytes() >= all.len() as u64);
     assert_eq!(read_all(log, 1, Seq::MAX, 1 << 20).await, all);
+}
+
+async fn several_appends_in_one_batch(log: &dyn EventLog) {
+    let appends = crate::support::batches(&[2, 1, 3]);
+    let all = crate::support::text(&appends);
+    log.append(Lines::split(1, all.clone())).await.unwrap();
+    log.append(batch(7, 1)).await.unwrap();
+    assert_eq!(read_all(log, 1, 6, 100).await, all);
 }
 
 async fn enqueued_by_the_call(log: &dyn EventLog) {

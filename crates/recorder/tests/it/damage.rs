@@ -52,6 +52,24 @@ fn lines_cut_anywhere_without_an_index_open_to_whole_batches() {
     }
 }
 
+/// What was written at once is cut between its appends, never within one.
+#[test]
+fn of_several_appends_in_one_batch_each_is_there_as_a_whole() {
+    let appends = batches(&[2, 1, 3]);
+    let prefixes = prefixes(&appends);
+    let dir = quick_dir();
+    let whole = dir.path().join("whole");
+    store(&whole, Options::default(), &[Lines::split(1, text(&appends))]);
+    for len in 0..=text(&appends).len() {
+        let dir = quick_dir();
+        copy_dir(&whole, dir.path());
+        cut(&segment(dir.path(), 1, "jsonl"), len);
+        cut(&segment(dir.path(), 1, "idx"), 0);
+        let (read, _) = open_and_read(dir.path(), Options::default()).unwrap();
+        assert_eq!(Some(&read), prefixes.iter().rfind(|prefix| prefix.len() <= len), "cut at {len}");
+    }
+}
+
 /// What the index knows as synced is not cut: it is missed.
 #[test]
 fn lines_cut_below_their_index_are_reported() {
@@ -70,6 +88,17 @@ fn lines_cut_below_their_index_are_reported() {
         assert_eq!((corrupt.stream.as_str(), corrupt.seq), ("main", lost), "{corrupt}");
         assert_eq!(size(&segment(dir.path(), 1, "jsonl")), len, "nothing is cut");
     }
+}
+
+/// One sync covers a whole batch: the record of its first event speaks for the others.
+#[test]
+fn half_a_batch_whose_first_event_was_synced_is_reported() {
+    let dir = quick_dir();
+    store(dir.path(), Options::default(), &batches(&[1, 3]));
+    cut(&segment(dir.path(), 1, "idx"), 2 * 12);
+    cut(&segment(dir.path(), 1, "jsonl"), text(&batches(&[1])).len() + batch(2, 3).slice(2, 3).bytes.len());
+    let error = open_and_read(dir.path(), Options::default()).unwrap_err();
+    assert!(matches!(&error, Error::Corrupt(corrupt) if corrupt.seq == 4), "{error}");
 }
 
 #[test]

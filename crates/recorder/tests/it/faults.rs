@@ -1,13 +1,15 @@
 //! Disks that fail, and what is left then.
 
+use std::fs::{self, File};
 use std::sync::Arc;
 use std::time::Duration;
 
-use rig_recorder::{AppendError, Durability, EventLog, Options, SegmentLog};
+use rig_recorder::{AppendError, Durability, Error, EventLog, Options, SegmentLog};
 
 use crate::faulty::{Fault, FaultyDisk, Op};
 use crate::support::{
-    batch, batches, create, open_and_read, quick_dir, read_all, small_segments, store, text,
+    batch, batches, copy_dir, create, open_and_read, quick_dir, read_all, segment, small_segments, store,
+    text,
 };
 
 /// Every operation of a run fails once, in every way, with and without the chance to take back what was written.
@@ -149,4 +151,95 @@ fn dropping_the_log_commits_what_is_queued() {
     let (read, recovery) = open_and_read(dir.path(), Options::default()).unwrap();
     assert!(recovery.is_clean(), "{recovery:?}");
     assert_eq!(read, text(&batches(&[1; 100])));
+}
+
+/// The order that recovery relies on: a record in the index is proof that its line was synced.
+#[test]
+fn the_index_never_knows_a_line_that_is_not_synced() {
+    let dir = quick_dir();
+    store(dir.path(), Options::default(), &[batch(1, 2)]);
+    let disk = FaultyDisk::default();
+    let (log, _) = SegmentLog::open_on(Arc::new(disk.clone()), dir.path(), Options::default()).unwrap();
+    disk.hold_syncs(true);
+    let pending = log.append(batch(3, 2));
+    disk.wait_for(Op::Sync, 1);
+    let crashed = quick_dir();
+    copy_dir(dir.path(), crashed.path());
+    disk.hold_syncs(false);
+    pending.wait().unwrap();
+    // The power fails, and of what was not synced a part is there: no damage, but a torn tail.
+    let lines = segment(crashed.path(), 1, "jsonl");
+    assert_eq!(fs::read(&lines).unwrap(), text(&batches(&[2, 2])));
+    File::options().write(true).open(&lines).unwrap().set_len(batch(1, 2).bytes.len() as u64 + 9).unwrap();
+    let (read, recovery) = open_and_read(crashed.path(), Options::default()).unwrap();
+    assert_eq!((read, recovery.cut_bytes), (text(&batches(&[2])), 9));
+}
+
+/// With an interval, what was not synced may be lost without that being damage; what was synced may not.
+#[test]
+fn an_interval_claims_nothing_before_its_sync() {
+    let dir = quick_dir();
+    let options =
+        Options { durability: Durability::Interval(Duration::from_secs(3600)), ..Options::default() };
+    let log = create(dir.path(), options);
+    let all = batches(&[2, 3, 1]);
+    for lines in &all {
+        log.append(lines.clone()).wait().unwrap();
+    }
+    let crash = |keep: usize| {
+        let crashed = quick_dir();
+        copy_dir(dir.path(), crashed.path());
+        let lines = File::options().write(true).open(segment(crashed.path(), 1, "jsonl")).unwrap();
+        lines.set_len(keep as u64).unwrap();
+        open_and_read(crashed.path(), options)
+    };
+    let whole = text(&all).len();
+    for keep in 0..=whole {
+        let (read, _) = crash(keep).unwrap();
+        let expected = (0..=3).rev().map(|n| text(&all[..n])).find(|prefix| prefix.len() <= keep);
+        assert_eq!(Some(read), expected, "{keep} bytes are left");
+    }
+    log.close().unwrap();
+    for keep in 0..whole {
+        assert!(matches!(crash(keep), Err(Error::Corrupt(_))), "{keep} bytes are left");
+    }
+}
+
+/// From then on opening trusts it.
+#[test]
+fn a_full_segment_is_synced_with_its_index() {
+    for durability in [Durability::Always, Durability::Interval(Duration::from_secs(3600))] {
+        let dir = quick_dir();
+        let options = Options { segment_bytes: 1, durability };
+        store(dir.path(), options, &[]);
+        let disk = FaultyDisk::default();
+        let (log, _) = SegmentLog::open_on(Arc::new(disk.clone()), dir.path(), options).unwrap();
+        for lines in batches(&[1, 2, 1]) {
+            log.append(lines).wait().unwrap();
+        }
+        let active = usize::from(durability == Durability::Always);
+        assert_eq!((disk.count(Op::Sync), disk.count_on_indexes(Op::Sync)), (2 + active, 2));
+        assert_eq!((disk.count(Op::Create), disk.count(Op::SyncDir)), (3, 3));
+    }
+}
+
+/// A process that died between the write and the sync leaves lines that only the page cache has.
+#[test]
+fn opening_makes_durable_what_it_finds() {
+    let dir = quick_dir();
+    store(dir.path(), Options::default(), &batches(&[2, 1]));
+    for (index_len, syncs) in [(36, 0), (24, 1), (0, 1)] {
+        let index = File::options().write(true).open(segment(dir.path(), 1, "idx")).unwrap();
+        index.set_len(index_len).unwrap();
+        let disk = FaultyDisk::default();
+        let opened = SegmentLog::open_on(Arc::new(disk.clone()), dir.path(), Options::default());
+        assert_eq!(opened.unwrap().0.head(), 3);
+        assert_eq!(disk.count(Op::Sync), syncs, "{index_len} bytes of index");
+        disk.fail(Op::Sync, 0, Fault::Error, false);
+        index.set_len(index_len).unwrap();
+        let again = SegmentLog::open_on(Arc::new(disk), dir.path(), Options::default());
+        assert_eq!(again.is_err(), syncs > 0, "what cannot be made durable is not told as such");
+        drop(again);
+        drop(SegmentLog::open(dir.path(), Options::default()).unwrap());
+    }
 }

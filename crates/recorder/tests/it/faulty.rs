@@ -50,9 +50,14 @@ impl FaultyDisk {
         state.broken = broken;
     }
 
-    /// How often an operation was called, on segments (not their indexes) where there are both.
+    /// How often an operation was called, on segments where there are those and their indexes.
     pub fn count(&self, op: Op) -> usize {
         self.state.0.lock().unwrap().log.iter().filter(|&&entry| entry == (op, true)).count()
+    }
+
+    /// How often an operation was called on indexes.
+    pub fn count_on_indexes(&self, op: Op) -> usize {
+        self.state.0.lock().unwrap().log.iter().filter(|&&entry| entry == (op, false)).count()
     }
 
     /// Whether the fault has happened.

@@ -1,0 +1,81 @@
+//! Where a byte of a text stands, as people count.
+
+use std::cell::Cell;
+
+use crate::error::Place;
+
+/// Finds the place of a byte in a text of any shape, a line for each byte or all in one line, without remembering more
+/// than a few numbers for each block of bytes.
+pub(crate) struct LineIndex<'a> {
+    bytes: &'a [u8],
+    blocks: Vec<Count>,
+    /// The latest answer: parsers mostly ask for a byte a little further on.
+    latest: Cell<(usize, Count)>,
+}
+
+/// What stands before a byte.
+#[derive(Clone, Copy, Default)]
+struct Count {
+    lines: u64,
+    chars: u64,
+    /// How many of the characters stand before the byte's line.
+    chars_before_line: u64,
+}
+
+const BLOCK: usize = 512;
+
+impl<'a> LineIndex<'a> {
+    pub fn new(text: &'a str) -> Self {
+        let bytes = text.as_bytes();
+        let mut blocks = vec![Count::default()];
+        for block in bytes.chunks(BLOCK) {
+            blocks.push(blocks[blocks.len() - 1].after(block));
+        }
+        LineIndex { bytes, blocks, latest: Cell::default() }
+    }
+
+    /// The line of the byte at an offset, and its column in characters.
+    pub fn place(&self, offset: usize) -> Place {
+        let offset = offset.min(self.bytes.len());
+        let block = offset / BLOCK * BLOCK;
+        let (from, count) = match self.latest.get() {
+            latest if (block..=offset).contains(&latest.0) => latest,
+            _ => (block, self.blocks[block / BLOCK]),
+        };
+        let count = count.after(&self.bytes[from..offset]);
+        self.latest.set((offset, count));
+        Place { line: count.lines + 1, column: count.chars - count.chars_before_line + 1 }
+    }
+}
+
+impl Count {
+    fn after(mut self, bytes: &[u8]) -> Count {
+        for byte in bytes {
+            // Continuation bytes are no characters of their own.
+            self.chars += u64::from(byte & 0xc0 != 0x80);
+            if *byte == b'\n' {
+                self.lines += 1;
+                self.chars_before_line = self.chars;
+            }
+        }
+        self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_place_is_found_in_lines_of_any_length() {
+        let text = format!("{}\nb\n{}x", "ä".repeat(700), "y\n".repeat(600));
+        let index = LineIndex::new(&text);
+        for (offset, c) in text.char_indices() {
+            let before = &text[..offset];
+            let line = before.matches('\n').count() as u64 + 1;
+            let column = before.chars().rev().take_while(|c| *c != '\n').count() as u64 + 1;
+            assert_eq!(index.place(offset), Place { line, column }, "{c} at {offset}");
+        }
+        assert_eq!(index.place(usize::MAX), Place { line: 603, column: 2 });
+    }
+}

@@ -1,0 +1,4 @@
+//! Documents from the wild, read, redacted and compared as a hub would.
+
+#[cfg(test)]
+mod traefik;

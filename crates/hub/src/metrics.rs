@@ -1,0 +1,154 @@
+//! What a stream counts, and how Prometheus reads it (text exposition format 0.0.4).
+
+use std::fmt::Write as _;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::Duration;
+
+use rig_event::Seq;
+
+use crate::stream::Stream;
+
+/// Upper bounds of the buckets of the commit latency, in microseconds.
+const BUCKETS: [u64; 10] = [250, 500, 1_000, 2_500, 5_000, 10_000, 25_000, 100_000, 500_000, 2_500_000];
+
+/// The counters of one stream.
+#[derive(Default)]
+pub(crate) struct Meters {
+    events: AtomicU64,
+    commits: AtomicU64,
+    commit_micros: AtomicU64,
+    commit_buckets: [AtomicU64; BUCKETS.len()],
+    captured: AtomicU64,
+    rejected: AtomicU64,
+    pruned: AtomicU64,
+    sent_events: AtomicU64,
+    sent_bytes: AtomicU64,
+    subscribers: Mutex<Vec<Weak<AtomicU64>>>,
+}
+
+/// The part of a subscriber in the counters; it counts as long as it lives.
+pub(crate) struct Subscriber {
+    meters: Arc<Meters>,
+    /// The next event it wants.
+    next: Arc<AtomicU64>,
+}
+
+impl Meters {
+    /// A write of `events` events became durable.
+    pub(crate) fn committed(&self, events: u64, took: Duration) {
+        let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+        self.events.fetch_add(events, Relaxed);
+        self.commits.fetch_add(1, Relaxed);
+        self.commit_micros.fetch_add(micros, Relaxed);
+        if let Some(bucket) = BUCKETS.iter().position(|&most| micros <= most) {
+            self.commit_buckets[bucket].fetch_add(1, Relaxed);
+        }
+    }
+
+    pub(crate) fn captured(&self) {
+        self.captured.fetch_add(1, Relaxed);
+    }
+
+    pub(crate) fn rejected(&self) {
+        self.rejected.fetch_add(1, Relaxed);
+    }
+
+    pub(crate) fn pruned(&self, events: u64) {
+        self.pruned.fetch_add(events, Relaxed);
+    }
+
+    /// A subscriber came that wants `next` first.
+    pub(crate) fn subscribed(self: &Arc<Self>, next: Seq) -> Subscriber {
+        let next = Arc::new(AtomicU64::new(next));
+        let mut subscribers = self.subscribers.lock().unwrap_or_else(PoisonError::into_inner);
+        // Those that left are let go of when the list would have to grow.
+        if subscribers.len() == subscribers.capacity() {
+            subscribers.retain(|s| s.strong_count() > 0);
+        }
+        subscribers.push(Arc::downgrade(&next));
+        Subscriber { meters: self.clone(), next }
+    }
+
+    /// How many subscribers there are, and how many events the one furthest behind still has to get.
+    fn subscribers(&self, head: Seq) -> (u64, u64) {
+        let subscribers = self.subscribers.lock().unwrap_or_else(PoisonError::into_inner);
+        let lags = subscribers
+            .iter()
+            .filter_map(Weak::upgrade)
+            .map(|next| (head + 1).saturating_sub(next.load(Relaxed)));
+        lags.fold((0, 0), |(count, most), lag| (count + 1, most.max(lag)))
+    }
+}
+
+impl Subscriber {
+    /// It was sent `events` frames and stands before `next` now.
+    pub(crate) fn sent(&self, next: Seq, events: u64, bytes: usize) {
+        self.next.store(next, Relaxed);
+        self.meters.sent_events.fetch_add(events, Relaxed);
+        self.meters.sent_bytes.fetch_add(bytes as u64, Relaxed);
+    }
+}
+
+/// All counters of all streams.
+pub(crate) fn text(streams: &[Arc<Stream>]) -> String {
+    type Read = fn(&Stream) -> u64;
+    let simple: [(&str, &str, &str, Read); 11] = [
+        ("rig_head_seq", "gauge", "Seq of the last durable event.", |s| s.head()),
+        ("rig_first_seq", "gauge", "Seq of the oldest event that is kept.", |s| s.log.first_seq()),
+        ("rig_log_bytes", "gauge", "Bytes that the log takes.", |s| s.log.bytes()),
+        ("rig_appended_events_total", "counter", "Events made durable.", |s| s.meters.events.load(Relaxed)),
+        ("rig_captures_total", "counter", "Documents taken in.", |s| s.meters.captured.load(Relaxed)),
+        ("rig_captures_rejected_total", "counter", "Documents refused.", |s| s.meters.rejected.load(Relaxed)),
+        ("rig_pruned_events_total", "counter", "Events deleted by retention.", |s| {
+            s.meters.pruned.load(Relaxed)
+        }),
+        ("rig_subscribers", "gauge", "Subscribers connected.", |s| s.meters.subscribers(s.head()).0),
+        (
+            "rig_subscriber_lag_events",
+            "gauge",
+            "Events that the subscriber furthest behind has not been sent.",
+            |s| s.meters.subscribers(s.head()).1,
+        ),
+        ("rig_sent_events_total", "counter", "Events sent to subscribers.", |s| {
+            s.meters.sent_events.load(Relaxed)
+        }),
+        ("rig_sent_bytes_total", "counter", "Bytes of events sent to subscribers.", |s| {
+            s.meters.sent_bytes.load(Relaxed)
+        }),
+    ];
+    let mut text = String::new();
+    // Writing to a String cannot fail; a stream's name needs no escapes.
+    for (name, kind, help, read) in simple {
+        let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} {kind}");
+        for stream in streams {
+            let _ = writeln!(text, "{name}{{stream=\"{}\"}} {}", stream.name, read(stream));
+        }
+    }
+    let name = "rig_commit_seconds";
+    let _ = writeln!(
+        text,
+        "# HELP {name} Time from handing a write to the log until it is durable.\n# TYPE {name} histogram"
+    );
+    for stream in streams {
+        let meters = &stream.meters;
+        let mut below = 0;
+        for (most, bucket) in BUCKETS.iter().zip(&meters.commit_buckets) {
+            below += bucket.load(Relaxed);
+            let _ = writeln!(
+                text,
+                "{name}_bucket{{stream=\"{}\",le=\"{}\"}} {below}",
+                stream.name,
+                *most as f64 / 1e6
+            );
+        }
+        let count = meters.commits.load(Relaxed).max(below);
+        let seconds = meters.commit_micros.load(Relaxed) as f64 / 1e6;
+        let _ = writeln!(
+            text,
+            "{name}_bucket{{stream=\"{0}\",le=\"+Inf\"}} {count}\n{name}_sum{{stream=\"{0}\"}} {seconds}\n{name}_count{{stream=\"{0}\"}} {count}",
+            stream.name
+        );
+    }
+    text
+}

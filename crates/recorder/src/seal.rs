@@ -1,0 +1,256 @@
+//! Signatures over a stretch of a stream, and the keys that make and check them.
+//!
+//! A seal states the hash chain and the state hash at a seq; whoever changes an earlier line changes the chain. A signature
+//! over the seal keeps an attacker who can rewrite the file from rewriting the seal too. With HMAC whoever can check can also
+//! forge; Ed25519 is for verifiers who should not be able to.
+
+use std::fmt;
+
+use ed25519_dalek::{Signer as _, Verifier as _};
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use rig_event::event::Signature;
+use rig_event::{Epoch, Seq, StreamName};
+use sha2::Sha256;
+
+/// What is signed: the state of a stream, named in full, at a seq.
+#[derive(Clone, Copy, Debug)]
+pub struct Claim<'a> {
+    /// The stream.
+    pub stream: &'a StreamName,
+    /// Its epoch.
+    pub epoch: &'a Epoch,
+    /// The last event it covers.
+    pub upto: Seq,
+    /// The hash chain there.
+    pub chain: &'a str,
+    /// The state hash there.
+    pub state: &'a str,
+}
+
+impl Claim<'_> {
+    /// The bytes that are signed: each part on a line of its own; none of them can hold a line end.
+    fn message(&self) -> Vec<u8> {
+        let Claim { stream, epoch, upto, chain, state } = self;
+        format!("rig seal 1\n{stream}\n{epoch}\n{upto}\n{chain}\n{state}\n").into_bytes()
+    }
+}
+
+/// What a signature is worth.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Checked {
+    /// A key of the ring made it over exactly this claim.
+    Valid,
+    /// The ring has the key, and it did not make this signature over this claim.
+    Forged,
+    /// The ring does not have the key.
+    UnknownKey,
+}
+
+/// Keys by id: the last one that can sign signs, all of them check.
+#[derive(Clone, Default)]
+pub struct Keyring(Vec<Key>);
+
+#[derive(Clone)]
+struct Key {
+    id: String,
+    secret: Secret,
+}
+
+#[derive(Clone)]
+enum Secret {
+    Hmac([u8; 32]),
+    Ed25519(Box<ed25519_dalek::SigningKey>),
+    Ed25519Public(Box<ed25519_dalek::VerifyingKey>),
+}
+
+/// A key file cannot be understood.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("line {line} of the key file: {why}")]
+pub struct BadKey {
+    /// The line, from 1.
+    pub line: usize,
+    /// What is wrong with it.
+    pub why: &'static str,
+}
+
+impl Keyring {
+    /// Reads a key file: a line a key, `ID hmac-sha256 HEX`, `ID ed25519 HEX` (the 32-byte seed) or `ID ed25519-public HEX`;
+    /// `#` begins a comment. To rotate, add a line: the last key signs, and the older ones go on checking.
+    ///
+    /// # Errors
+    /// [`BadKey`] with the line.
+    pub fn parse(text: &str) -> Result<Keyring, BadKey> {
+        let mut keys: Vec<Key> = Vec::new();
+        for (i, line) in text.lines().enumerate() {
+            let bad = |why| BadKey { line: i + 1, why };
+            let line = line.split('#').next().unwrap_or_default().trim();
+            if line.is_empty() {
+                continue;
+            }
+            let words: Vec<&str> = line.split_whitespace().collect();
+            let &[id, alg, hex] = words.as_slice() else {
+                return Err(bad("it must have three words: ID ALGORITHM HEX"));
+            };
+            if id.len() > 64
+                || !id.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'))
+            {
+                return Err(bad("an id has up to 64 letters, digits, `-`, `_` and `.`"));
+            }
+            if keys.iter().any(|key| key.id == id) {
+                return Err(bad("this id stands in the file twice"));
+            }
+            let bytes = unhex(hex)
+                .and_then(|b| <[u8; 32]>::try_from(b).ok())
+                .ok_or(bad("a key is 64 hexadecimal digits"))?;
+            let secret = match alg {
+                "hmac-sha256" => Secret::Hmac(bytes),
+                "ed25519" => Secret::Ed25519(Box::new(ed25519_dalek::SigningKey::from_bytes(&bytes))),
+                "ed25519-public" => {
+                    let key = ed25519_dalek::VerifyingKey::from_bytes(&bytes);
+                    Secret::Ed25519Public(Box::new(key.map_err(|_| bad("this is no Ed25519 public key"))?))
+                }
+                _ => return Err(bad("the algorithm is hmac-sha256, ed25519 or ed25519-public")),
+            };
+            keys.push(Key { id: id.to_owned(), secret });
+        }
+        Ok(Keyring(keys))
+    }
+
+    /// Whether there is no key at all.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Signs with the last key that can; `None` where there is none.
+    pub fn sign(&self, claim: &Claim<'_>) -> Option<Signature> {
+        self.0.iter().rev().find_map(|key| {
+            let (alg, value) = match &key.secret {
+                Secret::Hmac(secret) => ("hmac-sha256", hex(&mac(secret, claim)?.finalize().into_bytes())),
+                Secret::Ed25519(secret) => ("ed25519", hex(&secret.sign(&claim.message()).to_bytes())),
+                Secret::Ed25519Public(_) => return None,
+            };
+            Some(Signature { key_id: key.id.clone(), alg: alg.to_owned(), value })
+        })
+    }
+
+    /// Checks a signature over a claim, in constant time for HMAC.
+    pub fn check(&self, claim: &Claim<'_>, signature: &Signature) -> Checked {
+        let Some(key) = self.0.iter().find(|key| key.id == signature.key_id) else {
+            return Checked::UnknownKey;
+        };
+        let Some(value) = unhex(&signature.value) else { return Checked::Forged };
+        let ed25519 = |key: &ed25519_dalek::VerifyingKey| {
+            let parsed = ed25519_dalek::Signature::from_slice(&value);
+            parsed.is_ok_and(|s| key.verify(&claim.message(), &s).is_ok())
+        };
+        let valid = match (&key.secret, signature.alg.as_str()) {
+            (Secret::Hmac(secret), "hmac-sha256") => {
+                mac(secret, claim).is_some_and(|mac| mac.verify_slice(&value).is_ok())
+            }
+            (Secret::Ed25519(secret), "ed25519") => ed25519(&secret.verifying_key()),
+            (Secret::Ed25519Public(public), "ed25519") => ed25519(public),
+            _ => false,
+        };
+        if valid { Checked::Valid } else { Checked::Forged }
+    }
+
+    /// The key file of the public halves: what a verifier that cannot forge needs. HMAC keys have none.
+    pub fn public(&self) -> String {
+        let lines = self.0.iter().filter_map(|key| {
+            let public = match &key.secret {
+                Secret::Hmac(_) => return None,
+                Secret::Ed25519(secret) => secret.verifying_key().to_bytes(),
+                Secret::Ed25519Public(public) => public.to_bytes(),
+            };
+            Some(format!("{} ed25519-public {}\n", key.id, hex(&public)))
+        });
+        lines.collect()
+    }
+}
+
+impl fmt::Debug for Keyring {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.0.iter().map(|key| &key.id)).finish()
+    }
+}
+
+fn mac(secret: &[u8; 32], claim: &Claim<'_>) -> Option<Hmac<Sha256>> {
+    // HMAC takes a key of any length; the answer is optional only in the trait.
+    let mut mac = Hmac::<Sha256>::new_from_slice(secret).ok()?;
+    mac.update(&claim.message());
+    Some(mac)
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|b| format!("{b:02x}")).collect()
+}
+
+fn unhex(text: &str) -> Option<Vec<u8>> {
+    let digits = text.as_bytes();
+    if !digits.len().is_multiple_of(2) || !digits.iter().all(u8::is_ascii_hexdigit) {
+        return None;
+    }
+    digits.chunks_exact(2).map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ring(text: &str) -> Keyring {
+        Keyring::parse(text).unwrap()
+    }
+
+    fn key(id: &str, alg: &str, byte: u8) -> String {
+        format!("{id} {alg} {}\n", hex(&[byte; 32]))
+    }
+
+    #[test]
+    fn a_signature_covers_every_part_of_the_claim() {
+        let (main, other) = (StreamName::main(), "other".parse().unwrap());
+        let (e1, e2) = ("e1".parse().unwrap(), "e2".parse().unwrap());
+        for alg in ["hmac-sha256", "ed25519"] {
+            let ring = ring(&key("a", alg, 7));
+            let claim = Claim { stream: &main, epoch: &e1, upto: 9, chain: "c", state: "s" };
+            let signature = ring.sign(&claim).unwrap();
+            assert_eq!(ring.check(&claim, &signature), Checked::Valid);
+            for forged in [
+                Claim { stream: &other, ..claim },
+                Claim { epoch: &e2, ..claim },
+                Claim { upto: 8, ..claim },
+                Claim { chain: "d", ..claim },
+                Claim { state: "t", ..claim },
+            ] {
+                assert_eq!(ring.check(&forged, &signature), Checked::Forged);
+            }
+            let downgraded = Signature { alg: "none".into(), ..signature };
+            assert_eq!(ring.check(&claim, &downgraded), Checked::Forged);
+        }
+    }
+
+    #[test]
+    fn after_a_rotation_old_signatures_still_check() {
+        let (main, e1) = (StreamName::main(), "e1".parse().unwrap());
+        let claim = Claim { stream: &main, epoch: &e1, upto: 9, chain: "c", state: "s" };
+        let old = ring(&key("a", "hmac-sha256", 1));
+        let new = ring(&(key("a", "hmac-sha256", 1) + &key("b", "ed25519", 2)));
+        let (by_old, by_new) = (old.sign(&claim).unwrap(), new.sign(&claim).unwrap());
+        assert_eq!((by_old.key_id.as_str(), by_new.key_id.as_str()), ("a", "b"));
+        assert_eq!(new.check(&claim, &by_old), Checked::Valid);
+        assert_eq!(new.check(&claim, &by_new), Checked::Valid);
+        assert_eq!(old.check(&claim, &by_new), Checked::UnknownKey);
+        let public = ring(&new.public());
+        assert_eq!(public.check(&claim, &by_new), Checked::Valid);
+        assert!(public.sign(&claim).is_none());
+    }
+
+    #[test]
+    fn key_files_that_are_none_name_the_line() {
+        for bad in ["a", "a hmac-sha256 00", "a rot13 00", "ä hmac-sha256 00"] {
+            assert_eq!(Keyring::parse(&format!("# keys\n{bad}\n")).unwrap_err().line, 2, "{bad}");
+        }
+        let twice = key("a", "ed25519", 1) + &key("a", "ed25519", 2);
+        assert_eq!(Keyring::parse(&twice).unwrap_err().line, 2);
+        assert!(!format!("{:?}", ring(&key("a", "hmac-sha256", 1))).contains("0101"));
+    }
+}
