@@ -206,10 +206,14 @@ impl Hub {
         socket
     }
 
-    /// The types of all events in the stream `main`.
+    /// The types of all events in the stream `main`, but for the seals that the hub sets in between.
     pub fn types(&self) -> Vec<String> {
         let tail = run(0, &["tail", &self.main(), "--no-follow", "--json"]);
-        tail.lines().iter().map(|event| event["type"].as_str().unwrap().to_owned()).collect()
+        tail.lines()
+            .iter()
+            .map(|event| event["type"].as_str().unwrap().to_owned())
+            .filter(|name| name != "log.sealed")
+            .collect()
     }
 }
 
