@@ -149,6 +149,25 @@ impl Recording {
         if std::mem::take(&mut self.dirty) { self.writer.flush() } else { Ok(()) }
     }
 
+    /// Has the hub sign the end: that, and not the last seal, proves where the recording ends.
+    ///
+    /// The footer of the empty session after the last event states the same chain and state. A hub that does not answer
+    /// leaves the recording unsigned, which `rig verify` tells.
+    pub async fn sign(&mut self, client: &Client) {
+        let last = self.last_seq();
+        let Ok(file) = source::download(client, Some(last + 1), Some(last)).await else { return };
+        let Ok(mut reader) = SessionReader::new(BufReader::new(file)) else { return };
+        let same =
+            reader.header().is_some_and(|h| h.epoch == self.header.epoch && h.stream == self.header.stream);
+        if reader.by_ref().next().is_none()
+            && same
+            && let Some(Ending::Finished(footer)) = reader.ending()
+            && footer.chain == self.writer.chain().to_string()
+        {
+            footer.signatures.iter().for_each(|signature| self.writer.sign(signature.clone()));
+        }
+    }
+
     /// Writes the footer, and sees to it that the file is on the disk.
     ///
     /// # Errors

@@ -66,7 +66,8 @@ pub(super) async fn run(args: Args) -> Result<Answer> {
     };
     let name = args.session.clone().unwrap_or_else(|| stem(&args.output));
     let recording = begin(client, &args, name).await?;
-    let (recording, outcome) = follow(client, &args, recording, &mut interrupts).await?;
+    let (mut recording, outcome) = follow(client, &args, recording, &mut interrupts).await?;
+    recording.sign(client).await;
     let (last_seq, events) = (recording.last_seq(), recording.events());
     recording.finish(outcome).with_context(|| cannot_write(&args.output))?;
     if args.json {
@@ -87,6 +88,7 @@ pub(super) async fn run(args: Args) -> Result<Answer> {
 pub(super) async fn to_file(client: &Client, file: &Path) -> Result<Seq> {
     let mut recording = Recording::download(client, None, file, stem(file)).await?;
     recording.flush()?;
+    recording.sign(client).await;
     let last = recording.last_seq();
     recording.finish(Outcome::Passed)?;
     Ok(last)
