@@ -6,8 +6,24 @@ use serde_json::Value;
 
 use crate::harness::{Hub, Running, file, fixture, folder, rig, run, text};
 
-fn seq(line: &str) -> u64 {
-    serde_json::from_str::<Value>(line).unwrap()["seq"].as_u64().unwrap()
+/// Seqs and how many of the events are not seals: those the hub sets when it wants to.
+#[derive(Default)]
+struct Seen {
+    seqs: Vec<u64>,
+    ready: usize,
+}
+
+impl Seen {
+    fn take(&mut self, line: &str) {
+        let event: Value = serde_json::from_str(line).unwrap();
+        self.seqs.push(event["seq"].as_u64().unwrap());
+        self.ready += usize::from(event["type"] == "service.ready");
+    }
+
+    #[track_caller]
+    fn assert_gapless(&self) {
+        assert_eq!(self.seqs, (1..=self.seqs.len() as u64).collect::<Vec<_>>());
+    }
 }
 
 /// Appends `n` events over HTTP.
@@ -20,6 +36,11 @@ fn append(hub: &Hub, n: usize) {
         events.as_bytes(),
     );
     assert_eq!(status, 201, "{answer}");
+}
+
+/// The state hash of a source.
+fn hash(source: &str) -> Value {
+    run(0, &["state", source, "--json"]).json()["hash"].clone()
 }
 
 /// Waits until the file says that it holds `seq`: a recording is written as it comes.
@@ -53,7 +74,8 @@ fn an_interrupted_recording_has_its_footer() {
         assert_eq!(record.wait(), 0);
         let recorded = std::fs::read_to_string(session).unwrap();
         let footer: Value = serde_json::from_str(recorded.lines().last().unwrap()).unwrap();
-        assert_eq!((footer["type"].as_str(), footer["events"].as_u64()), (Some("session.footer"), Some(5)));
+        assert_eq!(footer["type"], "session.footer");
+        assert_eq!(footer["events"], recorded.lines().count() - 2);
         assert_eq!(footer["outcome"], outcome);
         run(0, &["verify", session]);
     }
@@ -76,10 +98,12 @@ fn an_unfinished_recording_is_resumed_without_gap_or_repeat() {
     assert!(run(1, &["verify", session]).stdout.starts_with("truncated"));
     append(&hub, 4);
     let said = run(0, &["record", &main, "-o", session, "--until-caught-up"]);
-    assert!(said.stderr.contains("resumed after seq 3"), "{said:?}");
+    assert!(said.stderr.contains("resumed after seq"), "{said:?}");
     run(0, &["verify", session]);
-    let seqs: Vec<u64> = run(0, &["ls", session, "--json"]).stdout.lines().map(seq).collect();
-    assert_eq!(seqs, (1..=7).collect::<Vec<_>>());
+    let mut seen = Seen::default();
+    run(0, &["ls", session, "--json"]).stdout.lines().for_each(|line| seen.take(line));
+    seen.assert_gapless();
+    assert_eq!(seen.ready, 7);
 
     // A finished one is not touched, unless that is wanted.
     let said = run(2, &["record", &main, "-o", session, "--until-caught-up"]);
@@ -101,9 +125,10 @@ fn a_recording_of_another_life_of_the_stream_is_not_mixed() {
     let record = Running::start(rig(&["record", &first.main(), "-o", session]));
     until_recorded(session, 3);
     record.kill();
+    let events = run(0, &["ls", session]).stdout;
     let said = run(2, &["record", &second.main(), "-o", session, "--until-caught-up"]);
     assert!(said.stderr.contains("another"), "{said:?}");
-    assert_eq!(run(0, &["ls", session]).stdout.lines().count(), 3);
+    assert_eq!(run(0, &["ls", session]).stdout, events);
 }
 
 #[test]
@@ -116,8 +141,8 @@ fn a_recording_that_begins_in_the_middle_carries_the_state_before() {
     let session = folder.path().join("s.jsonl");
     let session = text(&session);
     run(0, &["record", &main, "-o", session, "--from", "3", "--until-caught-up"]);
-    assert_eq!(run(0, &["ls", session]).stdout.lines().count(), 1);
-    assert_eq!(run(0, &["state", session, "--json"]).stdout, run(0, &["state", &main, "--json"]).stdout);
+    assert_eq!(run(0, &["ls", session, "--json"]).lines()[0]["seq"], 3);
+    assert_eq!(hash(session), hash(&main));
     run(0, &["state", session, "--at", "2"]);
     run(2, &["state", session, "--at", "1"]);
     run(0, &["verify", session]);
@@ -130,12 +155,18 @@ fn a_follower_outlives_the_hub_without_gap_or_repeat() {
     let address = hub.address().to_owned();
     append(&hub, 5);
     let tail = Running::start(rig(&["tail", &hub.main(), "--from", "1", "--json"]));
-    let mut seqs: Vec<u64> = (0..5).map(|_| seq(&tail.line())).collect();
+    let mut seen = Seen::default();
+    let mut until = |ready: usize| {
+        while seen.ready < ready {
+            seen.take(&tail.line());
+        }
+        seen.assert_gapless();
+    };
+    until(5);
     hub.running.kill();
     let hub = Hub::listening(&address, &["--data", text(folder.path())]);
     append(&hub, 5);
-    seqs.extend((0..5).map(|_| seq(&tail.line())));
-    assert_eq!(seqs, (1..=10).collect::<Vec<_>>());
+    until(10);
     tail.signal("INT");
     assert_eq!(tail.wait(), 0);
 }
@@ -146,11 +177,11 @@ fn a_hub_that_is_asked_to_end_does_and_keeps_everything() {
         let folder = folder();
         let hub = Hub::on(folder.path());
         run(0, &["snapshot", "web", &fixture("web-1.env"), "--hub", &hub.url]);
-        let before = run(0, &["state", &hub.main(), "--json"]).stdout;
+        let before = hash(&hub.main());
         hub.running.signal(signal);
         assert_eq!(hub.running.wait(), 0);
         let hub = Hub::on(folder.path());
-        assert_eq!(run(0, &["state", &hub.main(), "--json"]).stdout, before);
+        assert_eq!(hash(&hub.main()), before);
     }
 }
 

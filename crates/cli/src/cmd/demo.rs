@@ -18,10 +18,10 @@ use crate::source::{Moment, Source};
 /// Show the whole story on this machine, in one go
 ///
 /// Starts a hub in this process, captures the history of a few services, approves a baseline, drifts from it, accepts
-/// a drift, records the session, and replays it. Nothing is left behind but the session file.
+/// a drift, records the session, and replays it. Nothing is left behind but the session file and the policy.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Where the session file is kept [default: a new folder for temporary things]
+    /// Where they are kept [default: a new folder for temporary things]
     #[arg(long, value_name = "DIR")]
     keep: Option<PathBuf>,
 }
@@ -137,9 +137,11 @@ async fn tell(address: &str, folder: &Path, data: &Path) -> Result<Answer> {
     say(&format!("{} recorded to {}", output::count(last, "event"), file.display()))?;
     let same = hashes(&client, &file, [last / 3, 2 * last / 3, last]).await?;
 
-    heading("Staging against production")?;
+    heading("Staging against production, rated by the policy that the hub has too")?;
+    let policy = folder.join("rig.toml");
+    std::fs::write(&policy, POLICY).with_context(|| format!("cannot write {}", policy.display()))?;
     let source = |service: &str| format!("{}#{service}", client.source());
-    diff::run(diff::Args::of(source("api-staging"), source("api-prod"))).await?;
+    diff::run(diff::Args::of(source("api-staging"), source("api-prod"), policy)).await?;
 
     heading("No planted secret is in the log or in the session")?;
     let leaked = holds(&file, PLANTED)? || holds(data, PLANTED)?;

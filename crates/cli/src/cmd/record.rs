@@ -7,6 +7,7 @@ use anyhow::{Context as _, Result, anyhow, bail};
 use rig_event::Seq;
 use rig_event::session::Outcome;
 
+use super::Interrupts;
 use crate::Answer;
 use crate::client::Client;
 use crate::follow::{Follow, News, Wanted};
@@ -59,12 +60,13 @@ fn outcome(text: &str) -> Result<Outcome, String> {
 }
 
 pub(super) async fn run(args: Args) -> Result<Answer> {
+    let mut interrupts = Interrupts::listen()?;
     let Source::Stream(client) = &args.source else {
         bail!("{} is a recording already; `rig record` takes a hub's stream", args.source);
     };
     let name = args.session.clone().unwrap_or_else(|| stem(&args.output));
     let recording = begin(client, &args, name).await?;
-    let (mut recording, outcome) = follow(client, &args, recording).await?;
+    let (mut recording, outcome) = follow(client, &args, recording, &mut interrupts).await?;
     recording.sign(client).await;
     let (last_seq, events) = (recording.last_seq(), recording.events());
     recording.finish(outcome).with_context(|| cannot_write(&args.output))?;
@@ -121,14 +123,19 @@ async fn begin(client: &Client, args: &Args, name: String) -> Result<Recording> 
 }
 
 /// Follows until it ends, and says how it did.
-async fn follow(client: &Client, args: &Args, mut recording: Recording) -> Result<(Recording, Outcome)> {
+async fn follow(
+    client: &Client,
+    args: &Args,
+    mut recording: Recording,
+    interrupts: &mut Interrupts,
+) -> Result<(Recording, Outcome)> {
     let epoch = recording.header().epoch.clone();
     let mut follow = Follow::resume(client.clone(), Wanted::default(), &epoch, recording.last_seq()).await?;
     let mut tick = tokio::time::interval(FLUSH);
     let ended = loop {
         let news = tokio::select! {
             biased;
-            () = super::interrupted() => break Outcome::Interrupted,
+            () = interrupts.wait() => break Outcome::Interrupted,
             _ = tick.tick() => {
                 if let Err(error) = recording.flush() {
                     return Err(stopped(client, args, &recording, error).await);
@@ -148,7 +155,7 @@ async fn follow(client: &Client, args: &Args, mut recording: Recording) -> Resul
             Some(news @ News::Lost { .. }) => {
                 output::note(&news);
                 tokio::select! {
-                    () = super::interrupted() => break Outcome::Interrupted,
+                    () = interrupts.wait() => break Outcome::Interrupted,
                     () = Follow::wait(&news) => {}
                 }
             }
