@@ -15,7 +15,8 @@ fn the_demo_ends_well_and_leaves_a_session() {
         assert!(said.stdout.contains(told), "{told} is missing: {}", said.stdout);
     }
     let session = keep.join("demo.jsonl");
-    assert!(run(0, &["verify", text(&session)]).stdout.starts_with("whole"));
+    let keys = keep.join("hub/keys/signing");
+    assert!(run(0, &["verify", text(&session), "--keys", text(&keys)]).stdout.starts_with("verified"));
     let drift = run(0, &["drift", text(&session), "--json"]).json();
     assert_eq!(drift["services"]["api-prod"]["drift"]["verdict"], "accepted");
 }

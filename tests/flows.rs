@@ -149,7 +149,8 @@ fn state_replay_and_ls_read_hub_and_file_alike() {
         let said = run(1, &["diff", &format!("{session}@1"), &format!("{session}#worker")]);
         assert!(said.stdout.contains("~ concurrency: 8 -> 12"), "{said:?}");
         assert!(run(0, &["state", session, "--service", "worker"]).stdout.contains("mail.smtp"));
-        assert!(run(0, &["verify", session]).stdout.starts_with("whole"));
+        // A hub in memory has no key to sign with; everything else fits.
+        assert!(run(1, &["verify", session]).stdout.starts_with("unsigned"));
     }
     // A stream that is piped in.
     let lines = run(0, &["tail", &main, "--no-follow", "--json"]).stdout;
@@ -173,7 +174,7 @@ fn a_rigd_log_is_a_source() {
     assert_eq!((state["stream"].as_str(), state["seq"].as_u64()), (Some("TestShop"), Some(2)));
     assert_eq!(state["edges"]["~test"]["order"]["failures"], 1);
     run(0, &["ls", &log]);
-    run(2, &["verify", &log]);
+    assert!(run(1, &["verify", &log]).stdout.starts_with("truncated"));
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 mod demo;
 mod flows;
+mod golden;
 mod harness;
 mod help;
 mod hostile;

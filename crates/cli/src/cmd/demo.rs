@@ -76,15 +76,15 @@ pub(super) async fn run(args: Args) -> Result<Answer> {
         None => tempfile::Builder::new().prefix("rig-demo-").tempdir()?.keep(),
     };
     std::fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
-    let data = tempfile::Builder::new().prefix("rig-demo-data-").tempdir()?;
+    let data = folder.join("hub");
+    if data.exists() {
+        bail!("{} holds a demo already; name another folder with --keep", folder.display());
+    }
 
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let address = format!("http://{}", listener.local_addr()?);
-    let options = rig_hub::Options {
-        data: Some(data.path().to_owned()),
-        policy: Policy::parse(POLICY)?,
-        ..Default::default()
-    };
+    let options =
+        rig_hub::Options { data: Some(data.clone()), policy: Policy::parse(POLICY)?, ..Default::default() };
     let (stop, stopped) = oneshot::channel::<()>();
     let shutdown = async {
         let _ = stopped.await;
@@ -92,7 +92,7 @@ pub(super) async fn run(args: Args) -> Result<Answer> {
     let hub = rig_hub::serve(listener, shutdown, options);
     // The story ends, well or badly, and the hub after it.
     let story = async {
-        let told = tell(&address, &folder, data.path()).await;
+        let told = tell(&address, &folder, &data).await;
         let _ = stop.send(());
         told
     };
@@ -104,7 +104,7 @@ pub(super) async fn run(args: Args) -> Result<Answer> {
 async fn tell(address: &str, folder: &Path, data: &Path) -> Result<Answer> {
     let client = Client::new(address, None)?;
     client.ready().await?;
-    heading(&format!("A hub runs at {address}, with its log in a folder for temporary things"))?;
+    heading(&format!("A hub runs at {address}, with its log in {}", data.display()))?;
     let mut story = Story::begin(&client).await?;
 
     heading("The history of five services is captured, and comes back over SSE")?;
@@ -157,7 +157,7 @@ async fn tell(address: &str, folder: &Path, data: &Path) -> Result<Answer> {
     say(&format!("rig replay {shown} --to {}", last / 2))?;
     say(&format!("rig drift {shown}"))?;
     say(&format!("rig diff '{shown}#api-staging' '{shown}#api-prod'"))?;
-    say(&format!("rig verify {shown}"))?;
+    say(&format!("rig verify {shown} --keys {}", data.join("keys/signing").display()))?;
     Ok(if same && !leaked { Answer::Fine } else { Answer::Difference })
 }
 
