@@ -6,6 +6,7 @@ mod golden;
 mod harness;
 mod help;
 mod hostile;
+mod readme;
 mod recordings;
 mod secrets;
 mod traefik;
