@@ -57,9 +57,19 @@ pub fn run(code: i32, args: &[&str]) -> Said {
     finish(code, rig(args), b"")
 }
 
-/// Runs to the end with something on standard input.
+/// What `rig verify` says of a recording, with the keys in a file where one is named.
 #[track_caller]
-pub fn finish(code: i32, mut command: Command, stdin: &[u8]) -> Said {
+pub fn verify(session: &str, keys: Option<&str>) -> String {
+    let keys = keys.map_or_else(Vec::new, |file| vec!["--keys", file]);
+    let said = finish(None, rig(&[&["verify", session, "--json"], &keys[..]].concat()), b"");
+    let verdict = said.json()["verdict"].as_str().unwrap().to_owned();
+    assert_eq!(said.code, i32::from(verdict != "verified"), "{said:?}");
+    verdict
+}
+
+/// Runs to the end with something on standard input; `None` takes any exit code.
+#[track_caller]
+pub fn finish(code: impl Into<Option<i32>>, mut command: Command, stdin: &[u8]) -> Said {
     let mut child = command
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -74,7 +84,7 @@ pub fn finish(code: i32, mut command: Command, stdin: &[u8]) -> Said {
         stdout: String::from_utf8(stdout).expect("UTF-8"),
         stderr: String::from_utf8(stderr).expect("UTF-8"),
     };
-    assert_eq!(said.code, code, "{command:?}\n{said:?}");
+    assert_eq!(said.code, code.into().unwrap_or(said.code), "{command:?}\n{said:?}");
     said
 }
 
@@ -108,6 +118,13 @@ impl Running {
     #[track_caller]
     pub fn line(&self) -> String {
         self.lines.recv_timeout(PATIENCE).expect("a line in time")
+    }
+
+    /// The most memory it ever held, in MiB, where the system tells.
+    pub fn peak_memory(&self) -> Option<u64> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).ok()?;
+        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+        Some(peak.trim().strip_suffix(" kB")?.parse::<u64>().ok()? / 1024)
     }
 
     /// Sends a signal, `INT` or `TERM`.

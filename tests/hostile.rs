@@ -71,6 +71,8 @@ fn a_billion_laughs_are_refused_in_little_memory() {
     rejected(&hub, "hunter2");
     let (status, problem) = hub.capture("service=a&format=yaml", b"a: &a [1, *a]\n");
     assert_eq!(status, 422, "{problem}");
+    let peak = hub.running.peak_memory().unwrap_or(0);
+    assert!(peak < 512, "{peak} MiB");
 }
 
 #[test]

@@ -1,4 +1,10 @@
 //! Whole-program tests: the real binaries, over real sockets and files. Each starts its own hub on a free port.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stderr,
+    reason = "a test fails by panicking"
+)]
 
 mod demo;
 mod flows;

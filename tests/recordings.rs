@@ -1,10 +1,11 @@
 //! Recordings and followers under what happens to them: signals, kills, restarts, torn files.
 
 use std::io::Write as _;
+use std::path::Path;
 
 use serde_json::Value;
 
-use crate::harness::{Hub, Running, file, fixture, folder, rig, run, text};
+use crate::harness::{Hub, Running, file, fixture, folder, rig, run, text, verify};
 
 /// Seqs and how many of the events are not seals: those the hub sets when it wants to.
 #[derive(Default)]
@@ -77,7 +78,7 @@ fn an_interrupted_recording_has_its_footer() {
         assert_eq!(footer["type"], "session.footer");
         assert_eq!(footer["events"], recorded.lines().count() - 2);
         assert_eq!(footer["outcome"], outcome);
-        assert!(run(1, &["verify", session]).stdout.starts_with("unsigned"));
+        assert_eq!(verify(session, None), "unsigned");
     }
 }
 
@@ -95,11 +96,11 @@ fn an_unfinished_recording_is_resumed_without_gap_or_repeat() {
     let mut torn = std::fs::OpenOptions::new().append(true).open(session).unwrap();
     torn.write_all(br#"{"seq":4,"ts":"20"#).unwrap();
     drop(torn);
-    assert!(run(1, &["verify", session]).stdout.starts_with("truncated"));
+    assert_eq!(verify(session, None), "truncated");
     append(&hub, 4);
     let said = run(0, &["record", &main, "-o", session, "--until-caught-up"]);
     assert!(said.stderr.contains("resumed after seq"), "{said:?}");
-    assert!(run(1, &["verify", session]).stdout.starts_with("unsigned"));
+    assert_eq!(verify(session, None), "unsigned");
     let mut seen = Seen::default();
     run(0, &["ls", session, "--json"]).stdout.lines().for_each(|line| seen.take(line));
     seen.assert_gapless();
@@ -145,7 +146,7 @@ fn a_recording_that_begins_in_the_middle_carries_the_state_before() {
     assert_eq!(hash(session), hash(&main));
     run(0, &["state", session, "--at", "2"]);
     run(2, &["state", session, "--at", "1"]);
-    assert!(run(1, &["verify", session]).stdout.starts_with("unsigned"));
+    assert_eq!(verify(session, None), "unsigned");
 }
 
 #[test]
@@ -197,15 +198,30 @@ fn an_altered_recording_is_found_out() {
     let whole = std::fs::read_to_string(session).unwrap();
     let altered = file(folder.path(), "altered.jsonl", whole.replace("\"8080\"", "\"8081\""));
     assert_ne!(std::fs::read_to_string(&altered).unwrap(), whole);
-    assert!(run(1, &["verify", &altered]).stdout.starts_with("altered"));
+    assert_eq!(verify(&altered, None), "altered");
     run(2, &["state", &altered]);
     let lines: Vec<&str> = whole.lines().collect();
     let unfinished = file(folder.path(), "cut.jsonl", lines[..lines.len() - 1].join("\n") + "\n");
-    assert!(run(1, &["verify", &unfinished]).stdout.starts_with("truncated"));
+    assert_eq!(verify(&unfinished, None), "truncated");
     assert!(run(0, &["state", &unfinished]).stderr.contains("unfinished"));
     let holed = file(folder.path(), "holed.jsonl", [&lines[..2], &lines[3..]].concat().join("\n") + "\n");
-    assert!(run(1, &["verify", &holed]).stdout.starts_with("altered"));
+    assert_eq!(verify(&holed, None), "altered");
     assert!(run(2, &["state", &holed]).stderr.contains("line 3"));
+}
+
+#[test]
+fn a_signed_recording_is_proven_by_its_keys_only() {
+    let (data, other, folder) = (folder(), folder(), folder());
+    let (hub, stranger) = (Hub::on(data.path()), Hub::on(other.path()));
+    append(&hub, 5);
+    let session = folder.path().join("s.jsonl.zst");
+    let session = text(&session);
+    run(0, &["record", &hub.main(), "-o", session, "--until-caught-up"]);
+    let keys = |data: &Path| text(&data.join("keys/signing")).to_owned();
+    assert_eq!(verify(session, Some(&keys(data.path()))), "verified");
+    assert_eq!(verify(session, None), "wrong-key");
+    assert_eq!(verify(session, Some(&keys(other.path()))), "wrong-key");
+    drop(stranger);
 }
 
 #[test]

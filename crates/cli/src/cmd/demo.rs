@@ -18,7 +18,7 @@ use crate::source::{Moment, Source};
 /// Show the whole story on this machine, in one go
 ///
 /// Starts a hub in this process, captures the history of a few services, approves a baseline, drifts from it, accepts
-/// a drift, records the session, and replays it. Nothing is left behind but the session file and the policy.
+/// a drift, records the session, and replays it. Nothing is left behind but the session file, the policy, and the key that the session was signed with.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Where they are kept [default: a new folder for temporary things]
@@ -76,15 +76,15 @@ pub(super) async fn run(args: Args) -> Result<Answer> {
         None => tempfile::Builder::new().prefix("rig-demo-").tempdir()?.keep(),
     };
     std::fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
-    let data = folder.join("hub");
-    if data.exists() {
-        bail!("{} holds a demo already; name another folder with --keep", folder.display());
-    }
+    let data = tempfile::Builder::new().prefix("rig-demo-data-").tempdir()?;
 
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let address = format!("http://{}", listener.local_addr()?);
-    let options =
-        rig_hub::Options { data: Some(data.clone()), policy: Policy::parse(POLICY)?, ..Default::default() };
+    let options = rig_hub::Options {
+        data: Some(data.path().to_owned()),
+        policy: Policy::parse(POLICY)?,
+        ..Default::default()
+    };
     let (stop, stopped) = oneshot::channel::<()>();
     let shutdown = async {
         let _ = stopped.await;
@@ -92,7 +92,7 @@ pub(super) async fn run(args: Args) -> Result<Answer> {
     let hub = rig_hub::serve(listener, shutdown, options);
     // The story ends, well or badly, and the hub after it.
     let story = async {
-        let told = tell(&address, &folder, &data).await;
+        let told = tell(&address, &folder, data.path()).await;
         let _ = stop.send(());
         told
     };
@@ -104,7 +104,7 @@ pub(super) async fn run(args: Args) -> Result<Answer> {
 async fn tell(address: &str, folder: &Path, data: &Path) -> Result<Answer> {
     let client = Client::new(address, None)?;
     client.ready().await?;
-    heading(&format!("A hub runs at {address}, with its log in {}", data.display()))?;
+    heading(&format!("A hub runs at {address}, with its log in a folder for temporary things"))?;
     let mut story = Story::begin(&client).await?;
 
     heading("The history of five services is captured, and comes back over SSE")?;
@@ -135,6 +135,9 @@ async fn tell(address: &str, folder: &Path, data: &Path) -> Result<Answer> {
     let file = folder.join("demo.jsonl");
     let last = record::to_file(&client, &file).await?;
     say(&format!("{} recorded to {}", output::count(last, "event"), file.display()))?;
+    let keys = folder.join("demo.keys");
+    std::fs::copy(data.join("keys/signing"), &keys)
+        .context("the hub's signing key is not where it should be")?;
     let same = hashes(&client, &file, [last / 3, 2 * last / 3, last]).await?;
 
     heading("Staging against production, rated by the policy that the hub has too")?;
@@ -157,7 +160,7 @@ async fn tell(address: &str, folder: &Path, data: &Path) -> Result<Answer> {
     say(&format!("rig replay {shown} --to {}", last / 2))?;
     say(&format!("rig drift {shown}"))?;
     say(&format!("rig diff '{shown}#api-staging' '{shown}#api-prod'"))?;
-    say(&format!("rig verify {shown} --keys {}", data.join("keys/signing").display()))?;
+    say(&format!("rig verify {shown} --keys {}", keys.display()))?;
     Ok(if same && !leaked { Answer::Fine } else { Answer::Difference })
 }
 

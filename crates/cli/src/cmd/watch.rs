@@ -28,7 +28,7 @@ const RETRY: Duration = Duration::from_secs(2);
 #[command(after_help = "\
 Examples:
   rig watch api /etc/api/config.yaml
-  rig watch edge conf/haproxy.cfg conf/limits.toml      (services edge/haproxy.cfg and edge/limits.toml)")]
+  rig watch edge haproxy.cfg limits.toml      (services edge/haproxy.cfg and edge/limits.toml)")]
 pub struct Args {
     /// The service, or with several paths what their names begin with
     service: ServiceName,
