@@ -8,9 +8,11 @@
 
 mod demo;
 mod flows;
+mod golden;
 mod harness;
 mod help;
 mod hostile;
+mod readme;
 mod recordings;
 mod secrets;
 mod traefik;

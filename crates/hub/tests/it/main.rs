@@ -4,7 +4,7 @@
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::print_stdout,
-    reason = "a test that panics has failed, and says what it saw"
+    reason = "a test that panics has failed"
 )]
 
 mod captures;
