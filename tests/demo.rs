@@ -1,6 +1,6 @@
 //! `rig demo` tells the whole story, and its file is what it says.
 
-use crate::harness::{finish, folder, rig, run, text};
+use crate::harness::{finish, folder, rig, run, text, verify};
 
 #[test]
 fn the_demo_ends_well_and_leaves_a_session() {
@@ -15,7 +15,7 @@ fn the_demo_ends_well_and_leaves_a_session() {
         assert!(said.stdout.contains(told), "{told} is missing: {}", said.stdout);
     }
     let session = keep.join("demo.jsonl");
-    assert!(run(0, &["verify", text(&session)]).stdout.starts_with("whole"));
+    assert_eq!(verify(text(&session), Some(text(&keep.join("demo.keys")))), "verified");
     let drift = run(0, &["drift", text(&session), "--json"]).json();
     assert_eq!(drift["services"]["api-prod"]["drift"]["verdict"], "accepted");
 }

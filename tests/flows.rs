@@ -1,6 +1,6 @@
 //! The commands one after another, as a person would use them, with their exit codes.
 
-use crate::harness::{Hub, Running, file, finish, fixture, folder, rig, rig_diff, run, text};
+use crate::harness::{Hub, Running, file, finish, fixture, folder, rig, rig_diff, run, text, verify};
 
 #[test]
 fn snapshot_tells_what_it_led_to() {
@@ -16,7 +16,7 @@ fn snapshot_tells_what_it_led_to() {
     assert_eq!(said["events"][0]["meta"]["git_sha"], "4f2c9e1");
     assert_eq!(said["events"][0]["actor"], "ana");
     assert_eq!(said["events"][1]["type"], "diff.computed");
-    assert_eq!((said["first_seq"].as_u64(), said["last_seq"].as_u64()), (Some(2), Some(3)));
+    assert_eq!(said["first_seq"].as_u64().map(|seq| seq + 1), said["last_seq"].as_u64());
 
     // From standard input, where nothing but --format tells the format.
     let said = finish(
@@ -100,6 +100,10 @@ fn a_drift_is_found_accepted_and_found_again() {
     api("api-prod-2.yaml");
     assert!(run(1, &["drift", &main]).stdout.contains("database.pool.max: 50 -> 80"));
     run(0, &["drift", &main, "--fail-on", "critical"]);
+    let folder = folder();
+    let lenient = file(folder.path(), "rig.toml", "[drift]\nfail_on = \"critical\"\n");
+    run(0, &["drift", &main, "--policy", &lenient]);
+    run(1, &["drift", &main, "--policy", &lenient, "--fail-on", "medium"]);
     run(1, &["baseline", "verify", &main, "api"]);
 
     run(2, &["accept", &main, "api", "--until", "2030-01-31"]);
@@ -138,17 +142,18 @@ fn state_replay_and_ls_read_hub_and_file_alike() {
             assert_eq!(run(0, &["replay", &main, "--to", at, "--json"]).stdout, hub);
         }
         for too_far in [&main, session] {
-            let said = run(2, &["state", too_far, "--at", "4"]);
-            assert!(said.stderr.contains('3'), "says where it ends: {said:?}");
-            run(2, &["replay", too_far, "--to", "4"]);
+            let said = run(2, &["state", too_far, "--at", "1000"]);
+            assert!(said.stderr.contains("1000"), "{said:?}");
+            run(2, &["replay", too_far, "--to", "1000"]);
         }
-        assert_eq!(run(0, &["ls", session]).stdout, run(0, &["ls", &main]).stdout);
+        // The hub may have set a seal since.
+        assert!(run(0, &["ls", &main]).stdout.starts_with(&run(0, &["ls", session]).stdout));
         assert_eq!(run(0, &["tail", session, "--types", "diff.*"]).stdout.lines().count(), 1);
         assert!(run(0, &["replay", session, "--speed", "1000x"]).stdout.contains("diff.computed"));
         let said = run(1, &["diff", &format!("{session}@1"), &format!("{session}#worker")]);
         assert!(said.stdout.contains("~ concurrency: 8 -> 12"), "{said:?}");
         assert!(run(0, &["state", session, "--service", "worker"]).stdout.contains("mail.smtp"));
-        assert!(run(0, &["verify", session]).stdout.starts_with("whole"));
+        assert_eq!(verify(session, None), "unsigned", "a hub in memory has no keys");
     }
     // A stream that is piped in.
     let lines = run(0, &["tail", &main, "--no-follow", "--json"]).stdout;
@@ -172,7 +177,7 @@ fn a_rigd_log_is_a_source() {
     assert_eq!((state["stream"].as_str(), state["seq"].as_u64()), (Some("TestShop"), Some(2)));
     assert_eq!(state["edges"]["~test"]["order"]["failures"], 1);
     run(0, &["ls", &log]);
-    run(2, &["verify", &log]);
+    assert_eq!(verify(&log, None), "truncated", "nothing says where it ends");
 }
 
 #[test]
@@ -226,7 +231,7 @@ fn tail_follows_with_filters_and_ends_on_interrupt() {
         run(0, &["snapshot", "web", &fixture(version), "--hub", &main]);
     }
     let event: serde_json::Value = serde_json::from_str(&tail.line()).unwrap();
-    assert_eq!((event["seq"].as_u64(), event["type"].as_str()), (Some(3), Some("diff.computed")));
+    assert_eq!(event["type"], "diff.computed");
     tail.signal("INT");
     assert_eq!(tail.wait(), 0);
 }

@@ -12,7 +12,7 @@ fn rejected(hub: &Hub, content: &str) -> Value {
     let said = run(0, &["tail", &hub.main(), "--no-follow", "--json"]);
     assert!(content.is_empty() || !said.stdout.contains(content), "{}", said.stdout);
     let events = said.lines();
-    let last = events.last().expect("an event").clone();
+    let last = events.iter().rfind(|event| event["type"] != "log.sealed").expect("an event").clone();
     assert_eq!(last["type"], "snapshot.rejected", "{last}");
     last
 }
@@ -71,6 +71,8 @@ fn a_billion_laughs_are_refused_in_little_memory() {
     rejected(&hub, "hunter2");
     let (status, problem) = hub.capture("service=a&format=yaml", b"a: &a [1, *a]\n");
     assert_eq!(status, 422, "{problem}");
+    let peak = hub.running.peak_memory().unwrap_or(0);
+    assert!(peak < 512, "{peak} MiB");
 }
 
 #[test]
@@ -142,8 +144,8 @@ fn an_append_at_the_wrong_head_is_told_the_right_one() {
     assert_eq!(hub.http("POST", &format!("{path}0"), &[json], event).0, 201);
     let (status, problem) = hub.http("POST", &format!("{path}0"), &[json], event);
     assert_eq!(
-        (status, problem["code"].as_str(), problem["head"].as_u64()),
-        (409, Some("expected-seq"), Some(1))
+        (status, problem["code"].as_str(), problem["head"].as_u64() >= Some(1)),
+        (409, Some("expected-seq"), true)
     );
     let (status, problem) = hub.http("POST", "/v1/streams/main/events", &[json], br#"{"type":"log.sealed"}"#);
     assert_eq!(status, 400, "{problem}");

@@ -1,10 +1,18 @@
 //! Whole-program tests: the real binaries, over real sockets and files. Each starts its own hub on a free port.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stderr,
+    reason = "a test fails by panicking"
+)]
 
 mod demo;
 mod flows;
+mod golden;
 mod harness;
 mod help;
 mod hostile;
+mod readme;
 mod recordings;
 mod secrets;
 mod traefik;

@@ -7,8 +7,9 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use anyhow::{Context as _, Result, anyhow, bail};
-use rig_event::session::Header;
+use rig_event::session::{Checkpoint, Header};
 use rig_event::{Envelope, Seq, ServiceName, rigd};
+use rig_recorder::Chain;
 use rig_recorder::session::{Dialect, Ending, Problem, SessionReader};
 use rig_replay::{Service, State};
 
@@ -162,7 +163,7 @@ pub struct Recording {
 }
 
 impl Recording {
-    fn new(input: Box<dyn BufRead + Send>, what: String, name: String) -> Result<Recording> {
+    pub(crate) fn new(input: Box<dyn BufRead + Send>, what: String, name: String) -> Result<Recording> {
         let reader = SessionReader::new(input).with_context(|| what.clone())?;
         let state = match reader.checkpoint() {
             Some(checkpoint) => State::from_json(checkpoint.state.get().as_bytes())
@@ -181,6 +182,16 @@ impl Recording {
     /// The header, where there is one.
     pub fn header(&self) -> Option<&Header> {
         self.reader.header()
+    }
+
+    /// The state that it begins with, where that is not the empty one.
+    pub fn checkpoint(&self) -> Option<&Checkpoint> {
+        self.reader.checkpoint()
+    }
+
+    /// The hash chain at the last event that was read.
+    pub fn chain(&self) -> Option<Chain> {
+        self.reader.hash_chain()
     }
 
     /// The state folded so far.

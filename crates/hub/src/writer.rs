@@ -186,7 +186,8 @@ impl Writer {
         let mut closing = false;
         let mut expire = tokio::time::interval(EXPIRE_EVERY);
         expire.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut seal = tokio::time::interval(self.seals.unwrap_or_default().interval);
+        let interval = self.seals.unwrap_or_default().interval;
+        let mut seal = tokio::time::interval_at(tokio::time::Instant::now() + interval, interval);
         seal.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             let room = in_flight.len() < MAX_IN_FLIGHT && !closing;

@@ -1,7 +1,7 @@
 //! What the log folds into, and what is decided from it. Pure: no clock, no files, no tasks.
 //!
 //! The hub's current state is a replay that never stops; `rig replay` is the same code over a file. In reading order:
-//! [`state`] (what there is at a seq, its JSON and its hash), [`apply`] (one event onto a state), [`judge`] (the events
+//! [`state`] (what there is at a seq, its JSON and its hash), [`apply`] (one event onto a state), [`mod@judge`] (the events
 //! that a capture, an approval or a passing date leads to), [`split`] (payloads too large for one event).
 
 pub mod apply;

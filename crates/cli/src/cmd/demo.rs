@@ -18,10 +18,10 @@ use crate::source::{Moment, Source};
 /// Show the whole story on this machine, in one go
 ///
 /// Starts a hub in this process, captures the history of a few services, approves a baseline, drifts from it, accepts
-/// a drift, records the session, and replays it. Nothing is left behind but the session file.
+/// a drift, records the session, and replays it. Nothing is left behind but the session file, the policy, and the key that the session was signed with.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Where the session file is kept [default: a new folder for temporary things]
+    /// Where they are kept [default: a new folder for temporary things]
     #[arg(long, value_name = "DIR")]
     keep: Option<PathBuf>,
 }
@@ -135,11 +135,16 @@ async fn tell(address: &str, folder: &Path, data: &Path) -> Result<Answer> {
     let file = folder.join("demo.jsonl");
     let last = record::to_file(&client, &file).await?;
     say(&format!("{} recorded to {}", output::count(last, "event"), file.display()))?;
+    let keys = folder.join("demo.keys");
+    std::fs::copy(data.join("keys/signing"), &keys)
+        .context("the hub's signing key is not where it should be")?;
     let same = hashes(&client, &file, [last / 3, 2 * last / 3, last]).await?;
 
-    heading("Staging against production")?;
+    heading("Staging against production, rated by the policy that the hub has too")?;
+    let policy = folder.join("rig.toml");
+    std::fs::write(&policy, POLICY).with_context(|| format!("cannot write {}", policy.display()))?;
     let source = |service: &str| format!("{}#{service}", client.source());
-    diff::run(diff::Args::of(source("api-staging"), source("api-prod"))).await?;
+    diff::run(diff::Args::of(source("api-staging"), source("api-prod"), policy)).await?;
 
     heading("No planted secret is in the log or in the session")?;
     let leaked = holds(&file, PLANTED)? || holds(data, PLANTED)?;
@@ -155,7 +160,7 @@ async fn tell(address: &str, folder: &Path, data: &Path) -> Result<Answer> {
     say(&format!("rig replay {shown} --to {}", last / 2))?;
     say(&format!("rig drift {shown}"))?;
     say(&format!("rig diff '{shown}#api-staging' '{shown}#api-prod'"))?;
-    say(&format!("rig verify {shown}"))?;
+    say(&format!("rig verify {shown} --keys {}", keys.display()))?;
     Ok(if same && !leaked { Answer::Fine } else { Answer::Difference })
 }
 

@@ -47,10 +47,10 @@ pub struct Args {
 }
 
 impl Args {
-    /// Compares two sides with no options.
-    pub(super) fn of(old: String, new: String) -> Args {
+    /// Compares two sides under a policy.
+    pub(super) fn of(old: String, new: String, policy: PathBuf) -> Args {
         let exclude = Vec::new();
-        Args { old, new, format: None, policy: None, exclude, ignore_redacted: false, json: false }
+        Args { old, new, format: None, policy: Some(policy), exclude, ignore_redacted: false, json: false }
     }
 }
 

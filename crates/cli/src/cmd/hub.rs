@@ -7,6 +7,7 @@ use rig_config::Policy;
 use rig_recorder::Durability;
 use tokio::net::TcpListener;
 
+use super::Interrupts;
 use crate::Answer;
 use crate::client::Client;
 use crate::output::{self, Out};
@@ -51,7 +52,8 @@ pub(super) async fn run(args: Args) -> Result<Answer> {
     }
 
     let options = rig_hub::Options { data, policy, durability: args.durability, ..Default::default() };
-    let hub = rig_hub::serve(listener, super::interrupted(), options);
+    let mut interrupts = Interrupts::listen()?;
+    let hub = rig_hub::serve(listener, async move { interrupts.wait().await }, options);
     tokio::pin!(hub);
     let client = Client::new(&address, None)?;
     tokio::select! {
@@ -94,7 +96,7 @@ fn default_data() -> Result<PathBuf> {
 
 /// Binds, on this machine only: what listens for others needs tokens, which do not exist yet.
 async fn listen(address: &str) -> Result<TcpListener> {
-    let cannot = || format!("cannot listen on {address}");
+    let cannot = || format!("cannot listen on {address}; --listen 127.0.0.1:0 takes a free port");
     let resolved: Vec<_> = tokio::net::lookup_host(address).await.with_context(cannot)?.collect();
     if let Some(outside) = resolved.iter().find(|address| !address.ip().is_loopback()) {
         bail!(

@@ -146,18 +146,46 @@ fn pair(text: &str) -> Result<(String, String), String> {
     }
 }
 
-/// Resolves when the user or the system asks the program to end.
-pub(crate) async fn interrupted() {
+/// The user or the system asking the program to end: Ctrl-C, or SIGTERM.
+///
+/// It listens from the moment it is made. What comes while nobody waits is kept, so that no request is lost in between.
+pub(crate) struct Interrupts {
     #[cfg(unix)]
-    {
-        use tokio::signal::unix::{SignalKind, signal};
-        if let Ok(mut terminate) = signal(SignalKind::terminate()) {
+    asked: [tokio::signal::unix::Signal; 2],
+    #[cfg(windows)]
+    asked: tokio::signal::windows::CtrlC,
+}
+
+impl Interrupts {
+    /// Begins to listen.
+    pub(crate) fn listen() -> Result<Interrupts> {
+        let cannot = "the program cannot listen for signals";
+        #[cfg(unix)]
+        {
+            use tokio::signal::unix::{SignalKind, signal};
+            let asked = [
+                signal(SignalKind::interrupt()).context(cannot)?,
+                signal(SignalKind::terminate()).context(cannot)?,
+            ];
+            Ok(Interrupts { asked })
+        }
+        #[cfg(windows)]
+        Ok(Interrupts { asked: tokio::signal::windows::ctrl_c().context(cannot)? })
+    }
+
+    /// Waits until the program is to end.
+    pub(crate) async fn wait(&mut self) {
+        #[cfg(unix)]
+        {
+            let [interrupt, terminate] = &mut self.asked;
             tokio::select! {
-                _ = tokio::signal::ctrl_c() => {}
+                _ = interrupt.recv() => {}
                 _ = terminate.recv() => {}
             }
-            return;
+        }
+        #[cfg(windows)]
+        {
+            self.asked.recv().await;
         }
     }
-    let _ = tokio::signal::ctrl_c().await;
 }

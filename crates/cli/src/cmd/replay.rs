@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::{Result, bail};
 use rig_event::{Seq, Timestamp};
 
-use super::state;
+use super::{Interrupts, state};
 use crate::Answer;
 use crate::output::{self, Out};
 use crate::source::Source;
@@ -40,6 +40,7 @@ pub(super) async fn run(args: Args) -> Result<Answer> {
         state::print(&at, None, args.json)?;
         return Ok(Answer::Fine);
     };
+    let mut interrupts = Interrupts::listen()?;
     let mut before: Option<Timestamp> = None;
     while args.to.is_none_or(|to| recording.state().seq < to) {
         let Some(event) = recording.step()? else { break };
@@ -48,7 +49,7 @@ pub(super) async fn run(args: Args) -> Result<Answer> {
         before = Some(event.envelope.ts);
         let pause = Duration::from_micros(u64::try_from(pause).unwrap_or(0)).div_f64(speed);
         tokio::select! {
-            () = super::interrupted() => return Ok(Answer::Fine),
+            () = interrupts.wait() => return Ok(Answer::Fine),
             () = tokio::time::sleep(pause) => {}
         }
         // Not held over the pause: another thread may wake.

@@ -3,6 +3,7 @@
 use anyhow::Result;
 use rig_event::{Envelope, Seq, ServiceName};
 
+use super::Interrupts;
 use crate::Answer;
 use crate::follow::{Follow, News, Wanted};
 use crate::output::{self, Out};
@@ -79,10 +80,11 @@ pub(super) async fn run(args: Args) -> Result<Answer> {
         types: args.filter.types.clone().unwrap_or_default(),
         service: args.filter.service.as_ref().map(ToString::to_string).unwrap_or_default(),
     };
+    let mut interrupts = Interrupts::listen()?;
     let mut follow = Follow::connect(client.as_ref().clone(), wanted).await?;
     loop {
         let news = tokio::select! {
-            () = super::interrupted() => return Ok(Answer::Fine),
+            () = interrupts.wait() => return Ok(Answer::Fine),
             news = follow.next() => news?,
         };
         match &news {
@@ -92,7 +94,7 @@ pub(super) async fn run(args: Args) -> Result<Answer> {
             Some(other) => {
                 output::note(other);
                 tokio::select! {
-                    () = super::interrupted() => return Ok(Answer::Fine),
+                    () = interrupts.wait() => return Ok(Answer::Fine),
                     () = Follow::wait(other) => {}
                 }
             }

@@ -1,67 +1,68 @@
-//! `rig verify`: whether a session file is whole and unchanged.
+//! `rig verify`: what can be proven of a recording.
 
-use anyhow::{Result, bail};
-use rig_recorder::session::Ending;
-use serde_json::json;
+use std::path::PathBuf;
+
+use anyhow::{Context as _, Result};
+use rig_recorder::Keyring;
 
 use crate::Answer;
 use crate::output::{self, Out};
 use crate::source::Source;
+use crate::verify::{Verdict, verify};
 
-/// Check that a session file is whole: its order, its counts, and its hash chain
+/// Check that a recording is what the hub wrote, and that nothing is missing
 ///
-/// Exit code 1 when it is unfinished, cut, altered or damaged. Signatures are not checked by this version.
+/// The answer is one of six: verified; unsigned (nobody signed it); unsealed (signed up to a seal, the end is not proven);
+/// truncated (the end or the header is missing); altered (it is not what was recorded); wrong-key (it is signed by another
+/// key than those given). Exit code 0 for verified, 1 for the others.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-Example:
-  rig verify session.jsonl.zst")]
+Examples:
+  rig verify session.jsonl.zst --keys DATA/keys/signing
+  rig verify session.jsonl --keys public-keys --json
+
+A key file has a line a key: ID hmac-sha256 HEX, ID ed25519 HEX or ID ed25519-public HEX. The hub makes one at its first
+start in DATA/keys/signing. Whoever has an HMAC key can also forge: give Ed25519 public keys to those who only verify.")]
 pub struct Args {
-    /// A session file, or -
+    /// A session file, a hub's stream, or -
     source: Source,
+    /// The keys to trust; without them a signed recording is `wrong-key`
+    #[arg(long, value_name = "FILE")]
+    keys: Option<PathBuf>,
     /// Print JSON
     #[arg(long)]
     json: bool,
 }
 
 pub(super) async fn run(args: Args) -> Result<Answer> {
+    let keys = match &args.keys {
+        Some(path) => {
+            let shown = path.display();
+            let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {shown}"))?;
+            Keyring::parse(&text).with_context(|| shown.to_string())?
+        }
+        None => Keyring::default(),
+    };
     let mut recording = args.source.open(None).await?;
-    if recording.header().is_none() {
-        bail!("{} has no header, so there is nothing to verify it by; is it a session file?", args.source);
-    }
-    let mut damage = None;
-    loop {
-        match recording.step() {
-            Ok(Some(_)) => {}
-            Ok(None) => break,
-            Err(error) => {
-                damage = Some(format!("{error:#}"));
-                break;
-            }
-        }
-    }
-    let (verdict, why) = match (damage, recording.ending()) {
-        (Some(why), _) => ("damaged", Some(why)),
-        (None, Some(Ending::Finished(_))) => ("whole", None),
-        (None, Some(Ending::Altered { why, .. })) => ("altered", Some(why.clone())),
-        (None, Some(Ending::Torn { bytes })) => {
-            ("truncated", Some(format!("it ends within a line of {bytes} bytes")))
-        }
-        (None, _) => ("unfinished", Some("it ends without a footer".to_owned())),
-    };
-    let outcome = match recording.ending() {
-        Some(Ending::Finished(footer)) => Some(footer.outcome),
-        _ => None,
-    };
-    let (state, mut out) = (recording.state(), Out::new());
+    let report = verify(&mut recording, &keys)?;
+    let mut out = Out::new();
     if args.json {
-        let source = args.source.to_string();
-        out.json(&json!({
-            "source": source, "verdict": verdict, "why": why, "last_seq": state.seq, "hash": state.hash(), "outcome": outcome,
-        }))?;
+        out.json(&report)?;
     } else {
-        let why = why.map(|why| format!(": {why}")).unwrap_or_default();
-        out.line(format!("{verdict}{}", output::plain(&why)))?;
-        out.line(format!("readable up to seq {}, state {}", state.seq, state.hash()))?;
+        let why = report.why.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
+        out.line(format!("{}{}", report.verdict.as_str(), output::plain(&why)))?;
+        let keys: Vec<&str> = report.signed_by.iter().map(String::as_str).collect();
+        let signed = match keys.as_slice() {
+            [] => "no valid signature".to_owned(),
+            keys => format!("signed up to seq {} by {}", report.signed_upto, keys.join(", ")),
+        };
+        out.line(format!(
+            "{} up to seq {}, {}, {signed}, state {}",
+            output::count(report.events, "event"),
+            report.last_seq,
+            output::count(report.seals, "seal"),
+            report.hash
+        ))?;
     }
-    Ok(if verdict == "whole" { Answer::Fine } else { Answer::Difference })
+    Ok(if report.verdict == Verdict::Verified { Answer::Fine } else { Answer::Difference })
 }

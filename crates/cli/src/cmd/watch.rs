@@ -10,7 +10,7 @@ use notify::{RecursiveMode, Watcher as _};
 use rig_event::ServiceName;
 use tokio::sync::mpsc;
 
-use super::{CaptureArgs, HubArgs, snapshot};
+use super::{CaptureArgs, HubArgs, Interrupts, snapshot};
 use crate::Answer;
 use crate::client::{Client, Problem};
 use crate::output;
@@ -28,7 +28,7 @@ const RETRY: Duration = Duration::from_secs(2);
 #[command(after_help = "\
 Examples:
   rig watch api /etc/api/config.yaml
-  rig watch edge conf/haproxy.cfg conf/limits.toml      (services edge/haproxy.cfg and edge/limits.toml)")]
+  rig watch edge haproxy.cfg limits.toml      (services edge/haproxy.cfg and edge/limits.toml)")]
 pub struct Args {
     /// The service, or with several paths what their names begin with
     service: ServiceName,
@@ -68,9 +68,14 @@ pub(super) async fn run(args: Args) -> Result<Answer> {
         return Ok(Answer::Fine);
     }
 
+    let mut interrupts = Interrupts::listen()?;
     // Before the first capture: what changes in between is seen afterwards.
     let (wake, mut woken) = mpsc::unbounded_channel();
-    let mut watcher = notify::recommended_watcher(move |_| {
+    let mut watcher = notify::recommended_watcher(move |change: notify::Result<notify::Event>| {
+        // Reading is no change; were it taken for one, every capture would lead to the next.
+        if change.is_ok_and(|change| change.kind.is_access()) {
+            return;
+        }
         // Nobody listens any more only when the command is at its end.
         let _ = wake.send(());
     })
@@ -97,7 +102,7 @@ pub(super) async fn run(args: Args) -> Result<Answer> {
         first = false;
         let owed = watched.iter().any(|document| document.owed);
         tokio::select! {
-            () = super::interrupted() => return Ok(Answer::Fine),
+            () = interrupts.wait() => return Ok(Answer::Fine),
             change = woken.recv() => {
                 if change.is_none() {
                     bail!("the system stopped reporting changes");

@@ -140,7 +140,7 @@ impl<R: BufRead> SessionReader<R> {
     }
 
     /// The chain at the last line given, where a header says where it begins.
-    pub fn chain(&self) -> Option<Chain> {
+    pub fn hash_chain(&self) -> Option<Chain> {
         self.chain
     }
 
