@@ -137,7 +137,9 @@ pub(crate) struct Writer {
 struct InFlight {
     pending: Pending,
     since: Instant,
-    frames: Frames,
+    last_seq: Seq,
+    events: u64,
+    frames: Vec<Frames>,
     answers: Vec<Answer>,
 }
 
@@ -404,12 +406,13 @@ impl Writer {
         let lines = Lines { first_seq, bytes: bytes.into(), ends: ends.into() };
         let since = Instant::now();
         let pending = self.log.append(lines.clone());
-        let frames = Frames::of(&self.epoch, &lines);
+        let frames = Frames::pieces(&self.epoch, &lines);
         answers.extend(appends.into_iter().map(|(first_seq, last_seq, reply)| {
             let lines = Some(lines.slice(first_seq, last_seq));
             Answer::Appended(reply, Appended { first_seq, last_seq, lines })
         }));
-        in_flight.push_back(InFlight { pending, since, frames, answers });
+        let (last_seq, events) = (lines.last_seq(), lines.len() as u64);
+        in_flight.push_back(InFlight { pending, since, last_seq, events, frames, answers });
     }
 
     fn durable(&mut self, write: InFlight, outcome: Result<(), AppendError>) {
@@ -419,10 +422,9 @@ impl Writer {
             Refused::Log(why.clone())
         });
         if outcome.is_ok() {
-            let head = write.frames.last_seq();
-            self.meters.committed(write.frames.len() as u64, write.since.elapsed());
-            self.tail.push(write.frames);
-            self.head.send_replace(head);
+            self.meters.committed(write.events, write.since.elapsed());
+            write.frames.into_iter().for_each(|piece| self.tail.push(piece));
+            self.head.send_replace(write.last_seq);
         }
         for answer in write.answers {
             answer.send(outcome.clone());
