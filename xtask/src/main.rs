@@ -1,6 +1,7 @@
 //! The project's own commands: `cargo xtask test` runs everything that a change must pass.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a developer reads what this program prints")]
 
+mod crash;
 mod edges;
 mod rules;
 mod services;
@@ -14,6 +15,8 @@ cargo xtask COMMAND
 
   test                 everything a change must pass: formatting, clippy, tests, docs, house rules, licences
   test --no-services   the same without the tests that need servers from outside (sets RIG_NO_SERVICES=1)
+  crash [--rounds N] [--seed S]
+                       kills a hub under load N times (10,000 without --rounds) and checks that nothing acknowledged is lost
   help                 this page
 ";
 
@@ -23,6 +26,15 @@ fn main() -> ExitCode {
     let services = match words.as_slice() {
         ["test"] => true,
         ["test", "--no-services"] => false,
+        ["crash", options @ ..] => {
+            return match crash::run(&root(), options) {
+                Ok(()) => ExitCode::SUCCESS,
+                Err(error) => {
+                    eprintln!("xtask crash: {error:#}");
+                    ExitCode::FAILURE
+                }
+            };
+        }
         [] | ["help" | "--help" | "-h"] => {
             print!("{HELP}");
             return ExitCode::SUCCESS;
