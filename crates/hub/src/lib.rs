@@ -2,9 +2,10 @@
 //!
 //! In reading order: [`Options`] and [`serve`]; `hub` (the streams a server has, opened and made); `writer` (the one task
 //! a stream that gives events their place); `stream` (what routes see of it; state at any seq); `tail` (prepared frames);
-//! `sse` (subscribers); `session` (a stretch as a file); `capture` (a document's way to the writer);
+//! `announcer` (who tells subscribers of news); `sse` (subscribers); `session` (a stretch as a file); `capture` (a document's way to the writer);
 //! `retention` (the oldest events go); `metrics`; `routes`.
 
+mod announcer;
 mod capture;
 mod data;
 mod hub;

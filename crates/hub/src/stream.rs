@@ -25,8 +25,10 @@ pub(crate) struct Stream {
     pub(crate) epoch: Epoch,
     pub(crate) log: Arc<dyn EventLog>,
     pub(crate) tail: Arc<Tail>,
-    /// The last event that subscribers may see.
+    /// The last durable event.
     pub(crate) head: watch::Receiver<Seq>,
+    /// The last event that subscribers were told of; it follows the head.
+    pub(crate) shown: watch::Receiver<Seq>,
     pub(crate) inputs: mpsc::Sender<Input>,
     /// Where the fold of what is left begins: the genesis, or the state before the oldest event after a prune.
     pub(crate) base: RwLock<Arc<Cut>>,
@@ -40,6 +42,7 @@ pub(crate) struct Stream {
 #[derive(Default)]
 pub(crate) struct Tasks {
     pub(crate) writer: Option<JoinHandle<()>>,
+    pub(crate) announcer: Option<JoinHandle<()>>,
     pub(crate) indexer: Option<JoinHandle<()>>,
     pub(crate) retention: Option<JoinHandle<()>>,
 }
@@ -79,6 +82,10 @@ impl Stream {
         if let Some(writer) = tasks.writer.take() {
             let _ = self.inputs.send(Input::Close).await;
             let _ = writer.await;
+        }
+        // It ends by itself once the writer is gone and everybody knows of the last event.
+        if let Some(announcer) = tasks.announcer.take() {
+            let _ = announcer.await;
         }
     }
 

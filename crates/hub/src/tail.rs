@@ -40,10 +40,6 @@ impl Frames {
         self.first_seq + self.ends.len() as Seq - 1
     }
 
-    pub(crate) fn len(&self) -> usize {
-        self.ends.len()
-    }
-
     /// All frames from `seq` on, in one piece.
     pub(crate) fn from(&self, seq: Seq) -> Bytes {
         let skip = seq.saturating_sub(self.first_seq) as usize;
@@ -96,6 +92,11 @@ impl Tail {
                 kept.bytes -= old.bytes.len();
             }
         }
+    }
+
+    /// Lets go of everything: nobody follows.
+    pub(crate) fn clear(&self) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Kept::default();
     }
 
     /// The frames that hold `seq`, if they are still kept.

@@ -20,7 +20,6 @@ use tokio::time::MissedTickBehavior;
 use crate::Seals;
 use crate::ids::Ids;
 use crate::metrics::Meters;
-use crate::tail::{Frames, Tail};
 
 /// Most writes enqueued at once: one is synced while the next is prepared.
 const MAX_IN_FLIGHT: usize = 2;
@@ -125,8 +124,7 @@ pub(crate) struct Writer {
     /// State and chain with everything that is enqueued, durable or not.
     pub(crate) cut: Cut,
     pub(crate) ids: Ids,
-    pub(crate) tail: Arc<Tail>,
-    /// The last durable event, once its frames are in the tail.
+    /// The last durable event.
     pub(crate) head: watch::Sender<Seq>,
     pub(crate) meters: Arc<Meters>,
     /// Set by the first failed write: from then on nothing is taken.
@@ -137,7 +135,9 @@ pub(crate) struct Writer {
 struct InFlight {
     pending: Pending,
     since: Instant,
-    frames: Frames,
+    /// The last of its events, and how many they are.
+    last_seq: Seq,
+    events: u64,
     answers: Vec<Answer>,
 }
 
@@ -404,12 +404,12 @@ impl Writer {
         let lines = Lines { first_seq, bytes: bytes.into(), ends: ends.into() };
         let since = Instant::now();
         let pending = self.log.append(lines.clone());
-        let frames = Frames::of(&self.epoch, &lines);
+        let (last_seq, events) = (lines.last_seq(), lines.len() as u64);
         answers.extend(appends.into_iter().map(|(first_seq, last_seq, reply)| {
             let lines = Some(lines.slice(first_seq, last_seq));
             Answer::Appended(reply, Appended { first_seq, last_seq, lines })
         }));
-        in_flight.push_back(InFlight { pending, since, frames, answers });
+        in_flight.push_back(InFlight { pending, since, last_seq, events, answers });
     }
 
     fn durable(&mut self, write: InFlight, outcome: Result<(), AppendError>) {
@@ -419,10 +419,8 @@ impl Writer {
             Refused::Log(why.clone())
         });
         if outcome.is_ok() {
-            let head = write.frames.last_seq();
-            self.meters.committed(write.frames.len() as u64, write.since.elapsed());
-            self.tail.push(write.frames);
-            self.head.send_replace(head);
+            self.meters.committed(write.events, write.since.elapsed());
+            self.head.send_replace(write.last_seq);
         }
         for answer in write.answers {
             answer.send(outcome.clone());
