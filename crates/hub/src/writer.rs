@@ -11,13 +11,14 @@ use std::time::{Duration, Instant};
 use rig_config::Policy;
 use rig_event::event::{LogPruned, LogSealed};
 use rig_event::{Body, Draft, Envelope, Epoch, Event, Seq, ServiceName, StreamName, Timestamp};
-use rig_recorder::{AppendError, Chain, Claim, EventLog, Keyring, Lines, Pending};
+use rig_recorder::{AppendError, Claim, EventLog, Keyring, Lines, Pending};
 use rig_replay::judge::{self, By};
-use rig_replay::{Capture, Refusal, State};
+use rig_replay::{Capture, Refusal};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::MissedTickBehavior;
 
 use crate::Seals;
+use crate::cut::Cut;
 use crate::ids::Ids;
 use crate::metrics::Meters;
 
@@ -98,13 +99,6 @@ pub(crate) enum Refused {
     Log(Arc<str>),
     #[error("the stream was removed, or the hub is stopping")]
     Closed,
-}
-
-/// A state with the chain at its seq: where a fold can begin.
-#[derive(Clone, Debug)]
-pub(crate) struct Cut {
-    pub(crate) state: State,
-    pub(crate) chain: Chain,
 }
 
 /// Everything the writer holds.
