@@ -1,6 +1,7 @@
 //! The project's own commands: `cargo xtask test` runs everything that a change must pass.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a developer reads what this program prints")]
 
+mod bench;
 mod crash;
 mod edges;
 mod rules;
@@ -15,6 +16,9 @@ cargo xtask COMMAND
 
   test                 everything a change must pass: formatting, clippy, tests, docs, house rules, licences
   test --no-services   the same without the tests that need servers from outside (sets RIG_NO_SERVICES=1)
+  bench log [--quick]  durable appends, memory, start; prints tables and writes target/bench/log.json
+  bench sse [--quick]  subscribers beside nginx with nchan; target/bench/sse.json
+                       (`bench log|sse PART…` runs only parts of it; an unknown one is answered with their names)
   crash [--rounds N] [--seed S]
                        kills a hub under load N times (10,000 without --rounds) and checks that nothing acknowledged is lost
   help                 this page
@@ -26,6 +30,15 @@ fn main() -> ExitCode {
     let services = match words.as_slice() {
         ["test"] => true,
         ["test", "--no-services"] => false,
+        ["bench", bench @ ("log" | "sse"), more @ ..] => {
+            return match bench::run(&root(), &[&[*bench], more].concat()) {
+                Ok(()) => ExitCode::SUCCESS,
+                Err(error) => {
+                    eprintln!("bench: {error:#}");
+                    ExitCode::FAILURE
+                }
+            };
+        }
         ["crash", options @ ..] => {
             return match crash::run(&root(), options) {
                 Ok(()) => ExitCode::SUCCESS,

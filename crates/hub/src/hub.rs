@@ -9,14 +9,15 @@ use rig_event::{Epoch, Head, Seq, StreamName};
 use rig_recorder::{EventLog, Index, Keyring, MemoryLog, SegmentLog, StreamIndex};
 use tokio::sync::{Mutex, Semaphore, mpsc, watch};
 
+use crate::cut::{Cut, cut_at, put_checkpoint};
 use crate::data::{DataDir, io_error, random, write_private};
 use crate::ids::Ids;
 use crate::metrics::Meters;
 use crate::problem::Problem;
-use crate::stream::{Stream, Tasks, cut_at, put_checkpoint};
+use crate::stream::{Stream, Tasks};
 use crate::tail::Tail;
-use crate::writer::{Cut, Writer};
-use crate::{Error, Options, indexer, retention};
+use crate::writer::Writer;
+use crate::{Error, Options, announcer, indexer, retention};
 
 /// How many appends may wait for the writer; who comes then waits to get in line.
 const QUEUE: usize = 1024;
@@ -165,15 +166,17 @@ impl Hub {
             sealed: last_seal(log.as_ref()).await.map_err(Error::Fold)?,
             cut,
             ids: Ids::new(index.clone()),
-            tail: tail.clone(),
             head,
             meters: meters.clone(),
             poisoned: None,
         };
         let epoch = log.epoch().clone();
+        let (show, shown) = watch::channel(log.head());
+        let announcer = announcer::run(log.clone(), heads.clone(), tail.clone(), show);
         let stream = Arc::new_cyclic(|stream| {
             let tasks = Tasks {
                 writer: Some(tokio::spawn(writer.run(received))),
+                announcer: Some(tokio::spawn(announcer)),
                 indexer: index.clone().map(|index| tokio::spawn(indexer::run(stream.clone(), index))),
                 retention: Some(tokio::spawn(retention::run(stream.clone(), Arc::downgrade(self)))),
             };
@@ -183,6 +186,7 @@ impl Hub {
                 log,
                 tail,
                 head: heads,
+                shown,
                 inputs,
                 base: RwLock::new(Arc::new(base)),
                 meters,

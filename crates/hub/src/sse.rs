@@ -1,7 +1,7 @@
 //! Subscribers: a cursor over the log, nothing more.
 //!
 //! One who has kept up is served from the tail, whose frames all subscribers share; one who is behind reads the log in bulk
-//! at its own pace. The head only wakes; what a subscriber gets is always read by its cursor, so nothing can be lost,
+//! at its own pace. The announcer only wakes; what a subscriber gets is always read by its cursor, so nothing can be lost,
 //! and the hand-over from history to live is not a special case.
 
 use std::convert::Infallible;
@@ -15,8 +15,9 @@ use serde_json::json;
 use tokio::sync::watch;
 use tokio::time::MissedTickBehavior;
 
+use crate::READ_BYTES;
 use crate::problem::Problem;
-use crate::stream::{READ_BYTES, Stream};
+use crate::stream::Stream;
 use crate::tail::{Frames, type_of};
 
 /// Which events a subscriber wants.
@@ -117,10 +118,11 @@ fn frames(
     subscription: Subscription,
 ) -> impl futures_util::Stream<Item = Result<Bytes, Infallible>> {
     let Subscription { cursor, filter, heartbeat, mut stopping } = subscription;
+    // Its place is that of the moment it came, not of the moment somebody looks at its body for the first time.
+    let (mut next, reset) = place(&cursor, &stream);
+    let mut shown = stream.shown.clone();
     stream! {
         yield Ok(Bytes::from_static(b"retry: 1000\n\n"));
-        let mut head = stream.head.clone();
-        let (mut next, reset) = place(&cursor, &stream);
         let meter = stream.meters.subscribed(next);
         if reset {
             yield Ok(control("reset", &json!({"epoch": stream.epoch, "head": stream.head()})));
@@ -130,7 +132,7 @@ fn frames(
         beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
         beat.reset();
         loop {
-            let last = *head.borrow_and_update();
+            let last = *shown.borrow_and_update();
             while next <= last {
                 if *stopping.borrow() {
                     return;
@@ -180,7 +182,7 @@ fn frames(
                 yield Ok(control("caught-up", &json!({"head": next - 1})));
             }
             tokio::select! {
-                changed = head.changed() => if changed.is_err() { return },
+                changed = shown.changed() => if changed.is_err() { return },
                 _ = beat.tick() => yield Ok(control("heartbeat", &json!({"head": next - 1}))),
                 _ = stopping.changed() => return,
             }

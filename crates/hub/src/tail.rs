@@ -11,10 +11,6 @@ use rig_recorder::Lines;
 /// How many bytes of frames are kept.
 const TAIL_BYTES: usize = 8 << 20;
 
-/// How large a buffer of frames becomes before the next one is begun. A subscriber that does not read holds one or two of
-/// them, so this, and not how much was appended at once, is what it costs.
-const PIECE_BYTES: usize = 128 << 10;
-
 /// Consecutive events as SSE frames, in one buffer.
 #[derive(Clone, Debug)]
 pub(crate) struct Frames {
@@ -24,21 +20,7 @@ pub(crate) struct Frames {
 }
 
 impl Frames {
-    /// Prepares the frames of some lines, in pieces.
-    pub(crate) fn pieces(epoch: &Epoch, lines: &Lines) -> Vec<Frames> {
-        let mut pieces = Vec::new();
-        let (mut first, mut start) = (0, 0);
-        while first < lines.len() {
-            let fitting = lines.ends[first..].partition_point(|&end| end as usize - start <= PIECE_BYTES);
-            let end = first + fitting.max(1);
-            let seq = |i: usize| lines.first_seq + i as Seq;
-            pieces.push(Frames::of(epoch, &lines.slice(seq(first), seq(end - 1))));
-            (first, start) = (end, lines.ends[end - 1] as usize);
-        }
-        pieces
-    }
-
-    /// Prepares the frames of some lines in one piece. A line's type is told by the line itself.
+    /// Prepares the frames of some lines. A line's type is told by the line itself.
     pub(crate) fn of(epoch: &Epoch, lines: &Lines) -> Frames {
         let mut bytes = Vec::with_capacity(lines.bytes.len() + lines.len() * 64);
         let mut ends = Vec::with_capacity(lines.len());
@@ -112,6 +94,11 @@ impl Tail {
         }
     }
 
+    /// Lets go of everything: nobody follows.
+    pub(crate) fn clear(&self) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Kept::default();
+    }
+
     /// The frames that hold `seq`, if they are still kept.
     pub(crate) fn get(&self, seq: Seq) -> Option<Arc<Frames>> {
         let kept = self.0.read().unwrap_or_else(PoisonError::into_inner);
@@ -140,25 +127,6 @@ mod tests {
         let each: Vec<_> =
             frames.each(5).map(|(frame, line)| (frame, String::from_utf8(line.to_vec()).unwrap())).collect();
         assert_eq!(each, [(frames.from(5), line.to_owned())]);
-    }
-
-    #[test]
-    fn pieces_are_the_frames_of_all_lines() {
-        let line = |seq: Seq, pad: usize| {
-            format!(
-                "{{\"seq\":{seq},\"ts\":\"2026-11-20T10:30:05.412803Z\",\"type\":\"a.b\",\"pad\":\"{}\"}}\n",
-                "x".repeat(pad)
-            )
-        };
-        let text: String = (1..=60).map(|seq| line(seq, if seq == 7 { 700_000 } else { 20_000 })).collect();
-        let (epoch, lines) = ("e1".parse().unwrap(), Lines::split(1, text));
-        let pieces = Frames::pieces(&epoch, &lines);
-        let seqs: Vec<_> = pieces.iter().map(|piece| (piece.first_seq, piece.last_seq())).collect();
-        assert_eq!(seqs[..2], [(1, 6), (7, 7)], "a line of more than a piece has one to itself");
-        assert!(seqs.windows(2).all(|pair| pair[0].1 + 1 == pair[1].0), "{seqs:?}");
-        let all: Vec<u8> = pieces.iter().flat_map(|piece| piece.from(0)).collect();
-        assert_eq!(all, Frames::of(&epoch, &lines).from(1));
-        assert!(Frames::pieces(&epoch, &Lines::empty(1)).is_empty());
     }
 
     #[test]

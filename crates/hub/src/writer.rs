@@ -11,16 +11,16 @@ use std::time::{Duration, Instant};
 use rig_config::Policy;
 use rig_event::event::{LogPruned, LogSealed};
 use rig_event::{Body, Draft, Envelope, Epoch, Event, Seq, ServiceName, StreamName, Timestamp};
-use rig_recorder::{AppendError, Chain, Claim, EventLog, Keyring, Lines, Pending};
+use rig_recorder::{AppendError, Claim, EventLog, Keyring, Lines, Pending};
 use rig_replay::judge::{self, By};
-use rig_replay::{Capture, Refusal, State};
+use rig_replay::{Capture, Refusal};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::MissedTickBehavior;
 
 use crate::Seals;
+use crate::cut::Cut;
 use crate::ids::Ids;
 use crate::metrics::Meters;
-use crate::tail::{Frames, Tail};
 
 /// Most writes enqueued at once: one is synced while the next is prepared.
 const MAX_IN_FLIGHT: usize = 2;
@@ -101,13 +101,6 @@ pub(crate) enum Refused {
     Closed,
 }
 
-/// A state with the chain at its seq: where a fold can begin.
-#[derive(Clone, Debug)]
-pub(crate) struct Cut {
-    pub(crate) state: State,
-    pub(crate) chain: Chain,
-}
-
 /// Everything the writer holds.
 pub(crate) struct Writer {
     pub(crate) stream: StreamName,
@@ -125,8 +118,7 @@ pub(crate) struct Writer {
     /// State and chain with everything that is enqueued, durable or not.
     pub(crate) cut: Cut,
     pub(crate) ids: Ids,
-    pub(crate) tail: Arc<Tail>,
-    /// The last durable event, once its frames are in the tail.
+    /// The last durable event.
     pub(crate) head: watch::Sender<Seq>,
     pub(crate) meters: Arc<Meters>,
     /// Set by the first failed write: from then on nothing is taken.
@@ -137,9 +129,9 @@ pub(crate) struct Writer {
 struct InFlight {
     pending: Pending,
     since: Instant,
+    /// The last of its events, and how many they are.
     last_seq: Seq,
     events: u64,
-    frames: Vec<Frames>,
     answers: Vec<Answer>,
 }
 
@@ -406,13 +398,12 @@ impl Writer {
         let lines = Lines { first_seq, bytes: bytes.into(), ends: ends.into() };
         let since = Instant::now();
         let pending = self.log.append(lines.clone());
-        let frames = Frames::pieces(&self.epoch, &lines);
+        let (last_seq, events) = (lines.last_seq(), lines.len() as u64);
         answers.extend(appends.into_iter().map(|(first_seq, last_seq, reply)| {
             let lines = Some(lines.slice(first_seq, last_seq));
             Answer::Appended(reply, Appended { first_seq, last_seq, lines })
         }));
-        let (last_seq, events) = (lines.last_seq(), lines.len() as u64);
-        in_flight.push_back(InFlight { pending, since, last_seq, events, frames, answers });
+        in_flight.push_back(InFlight { pending, since, last_seq, events, answers });
     }
 
     fn durable(&mut self, write: InFlight, outcome: Result<(), AppendError>) {
@@ -423,7 +414,6 @@ impl Writer {
         });
         if outcome.is_ok() {
             self.meters.committed(write.events, write.since.elapsed());
-            write.frames.into_iter().for_each(|piece| self.tail.push(piece));
             self.head.send_replace(write.last_seq);
         }
         for answer in write.answers {
