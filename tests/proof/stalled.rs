@@ -76,12 +76,11 @@ fn subscribers_that_read_nothing_cost_little_and_hold_up_nobody() {
 fn check(batches: u64, events: u64) {
     let folder = folder();
     let hub = Hub::start(&["--data", crate::harness::text(folder.path()), "--durability", "interval=50ms"]);
-    // What the hub keeps of the newest events whoever is there.
+    let healthy = subscribe(&hub);
+    let reading = std::thread::spawn(move || read(healthy, 2 * batches * events));
+    // What the hub keeps of the newest events for everybody who follows.
     append(&hub, batches, events, |_| {});
     let before = resident(hub.running.id());
-
-    let healthy = subscribe(&hub);
-    let reading = std::thread::spawn(move || read(healthy, batches * events));
     let mut stalled = Vec::new();
     // One after the other, so that each comes to a halt somewhere else.
     append(&hub, batches, events, |n| {
