@@ -14,4 +14,5 @@ mod random;
 
 mod crash;
 mod full;
+mod interop;
 mod stalled;
