@@ -9,6 +9,7 @@ use rig_event::{Epoch, Head, Seq, StreamName};
 use rig_recorder::{EventLog, Index, Keyring, MemoryLog, SegmentLog, StreamIndex};
 use tokio::sync::{Mutex, Semaphore, mpsc, watch};
 
+use crate::announcer::{Announcer, News};
 use crate::data::{DataDir, io_error, random, write_private};
 use crate::ids::Ids;
 use crate::metrics::Meters;
@@ -16,7 +17,7 @@ use crate::problem::Problem;
 use crate::stream::{Stream, Tasks, cut_at, put_checkpoint};
 use crate::tail::Tail;
 use crate::writer::{Cut, Writer};
-use crate::{Error, Options, announcer, indexer, retention};
+use crate::{Error, Options, indexer, retention};
 
 /// How many appends may wait for the writer; who comes then waits to get in line.
 const QUEUE: usize = 1024;
@@ -170,12 +171,19 @@ impl Hub {
             poisoned: None,
         };
         let epoch = log.epoch().clone();
-        let (show, shown) = watch::channel(log.head());
-        let announcer = announcer::run(log.clone(), heads.clone(), tail.clone(), show);
+        let (tell, news) = watch::channel(News { seq: log.head(), beats: 0 });
+        let announcer = Announcer {
+            log: log.clone(),
+            head: heads.clone(),
+            tail: tail.clone(),
+            news: tell,
+            heartbeat: self.options.heartbeat,
+            stopping: self.stopping.clone(),
+        };
         let stream = Arc::new_cyclic(|stream| {
             let tasks = Tasks {
                 writer: Some(tokio::spawn(writer.run(received))),
-                announcer: Some(tokio::spawn(announcer)),
+                announcer: Some(tokio::spawn(announcer.run())),
                 indexer: index.clone().map(|index| tokio::spawn(indexer::run(stream.clone(), index))),
                 retention: Some(tokio::spawn(retention::run(stream.clone(), Arc::downgrade(self)))),
             };
@@ -185,7 +193,7 @@ impl Hub {
                 log,
                 tail,
                 head: heads,
-                shown,
+                news,
                 inputs,
                 base: RwLock::new(Arc::new(base)),
                 meters,

@@ -11,6 +11,7 @@ use serde_json::value::RawValue;
 use tokio::sync::{Mutex, mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
+use crate::announcer::News;
 use crate::metrics::Meters;
 use crate::problem::Problem;
 use crate::tail::Tail;
@@ -27,8 +28,8 @@ pub(crate) struct Stream {
     pub(crate) tail: Arc<Tail>,
     /// The last durable event.
     pub(crate) head: watch::Receiver<Seq>,
-    /// The last event that subscribers were told of; it follows the head.
-    pub(crate) shown: watch::Receiver<Seq>,
+    /// What subscribers are told; it follows the head.
+    pub(crate) news: watch::Receiver<News>,
     pub(crate) inputs: mpsc::Sender<Input>,
     /// Where the fold of what is left begins: the genesis, or the state before the oldest event after a prune.
     pub(crate) base: RwLock<Arc<Cut>>,
