@@ -100,6 +100,10 @@ fn a_drift_is_found_accepted_and_found_again() {
     api("api-prod-2.yaml");
     assert!(run(1, &["drift", &main]).stdout.contains("database.pool.max: 50 -> 80"));
     run(0, &["drift", &main, "--fail-on", "critical"]);
+    let folder = folder();
+    let lenient = file(folder.path(), "rig.toml", "[drift]\nfail_on = \"critical\"\n");
+    run(0, &["drift", &main, "--policy", &lenient]);
+    run(1, &["drift", &main, "--policy", &lenient, "--fail-on", "medium"]);
     run(1, &["baseline", "verify", &main, "api"]);
 
     run(2, &["accept", &main, "api", "--until", "2030-01-31"]);

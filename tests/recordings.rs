@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use crate::harness::{Hub, Running, file, fixture, folder, rig, run, text, verify};
+use crate::harness::{Hub, Running, file, files, fixture, folder, rig, run, text, verify};
 
 /// Seqs and how many of the events are not seals: those the hub sets when it wants to.
 #[derive(Default)]
@@ -233,4 +233,24 @@ fn a_full_disk_stops_the_recording_with_a_count() {
     let said = run(2, &["record", &hub.main(), "-o", "/dev/full", "--until-caught-up"]);
     assert!(said.stderr.contains("No space left"), "{said:?}");
     assert_eq!(hub.http("GET", "/readyz", &[], b"").0, 200);
+}
+
+#[test]
+fn a_rotated_recording_replays_part_by_part() {
+    let (hub, folder) = (Hub::in_memory(), folder());
+    append(&hub, 60);
+    let first = folder.path().join("r.jsonl.zst");
+    run(0, &["record", &hub.main(), "-o", text(&first), "--rotate-size", "1KiB", "--until-caught-up"]);
+    let mut parts = files(folder.path());
+    // By the seq in the name; the first has none.
+    parts.sort_by_key(|p| text(p).rsplit('-').next().and_then(|n| n.split('.').next()?.parse::<u64>().ok()));
+    assert!(parts.len() > 2, "{parts:?}");
+    let mut seen = Seen::default();
+    for part in &parts {
+        run(0, &["ls", text(part), "--json"]).stdout.lines().for_each(|line| seen.take(line));
+    }
+    seen.assert_gapless();
+    assert_eq!(seen.ready, 60);
+    let last = run(0, &["state", text(parts.last().unwrap()), "--json"]).json();
+    assert_eq!(last["hash"], run(0, &["state", &hub.main(), "--json"]).json()["hash"]);
 }

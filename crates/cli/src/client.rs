@@ -73,6 +73,13 @@ impl fmt::Display for Problem {
 
 impl std::error::Error for Problem {}
 
+/// What the hub says about a stream, as far as it is needed.
+#[derive(Deserialize)]
+struct About {
+    first_seq: Seq,
+    head: Seq,
+}
+
 impl Client {
     /// A client for `address`, `http://HOST:PORT[/STREAM]`; `stream` is taken where the address names none.
     ///
@@ -159,12 +166,19 @@ impl Client {
     /// # Errors
     /// A [`Problem`] when the stream is unknown.
     pub async fn head(&self) -> Result<Seq> {
-        #[derive(Deserialize)]
-        struct About {
-            head: Seq,
-        }
-        let about: About = json(self.send(self.request(Method::GET, &[])?).await?).await?;
-        Ok(about.head)
+        Ok(self.about().await?.head)
+    }
+
+    /// The oldest seq that the stream still has.
+    ///
+    /// # Errors
+    /// A [`Problem`] when the stream is unknown.
+    pub async fn first_seq(&self) -> Result<Seq> {
+        Ok(self.about().await?.first_seq)
+    }
+
+    async fn about(&self) -> Result<About> {
+        json(self.send(self.request(Method::GET, &[])?).await?).await
     }
 
     /// A session file of `from..=to`.

@@ -261,6 +261,11 @@ fn summary(event: &Event) -> String {
                 let _ = write!(text, " ({})", severity(level));
             }
             text = listed(text, e.fields.iter().map(|f| plain(&f.path)));
+            if !e.accepted.is_empty() {
+                let ended = matches!(event, Event::DriftExpired(_));
+                text.push_str(if ended { "; no longer accepted" } else { "; accepted" });
+                text = listed(text, e.accepted.iter().map(|c| plain(&c.path)));
+            }
             if let Some(until) = e.until {
                 let _ = write!(text, ", until {until}");
             }

@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io::{self, BufReader, BufWriter};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context as _, Result, anyhow, bail};
 use rig_event::session::{Checkpoint, Header, Outcome};
@@ -20,6 +20,9 @@ pub struct Recording {
     header: Header,
     /// Whether something was written since the last flush.
     dirty: bool,
+    /// Bytes of the events in it, before compression.
+    bytes: u64,
+    begun: Instant,
 }
 
 impl Recording {
@@ -51,6 +54,23 @@ impl Recording {
             output::note(format!("the download was not whole ({ending:?}); what is missing is followed"));
         }
         Ok(recording)
+    }
+
+    /// Begins a file just before the event `from`, which need not be there yet.
+    ///
+    /// # Errors
+    /// When the hub does not have the state there, or the file cannot be written.
+    pub async fn begin(client: &Client, from: Seq, file: &Path, name: String) -> Result<Recording> {
+        // An empty session has the header, and the state that its first event comes after.
+        let session = source::download(client, Some(from), Some(from.saturating_sub(1))).await?;
+        let reader = SessionReader::new(BufReader::new(session)).context("the hub's session file")?;
+        let Some(mut header) = reader.header().cloned() else {
+            bail!("the hub's session file has no header")
+        };
+        header.session = name;
+        header.started = now();
+        header.rig = env!("CARGO_PKG_VERSION").to_owned();
+        Recording::create(file, header, reader.checkpoint())
     }
 
     /// Goes on with a file that has no footer yet.
@@ -98,13 +118,14 @@ impl Recording {
         let file = BufWriter::with_capacity(1 << 16, File::create(path).with_context(cannot)?);
         let out = if zstd { Output::zstd(file).with_context(cannot)? } else { Output::Plain(file) };
         let writer = SessionWriter::new(out, &header, checkpoint).with_context(cannot)?;
-        Ok(Recording { writer, header, dirty: true })
+        Ok(Recording { writer, header, dirty: true, bytes: 0, begun: Instant::now() })
     }
 
     fn copy<R: io::BufRead>(&mut self, reader: &mut SessionReader<R>) -> Result<()> {
         for record in reader {
             let mut record = record?;
             record.line.push(b'\n');
+            self.bytes += record.line.len() as u64;
             self.writer.write(&Lines::split(record.seq, record.line))?;
         }
         self.dirty = true;
@@ -126,6 +147,16 @@ impl Recording {
         (self.last_seq() + 1).saturating_sub(self.header.first_seq)
     }
 
+    /// Bytes of its events, before compression.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// How long ago it was begun or resumed.
+    pub fn age(&self) -> Duration {
+        self.begun.elapsed()
+    }
+
     /// Writes the next event.
     ///
     /// # Errors
@@ -135,6 +166,7 @@ impl Recording {
         let mut bytes = Vec::with_capacity(line.len() + 1);
         bytes.extend_from_slice(line.as_bytes());
         bytes.push(b'\n');
+        self.bytes += bytes.len() as u64;
         let seq = rig_event::Head::parse(line.as_bytes())
             .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?
             .seq;

@@ -8,6 +8,7 @@ use std::io::Write as _;
 
 use serde::de::{self, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
+use serde_json::Value;
 use serde_json::value::RawValue;
 
 use crate::event::{RESERVED_FAMILIES, describe, family, is_type_name};
@@ -100,10 +101,13 @@ impl Body {
     /// Reads one event that a client wants to append: a JSON object with `type`, optional `service`, `id`, `cause` and
     /// `actor`, and the type's own fields, whose bytes and order are kept.
     ///
+    /// `redact` is shown each of the type's own fields by name and value; where it answers `true` it has replaced a secret,
+    /// and the field is written anew.
+    ///
     /// # Errors
     /// [`Error::Malformed`] when it is no such object, has a key twice, carries `seq`, `ts` or `more` (which the hub
     /// gives), is of a family that only the hub writes, or has wrong fields for a known type; [`Error::TooLong`].
-    pub fn from_client(json: &[u8]) -> Result<Body> {
+    pub fn from_client(json: &[u8], mut redact: impl FnMut(&str, &mut Value) -> bool) -> Result<Body> {
         let malformed = |why: String| Error::Malformed { why };
         if json.len() > MAX_LINE {
             return Err(Error::TooLong { bytes: json.len() });
@@ -138,26 +142,38 @@ impl Body {
         }
         let cause = raw("cause").map(serde_json::from_str::<Seq>).transpose();
         let cause = cause.map_err(|_| malformed("`cause` must be a seq".to_owned()))?;
-        let event = Event::decode(&type_name, json)?;
 
         let mut body = Vec::with_capacity(json.len() + 16);
         body.extend_from_slice(b"\"type\":");
         put(&mut body, &type_name)?;
+        let mut redacted = false;
         let first = members.iter().filter(|(name, _)| name == "service");
         let rest = members.iter().filter(|(name, _)| name != "service" && name != "type");
         for (name, value) in first.chain(rest) {
             body.push(b',');
             put(&mut body, name.as_ref())?;
             body.push(b':');
-            if value.get().bytes().any(|b| b == b'\n' || b == b'\r') {
-                // Pretty-printed: a line must hold no line end. Inside strings they are escaped, so this is white space.
-                let compact: serde_json::Value =
-                    serde_json::from_str(value.get()).map_err(|e| malformed(describe(&e)))?;
-                put(&mut body, &compact)?;
-            } else {
-                body.extend_from_slice(value.get().as_bytes());
+            let raw = value.get();
+            let own = !matches!(name.as_ref(), "service" | "id" | "cause" | "actor");
+            // Pretty-printed: a line must hold no line end. Inside strings they are escaped, so this is white space.
+            let pretty = raw.bytes().any(|b| b == b'\n' || b == b'\r');
+            let holds_text = own && raw.starts_with(['"', '{', '[']);
+            if pretty || holds_text {
+                let mut parsed: Value = serde_json::from_str(raw).map_err(|e| malformed(describe(&e)))?;
+                let changed = own && redact(name, &mut parsed);
+                redacted |= changed;
+                if pretty || changed {
+                    put(&mut body, &parsed)?;
+                    continue;
+                }
             }
+            body.extend_from_slice(raw.as_bytes());
         }
+        let event = if redacted {
+            Event::decode(&type_name, &[b"{", body.as_slice(), b"}"].concat())?
+        } else {
+            Event::decode(&type_name, json)?
+        };
         Body::checked(body, Draft { service, id, cause, actor, event })
     }
 
@@ -219,6 +235,10 @@ mod tests {
     use crate::Envelope;
     use crate::event::{Lifecycle, SnapshotUnchanged};
 
+    fn kept(_: &str, _: &mut Value) -> bool {
+        false
+    }
+
     fn line(body: &Body) -> String {
         let mut out = Vec::new();
         body.write_line(7, "2026-11-20T10:30:05.412803Z", 0, &mut out);
@@ -259,6 +279,7 @@ mod tests {
     fn a_clients_fields_keep_their_bytes_and_order() {
         let body = Body::from_client(
             b"{ \"z\": 1e3, \"service\":\"api\", \"a\": [1,\n 2.50], \"type\": \"shop.sold\" }",
+            kept,
         )
         .unwrap();
         assert!(
@@ -266,6 +287,21 @@ mod tests {
             "{}",
             line(&body)
         );
+    }
+
+    #[test]
+    fn a_secret_in_a_clients_event_is_gone_from_line_and_event() {
+        let hide = |name: &str, value: &mut Value| {
+            let found = name == "data";
+            if found {
+                *value = "hidden".into();
+            }
+            found
+        };
+        let json = br#"{"type":"service.log","service":"api","stream":"stderr","data":"hunter2"}"#;
+        let body = Body::from_client(json, hide).unwrap();
+        assert!(line(&body).ends_with("\"stream\":\"stderr\",\"data\":\"hidden\"}\n"), "{}", line(&body));
+        assert!(!format!("{body:?}").contains("hunter2"));
     }
 
     #[test]
@@ -281,13 +317,13 @@ mod tests {
             r#"{"type":"a.b","id":""}"#,
             r#"[1]"#,
         ] {
-            assert!(Body::from_client(bad.as_bytes()).is_err(), "{bad}");
+            assert!(Body::from_client(bad.as_bytes(), kept).is_err(), "{bad}");
         }
     }
 
     #[test]
     fn an_event_over_one_mebibyte_is_refused() {
         let big = format!(r#"{{"type":"a.b","x":"{}"}}"#, "x".repeat(MAX_LINE - 60));
-        assert!(matches!(Body::from_client(big.as_bytes()), Err(Error::TooLong { .. })));
+        assert!(matches!(Body::from_client(big.as_bytes(), kept), Err(Error::TooLong { .. })));
     }
 }

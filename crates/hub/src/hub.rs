@@ -10,13 +10,14 @@ use rig_recorder::{EventLog, Index, Keyring, MemoryLog, SegmentLog, StreamIndex}
 use tokio::sync::{Mutex, Semaphore, mpsc, watch};
 
 use crate::announcer::{Announcer, News};
+use crate::cut::{Cut, cut_at, put_checkpoint};
 use crate::data::{DataDir, io_error, random, write_private};
 use crate::ids::Ids;
 use crate::metrics::Meters;
 use crate::problem::Problem;
-use crate::stream::{Stream, Tasks, cut_at, put_checkpoint};
+use crate::stream::{Stream, Tasks};
 use crate::tail::Tail;
-use crate::writer::{Cut, Writer};
+use crate::writer::Writer;
 use crate::{Error, Options, indexer, retention};
 
 /// How many appends may wait for the writer; who comes then waits to get in line.

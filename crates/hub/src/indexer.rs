@@ -8,7 +8,9 @@ use rig_event::{Head, Seq};
 use rig_recorder::index::Entry;
 use rig_recorder::{EventLog, StreamIndex};
 
-use crate::stream::{READ_BYTES, Stream, put_checkpoint};
+use crate::READ_BYTES;
+use crate::cut::put_checkpoint;
+use crate::stream::Stream;
 
 /// How long news may gather before they are indexed.
 const PAUSE: Duration = Duration::from_millis(250);

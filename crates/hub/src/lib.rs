@@ -1,12 +1,14 @@
 //! The server: it turns documents and posted events into the log, and the log into streams, files and states.
 //!
 //! In reading order: [`Options`] and [`serve`]; `hub` (the streams a server has, opened and made); `writer` (the one task
-//! a stream that gives events their place); `stream` (what routes see of it; state at any seq); `tail` (prepared frames);
+//! a stream that gives events their place); `cut` (state and chain at any seq); `stream` (what routes
+//! see of it); `tail` (prepared frames);
 //! `announcer` (who tells subscribers of news); `sse` (subscribers); `session` (a stretch as a file); `capture` (a document's way to the writer);
 //! `retention` (the oldest events go); `metrics`; `routes`.
 
 mod announcer;
 mod capture;
+mod cut;
 mod data;
 mod hub;
 mod ids;
@@ -77,7 +79,7 @@ impl Default for Options {
             segment_bytes: 64 << 20,
             retention_interval: Duration::from_secs(60),
             limits: Limits::default(),
-            capture_budget: 256 << 20,
+            capture_budget: 128 << 20,
             heartbeat: Duration::from_secs(10),
             read_timeout: Duration::from_secs(30),
             shutdown_deadline: Duration::from_secs(10),
@@ -207,6 +209,9 @@ fn is_passing(e: &std::io::Error) -> bool {
     matches!(e.kind(), ConnectionAborted | ConnectionReset | Interrupted)
         || matches!(e.raw_os_error(), Some(ENFILE | EMFILE))
 }
+
+/// How many bytes of a log are read at once.
+const READ_BYTES: usize = 256 << 10;
 
 /// What the parts of the server share.
 type Shared = Arc<hub::Hub>;

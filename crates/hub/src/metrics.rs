@@ -7,8 +7,6 @@ use std::time::Duration;
 
 use rig_event::Seq;
 
-use crate::stream::Stream;
-
 /// Upper bounds of the buckets of the commit latency, in microseconds.
 const BUCKETS: [u64; 10] = [250, 500, 1_000, 2_500, 5_000, 10_000, 25_000, 100_000, 500_000, 2_500_000];
 
@@ -90,25 +88,34 @@ impl Subscriber {
     }
 }
 
+/// What is to be told of one stream.
+pub(crate) struct Row<'a> {
+    pub(crate) stream: &'a str,
+    pub(crate) head: Seq,
+    pub(crate) first_seq: Seq,
+    pub(crate) bytes: u64,
+    pub(crate) meters: &'a Meters,
+}
+
 /// All counters of all streams.
-pub(crate) fn text(streams: &[Arc<Stream>]) -> String {
-    type Read = fn(&Stream) -> u64;
+pub(crate) fn text(streams: &[Row<'_>]) -> String {
+    type Read = fn(&Row<'_>) -> u64;
     let simple: [(&str, &str, &str, Read); 11] = [
-        ("rig_head_seq", "gauge", "Seq of the last durable event.", |s| s.head()),
-        ("rig_first_seq", "gauge", "Seq of the oldest event that is kept.", |s| s.log.first_seq()),
-        ("rig_log_bytes", "gauge", "Bytes that the log takes.", |s| s.log.bytes()),
+        ("rig_head_seq", "gauge", "Seq of the last durable event.", |s| s.head),
+        ("rig_first_seq", "gauge", "Seq of the oldest event that is kept.", |s| s.first_seq),
+        ("rig_log_bytes", "gauge", "Bytes that the log takes.", |s| s.bytes),
         ("rig_appended_events_total", "counter", "Events made durable.", |s| s.meters.events.load(Relaxed)),
         ("rig_captures_total", "counter", "Documents taken in.", |s| s.meters.captured.load(Relaxed)),
         ("rig_captures_rejected_total", "counter", "Documents refused.", |s| s.meters.rejected.load(Relaxed)),
         ("rig_pruned_events_total", "counter", "Events deleted by retention.", |s| {
             s.meters.pruned.load(Relaxed)
         }),
-        ("rig_subscribers", "gauge", "Subscribers connected.", |s| s.meters.subscribers(s.head()).0),
+        ("rig_subscribers", "gauge", "Subscribers connected.", |s| s.meters.subscribers(s.head).0),
         (
             "rig_subscriber_lag_events",
             "gauge",
             "Events that the subscriber furthest behind has not been sent.",
-            |s| s.meters.subscribers(s.head()).1,
+            |s| s.meters.subscribers(s.head).1,
         ),
         ("rig_sent_events_total", "counter", "Events sent to subscribers.", |s| {
             s.meters.sent_events.load(Relaxed)
@@ -122,7 +129,7 @@ pub(crate) fn text(streams: &[Arc<Stream>]) -> String {
     for (name, kind, help, read) in simple {
         let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} {kind}");
         for stream in streams {
-            let _ = writeln!(text, "{name}{{stream=\"{}\"}} {}", stream.name, read(stream));
+            let _ = writeln!(text, "{name}{{stream=\"{}\"}} {}", stream.stream, read(stream));
         }
     }
     let name = "rig_commit_seconds";
@@ -131,14 +138,14 @@ pub(crate) fn text(streams: &[Arc<Stream>]) -> String {
         "# HELP {name} Time from handing a write to the log until it is durable.\n# TYPE {name} histogram"
     );
     for stream in streams {
-        let meters = &stream.meters;
+        let meters = stream.meters;
         let mut below = 0;
         for (most, bucket) in BUCKETS.iter().zip(&meters.commit_buckets) {
             below += bucket.load(Relaxed);
             let _ = writeln!(
                 text,
                 "{name}_bucket{{stream=\"{}\",le=\"{}\"}} {below}",
-                stream.name,
+                stream.stream,
                 *most as f64 / 1e6
             );
         }
@@ -147,7 +154,7 @@ pub(crate) fn text(streams: &[Arc<Stream>]) -> String {
         let _ = writeln!(
             text,
             "{name}_bucket{{stream=\"{0}\",le=\"+Inf\"}} {count}\n{name}_sum{{stream=\"{0}\"}} {seconds}\n{name}_count{{stream=\"{0}\"}} {count}",
-            stream.name
+            stream.stream
         );
     }
     text

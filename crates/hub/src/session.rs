@@ -13,8 +13,9 @@ use rig_recorder::session::{Output, SessionWriter};
 use rig_recorder::{Claim, Keyring};
 use serde_json::value::to_raw_value;
 
+use crate::READ_BYTES;
 use crate::problem::Problem;
-use crate::stream::{READ_BYTES, Stream};
+use crate::stream::Stream;
 
 /// What stretch is wanted, and how.
 pub(crate) struct Stretch {

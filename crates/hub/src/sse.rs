@@ -15,8 +15,9 @@ use serde_json::json;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+use crate::READ_BYTES;
 use crate::problem::Problem;
-use crate::stream::{READ_BYTES, Stream};
+use crate::stream::Stream;
 use crate::tail::{Frames, type_of};
 
 /// Which events a subscriber wants.

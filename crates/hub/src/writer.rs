@@ -11,13 +11,14 @@ use std::time::{Duration, Instant};
 use rig_config::Policy;
 use rig_event::event::{LogPruned, LogSealed};
 use rig_event::{Body, Draft, Envelope, Epoch, Event, Seq, ServiceName, StreamName, Timestamp};
-use rig_recorder::{AppendError, Chain, Claim, EventLog, Keyring, Lines, Pending};
+use rig_recorder::{AppendError, Claim, EventLog, Keyring, Lines, Pending};
 use rig_replay::judge::{self, By};
-use rig_replay::{Capture, Refusal, State};
+use rig_replay::{Capture, Refusal};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::MissedTickBehavior;
 
 use crate::Seals;
+use crate::cut::Cut;
 use crate::ids::Ids;
 use crate::metrics::Meters;
 
@@ -100,13 +101,6 @@ pub(crate) enum Refused {
     Closed,
 }
 
-/// A state with the chain at its seq: where a fold can begin.
-#[derive(Clone, Debug)]
-pub(crate) struct Cut {
-    pub(crate) state: State,
-    pub(crate) chain: Chain,
-}
-
 /// Everything the writer holds.
 pub(crate) struct Writer {
     pub(crate) stream: StreamName,
@@ -186,7 +180,8 @@ impl Writer {
         let mut closing = false;
         let mut expire = tokio::time::interval(EXPIRE_EVERY);
         expire.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut seal = tokio::time::interval(self.seals.unwrap_or_default().interval);
+        let interval = self.seals.unwrap_or_default().interval;
+        let mut seal = tokio::time::interval_at(tokio::time::Instant::now() + interval, interval);
         seal.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             let room = in_flight.len() < MAX_IN_FLIGHT && !closing;

@@ -12,6 +12,7 @@
 use std::ops::RangeInclusive;
 use std::panic::AssertUnwindSafe;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 use std::{fs, io};
 
 use rig_event::{Epoch, Seq, StreamName};
@@ -21,6 +22,9 @@ use crate::error::{Error, io_error};
 
 /// How much of the database is cached.
 const CACHE_BYTES: u64 = 32 << 20;
+
+/// How long a database may take to let go of its files.
+const RELEASE: Duration = Duration::from_secs(2);
 
 /// How many keys [`StreamIndex::forget_before`] removes at once.
 const FORGET_AT_ONCE: usize = 4096;
@@ -51,7 +55,7 @@ pub struct Entry<'a> {
 impl Index {
     /// Opens the index in `dir`, or makes it. One that does not open is moved aside, and where to is told.
     pub fn open(dir: &Path) -> Result<(Self, Option<PathBuf>), Error> {
-        match open_db(dir) {
+        match open_released(dir) {
             Ok(db) => Ok((Index { db, dir: dir.to_owned() }, None)),
             Err(Unopened::Locked) => Err(Error::Locked { dir: dir.to_owned() }),
             Err(Unopened::System(e)) => Err(io_error("open", dir)(e)),
@@ -102,6 +106,17 @@ enum Unopened {
     System(io::Error),
     #[error("{0}")]
     Broken(String),
+}
+
+/// Opens it, or waits for a database of this process that was dropped: sled's threads may hold its files a moment longer.
+fn open_released(dir: &Path) -> Result<sled::Db, Unopened> {
+    let begun = Instant::now();
+    loop {
+        match open_db(dir) {
+            Err(Unopened::Locked) if begun.elapsed() < RELEASE => std::thread::sleep(RELEASE / 200),
+            opened => return opened,
+        }
+    }
 }
 
 fn open_db(dir: &Path) -> Result<sled::Db, Unopened> {

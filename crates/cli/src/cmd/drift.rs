@@ -1,5 +1,7 @@
 //! `rig drift`: how every service stands against its baseline.
 
+use std::path::PathBuf;
+
 use anyhow::Result;
 use rig_event::{Seq, ServiceName, Severity, Verdict};
 use rig_replay::Service;
@@ -24,9 +26,12 @@ pub struct Args {
     /// Only this service
     #[arg(long)]
     service: Option<ServiceName>,
-    /// The lowest severity that is a failure
-    #[arg(long, value_name = "LEVEL", default_value = "low")]
-    fail_on: Severity,
+    /// The lowest severity that is a failure [default: what the policy says, else low]
+    #[arg(long, value_name = "LEVEL")]
+    fail_on: Option<Severity>,
+    /// The policy file, for its `[drift] fail_on`
+    #[arg(long, value_name = "FILE", env = "RIG_POLICY")]
+    policy: Option<PathBuf>,
     /// The verdicts at this seq [default: now, or the end of the file]
     #[arg(long, value_name = "SEQ")]
     at: Option<Seq>,
@@ -36,6 +41,8 @@ pub struct Args {
 }
 
 pub(super) async fn run(args: Args) -> Result<Answer> {
+    let policy = args.policy.as_deref().map(super::hub::policy).transpose()?.unwrap_or_default();
+    let fail_on = args.fail_on.or(policy.drift.fail_on).unwrap_or(Severity::Low);
     let at = args.source.state(args.at).await?;
     let mut services = Vec::new();
     if let Some(name) = &args.service {
@@ -50,7 +57,7 @@ pub(super) async fn run(args: Args) -> Result<Answer> {
     }
     let drifts = services.iter().filter_map(|(_, service)| service.drift.as_ref());
     let mut failures =
-        drifts.filter(|d| d.verdict == Verdict::Drifted && d.severity.unwrap_or_default() >= args.fail_on);
+        drifts.filter(|d| d.verdict == Verdict::Drifted && d.severity.unwrap_or_default() >= fail_on);
     Ok(if failures.next().is_some() { Answer::Difference } else { Answer::Fine })
 }
 

@@ -96,7 +96,7 @@ fn default_data() -> Result<PathBuf> {
 
 /// Binds, on this machine only: what listens for others needs tokens, which do not exist yet.
 async fn listen(address: &str) -> Result<TcpListener> {
-    let cannot = || format!("cannot listen on {address}");
+    let cannot = || format!("cannot listen on {address}; --listen 127.0.0.1:0 takes a free port");
     let resolved: Vec<_> = tokio::net::lookup_host(address).await.with_context(cannot)?.collect();
     if let Some(outside) = resolved.iter().find(|address| !address.ip().is_loopback()) {
         bail!(

@@ -22,11 +22,15 @@ const FLUSH: Duration = Duration::from_millis(250);
 ///
 /// It records what is there and then what comes, until Ctrl-C or SIGTERM: then the file gets its footer. A file that was left
 /// unfinished is resumed where it ends. A disk that is full stops the recording and nothing else.
+///
+/// With --rotate-size or --rotate-age the recording goes on in another file now and then: FILE has the first events, and each
+/// further file has the seq of its first event in its name. Each of them replays by itself.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
   rig record http://127.0.0.1:7070/main -o today.jsonl.zst
-  rig record http://127.0.0.1:7070/ci-1234 -o run.jsonl --until-caught-up --outcome failed")]
+  rig record http://127.0.0.1:7070/ci-1234 -o run.jsonl --until-caught-up --outcome failed
+  rig record http://127.0.0.1:7070/main -o prod.jsonl.zst --rotate-size 256MiB --rotate-age 24h")]
 pub struct Args {
     /// The hub's stream
     source: Source,
@@ -45,6 +49,12 @@ pub struct Args {
     /// The recording's name [default: that of the file]
     #[arg(long, value_name = "NAME")]
     session: Option<String>,
+    /// Go on in another file when this one holds so much (KiB, MiB, GiB; before compression)
+    #[arg(long, value_name = "SIZE", value_parser = size)]
+    rotate_size: Option<u64>,
+    /// Go on in another file when this one is so old (s, m, h, d)
+    #[arg(long, value_name = "AGE", value_parser = age)]
+    rotate_age: Option<Duration>,
     /// Begin anew, whatever is in FILE
     #[arg(long)]
     force: bool,
@@ -57,6 +67,22 @@ fn outcome(text: &str) -> Result<Outcome, String> {
     let all = [Outcome::Passed, Outcome::Failed, Outcome::Crashed, Outcome::Interrupted];
     let found = all.into_iter().find(|outcome| outcome.as_str() == text);
     found.ok_or_else(|| "write passed, failed, crashed or interrupted".to_owned())
+}
+
+fn size(text: &str) -> Result<u64, String> {
+    let units = [("KiB", 1 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30)];
+    number(text, &units).ok_or_else(|| "write a size such as 64MiB".to_owned())
+}
+
+fn age(text: &str) -> Result<Duration, String> {
+    let units = [("s", 1), ("m", 60), ("h", 3_600), ("d", 86_400)];
+    number(text, &units).map(Duration::from_secs).ok_or_else(|| "write an age such as 30m or 24h".to_owned())
+}
+
+/// A number above 0 with one of the units.
+fn number(text: &str, units: &[(&str, u64)]) -> Option<u64> {
+    let (count, factor) = units.iter().find_map(|(unit, factor)| Some((text.strip_suffix(unit)?, factor)))?;
+    count.parse::<u64>().ok()?.checked_mul(*factor).filter(|n| *n > 0)
 }
 
 pub(super) async fn run(args: Args) -> Result<Answer> {
@@ -107,6 +133,14 @@ fn cannot_write(file: &Path) -> String {
 async fn begin(client: &Client, args: &Args, name: String) -> Result<Recording> {
     let file = &args.output;
     let there = !args.force && std::fs::metadata(file).is_ok_and(|meta| meta.len() > 0);
+    if !there && (args.rotate_size.is_some() || args.rotate_age.is_some()) {
+        // Not downloaded in one piece, which may be larger than a file may become.
+        let from = match args.from {
+            Some(from) => from,
+            None => client.first_seq().await?,
+        };
+        return Recording::begin(client, from, file, name).await;
+    }
     if !there {
         return Recording::download(client, args.from, file, name).await;
     }
@@ -149,6 +183,11 @@ async fn follow(
                 if let Err(error) = recording.write(&line) {
                     return Err(stopped(client, args, &recording, error).await);
                 }
+                if args.rotate_size.is_some_and(|most| recording.bytes() >= most)
+                    || args.rotate_age.is_some_and(|most| recording.age() >= most)
+                {
+                    recording = rotate(client, args, recording).await?;
+                }
             }
             Some(News::CaughtUp { .. }) if args.until_caught_up => break Outcome::Passed,
             Some(News::CaughtUp { .. } | News::Heartbeat { .. }) => {}
@@ -172,6 +211,28 @@ async fn follow(
     Ok((recording, outcome))
 }
 
+/// Finishes a file and begins the next.
+async fn rotate(client: &Client, args: &Args, mut full: Recording) -> Result<Recording> {
+    let next = full.last_seq() + 1;
+    let file = part(&args.output, next);
+    if !args.force && file.exists() {
+        bail!("{} is there already; move it away, or overwrite it with --force", file.display());
+    }
+    let name = stem(&file);
+    let begun = Recording::begin(client, next, &file, name).await?;
+    full.sign(client).await;
+    full.finish(args.outcome.unwrap_or(Outcome::Passed)).with_context(|| cannot_write(&args.output))?;
+    output::note(format!("the recording goes on in {}", file.display()));
+    Ok(begun)
+}
+
+/// `prod.jsonl.zst` goes on in `prod-1234.jsonl.zst`.
+fn part(file: &Path, first_seq: Seq) -> PathBuf {
+    let name = file.file_name().map_or_else(Default::default, |name| name.to_string_lossy().into_owned());
+    let (stem, ends) = name.split_at(name.find('.').filter(|at| *at > 0).unwrap_or(name.len()));
+    file.with_file_name(format!("{stem}-{first_seq}{ends}"))
+}
+
 /// The file could not take more. What is missing is counted; what is recorded goes on undisturbed.
 async fn stopped(
     client: &Client,
@@ -188,4 +249,17 @@ async fn stopped(
     anyhow!(
         "the recording to {file} stopped after seq {last}: {error}; {missing}. Make room and run the same command to resume"
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_ages_and_names_of_parts() {
+        assert_eq!((size("64MiB"), age("30m")), (Ok(64 << 20), Ok(Duration::from_secs(1800))));
+        assert!(size("64").is_err() && size("0KiB").is_err() && age("1y").is_err());
+        assert_eq!(part(Path::new("runs/a.jsonl.zst"), 7), Path::new("runs/a-7.jsonl.zst"));
+        assert_eq!(part(Path::new("a"), 7), Path::new("a-7"));
+    }
 }

@@ -15,7 +15,8 @@ pub(super) enum Sense {
 const NOUNS: &str = "password passwd passphrase passcode secret token apikey privatekey credential";
 
 /// Words that name a secret only when they stand alone.
-const SHORT_NOUNS: &str = "pass pwd pw psk jwt authorization requirepass masterauth userpass keystring";
+const SHORT_NOUNS: &str =
+    "pass pwd pw psk jwt authorization requirepass masterauth userpass keystring cookie setcookie";
 
 /// What makes a secret of the word `key` or `keys` that follows it.
 const KEY_KINDS: &str = "\

@@ -5,7 +5,9 @@ use axum::extract::{Path, Request, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
+use rig_config::Redactor;
 use rig_event::Event;
+use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::{Query, appended, event_problem, range};
@@ -37,7 +39,7 @@ pub(super) async fn append(
     }
     let (parts, body) = request.into_parts();
     let body = read_body(&hub, body).await?;
-    let bodies = bodies(&parts.headers, &body)?;
+    let bodies = bodies(&hub.redactor, &parts.headers, &body)?;
     let events = stream.write(Command::Append(bodies), expected, None).await?;
     appended(&stream, events, StatusCode::CREATED).await
 }
@@ -57,7 +59,7 @@ async fn read_body(hub: &Shared, body: Body) -> Result<bytes::Bytes, Problem> {
     }
 }
 
-fn bodies(headers: &HeaderMap, body: &[u8]) -> Result<Vec<rig_event::Body>, Problem> {
+fn bodies(redactor: &Redactor, headers: &HeaderMap, body: &[u8]) -> Result<Vec<rig_event::Body>, Problem> {
     let media_type =
         headers.get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or("application/json");
     let essence = media_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
@@ -91,7 +93,8 @@ fn bodies(headers: &HeaderMap, body: &[u8]) -> Result<Vec<rig_event::Body>, Prob
         return Err(Problem::bad_request("bad-batch", detail));
     }
     let parsed = events.into_iter().enumerate().map(|(i, json)| {
-        let body = rig_event::Body::from_client(json).map_err(|e| event_problem(&e).with("index", i))?;
+        let body = rig_event::Body::from_client(json, |name, value| redact(redactor, name, value))
+            .map_err(|e| event_problem(&e).with("index", i))?;
         if needs_service(&body.draft.event) && body.draft.service.is_none() {
             let detail = format!("a {} event must name its `service`", body.draft.event.type_name());
             return Err(Problem::bad_request("malformed-event", detail).with("index", i));
@@ -99,6 +102,18 @@ fn bodies(headers: &HeaderMap, body: &[u8]) -> Result<Vec<rig_event::Body>, Prob
         Ok(body)
     });
     parsed.collect()
+}
+
+/// Replaces the secrets in a field of a client's event. What programs print is looked through line by line.
+fn redact(redactor: &Redactor, name: &str, value: &mut Value) -> bool {
+    let by_value = redactor.redact_value(name, value);
+    let Value::String(text) = value else { return by_value };
+    if !matches!(name, "data" | "message" | "error" | "path") {
+        return by_value;
+    }
+    let (redacted, found) = redactor.redact_text(text);
+    *text = redacted;
+    by_value || found > 0
 }
 
 /// Whether the state cannot take the event without a service.

@@ -27,7 +27,7 @@ pub(crate) fn router(hub: Shared) -> Router {
     Router::new()
         .route("/healthz", get(async || "ok\n"))
         .route("/readyz", get(async || "ready\n"))
-        .route("/metrics", get(streams::metrics))
+        .route("/metrics", get(streams::counters))
         .route("/v1/streams", get(streams::list))
         .route(stream, get(streams::show).put(streams::make).delete(streams::remove))
         .route(&format!("{stream}/events"), get(events::read).post(events::append))

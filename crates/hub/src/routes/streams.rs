@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use super::{Answer, Query, answer, range};
 use crate::Shared;
+use crate::metrics::{self, Row};
 use crate::problem::Problem;
 use crate::session::{self, Stretch};
 use crate::stream::Stream;
@@ -21,8 +22,10 @@ pub(super) async fn list(State(hub): State<Shared>, query: Query) -> Answer {
 }
 
 /// `GET /metrics`, for Prometheus.
-pub(super) async fn metrics(State(hub): State<Shared>) -> Response {
-    let text = crate::metrics::text(&hub.list());
+pub(super) async fn counters(State(hub): State<Shared>) -> Response {
+    let streams = hub.list();
+    let rows: Vec<Row<'_>> = streams.iter().map(|stream| row(stream)).collect();
+    let text = metrics::text(&rows);
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response()
 }
 
@@ -65,6 +68,16 @@ pub(super) async fn state(
     query.done()?;
     let state = stream.cut_at(at.unwrap_or_else(|| stream.head())).await?.state;
     answer(&state.view(stream.name.as_str()))
+}
+
+fn row(stream: &Stream) -> Row<'_> {
+    Row {
+        stream: stream.name.as_str(),
+        head: stream.head(),
+        first_seq: stream.log.first_seq(),
+        bytes: stream.log.bytes(),
+        meters: &stream.meters,
+    }
 }
 
 fn about(stream: &Stream) -> Value {

@@ -168,3 +168,21 @@ async fn a_repeated_id_gets_the_first_answer() {
     assert_eq!(status, 201);
     hub.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn secrets_in_posted_events_do_not_reach_the_log() {
+    let hub = TestHub::in_memory().await;
+    let events = json!([
+        {"type": "service.log", "service": "api", "stream": "stderr", "data": "connecting\npassword=hunter2 user=ana\n"},
+        {"type": "request.completed", "source": "a", "target": "b", "path": "/login?token=hunter2", "status": 200,
+         "request_headers": {"Authorization": ["Bearer hunter2hunter2hunter2"], "Cookie": ["sid=hunter2"], "Accept": ["*/*"]}},
+        {"type": "shop.configured", "db": {"password": "hunter2", "host": "db-1"}, "n": 1.50},
+    ]);
+    let (status, answer) = hub.append("", &events.to_string()).await;
+    assert_eq!(status, 201, "{answer}");
+    assert!(!answer.to_string().contains("hunter2"), "{answer:#}");
+    assert!(answer["events"][0]["data"].as_str().unwrap().contains("user=ana"));
+    assert_eq!(answer["events"][1]["request_headers"]["Accept"], json!(["*/*"]));
+    assert_eq!(answer["events"][2]["db"]["host"], "db-1");
+    hub.stop().await;
+}

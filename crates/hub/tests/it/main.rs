@@ -8,6 +8,8 @@
 )]
 
 mod captures;
+mod model;
+mod random;
 mod retention;
 mod streaming;
 
@@ -40,10 +42,13 @@ impl TestHub {
         let url = format!("http://{}", listener.local_addr().unwrap());
         let (stop, stopped) = oneshot::channel();
         let shutdown = async { drop(stopped.await) };
-        let served = tokio::spawn(async {
-            rig_hub::serve(listener, shutdown, options).await.inspect_err(|e| println!("the hub ended: {e}"))
-        });
-        TestHub { url, client: reqwest::Client::new(), stop, served }
+        let mut served = tokio::spawn(rig_hub::serve(listener, shutdown, options));
+        let client = reqwest::Client::new();
+        tokio::select! {
+            ended = &mut served => panic!("the hub does not start: {ended:?}"),
+            ready = client.get(format!("{url}/readyz")).send() => assert_eq!(ready.unwrap().status(), 200),
+        }
+        TestHub { url, client, stop, served }
     }
 
     /// Stops the hub and waits until everything is durable.
@@ -90,10 +95,15 @@ pub(crate) fn unsealed() -> rig_hub::Options {
 }
 
 pub(crate) async fn answer(request: reqwest::RequestBuilder) -> (u16, Value) {
-    let response = request.send().await.unwrap();
+    try_answer(request).await.unwrap()
+}
+
+/// The same where the hub may be gone.
+pub(crate) async fn try_answer(request: reqwest::RequestBuilder) -> reqwest::Result<(u16, Value)> {
+    let response = request.send().await?;
     let status = response.status().as_u16();
-    let text = response.text().await.unwrap();
-    (status, serde_json::from_str(&text).unwrap_or(Value::String(text)))
+    let text = response.text().await?;
+    Ok((status, serde_json::from_str(&text).unwrap_or(Value::String(text))))
 }
 
 /// The types of the events in an answer.

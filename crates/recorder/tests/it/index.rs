@@ -167,3 +167,17 @@ fn damage_never_leaves_upto_ahead_of_the_entries() {
     }
     assert!(shortened > 0);
 }
+
+/// sled's threads may hold its files for a moment after the database was dropped.
+#[test]
+fn an_index_opens_again_right_after_it_was_dropped() {
+    let dir = tempfile::tempdir().unwrap();
+    for upto in 1..=300 {
+        let (index, aside) = Index::open(&dir.path().join("index")).unwrap();
+        assert_eq!(aside, None);
+        let stream = index.stream(&"main".parse().unwrap(), &"e1".parse().unwrap()).unwrap();
+        assert_eq!(stream.upto().unwrap(), upto - 1);
+        stream.add(&[], upto).unwrap();
+        stream.put_checkpoint(upto, &vec![b'x'; 100_000]).unwrap();
+    }
+}
