@@ -9,6 +9,7 @@ use rig_event::{Epoch, Head, Seq, StreamName};
 use rig_recorder::{EventLog, Index, Keyring, MemoryLog, SegmentLog, StreamIndex};
 use tokio::sync::{Mutex, Semaphore, mpsc, watch};
 
+use crate::announcer::{Announcer, News};
 use crate::cut::{Cut, cut_at, put_checkpoint};
 use crate::data::{DataDir, io_error, random, write_private};
 use crate::ids::Ids;
@@ -17,7 +18,7 @@ use crate::problem::Problem;
 use crate::stream::{Stream, Tasks};
 use crate::tail::Tail;
 use crate::writer::Writer;
-use crate::{Error, Options, announcer, indexer, retention};
+use crate::{Error, Options, indexer, retention};
 
 /// How many appends may wait for the writer; who comes then waits to get in line.
 const QUEUE: usize = 1024;
@@ -171,12 +172,19 @@ impl Hub {
             poisoned: None,
         };
         let epoch = log.epoch().clone();
-        let (show, shown) = watch::channel(log.head());
-        let announcer = announcer::run(log.clone(), heads.clone(), tail.clone(), show);
+        let (tell, news) = watch::channel(News { seq: log.head(), beats: 0 });
+        let announcer = Announcer {
+            log: log.clone(),
+            head: heads.clone(),
+            tail: tail.clone(),
+            news: tell,
+            heartbeat: self.options.heartbeat,
+            stopping: self.stopping.clone(),
+        };
         let stream = Arc::new_cyclic(|stream| {
             let tasks = Tasks {
                 writer: Some(tokio::spawn(writer.run(received))),
-                announcer: Some(tokio::spawn(announcer)),
+                announcer: Some(tokio::spawn(announcer.run())),
                 indexer: index.clone().map(|index| tokio::spawn(indexer::run(stream.clone(), index))),
                 retention: Some(tokio::spawn(retention::run(stream.clone(), Arc::downgrade(self)))),
             };
@@ -186,7 +194,7 @@ impl Hub {
                 log,
                 tail,
                 head: heads,
-                shown,
+                news,
                 inputs,
                 base: RwLock::new(Arc::new(base)),
                 meters,

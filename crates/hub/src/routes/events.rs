@@ -1,7 +1,7 @@
 //! Appending events, and reading them as a stream or as a range.
 
 use axum::body::Body;
-use axum::extract::{Path, State};
+use axum::extract::{Path, Request, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
@@ -25,8 +25,7 @@ pub(super) async fn append(
     State(hub): State<Shared>,
     Path(stream): Path<String>,
     mut query: Query,
-    headers: HeaderMap,
-    body: Body,
+    request: Request,
 ) -> Result<Response, Problem> {
     let stream = hub.stream(&stream)?;
     let expected = query.number("expected_seq")?;
@@ -38,8 +37,9 @@ pub(super) async fn append(
             "only the hub appends to its own stream",
         ));
     }
+    let (parts, body) = request.into_parts();
     let body = read_body(&hub, body).await?;
-    let bodies = bodies(&hub.redactor, &headers, &body)?;
+    let bodies = bodies(&hub.redactor, &parts.headers, &body)?;
     let events = stream.write(Command::Append(bodies), expected, None).await?;
     appended(&stream, events, StatusCode::CREATED).await
 }
@@ -136,8 +136,8 @@ pub(super) async fn read(
         let last_event_id = headers.get("last-event-id").map(|v| v.to_str().unwrap_or("?"));
         let cursor = Cursor::new(last_event_id.filter(|id| !id.is_empty()), query.number("from")?)?;
         query.done()?;
-        let (heartbeat, stopping) = (hub.options.heartbeat, hub.stopping.clone());
-        ("text/event-stream", sse::body(stream, Subscription { cursor, filter, heartbeat, stopping }))
+        let stopping = hub.stopping.clone();
+        ("text/event-stream", sse::body(stream, Subscription { cursor, filter, stopping }))
     } else {
         let (from, to) = range(&mut query, &stream)?;
         let limit = query.number("limit")?.unwrap_or(u64::MAX);
