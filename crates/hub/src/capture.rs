@@ -22,9 +22,6 @@ use crate::writer::{Appended, Command};
 /// The slowest that a document may come, in bytes a second, beyond the time that a request may take for its next piece.
 const MIN_RATE: u64 = 256 << 10;
 
-/// How long a document waits for others to be through before it is sent away.
-const BUDGET_WAIT: Duration = Duration::from_secs(10);
-
 /// What a client says about a document.
 #[derive(Clone, Debug)]
 pub(crate) struct Request {
@@ -116,11 +113,7 @@ async fn receive(
     if announced.is_some_and(|bytes| bytes > limit) {
         return Err(too_large());
     }
-    let most = (hub.options.capture_budget >> 10).max(1);
-    let kibibytes = (announced.unwrap_or(limit) >> 10).clamp(1, most) as u32;
-    let busy = || Problem::unavailable("busy", "too many documents are in work; send it again in a moment");
-    let permit = tokio::time::timeout(BUDGET_WAIT, hub.capture_budget.clone().acquire_many_owned(kibibytes));
-    let permit = permit.await.map_err(|_| busy())?.map_err(|_| busy())?;
+    let permit = hub.reserve(announced.unwrap_or(limit)).await?;
     // Nobody may hold on to the budget by sending a byte now and then.
     let whole = hub.options.read_timeout + Duration::from_secs(announced.unwrap_or(limit) / MIN_RATE);
     let deadline = tokio::time::Instant::now() + whole;

@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
 
 use rig_config::{RedactionKey, Redactor};
 use rig_event::{Epoch, Head, Seq, StreamName};
 use rig_recorder::{Durability, EventLog, Index, Keyring, MemoryLog, SegmentLog, StreamIndex};
-use tokio::sync::{Mutex, Semaphore, mpsc, watch};
+use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore, mpsc, watch};
 
 use crate::announcer::{Announcer, News};
 use crate::cut::{Cut, cut_at, put_checkpoint};
@@ -25,6 +26,9 @@ const QUEUE: usize = 1024;
 
 /// How many documents are parsed and judged at the same time: it takes a multiple of their size.
 const PARSING: usize = 2;
+
+/// How long a body waits for others to be through before it is sent away.
+const BUDGET_WAIT: Duration = Duration::from_secs(10);
 
 /// A running hub.
 pub(crate) struct Hub {
@@ -103,6 +107,17 @@ impl Hub {
                 format!("there is no stream {name}; make it with PUT /v1/streams/{name}"),
             )
         })
+    }
+
+    /// Takes a share of the budget for a body of so many bytes; whoever waits too long is sent away.
+    pub(crate) async fn reserve(&self, bytes: u64) -> Result<OwnedSemaphorePermit, Problem> {
+        let most = (self.options.capture_budget >> 10).max(1);
+        let kibibytes = (bytes >> 10).clamp(1, most) as u32;
+        let busy =
+            || Problem::unavailable("busy", "too many large bodies are in work; send it again in a moment");
+        let permit =
+            tokio::time::timeout(BUDGET_WAIT, self.capture_budget.clone().acquire_many_owned(kibibytes));
+        permit.await.map_err(|_| busy())?.map_err(|_| busy())
     }
 
     pub(crate) fn list(&self) -> Vec<Arc<Stream>> {

@@ -20,6 +20,9 @@ use crate::writer::Command;
 const MAX_BATCH_BYTES: usize = 16 << 20;
 const MAX_BATCH: usize = 10_000;
 
+/// A body of no more bytes takes no share of the budget for large ones.
+const SMALL: u64 = 64 << 10;
+
 /// `POST /v1/streams/{stream}/events`: an object, an array or NDJSON; all of it is appended, or nothing.
 pub(super) async fn append(
     State(hub): State<Shared>,
@@ -38,6 +41,10 @@ pub(super) async fn append(
         ));
     }
     let (parts, body) = request.into_parts();
+    let announced = parts.headers.get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse().ok());
+    // Small ones, which are most, need not stand in line.
+    let expected_bytes = announced.unwrap_or(MAX_BATCH_BYTES as u64).min(MAX_BATCH_BYTES as u64);
+    let _budget = if expected_bytes > SMALL { Some(hub.reserve(expected_bytes).await?) } else { None };
     let body = read_body(&hub, body).await?;
     let bodies = bodies(&hub.redactor, &parts.headers, &body)?;
     let shapes: Vec<Shape> = match bodies.iter().any(|body| body.draft.id.is_some()) {
