@@ -6,14 +6,14 @@
 
 use std::convert::Infallible;
 use std::sync::Arc;
-use std::time::Duration;
 
 use async_stream::stream;
 use axum::body::{Body, Bytes};
 use rig_event::{Epoch, Head, Seq};
+use rig_recorder::ReadError;
 use serde_json::json;
 use tokio::sync::watch;
-use tokio::time::MissedTickBehavior;
+use tokio::task::JoinHandle;
 
 use crate::READ_BYTES;
 use crate::problem::Problem;
@@ -104,7 +104,6 @@ impl Cursor {
 pub(crate) struct Subscription {
     pub(crate) cursor: Cursor,
     pub(crate) filter: Filter,
-    pub(crate) heartbeat: Duration,
     pub(crate) stopping: watch::Receiver<bool>,
 }
 
@@ -117,10 +116,11 @@ fn frames(
     stream: Arc<Stream>,
     subscription: Subscription,
 ) -> impl futures_util::Stream<Item = Result<Bytes, Infallible>> {
-    let Subscription { cursor, filter, heartbeat, mut stopping } = subscription;
+    let Subscription { cursor, filter, stopping } = subscription;
     // Its place is that of the moment it came, not of the moment somebody looks at its body for the first time.
     let (mut next, reset) = place(&cursor, &stream);
-    let mut shown = stream.shown.clone();
+    let mut news = stream.news.clone();
+    let mut beats = news.borrow().beats;
     stream! {
         yield Ok(Bytes::from_static(b"retry: 1000\n\n"));
         let meter = stream.meters.subscribed(next);
@@ -128,11 +128,10 @@ fn frames(
             yield Ok(control("reset", &json!({"epoch": stream.epoch, "head": stream.head()})));
         }
         let mut caught_up = false;
-        let mut beat = tokio::time::interval(heartbeat);
-        beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        beat.reset();
+        // Who reads from the log has its next stretch read while this one is sent.
+        let mut ahead: Option<(Seq, JoinHandle<_>)> = None;
         loop {
-            let last = *shown.borrow_and_update();
+            let last = news.borrow_and_update().seq;
             while next <= last {
                 if *stopping.borrow() {
                     return;
@@ -145,17 +144,29 @@ fn frames(
                 }
                 let batch = match stream.tail.get(next) {
                     Some(shared) => shared,
-                    None => match stream.log.read(next, last, READ_BYTES).await {
-                        Ok(lines) if lines.is_empty() => return,
-                        Ok(lines) => Arc::new(Frames::of(&stream.epoch, &lines)),
-                        // Pruned in between: the next round says so.
-                        Err(rig_recorder::ReadError::Pruned { .. }) => continue,
-                        Err(e) => {
-                            tracing::error!(stream = %stream.name, error = %e, "a subscriber cannot be served");
-                            yield Ok(control("error", &json!({"code": "damaged-log", "detail": e.to_string()})));
-                            return;
+                    None => {
+                        let read = match ahead.take() {
+                            Some((from, reading)) if from == next => reading.await.unwrap_or_else(|e| Err(gone(&e))),
+                            _ => from_log(stream.clone(), next, last).await,
+                        };
+                        match read {
+                            Ok(Some(batch)) => {
+                                let more = batch.last_seq() + 1;
+                                if more <= last {
+                                    ahead = Some((more, tokio::spawn(from_log(stream.clone(), more, last))));
+                                }
+                                Arc::new(batch)
+                            }
+                            Ok(None) => return,
+                            // Pruned in between: the next round says so.
+                            Err(ReadError::Pruned { .. }) => continue,
+                            Err(e) => {
+                                tracing::error!(stream = %stream.name, error = %e, "a subscriber cannot be served");
+                                yield Ok(control("error", &json!({"code": "damaged-log", "detail": e.to_string()})));
+                                return;
+                            }
                         }
-                    },
+                    }
                 };
                 let from = next;
                 next = batch.last_seq() + 1;
@@ -173,7 +184,9 @@ fn frames(
                     }
                 }
                 // Who is far behind must not miss the beat either: for a filtered one it is all there is to hear.
-                if futures_util::future::poll_immediate(beat.tick()).await.is_some() {
+                let beat = news.borrow().beats;
+                if beats != beat {
+                    beats = beat;
                     yield Ok(control("heartbeat", &json!({"head": next - 1})));
                 }
             }
@@ -181,13 +194,27 @@ fn frames(
                 caught_up = true;
                 yield Ok(control("caught-up", &json!({"head": next - 1})));
             }
-            tokio::select! {
-                changed = shown.changed() => if changed.is_err() { return },
-                _ = beat.tick() => yield Ok(control("heartbeat", &json!({"head": next - 1}))),
-                _ = stopping.changed() => return,
+            let beat = news.borrow().beats;
+            if beats != beat {
+                beats = beat;
+                yield Ok(control("heartbeat", &json!({"head": next - 1})));
+            }
+            if news.changed().await.is_err() {
+                return;
             }
         }
     }
+}
+
+/// A stretch of the log as frames; nothing where there is nothing.
+async fn from_log(stream: Arc<Stream>, from: Seq, to: Seq) -> Result<Option<Frames>, ReadError> {
+    let lines = stream.log.read(from, to, READ_BYTES).await?;
+    Ok((!lines.is_empty()).then(|| Frames::of(&stream.epoch, &lines)))
+}
+
+/// A task that was to read did not come to its end.
+fn gone(e: &tokio::task::JoinError) -> ReadError {
+    ReadError::Io { path: Default::default(), source: std::io::Error::other(e.to_string()) }
 }
 
 /// The first seq to send, and whether the cursor was of another life of the stream.

@@ -9,6 +9,7 @@ use tokio::sync::{Mutex, mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
 use crate::READ_BYTES;
+use crate::announcer::News;
 use crate::cut::{Cut, cut_at};
 use crate::metrics::Meters;
 use crate::problem::Problem;
@@ -23,8 +24,8 @@ pub(crate) struct Stream {
     pub(crate) tail: Arc<Tail>,
     /// The last durable event.
     pub(crate) head: watch::Receiver<Seq>,
-    /// The last event that subscribers were told of; it follows the head.
-    pub(crate) shown: watch::Receiver<Seq>,
+    /// What subscribers are told; it follows the head.
+    pub(crate) news: watch::Receiver<News>,
     pub(crate) inputs: mpsc::Sender<Input>,
     /// Where the fold of what is left begins: the genesis, or the state before the oldest event after a prune.
     pub(crate) base: RwLock<Arc<Cut>>,

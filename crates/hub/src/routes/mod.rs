@@ -14,8 +14,6 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use rig_event::{Seq, Timestamp};
-use rig_recorder::Lines;
-use serde_json::json;
 
 use crate::Shared;
 use crate::problem::Problem;
@@ -70,6 +68,20 @@ async fn never_sniffed(request: Request, next: Next) -> Response {
     response
 }
 
+/// The names in an address.
+pub(crate) struct Path<T>(pub(crate) T);
+
+impl<S: Send + Sync, T: serde::de::DeserializeOwned + Send> FromRequestParts<S> for Path<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let names = axum::extract::Path::<T>::from_request_parts(parts, state).await;
+        let unreadable =
+            |_| Problem::bad_request("bad-address", "a name in the address is not UTF-8 once it is decoded");
+        names.map(|axum::extract::Path(names)| Path(names)).map_err(unreadable)
+    }
+}
+
 /// The query of an address, each key once. Keys that a route does not know are refused: a misspelt one must not pass unseen.
 pub(crate) struct Query(BTreeMap<String, String>);
 
@@ -77,6 +89,10 @@ impl<S: Send + Sync> FromRequestParts<S> for Query {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        // Most appends have none.
+        if parts.uri.query().is_none_or(str::is_empty) {
+            return Ok(Query(BTreeMap::new()));
+        }
         let pairs = axum::extract::Query::<Vec<(String, String)>>::from_request_parts(parts, state).await;
         let axum::extract::Query(pairs) = pairs
             .map_err(|_| Problem::bad_request("bad-query", "the query of the address cannot be read"))?;
@@ -141,32 +157,22 @@ async fn appended(stream: &Stream, appended: Appended, new: StatusCode) -> Resul
     let lines = stream.lines_of(&appended).await?;
     // An append that was repeated made nothing.
     let status = if appended.lines.is_some() { new } else { StatusCode::OK };
-    let body = json!({
-        "stream": stream.name,
-        "epoch": stream.epoch,
-        "first_seq": appended.first_seq,
-        "last_seq": appended.last_seq,
-    });
-    let mut body = body.to_string();
-    body.pop();
-    body.push_str(",\"events\":");
-    body.push_str(&array(&lines));
-    body.push('}');
-    Ok((status, [(header::CONTENT_TYPE, "application/json")], body).into_response())
-}
-
-/// Lines as a JSON array; they are not encoded anew.
-fn array(lines: &Lines) -> String {
-    let mut text = String::with_capacity(lines.bytes.len() + 2);
-    text.push('[');
+    // Names and epochs need no escapes, and lines are JSON: there is nothing to encode.
+    let Appended { first_seq, last_seq, .. } = appended;
+    let (name, epoch) = (&stream.name, &stream.epoch);
+    let mut body = Vec::with_capacity(128 + lines.bytes.len());
+    body.extend_from_slice(
+        format!("{{\"stream\":\"{name}\",\"epoch\":\"{epoch}\",\"first_seq\":{first_seq},\"last_seq\":{last_seq},\"events\":[")
+            .as_bytes(),
+    );
     for (seq, line) in lines.iter() {
         if seq > lines.first_seq {
-            text.push(',');
+            body.push(b',');
         }
-        text.push_str(&String::from_utf8_lossy(line));
+        body.extend_from_slice(line);
     }
-    text.push(']');
-    text
+    body.extend_from_slice(b"]}");
+    Ok((status, [(header::CONTENT_TYPE, "application/json")], body).into_response())
 }
 
 impl From<Refused> for Problem {
