@@ -57,6 +57,8 @@ pub struct Moment {
     pub stream: String,
     /// The state.
     pub state: State,
+    /// Places of a log without a header that had to be passed over: the state lacks what they said.
+    pub passed_over: u64,
 }
 
 impl Moment {
@@ -98,7 +100,8 @@ impl Source {
         match self {
             Source::Stream(client) => {
                 let json = client.state(at).await.with_context(|| format!("no state from {self}"))?;
-                Ok(Moment { stream: client.stream.to_string(), state: State::from_json(&json)? })
+                let state = State::from_json(&json)?;
+                Ok(Moment { stream: client.stream.to_string(), state, passed_over: 0 })
             }
             _ => self.open(at).await?.fold(at),
         }
@@ -157,6 +160,8 @@ pub struct Recording {
     /// For messages.
     what: String,
     state: State,
+    /// Whether an event was read.
+    any: bool,
     /// Lines passed over, and the first of them.
     skipped: u64,
     first_skipped: Option<String>,
@@ -176,7 +181,7 @@ impl Recording {
             (None, Some(environment)) => environment,
             (None, None) => name,
         };
-        Ok(Recording { reader, stream, what, state, skipped: 0, first_skipped: None })
+        Ok(Recording { reader, stream, what, state, any: false, skipped: 0, first_skipped: None })
     }
 
     /// The header, where there is one.
@@ -274,8 +279,12 @@ impl Recording {
         if let Some(Ending::Altered { why, .. }) = self.ending() {
             bail!("{} is not what was recorded: {why}", self.what);
         }
+        if !self.is_recording() {
+            // Seq 0 asks for no event, but there must be one.
+            self.next()?;
+        }
         self.notes();
-        Ok(Moment { stream: self.stream, state: self.state })
+        Ok(Moment { stream: self.stream, state: self.state, passed_over: self.skipped })
     }
 
     /// Says on standard error what was passed over, and that a file is unfinished.
@@ -298,13 +307,20 @@ impl Recording {
         }
     }
 
+    /// Whether anything so far says that it is one: a header, or an event.
+    fn is_recording(&self) -> bool {
+        self.any || self.is_session() || self.reader.rigd_header().is_some()
+    }
+
     fn is_session(&self) -> bool {
         self.reader.header().is_some()
     }
 
     fn read(&mut self) -> Result<Option<Event>, Fault> {
         let record = match self.reader.next() {
-            None => return Ok(None),
+            None if self.is_recording() => return Ok(None),
+            // Any other file would pass for a recording in which nothing happened.
+            None => return Err(Fault::Fatal(NoRecording { why: self.first_skipped.clone() }.into())),
             Some(Ok(record)) => record,
             Some(Err(error)) => {
                 return Err(match error.problem {
@@ -318,11 +334,33 @@ impl Recording {
             _ => Envelope::parse(&record.line),
         };
         match parsed {
-            Ok(envelope) => Ok(Some(Event { line: record.line, envelope })),
+            Ok(envelope) => {
+                self.any = true;
+                Ok(Some(Event { line: record.line, envelope }))
+            }
             Err(error) => Err(Fault::Passed(format!("line {}: {error}", record.line_no))),
         }
     }
 }
+
+/// Nothing in a file is an event or a header.
+#[derive(Debug)]
+pub struct NoRecording {
+    /// What the first line is not.
+    why: Option<String>,
+}
+
+impl fmt::Display for NoRecording {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("this is no recording, there is neither a header nor an event in it")?;
+        match &self.why {
+            Some(why) => write!(f, ": {why}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl std::error::Error for NoRecording {}
 
 /// Why the next event is not there.
 enum Fault {
@@ -364,6 +402,19 @@ mod tests {
         assert_eq!(at.state.seq, 3);
         assert_eq!(at.state.service("a").unwrap().status.as_deref(), Some("failed"));
         assert!(recording(BARE).fold(Some(4)).unwrap_err().to_string().contains("ends with seq 3"));
+    }
+
+    #[test]
+    fn what_has_no_event_and_no_header_is_no_recording() {
+        for text in ["", "hello\n", "# README\n\n{}\n", "{\"seq\":1}\n", "\u{0}\u{1}"] {
+            for to in [None, Some(0), Some(1)] {
+                let error = recording(text).fold(to).unwrap_err();
+                assert!(error.is::<NoRecording>() || to == Some(1), "{text:?} {to:?}: {error:#}");
+            }
+            assert!(recording(text).next().unwrap_err().is::<NoRecording>(), "{text:?}");
+        }
+        assert_eq!(recording(BARE).fold(Some(0)).unwrap().state.seq, 0);
+        assert_eq!(recording(BARE).fold(None).unwrap().passed_over, 2);
     }
 
     #[test]

@@ -15,7 +15,7 @@ use rig_recorder::session::Ending;
 use serde::Serialize;
 
 use crate::output;
-use crate::source::Recording;
+use crate::source::{NoRecording, Recording};
 
 /// What was found, worst first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -120,7 +120,9 @@ pub fn verify(recording: &mut Recording, keys: &Keyring) -> Result<Report> {
                 altered = misfit(seal, event.envelope.seq, before);
                 found.check(keys, &claim(header, seal.upto, &seal.chain, &seal.state), &seal.signatures);
             }
-            Err(error) => altered = Some(output::plain(&format!("{error:#}"))),
+            // Cut so short that nothing is left to read.
+            Err(error) if error.is::<NoRecording>() => break,
+            Err(error) => altered = Some(output::plain(&output::chain(&error))),
         }
     }
     let (last_seq, hash) = (recording.state().seq, recording.state().hash());
