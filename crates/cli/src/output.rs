@@ -47,6 +47,11 @@ pub fn note(text: impl std::fmt::Display) {
     let _ = writeln!(anstream::stderr(), "{text}");
 }
 
+/// Whether what is written there should have colours: somebody sees them, and `NO_COLOR` does not say otherwise.
+pub fn is_coloured(stream: &impl anstream::stream::RawStream) -> bool {
+    anstream::AutoStream::choice(stream) != anstream::ColorChoice::Never
+}
+
 /// An error and its causes in one line; a cause that was quoted already is not told twice.
 pub fn chain(error: &anyhow::Error) -> String {
     let mut said = String::new();
