@@ -1,5 +1,6 @@
 //! Where a reading command reads from: a session file, standard input, a rigd log, or a hub's stream.
 
+use std::ffi::OsStr;
 use std::fmt;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Seek as _, Write as _};
@@ -7,13 +8,14 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use anyhow::{Context as _, Result, anyhow, bail};
+use clap::builder::{TypedValueParser, ValueParserFactory};
 use rig_event::session::{Checkpoint, Header};
 use rig_event::{Envelope, Seq, ServiceName, rigd};
 use rig_recorder::Chain;
 use rig_recorder::session::{Dialect, Ending, Problem, SessionReader};
 use rig_replay::{Service, State};
 
-use crate::client::Client;
+use crate::client::{Client, without_login};
 use crate::output;
 
 /// A `SOURCE` on the command line.
@@ -37,6 +39,37 @@ impl FromStr for Source {
             url if url.contains("://") => Ok(Source::Stream(Box::new(Client::new(url, None)?))),
             path => Ok(Source::File(path.into())),
         }
+    }
+}
+
+impl ValueParserFactory for Source {
+    type Parser = SourceParser;
+
+    fn value_parser() -> SourceParser {
+        SourceParser
+    }
+}
+
+/// Reads a `SOURCE`; what clap says of a wrong one would quote the password in it.
+#[derive(Clone, Debug)]
+pub struct SourceParser;
+
+impl TypedValueParser for SourceParser {
+    type Value = Source;
+
+    fn parse_ref(
+        &self,
+        command: &clap::Command,
+        arg: Option<&clap::Arg>,
+        value: &OsStr,
+    ) -> Result<Source, clap::Error> {
+        let Some(text) = value.to_str() else { return Ok(Source::File(value.into())) };
+        text.parse().map_err(|error: anyhow::Error| {
+            let text = without_login(text);
+            let arg = arg.map_or_else(|| "SOURCE".to_owned(), ToString::to_string);
+            let why = format!("invalid value '{text}' for '{arg}': {}\n", output::chain(&error));
+            clap::Error::raw(clap::error::ErrorKind::ValueValidation, why).with_cmd(command)
+        })
     }
 }
 
