@@ -96,7 +96,7 @@ pub(super) async fn run(args: Args) -> Result<Answer> {
                     return Err(error);
                 }
                 Err(error) if output::is_closed_pipe(&error) => return Err(error),
-                Err(error) => output::note(format!("{}: {error:#}", document.path.display())),
+                Err(error) => output::note(format!("{}: {}", document.path.display(), output::chain(&error))),
             }
         }
         first = false;
