@@ -82,6 +82,21 @@ fn is_marker(text: &str) -> bool {
     text == RIGGING || inner.is_some_and(|inner| fingerprint_key(inner).is_some())
 }
 
+/// Whether a key, which would be kept, is a secret by its looks.
+pub(crate) fn is_secret_key(key: &str) -> bool {
+    values::is_secret_key(key)
+}
+
+/// Whether a text begins a private key that it does not end.
+pub(crate) fn opens_private_key(text: &str) -> bool {
+    values::opens_private_key(text)
+}
+
+/// Whether what stands under this key is a secret, so that it must not stand in a path.
+pub(crate) fn names_secret_key(key: &str) -> bool {
+    sense(key) == Sense::Secret
+}
+
 /// Whether a field's name says that this value is a secret.
 fn names_secret(path: &Path, value: &Value) -> bool {
     let mut keys = path.0.iter().rev().filter_map(|segment| match segment {
