@@ -37,7 +37,7 @@ pub enum Error {
     /// A format's name is none that rig knows.
     #[error("{name} is not a format; use json, yaml, toml, ini, env, properties or text")]
     UnknownFormat {
-        /// The name, escaped and cut.
+        /// The name in quotes, or words for one that is too odd to be repeated.
         name: String,
     },
     /// The document is over the size limit.
