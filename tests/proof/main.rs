@@ -1,5 +1,10 @@
 //! Proofs on real processes: what a kill, a full disk or a subscriber that does not read must not do, and who can read the stream.
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that panics has failed")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stdout,
+    reason = "a test that panics has failed, and what was measured is said"
+)]
 
 #[allow(dead_code, reason = "the other whole-program tests use the rest")]
 #[path = "../harness.rs"]
