@@ -150,3 +150,68 @@ fn a_document_without_a_telling_name_is_told_of_the_option() {
     let said = finish(2, rig(&["snapshot", "a", "-", "--hub", &hub.url]), b"\x01 what is this");
     assert!(said.stderr.contains("--format") && !said.stderr.contains("?format"), "{said:?}");
 }
+
+#[test]
+fn watch_goes_on_in_a_folder_that_was_made_again() {
+    let (hub, folder) = (Hub::in_memory(), folder());
+    let inner = folder.path().join("a/b");
+    std::fs::create_dir_all(&inner).unwrap();
+    let api = file(&inner, "api.yaml", "port: 1\n");
+    let watch = Running::start(rig(&["watch", "api", &api, "--hub", &hub.url, "--json"]));
+    let until = |wanted: &str| while !watch.line().contains(wanted) {};
+    until("snapshot.captured");
+    for port in [2, 3] {
+        std::fs::remove_dir_all(inner.parent().unwrap()).unwrap();
+        std::fs::create_dir_all(&inner).unwrap();
+        file(&inner, "api.yaml", format!("port: {port}\n"));
+        until("diff.computed");
+        file(&inner, "api.yaml", format!("port: {port}0\n"));
+        until("diff.computed");
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn watch_sees_a_link_on_the_way_swapped() {
+    use std::os::unix::fs::symlink;
+
+    let (hub, folder) = (Hub::in_memory(), folder());
+    let at = |name: &str| folder.path().join(name);
+    for (name, content) in [("v1", "port: 1\n"), ("v2", "port: 2\n")] {
+        std::fs::create_dir(at(name)).unwrap();
+        file(&at(name), "api.yaml", content);
+    }
+    symlink("v1", at("..data")).unwrap();
+    symlink("..data/api.yaml", at("api.yaml")).unwrap();
+    let api = at("api.yaml");
+    let watch = Running::start(rig(&["watch", "api", text(&api), "--hub", &hub.url, "--json"]));
+    let until = |wanted: &str| while !watch.line().contains(wanted) {};
+    until("snapshot.captured");
+    symlink("v2", at("..new")).unwrap();
+    std::fs::rename(at("..new"), at("..data")).unwrap();
+    until("diff.computed");
+}
+
+#[test]
+fn watch_does_not_wake_itself_by_what_it_says() {
+    let folder = folder();
+    let api = file(folder.path(), "api.yaml", "port: 1\n");
+    let errors = folder.path().join("errors");
+    // Nobody listens on port 1, so that every attempt says something.
+    let mut child = rig(&["watch", "api", &api, "--hub", "http://127.0.0.1:1"])
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(std::fs::File::create(&errors).unwrap())
+        .spawn()
+        .unwrap();
+    let begun = std::time::Instant::now();
+    let said = || std::fs::read_to_string(&errors).unwrap().lines().count();
+    while said() < 3 {
+        assert!(begun.elapsed() < crate::harness::PATIENCE);
+        std::thread::yield_now();
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    // Two pauses of two seconds lie between three attempts.
+    assert!(begun.elapsed().as_millis() > 3_900, "{:?}", begun.elapsed());
+}
