@@ -79,6 +79,14 @@ pub enum Error {
         /// What it covers.
         upto: Seq,
     },
+    /// The events do not lead to the seq that was asked for.
+    #[error("there is no state at seq {wanted}: the events end with {last}")]
+    Missing {
+        /// The seq that was asked for.
+        wanted: Seq,
+        /// The seq that the fold came to.
+        last: Seq,
+    },
     /// A saved state cannot be read.
     #[error("not a state: {0}")]
     Saved(String),
@@ -86,6 +94,20 @@ pub enum Error {
 
 /// The result of folding.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// The state at `seq`: `events` folded onto `state` up to that one. More of them are not looked at.
+///
+/// # Errors
+/// As [`fold`]; [`Error::Missing`] when the events end before `seq`, or the state is past it.
+pub fn state_at<E: From<Error>>(
+    mut state: State,
+    events: impl IntoIterator<Item = Result<Envelope, E>>,
+    seq: Seq,
+) -> Result<State, E> {
+    let wanted = seq.saturating_sub(state.seq);
+    fold(&mut state, events.into_iter().take(usize::try_from(wanted).unwrap_or(usize::MAX)))?;
+    if state.seq == seq { Ok(state) } else { Err(Error::Missing { wanted: seq, last: state.seq }.into()) }
+}
 
 /// Folds `events` onto `state`.
 ///

@@ -149,6 +149,17 @@ proptest! {
     }
 
     #[test]
+    fn the_state_at_any_seq_is_the_fold_of_the_events_before_it(steps in proptest::collection::vec(step(), 1..25)) {
+        let (lines, states, _) = run(steps, &Policy::default());
+        let events = || lines.iter().map(|l| Ok::<_, rig_replay::Error>(Envelope::parse(l).unwrap()));
+        for expected in &states {
+            let state = rig_replay::state_at(State::default(), events(), expected.seq).unwrap();
+            prop_assert_eq!(state.hash(), expected.hash());
+        }
+        prop_assert!(rig_replay::state_at(State::default(), events(), lines.len() as u64 + 1).is_err());
+    }
+
+    #[test]
     fn an_event_out_of_order_is_refused_and_changes_nothing(steps in proptest::collection::vec(step(), 2..20)) {
         let (lines, states, _) = run(steps, &Policy::default());
         prop_assume!(lines.len() > 1);
