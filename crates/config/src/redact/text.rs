@@ -23,6 +23,7 @@ pub(super) fn find(text: &str, shapes: Shapes) -> Vec<Range<usize>> {
     let mut found = values::find(text);
     let mut at = 0;
     let mut in_snmp_community = false;
+    let has_docker_auths = text.contains("\"auths\"");
     while at < text.len() {
         let line = at..logical_line_end(text, at);
         at = line.end + 1;
@@ -30,11 +31,17 @@ pub(super) fn find(text: &str, shapes: Shapes) -> Vec<Range<usize>> {
         if content.starts_with('/') {
             in_snmp_community = content.starts_with("/snmp community");
         }
-        let scan = Scan { text, line, in_snmp_community };
+        let scan = Scan { text, line, in_snmp_community, has_docker_auths };
         let earlier = found.len();
         scan.assignments(&mut found);
+        scan.queries(&mut found);
+        scan.elements(&mut found);
+        scan.commands(&mut found);
         match shapes {
-            Shapes::All => scan.directives(&mut found),
+            Shapes::All => {
+                scan.directives(&mut found);
+                scan.next_line(&mut found);
+            }
             Shapes::Assignments => scan.options(&mut found),
         }
         // What a block scalar took need not be read again.
@@ -77,11 +84,16 @@ fn is_padding(c: char) -> bool {
     c.is_whitespace() || matches!(c, ';' | ',' | '\\')
 }
 
+/// The commands whose options are known to hold passwords.
+const COMMANDS: &str =
+    "mysql mysqldump mysqladmin mysqlimport mariadb mariadb-dump mariadb-admin sshpass curl wget";
+
 /// One logical line of a text.
 struct Scan<'a> {
     text: &'a str,
     line: Range<usize>,
     in_snmp_community: bool,
+    has_docker_auths: bool,
 }
 
 impl Scan<'_> {
@@ -95,7 +107,8 @@ impl Scan<'_> {
             let name = &before[before.trim_end_matches(is_name).len()..];
             let in_marker = before[..before.len() - name.len()].ends_with("<redacted:hmac:");
             let community = self.in_snmp_community && name == "name";
-            let sense = if community { Sense::Secret } else { sense(name) };
+            let docker = self.has_docker_auths && name == "auth";
+            let sense = if community || docker { Sense::Secret } else { sense(name) };
             if start <= covered || sense == Sense::Innocent || in_marker || line[at..].starts_with("://") {
                 continue;
             }
@@ -185,7 +198,7 @@ impl Scan<'_> {
         let word = |at: usize| words.get(at).map_or("", |word| &self.text[word.clone()]);
         let first = word(0);
         match name {
-            "pass" => false,
+            "pass" | "bearer" | "Bearer" => false,
             _ if !name.chars().all(is_name) => false,
             "community" | "rocommunity" | "rwcommunity" => at == 0 || first.starts_with("snmp"),
             "auth" | "priv" => first == "snmp-server" && at > 1,
@@ -208,6 +221,114 @@ impl Scan<'_> {
             if name.starts_with('-') && name.chars().all(is_name) && sense(name) == Sense::Secret {
                 found.push(value.clone());
             }
+        }
+    }
+
+    /// The signature in a URL's query: with it the URL is all that is needed.
+    fn queries(&self, found: &mut Vec<Range<usize>>) {
+        let line = &self.text[self.line.clone()];
+        for (at, _) in line.match_indices(['?', '&', ';']) {
+            let Some((name, value)) = line[at + 1..].split_once('=') else { continue };
+            let name_is = |known: &str| name.eq_ignore_ascii_case(known);
+            if !["sig", "signature", "x-amz-signature", "x-goog-signature"].into_iter().any(name_is) {
+                continue;
+            }
+            let ends = |c: char| c.is_whitespace() || matches!(c, '&' | '#' | '"' | '\'' | '`' | ';');
+            let length = value.find(ends).unwrap_or(value.len());
+            let start = self.line.start + at + 1 + name.len() + 1;
+            self.add(start..start + length, found);
+        }
+    }
+
+    /// `<password>…</password>`.
+    fn elements(&self, found: &mut Vec<Range<usize>>) {
+        let line = &self.text[self.line.clone()];
+        let mut covered = 0;
+        for (at, _) in line.match_indices('<') {
+            let name = &line[at + 1..];
+            let name = &name[..name.len() - name.trim_start_matches(|c| is_name(c) || c == ':').len()];
+            let start = at + 1 + name.len() + 1;
+            if start <= covered || !line[start - 1..].starts_with('>') || sense(name) != Sense::Secret {
+                continue;
+            }
+            let end = line[start..].find("</").map_or(line.len(), |end| start + end);
+            covered = end;
+            self.add(self.line.start + start..self.line.start + end, found);
+        }
+    }
+
+    /// The passwords of well-known commands: `mysql -p…`, `curl -u user:…`, `sshpass -p …`.
+    fn commands(&self, found: &mut Vec<Range<usize>>) {
+        let words = self.words();
+        let mut command = "";
+        for (at, word) in words.iter().enumerate() {
+            let text = &self.text[word.clone()];
+            let name =
+                text.trim_start_matches(['"', '\'', '`', '(', '$']).rsplit('/').next().unwrap_or_default();
+            if COMMANDS.split(' ').any(|known| known == name) {
+                command = name;
+                continue;
+            }
+            let next = || words.get(at + 1).map(|next| next.start);
+            let start = match command {
+                "" => continue,
+                "curl" | "wget" => match text {
+                    "-u" | "--user" | "-U" | "--proxy-user" => next(),
+                    _ if text.starts_with("--user=") => Some(word.start + "--user=".len()),
+                    _ if text.starts_with("-u") => Some(word.start + 2),
+                    _ => None,
+                },
+                "sshpass" if text == "-p" => next(),
+                _ if text.starts_with("-p") && text.len() > 2 => Some(word.start + 2),
+                _ => None,
+            };
+            let Some(start) = start else { continue };
+            let argument = self.argument(start);
+            if !matches!(command, "curl" | "wget") {
+                self.add(argument, found);
+            } else if let Some((user, password)) = self.text[argument.clone()].split_once(':')
+                && !password.starts_with("//")
+                && !user.contains('<')
+            {
+                self.add(argument.start + user.len() + 1..argument.end, found);
+            }
+        }
+    }
+
+    /// The argument that begins here: a word, or what stands between quotes.
+    fn argument(&self, start: usize) -> Range<usize> {
+        let rest = &self.text[start..self.line.end];
+        let quote = rest.chars().next().filter(|c| matches!(c, '"' | '\''));
+        if let Some(quote) = quote {
+            let length = closing(&rest[1..], quote).unwrap_or(rest.len() - 1);
+            return start + 1..start + 1 + length;
+        }
+        start..start + rest.find(char::is_whitespace).unwrap_or(rest.len())
+    }
+
+    /// `password` or `password:` alone on a line, and one word alone on the next.
+    fn next_line(&self, found: &mut Vec<Range<usize>>) {
+        let name = self.text[self.line.clone()].trim();
+        let name = name.strip_suffix(':').unwrap_or(name);
+        if name.ends_with(['s', 'S']) || !name.chars().all(is_name) || sense(name) != Sense::Secret {
+            return;
+        }
+        let Some(below) = self.text.get(self.line.end + 1..) else { return };
+        let line = below.split('\n').next().unwrap_or_default();
+        let word = line.trim();
+        let start = self.line.end + 1 + line.len() - line.trim_start().len();
+        if word.contains(char::is_alphanumeric)
+            && !word.contains(char::is_whitespace)
+            && !word.ends_with([':', '{', '['])
+        {
+            self.add(start..start + word.len(), found);
+        }
+    }
+
+    /// Adds what is not redacted yet.
+    fn add(&self, secret: Range<usize>, found: &mut Vec<Range<usize>>) {
+        if !secret.is_empty() && !self.text[secret.clone()].contains("<redacted:") {
+            found.push(secret);
         }
     }
 

@@ -22,6 +22,7 @@ pub(super) fn find(text: &str) -> Vec<Range<usize>> {
     if text.len() >= 8 {
         tokens(text, &mut found);
         passwords_in_urls(text, &mut found);
+        passwords_in_dsns(text, &mut found);
         authorizations(text, &mut found);
     }
     found
@@ -116,7 +117,10 @@ fn passwords_in_urls(text: &str, found: &mut Vec<Range<usize>>) {
 /// How long the user and password are that a URL begins with behind its scheme, in a word cut at its last `@`.
 fn user_and_password(rest: &str) -> Option<usize> {
     let authority = &rest[..rest.find(['/', '?', '#']).unwrap_or(rest.len())];
-    let (_, password) = authority.split_once(':')?;
+    let Some((_, password)) = authority.split_once(':') else {
+        let user = authority.rsplit_once('@').map_or(rest, |(user, _)| user);
+        return looks_like_token(user).then_some(user.len());
+    };
     let user_info = match authority.rsplit_once('@') {
         Some((user_info, _)) => user_info,
         // A password may have a slash in it that should have been escaped; a port is no password.
@@ -126,6 +130,32 @@ fn user_and_password(rest: &str) -> Option<usize> {
     // What is left of a marker's neighbours is no password: it would have gone with them.
     let secret = user_info.split_once(':').is_some_and(|(_, password)| !password.is_empty());
     (secret && !user_info.contains("<redacted:hmac:")).then_some(user_info.len())
+}
+
+/// Whether the user in a URL without a password is a token: long, of letters and digits.
+fn looks_like_token(user: &str) -> bool {
+    let fine = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'~');
+    user.len() >= 16
+        && user.bytes().all(fine)
+        && user.bytes().any(|b| b.is_ascii_digit())
+        && user.bytes().any(|b| b.is_ascii_alphabetic())
+}
+
+/// `user:password@tcp(host)/name`, as drivers of MySQL for Go are told it.
+fn passwords_in_dsns(text: &str, found: &mut Vec<Range<usize>>) {
+    let mut word_at = 0;
+    for word in text.split_inclusive(|c: char| c.is_whitespace() || matches!(c, '"' | '\'' | '`')) {
+        let end =
+            ["@tcp(", "@tcp6(", "@udp(", "@unix("].iter().filter_map(|address| word.rfind(address)).max();
+        let before = &word[..end.unwrap_or(0)];
+        if let Some((user, password)) = before.split_once(':')
+            && !password.is_empty()
+            && !before.contains("<redacted:")
+        {
+            found.push(word_at + user.len() + 1..word_at + before.len());
+        }
+        word_at += word.len();
+    }
 }
 
 /// `Bearer …` and `Basic …` with something that looks like no word.
@@ -160,6 +190,8 @@ mod tests {
             ("redis://:pw@h/0", ":pw"),
             ("see http://h:80/x,http://u:p@h", "u:p"),
             ("Authorization: Bearer abcdef0123", "abcdef0123"),
+            ("git clone https://0123456789abcdef0123@h/x", "0123456789abcdef0123"),
+            ("dsn u:p:w@tcp(h:3306)/db", "p:w"),
             (
                 "x-----BEGIN RSA PRIVATE KEY-----\nMII\n-----END RSA PRIVATE KEY-----y",
                 "-----BEGIN RSA PRIVATE KEY-----\nMII\n-----END RSA PRIVATE KEY-----",
@@ -172,6 +204,8 @@ mod tests {
         for text in [
             "https://example.com:8080/a@b",
             "ssh://git@github.com/x",
+            "https://some-long-user-name@h/x",
+            "u@tcp(h:3306)/db",
             "http://h/?a=b:c",
             "basic authentication",
             "-----BEGIN CERTIFICATE-----\nMII\n-----END CERTIFICATE-----",
