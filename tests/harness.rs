@@ -120,6 +120,12 @@ impl Running {
         self.lines.recv_timeout(PATIENCE).expect("a line in time")
     }
 
+    /// The next line, if it comes in that time.
+    #[allow(dead_code, reason = "tests/proof, which has this file too, looks whether a line is held back")]
+    pub fn line_within(&self, time: Duration) -> Option<String> {
+        self.lines.recv_timeout(time).ok()
+    }
+
     /// The most memory it ever held, in MiB, where the system tells.
     pub fn peak_memory(&self) -> Option<u64> {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).ok()?;
@@ -142,6 +148,11 @@ impl Running {
             Err(mpsc::RecvTimeoutError::Timeout) => panic!("the program does not end"),
         } {}
         self.child.wait().expect("the program ends").code().unwrap_or(-1)
+    }
+
+    #[allow(dead_code, reason = "tests/proof, which has this file too, reads the memory of processes")]
+    pub fn id(&self) -> u32 {
+        self.child.id()
     }
 
     /// Ends it as a power cut would.

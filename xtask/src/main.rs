@@ -2,6 +2,7 @@
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a developer reads what this program prints")]
 
 mod bench;
+mod crash;
 mod edges;
 mod rules;
 mod services;
@@ -18,6 +19,9 @@ cargo xtask COMMAND
   bench log [--quick]  durable appends, memory, start; prints tables and writes target/bench/log.json
   bench sse [--quick]  subscribers beside nginx with nchan; target/bench/sse.json
                        (`bench log|sse PART…` runs only parts of it; an unknown one is answered with their names)
+  services             installs what tests need besides Rust (as root on Debian; elsewhere it says what is missing)
+  crash [--rounds N] [--seed S]
+                       kills a hub under load N times (10,000 without --rounds) and checks that nothing acknowledged is lost
   help                 this page
 ";
 
@@ -32,6 +36,24 @@ fn main() -> ExitCode {
                 Ok(()) => ExitCode::SUCCESS,
                 Err(error) => {
                     eprintln!("bench: {error:#}");
+                    ExitCode::FAILURE
+                }
+            };
+        }
+        ["services"] => {
+            return match services::all(&root()) {
+                Ok(()) => ExitCode::SUCCESS,
+                Err(error) => {
+                    eprintln!("xtask services: {error:#}");
+                    ExitCode::FAILURE
+                }
+            };
+        }
+        ["crash", options @ ..] => {
+            return match crash::run(&root(), options) {
+                Ok(()) => ExitCode::SUCCESS,
+                Err(error) => {
+                    eprintln!("xtask crash: {error:#}");
                     ExitCode::FAILURE
                 }
             };

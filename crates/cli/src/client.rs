@@ -86,24 +86,25 @@ impl Client {
     /// # Errors
     /// When the address is none, or its stream's name is not allowed.
     pub fn new(address: &str, stream: Option<StreamName>) -> Result<Client> {
+        let shown = without_login(address);
         let url: Url = address.parse().with_context(|| {
-            format!("{address:?} is not the address of a hub; write http://HOST:PORT/STREAM")
+            format!("{shown:?} is not the address of a hub; write http://HOST:PORT/STREAM")
         })?;
         if url.scheme() != "http" {
-            bail!("{address}: this version speaks http:// only, and hubs listen on loopback only");
+            bail!("{shown}: this version speaks http:// only, and hubs listen on loopback only");
         }
         let segments: Vec<&str> = url.path().split('/').filter(|segment| !segment.is_empty()).collect();
         let named = match segments.as_slice() {
             [] => None,
             [name] => Some(name.parse::<StreamName>()?),
-            _ => bail!("{address}: write http://HOST:PORT/STREAM; the rest of the path is rig's business"),
+            _ => bail!("{shown}: write http://HOST:PORT/STREAM; the rest of the path is rig's business"),
         };
         let loopback = match url.host_str() {
             Some(host) => {
                 let ip = host.trim_matches(['[', ']']).parse::<std::net::IpAddr>();
                 host == "localhost" || ip.is_ok_and(|ip| ip.is_loopback())
             }
-            None => bail!("{address}: there is no host in it"),
+            None => bail!("{shown}: there is no host in it"),
         };
         let mut http = reqwest::Client::builder().connect_timeout(Duration::from_secs(10));
         if loopback {
@@ -118,9 +119,14 @@ impl Client {
         Ok(Client { http: http.build()?, base, stream })
     }
 
-    /// The address of the hub and its stream, as a `SOURCE`.
+    /// The address of the hub for messages: what may be in front of it for a proxy, `user:password@`, is not for everybody.
+    fn shown(&self) -> String {
+        without_login(self.base.as_str())
+    }
+
+    /// The address of the hub and its stream, for messages.
     pub fn source(&self) -> String {
-        format!("{}{}", self.base, self.stream)
+        format!("{}{}", self.shown(), self.stream)
     }
 
     /// Waits until the hub says that it is ready.
@@ -238,7 +244,7 @@ impl Client {
     fn request(&self, method: Method, segments: &[&str]) -> Result<RequestBuilder> {
         let mut url = self.base.clone();
         url.path_segments_mut()
-            .map_err(|()| anyhow!("{} cannot have a path", self.base))?
+            .map_err(|()| anyhow!("{} cannot have a path", self.shown()))?
             .clear()
             .extend(["v1", "streams", self.stream.as_str()])
             .extend(segments);
@@ -248,12 +254,24 @@ impl Client {
     async fn send(&self, request: RequestBuilder) -> Result<Response> {
         let response = request.send().await.map_err(|error| {
             if error.is_connect() {
-                anyhow!("no hub answers at {}: start one with `rig hub`, or name another", self.base)
+                anyhow!("no hub answers at {}: start one with `rig hub`, or name another", self.shown())
             } else {
-                anyhow::Error::new(error.without_url()).context(format!("the hub at {} broke off", self.base))
+                anyhow::Error::new(error.without_url())
+                    .context(format!("the hub at {} broke off", self.shown()))
             }
         })?;
         if response.status().is_success() { Ok(response) } else { Err(problem(response).await.into()) }
+    }
+}
+
+/// An address as it may be shown: nothing of `user:password@`.
+pub(crate) fn without_login(address: &str) -> String {
+    let from = address.find("://").map_or(0, |at| at + 3);
+    let (scheme, rest) = address.split_at(from);
+    // The last @, also behind a slash: a password may be written badly.
+    match rest.rfind('@') {
+        Some(at) => format!("{scheme}{}", &rest[at + 1..]),
+        None => address.to_owned(),
     }
 }
 
@@ -296,6 +314,22 @@ mod tests {
         for bad in ["127.0.0.1:7070", "https://hub/main", "http://hub/a/b", "http://hub/.x", "nonsense"] {
             assert!(Client::new(bad, None).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn a_password_in_an_address_is_never_repeated() {
+        for address in [
+            "https://ana:hunter2@hub/main",
+            "http://ana:hunter2@hub/a/b",
+            "http://ana:hunter2@hub:port/main",
+            "http://ana:hunter2/x@hub/main",
+            "ana:hunter2@hub",
+        ] {
+            let error = Client::new(address, None).unwrap_err();
+            assert!(!format!("{error:?}").contains("hunter2"), "{address}: {error:?}");
+        }
+        let client = Client::new("http://ana:hunter2@127.0.0.1:7070/main", None).unwrap();
+        assert_eq!(client.source(), "http://127.0.0.1:7070/main");
     }
 
     #[test]

@@ -149,7 +149,7 @@ impl Follow {
                     Err(error) if error.downcast_ref::<Problem>().is_some_and(|p| p.status < 500) => {
                         return Err(error);
                     }
-                    Err(error) => return Ok(Some(self.lost(format!("{error:#}")))),
+                    Err(error) => return Ok(Some(self.lost(crate::output::chain(&error)))),
                 }
             };
             if let Some(frame) = parser.next_frame() {

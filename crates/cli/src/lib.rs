@@ -36,7 +36,7 @@ pub fn exit(answer: anyhow::Result<Answer>) -> ExitCode {
         // Who closed the pipe has read enough; that is no trouble.
         Err(error) if output::is_closed_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            output::note(format!("{} {error:#}", output::styled(output::HEADING, "error:")));
+            output::note(format!("{} {}", output::styled(output::HEADING, "error:"), output::chain(&error)));
             ExitCode::from(2)
         }
     }

@@ -47,6 +47,22 @@ pub fn note(text: impl std::fmt::Display) {
     let _ = writeln!(anstream::stderr(), "{text}");
 }
 
+/// Whether what is written there should have colours: somebody sees them, and `NO_COLOR` does not say otherwise.
+pub fn is_coloured(stream: &impl anstream::stream::RawStream) -> bool {
+    anstream::AutoStream::choice(stream) != anstream::ColorChoice::Never
+}
+
+/// An error and its causes in one line; a cause that was quoted already is not told twice.
+pub fn chain(error: &anyhow::Error) -> String {
+    let mut said = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        if !said.contains(&cause) {
+            let _ = write!(said, "{}{cause}", if said.is_empty() { "" } else { ": " });
+        }
+    }
+    said
+}
+
 /// Whether the cause of `error` is a reader that went away, as `rig tail … | head` does.
 pub fn is_closed_pipe(error: &anyhow::Error) -> bool {
     error
@@ -340,6 +356,28 @@ mod tests {
     fn foreign_text_cannot_steer_a_terminal() {
         assert_eq!(plain("a\x1b[2Jb\u{202e}c\r\n"), "a\\u{1b}[2Jb\\u{202e}c\\r\\n");
         assert_eq!(plain("größer → ✓"), "größer → ✓");
+    }
+
+    #[test]
+    fn a_cause_is_told_once() {
+        use anyhow::Context as _;
+
+        /// Quotes its source, as many do.
+        #[derive(Debug)]
+        struct Quoting(io::Error);
+        impl std::fmt::Display for Quoting {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                write!(f, "cannot create d: {}", self.0)
+            }
+        }
+        impl std::error::Error for Quoting {
+            fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+                Some(&self.0)
+            }
+        }
+        let error: anyhow::Result<()> = Err(Quoting(io::Error::other("it is there")).into());
+        assert_eq!(chain(&error.context("no hub").unwrap_err()), "no hub: cannot create d: it is there");
+        assert_eq!(chain(&anyhow::anyhow!("b").context("a")), "a: b");
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Where a reading command reads from: a session file, standard input, a rigd log, or a hub's stream.
 
+use std::ffi::OsStr;
 use std::fmt;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Seek as _, Write as _};
@@ -7,13 +8,14 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use anyhow::{Context as _, Result, anyhow, bail};
+use clap::builder::{TypedValueParser, ValueParserFactory};
 use rig_event::session::{Checkpoint, Header};
 use rig_event::{Envelope, Seq, ServiceName, rigd};
 use rig_recorder::Chain;
 use rig_recorder::session::{Dialect, Ending, Problem, SessionReader};
 use rig_replay::{Service, State};
 
-use crate::client::Client;
+use crate::client::{Client, without_login};
 use crate::output;
 
 /// A `SOURCE` on the command line.
@@ -40,6 +42,37 @@ impl FromStr for Source {
     }
 }
 
+impl ValueParserFactory for Source {
+    type Parser = SourceParser;
+
+    fn value_parser() -> SourceParser {
+        SourceParser
+    }
+}
+
+/// Reads a `SOURCE`; what clap says of a wrong one would quote the password in it.
+#[derive(Clone, Debug)]
+pub struct SourceParser;
+
+impl TypedValueParser for SourceParser {
+    type Value = Source;
+
+    fn parse_ref(
+        &self,
+        command: &clap::Command,
+        arg: Option<&clap::Arg>,
+        value: &OsStr,
+    ) -> Result<Source, clap::Error> {
+        let Some(text) = value.to_str() else { return Ok(Source::File(value.into())) };
+        text.parse().map_err(|error: anyhow::Error| {
+            let text = without_login(text);
+            let arg = arg.map_or_else(|| "SOURCE".to_owned(), ToString::to_string);
+            let why = format!("invalid value '{text}' for '{arg}': {}\n", output::chain(&error));
+            clap::Error::raw(clap::error::ErrorKind::ValueValidation, why).with_cmd(command)
+        })
+    }
+}
+
 impl fmt::Display for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -57,6 +90,8 @@ pub struct Moment {
     pub stream: String,
     /// The state.
     pub state: State,
+    /// Places of a log without a header that had to be passed over: the state lacks what they said.
+    pub passed_over: u64,
 }
 
 impl Moment {
@@ -98,7 +133,8 @@ impl Source {
         match self {
             Source::Stream(client) => {
                 let json = client.state(at).await.with_context(|| format!("no state from {self}"))?;
-                Ok(Moment { stream: client.stream.to_string(), state: State::from_json(&json)? })
+                let state = State::from_json(&json)?;
+                Ok(Moment { stream: client.stream.to_string(), state, passed_over: 0 })
             }
             _ => self.open(at).await?.fold(at),
         }
@@ -157,6 +193,8 @@ pub struct Recording {
     /// For messages.
     what: String,
     state: State,
+    /// Whether an event was read.
+    any: bool,
     /// Lines passed over, and the first of them.
     skipped: u64,
     first_skipped: Option<String>,
@@ -176,7 +214,7 @@ impl Recording {
             (None, Some(environment)) => environment,
             (None, None) => name,
         };
-        Ok(Recording { reader, stream, what, state, skipped: 0, first_skipped: None })
+        Ok(Recording { reader, stream, what, state, any: false, skipped: 0, first_skipped: None })
     }
 
     /// The header, where there is one.
@@ -274,8 +312,12 @@ impl Recording {
         if let Some(Ending::Altered { why, .. }) = self.ending() {
             bail!("{} is not what was recorded: {why}", self.what);
         }
+        if !self.is_recording() {
+            // Seq 0 asks for no event, but there must be one.
+            self.next()?;
+        }
         self.notes();
-        Ok(Moment { stream: self.stream, state: self.state })
+        Ok(Moment { stream: self.stream, state: self.state, passed_over: self.skipped })
     }
 
     /// Says on standard error what was passed over, and that a file is unfinished.
@@ -298,13 +340,20 @@ impl Recording {
         }
     }
 
+    /// Whether anything so far says that it is one: a header, or an event.
+    fn is_recording(&self) -> bool {
+        self.any || self.is_session() || self.reader.rigd_header().is_some()
+    }
+
     fn is_session(&self) -> bool {
         self.reader.header().is_some()
     }
 
     fn read(&mut self) -> Result<Option<Event>, Fault> {
         let record = match self.reader.next() {
-            None => return Ok(None),
+            None if self.is_recording() => return Ok(None),
+            // Any other file would pass for a recording in which nothing happened.
+            None => return Err(Fault::Fatal(NoRecording { why: self.first_skipped.clone() }.into())),
             Some(Ok(record)) => record,
             Some(Err(error)) => {
                 return Err(match error.problem {
@@ -318,11 +367,33 @@ impl Recording {
             _ => Envelope::parse(&record.line),
         };
         match parsed {
-            Ok(envelope) => Ok(Some(Event { line: record.line, envelope })),
+            Ok(envelope) => {
+                self.any = true;
+                Ok(Some(Event { line: record.line, envelope }))
+            }
             Err(error) => Err(Fault::Passed(format!("line {}: {error}", record.line_no))),
         }
     }
 }
+
+/// Nothing in a file is an event or a header.
+#[derive(Debug)]
+pub struct NoRecording {
+    /// What the first line is not.
+    why: Option<String>,
+}
+
+impl fmt::Display for NoRecording {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("this is no recording, there is neither a header nor an event in it")?;
+        match &self.why {
+            Some(why) => write!(f, ": {why}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl std::error::Error for NoRecording {}
 
 /// Why the next event is not there.
 enum Fault {
@@ -364,6 +435,19 @@ mod tests {
         assert_eq!(at.state.seq, 3);
         assert_eq!(at.state.service("a").unwrap().status.as_deref(), Some("failed"));
         assert!(recording(BARE).fold(Some(4)).unwrap_err().to_string().contains("ends with seq 3"));
+    }
+
+    #[test]
+    fn what_has_no_event_and_no_header_is_no_recording() {
+        for text in ["", "hello\n", "# README\n\n{}\n", "{\"seq\":1}\n", "\u{0}\u{1}"] {
+            for to in [None, Some(0), Some(1)] {
+                let error = recording(text).fold(to).unwrap_err();
+                assert!(error.is::<NoRecording>() || to == Some(1), "{text:?} {to:?}: {error:#}");
+            }
+            assert!(recording(text).next().unwrap_err().is::<NoRecording>(), "{text:?}");
+        }
+        assert_eq!(recording(BARE).fold(Some(0)).unwrap().state.seq, 0);
+        assert_eq!(recording(BARE).fold(None).unwrap().passed_over, 2);
     }
 
     #[test]

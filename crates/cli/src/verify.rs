@@ -11,11 +11,12 @@ use rig_event::session::Header;
 use rig_event::{Event, Seq};
 use rig_recorder::Chain;
 use rig_recorder::seal::{Checked, Claim, Keyring};
-use rig_recorder::session::Ending;
+use rig_recorder::session::{Ending, Problem, SessionError};
+use rig_replay::State;
 use serde::Serialize;
 
 use crate::output;
-use crate::source::Recording;
+use crate::source::{NoRecording, Recording};
 
 /// What was found, worst first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -120,7 +121,9 @@ pub fn verify(recording: &mut Recording, keys: &Keyring) -> Result<Report> {
                 altered = misfit(seal, event.envelope.seq, before);
                 found.check(keys, &claim(header, seal.upto, &seal.chain, &seal.state), &seal.signatures);
             }
-            Err(error) => altered = Some(output::plain(&format!("{error:#}"))),
+            // Cut so short that nothing is left to read.
+            Err(error) if error.is::<NoRecording>() => break,
+            Err(error) => altered = Some(output::plain(&output::chain(&error))),
         }
     }
     let (last_seq, hash) = (recording.state().seq, recording.state().hash());
@@ -191,6 +194,28 @@ pub fn verify(recording: &mut Recording, keys: &Keyring) -> Result<Report> {
     })
 }
 
+/// The answer for a session file whose beginning is there and cannot be read: its header, or the state that it begins with.
+/// `None` where the error says nothing of the kind, such as a version that is not known.
+pub fn unreadable(error: &anyhow::Error) -> Option<Report> {
+    let damaged = match error.downcast_ref::<SessionError>() {
+        Some(error) => matches!(
+            error.problem,
+            Problem::NotAnEvent { .. } | Problem::NoCheckpoint { .. } | Problem::TooLong { .. }
+        ),
+        None => error.is::<rig_replay::Error>(),
+    };
+    damaged.then(|| Report {
+        verdict: Verdict::Altered,
+        why: Some(output::plain(&output::chain(error))),
+        events: 0,
+        last_seq: 0,
+        hash: State::default().hash(),
+        seals: 0,
+        signed_upto: 0,
+        signed_by: BTreeSet::new(),
+    })
+}
+
 /// What is wrong with where a recording says that it begins.
 fn beginning(header: &Header, recording: &Recording) -> Option<String> {
     let genesis = Chain::genesis(&header.stream, &header.epoch).to_string();
@@ -227,7 +252,6 @@ mod tests {
     use rig_event::event::Lifecycle;
     use rig_event::session::{Footer, Outcome, VERSION};
     use rig_event::{Draft, StreamName, Timestamp};
-    use rig_replay::State;
 
     use super::*;
 
@@ -413,6 +437,25 @@ mod tests {
         downgraded[0] = downgraded[0].replace("\"v\":1", "\"v\":0");
         let text = downgraded.join("\n");
         assert!(Recording::new(Box::new(Cursor::new(text)), "test".into(), "test".into()).is_err());
+    }
+
+    #[test]
+    fn a_damaged_header_is_an_answer_and_a_later_version_is_none() {
+        let open = |text: String| {
+            Recording::new(Box::new(Cursor::new(text)), "test".into(), "test".into()).map(drop)
+        };
+        let text = session(&WRITE).join("\n");
+        for (from, to) in [
+            ("\"epoch\"", "\"epoci\""),
+            ("session.header", "session.headez"),
+            ("\"chain\":\"sha256:", "\"chain\":\"sha25v:"),
+            ("\"first_seq\":1", "\"first_seq\":3"),
+        ] {
+            let report = unreadable(&open(text.replacen(from, to, 1)).unwrap_err());
+            assert_eq!(report.map(|report| report.verdict), Some(Verdict::Altered), "{to}");
+        }
+        let error = open(text.replacen("\"v\":1", "\"v\":3", 1)).unwrap_err();
+        assert!(unreadable(&error).is_none(), "{error:#}");
     }
 
     #[test]

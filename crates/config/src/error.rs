@@ -37,7 +37,7 @@ pub enum Error {
     /// A format's name is none that rig knows.
     #[error("{name} is not a format; use json, yaml, toml, ini, env, properties or text")]
     UnknownFormat {
-        /// The name, escaped and cut.
+        /// The name in quotes, or words for one that is too odd to be repeated.
         name: String,
     },
     /// The document is over the size limit.
@@ -76,6 +76,13 @@ pub enum Error {
         /// The key, escaped and cut.
         key: String,
         /// Where it stands the second time.
+        at: Place,
+    },
+    /// What stands where a key belongs is a secret by its looks: keys are kept, so the document cannot be. The key
+    /// itself is not repeated.
+    #[error("a key at {at} is a secret or the rest of one that is spread over lines")]
+    SecretInKey {
+        /// Where the key stands, or the map that has it.
         at: Place,
     },
     /// The document is not UTF-8.
@@ -143,6 +150,7 @@ impl Error {
             Error::TooDeep { .. } => "too-deep",
             Error::TooManyFields { .. } => "too-many-fields",
             Error::DuplicateKey { .. } => "duplicate-key",
+            Error::SecretInKey { .. } => "secret-in-key",
             Error::InvalidUtf8 { .. } => "invalid-utf8",
             Error::ValueTooLarge { .. } => "value-too-large",
             Error::PathTooLong { .. } => "path-too-long",
@@ -174,6 +182,7 @@ impl Error {
             Error::Malformed { at, .. }
             | Error::TooDeep { at, .. }
             | Error::DuplicateKey { at, .. }
+            | Error::SecretInKey { at }
             | Error::InvalidUtf8 { at } => Some(*at),
             Error::BadPolicy { at, .. } => *at,
             _ => None,

@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::error::{Place, shown};
 use crate::path::Segment;
 use crate::tree::{Kind, Node, Tree, line_number};
-use crate::{Error, Limits, Policy};
+use crate::{Error, Limits, Policy, redact};
 
 /// The longest path: with it and two values at their limit an event still fits.
 const MAX_PATH: usize = 64 << 10;
@@ -22,6 +22,7 @@ pub(crate) struct Flattener<'a> {
     segments: Vec<Segment>,
     config: FlatConfig,
     lines: BTreeMap<String, u32>,
+    in_private_key: bool,
 }
 
 impl<'a> Flattener<'a> {
@@ -34,6 +35,7 @@ impl<'a> Flattener<'a> {
             segments: Vec::new(),
             config: FlatConfig::new(),
             lines: BTreeMap::new(),
+            in_private_key: false,
         }
     }
 
@@ -44,6 +46,11 @@ impl<'a> Flattener<'a> {
 
     /// Adds one field of a format without nesting.
     pub fn add(&mut self, keys: &[&str], value: Value, at: Place) -> Result<(), Error> {
+        // The lines below a private key's first are no keys, though they are read as such.
+        if self.in_private_key || redact::is_secret_key(&keys.join(".")) {
+            return Err(Error::SecretInKey { at });
+        }
+        self.in_private_key = value.as_str().is_some_and(redact::opens_private_key);
         self.path.clear();
         for key in keys {
             Segment::Key((*key).to_owned()).print(&mut self.path);
@@ -138,6 +145,10 @@ fn distinct(items: &[Tree], key: &str) -> Option<Vec<String>> {
         _ => None,
     };
     let values: Vec<String> = items.iter().map(value).collect::<Option<_>>()?;
+    // What tells the elements apart becomes a part of their paths, and so it must not be a secret.
+    if redact::names_secret_key(key) || values.iter().any(|value| redact::is_secret_key(value)) {
+        return None;
+    }
     let all_differ = values.iter().collect::<BTreeSet<_>>().len() == values.len();
     all_differ.then_some(values)
 }

@@ -6,7 +6,6 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use crate::Error;
-use crate::error::shown;
 
 /// What a document is written in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -104,9 +103,16 @@ impl FromStr for Format {
             _ => all
                 .into_iter()
                 .find(|format| format.as_str() == name)
-                .ok_or_else(|| Error::UnknownFormat { name: shown(name) }),
+                .ok_or_else(|| Error::UnknownFormat { name: repeatable(name) }),
         }
     }
+}
+
+/// What was asked for, if it looks like the name of a format: errors are kept, and it may be anything.
+fn repeatable(name: &str) -> String {
+    let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
+    let fine = (1..=16).contains(&name.len()) && name.bytes().all(plain);
+    if fine { format!("{name:?}") } else { "what was asked for".to_owned() }
 }
 
 #[cfg(test)]
@@ -134,5 +140,10 @@ mod tests {
     fn names_round_trip() {
         assert_eq!("properties".parse::<Format>().unwrap().to_string(), "properties");
         assert_eq!("xml".parse::<Format>().unwrap_err().code(), "unknown-format");
+        let message = |name: &str| name.parse::<Format>().unwrap_err().to_string();
+        assert!(message("hocon-2").starts_with("\"hocon-2\" is not a format"));
+        for name in ["hunter2 ", "Hunter2", "hunter2-hunter2-x", "p=hunter2"] {
+            assert!(message(name).starts_with("what was asked for is not a format"), "{name}");
+        }
     }
 }

@@ -6,7 +6,7 @@ use std::rc::Rc;
 use serde_json::Value;
 
 use crate::error::{Place, shown};
-use crate::{Error, Limits};
+use crate::{Error, Limits, redact};
 
 /// The deepest nesting at which the recursion over a tree surely fits the smallest stack it may run on.
 const MAX_DEPTH: usize = 512;
@@ -89,6 +89,9 @@ pub(crate) fn insert(
     at: Place,
     tree: Tree,
 ) -> Result<(), Error> {
+    if redact::is_secret_key(&key) {
+        return Err(Error::SecretInKey { at });
+    }
     match map.entry(key) {
         std::collections::btree_map::Entry::Vacant(entry) => {
             entry.insert(tree);

@@ -10,7 +10,7 @@ use axum::http::{HeaderMap, StatusCode, header};
 use http_body_util::BodyExt as _;
 use rig_config::{Format, config_digest, parse};
 use rig_event::event::SnapshotRejected;
-use rig_event::{Draft, Event, ServiceName};
+use rig_event::{Draft, Event, Head, ServiceName};
 use rig_replay::Capture;
 use tokio::sync::OwnedSemaphorePermit;
 
@@ -19,8 +19,8 @@ use crate::problem::Problem;
 use crate::stream::Stream;
 use crate::writer::{Appended, Command};
 
-/// How long a document waits for others to be through before it is sent away.
-const BUDGET_WAIT: Duration = Duration::from_secs(10);
+/// The slowest that a document may come, in bytes a second, beyond the time that a request may take for its next piece.
+const MIN_RATE: u64 = 256 << 10;
 
 /// What a client says about a document.
 #[derive(Clone, Debug)]
@@ -44,10 +44,14 @@ pub(crate) async fn capture(
 ) -> Result<Appended, Problem> {
     let mut received = 0;
     let outcome = match receive(hub, headers, body, &mut received).await {
-        Ok((document, _budget)) => understand(hub, headers, &request, document).await,
+        Ok((document, budget)) => {
+            // Held until the document is judged: parsed it takes a multiple of its size.
+            let parsing = hub.parsing.clone().acquire_owned().await;
+            understand(hub, headers, &request, document).await.map(|capture| (capture, budget, parsing))
+        }
         Err(problem) => Err(problem),
     };
-    let capture = match outcome {
+    let (capture, _budget, _parsing) = match outcome {
         Ok(capture) => capture,
         Err(problem) => {
             // A hub that is too busy refuses the request, not the document.
@@ -59,8 +63,38 @@ pub(crate) async fn capture(
         }
     };
     stream.meters.captured();
-    let command = Command::Capture(request.service, Box::new(capture));
-    stream.write(command, None, request.id).await.map_err(Problem::from)
+    let (service, id) = (request.service.clone(), request.id.clone());
+    let written = stream.write(Command::Capture(service, Box::new(capture)), None, id).await;
+    let refused = match written {
+        Ok(appended) => return same_request(stream, &request, appended).await,
+        Err(refused) => Problem::from(refused),
+    };
+    // What a decision led to did not fit an event.
+    if refused.code() == "event-too-long" {
+        stream.meters.rejected();
+        reject(stream, &request, &refused, received).await?;
+    }
+    Err(refused)
+}
+
+/// A key that was used before must have been used for the same service.
+async fn same_request(stream: &Stream, request: &Request, appended: Appended) -> Result<Appended, Problem> {
+    if appended.lines.is_some() {
+        return Ok(appended);
+    }
+    let lines = stream.lines_of(&appended).await?;
+    let same = lines.iter().all(|(_, line)| {
+        Head::parse(line).is_ok_and(|head| {
+            let family = rig_event::event::family(&head.type_name);
+            matches!(family, "snapshot" | "diff" | "drift")
+                && head.service.as_deref() == Some(request.service.as_str())
+        })
+    });
+    if same {
+        return Ok(appended);
+    }
+    let detail = "this idempotency key was used with something else before";
+    Err(Problem::conflict("id-reused", detail).with("first_seq", appended.first_seq))
 }
 
 /// Reads the whole document. The budget is given back when the permit goes.
@@ -79,18 +113,18 @@ async fn receive(
     if announced.is_some_and(|bytes| bytes > limit) {
         return Err(too_large());
     }
-    let most = (hub.options.capture_budget >> 10).max(1);
-    let kibibytes = (announced.unwrap_or(limit) >> 10).clamp(1, most) as u32;
-    let busy = || Problem::unavailable("busy", "too many documents are in work; send it again in a moment");
-    let permit = tokio::time::timeout(BUDGET_WAIT, hub.capture_budget.clone().acquire_many_owned(kibibytes));
-    let permit = permit.await.map_err(|_| busy())?.map_err(|_| busy())?;
+    let permit = hub.reserve(announced.unwrap_or(limit)).await?;
+    // Nobody may hold on to the budget by sending a byte now and then.
+    let whole = hub.options.read_timeout + Duration::from_secs(announced.unwrap_or(limit) / MIN_RATE);
+    let deadline = tokio::time::Instant::now() + whole;
 
     let broken = |why: String| Problem::bad_request("incomplete-body", format!("the body broke off: {why}"));
     let mut body = body;
     let mut document = Vec::with_capacity(announced.unwrap_or(0) as usize);
     loop {
-        let Ok(frame) = tokio::time::timeout(hub.options.read_timeout, body.frame()).await else {
-            let detail = format!("nothing came for {} s", hub.options.read_timeout.as_secs());
+        let next = deadline.min(tokio::time::Instant::now() + hub.options.read_timeout);
+        let Ok(frame) = tokio::time::timeout_at(next, body.frame()).await else {
+            let detail = "the document came too slowly";
             return Err(Problem::new(StatusCode::REQUEST_TIMEOUT, "slow-body", detail));
         };
         match frame {

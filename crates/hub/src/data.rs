@@ -51,7 +51,8 @@ impl DataDir {
         for entry in fs::read_dir(&path).map_err(io_error("read", &path))? {
             let entry = entry.map_err(io_error("read", &path))?;
             match entry.file_name().to_str().map(str::parse::<StreamName>) {
-                Some(Ok(name)) if entry.path().join("stream.json").is_file() => names.push(name),
+                // A folder of events without its description is refused by the log, not passed over.
+                Some(Ok(name)) if holds_stream(&entry.path()) => names.push(name),
                 _ => tracing::warn!(path = %entry.path().display(), "this is no stream; it is left alone"),
             }
         }
@@ -59,33 +60,76 @@ impl DataDir {
         Ok(names)
     }
 
+    /// Whether there is no stream yet, so that keys may be made.
+    pub(crate) fn is_new(&self) -> Result<bool, Error> {
+        let path = self.root.join("streams");
+        Ok(fs::read_dir(&path).map_err(io_error("read", &path))?.next().is_none())
+    }
+
+    /// Takes a stream's folder out of the way, to be deleted; where to is told.
+    pub(crate) fn bury(&self, name: &StreamName, epoch: &str) -> Result<PathBuf, Error> {
+        let (from, to) = (self.stream(name), self.root.join("removed").join(format!("{name}.{epoch}")));
+        fs::create_dir_all(self.root.join("removed")).map_err(io_error("make", &to))?;
+        fs::rename(&from, &to).map_err(io_error("remove", &from))?;
+        Ok(to)
+    }
+
+    /// Deletes what a crash left of removed streams.
+    pub(crate) fn clear_tombstones(&self) -> Result<(), Error> {
+        let path = self.root.join("removed");
+        match fs::remove_dir_all(&path) {
+            Err(e) if e.kind() != io::ErrorKind::NotFound => Err(io_error("remove", &path)(e)),
+            _ => Ok(()),
+        }
+    }
+
     /// The redaction key, made at the first start: whoever has it can guess short secrets, so only the owner reads it.
-    pub(crate) fn redaction_key(&self) -> Result<RedactionKey, Error> {
-        let (path, text) = self.key_file("redaction", |hex| format!("k1:{hex}\n"))?;
+    ///
+    /// Each has an id of its own: fingerprints under different keys are not compared.
+    pub(crate) fn redaction_key(&self, new: bool) -> Result<RedactionKey, Error> {
+        let id = random::<3>()?.iter().map(|b| format!("{b:02x}")).collect::<String>();
+        let (path, text) = self.key_file("redaction", new, |hex| format!("k{id}:{hex}\n"))?;
         parse_key(text.trim()).ok_or(Error::Key(path))
     }
 
     /// The keys that seals are signed with, made at the first start.
-    pub(crate) fn signing_keys(&self) -> Result<Keyring, Error> {
-        let (path, text) = self.key_file("signing", |hex| {
+    pub(crate) fn signing_keys(&self, new: bool) -> Result<Keyring, Error> {
+        let (path, text) = self.key_file("signing", new, |hex| {
             format!("# ID ALGORITHM KEY; the last line signs, all of them check\ns1 hmac-sha256 {hex}\n")
         })?;
-        Keyring::parse(&text).map_err(|source| Error::SigningKeys { path, source })
+        let keys =
+            Keyring::parse(&text).map_err(|source| Error::SigningKeys { path: path.clone(), source })?;
+        if keys.is_empty() {
+            tracing::warn!(path = %path.display(), "there is no signing key: seals are not signed");
+        }
+        Ok(keys)
     }
 
-    /// A file of `keys/`; where there is none it is made with a new key, which is given in hexadecimal digits.
-    fn key_file(&self, name: &str, new: impl FnOnce(String) -> String) -> Result<(PathBuf, String), Error> {
+    /// A file of `keys/`; for a `new` hub it is made with a new key, which is given in hexadecimal digits.
+    fn key_file(
+        &self,
+        name: &str,
+        new: bool,
+        content: impl FnOnce(String) -> String,
+    ) -> Result<(PathBuf, String), Error> {
         let path = self.root.join("keys").join(name);
         match fs::read_to_string(&path) {
             Ok(text) => Ok((path, text)),
+            Err(e) if e.kind() == io::ErrorKind::NotFound && !new => Err(Error::KeyLost { path, source: e }),
             Err(e) if e.kind() == io::ErrorKind::NotFound => {
-                let text = new(random::<32>()?.iter().map(|b| format!("{b:02x}")).collect());
+                let text = content(random::<32>()?.iter().map(|b| format!("{b:02x}")).collect());
                 write_private(&path, text.as_bytes()).map_err(io_error("write", &path))?;
                 Ok((path, text))
             }
             Err(e) => Err(io_error("read", &path)(e)),
         }
     }
+}
+
+fn holds_stream(folder: &Path) -> bool {
+    let segment = |entry: fs::DirEntry| entry.path().extension().is_some_and(|e| e == "jsonl" || e == "idx");
+    let mut entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    folder.join("stream.json").is_file() || entries.any(segment)
 }
 
 fn parse_key(text: &str) -> Option<RedactionKey> {

@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
 
 use rig_config::{RedactionKey, Redactor};
 use rig_event::{Epoch, Head, Seq, StreamName};
-use rig_recorder::{EventLog, Index, Keyring, MemoryLog, SegmentLog, StreamIndex};
-use tokio::sync::{Mutex, Semaphore, mpsc, watch};
+use rig_recorder::{Durability, EventLog, Index, Keyring, MemoryLog, SegmentLog, StreamIndex};
+use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore, mpsc, watch};
 
 use crate::announcer::{Announcer, News};
 use crate::cut::{Cut, cut_at, put_checkpoint};
@@ -23,6 +24,12 @@ use crate::{Error, Options, indexer, retention};
 /// How many appends may wait for the writer; who comes then waits to get in line.
 const QUEUE: usize = 1024;
 
+/// How many documents are parsed and judged at the same time: it takes a multiple of their size.
+const PARSING: usize = 2;
+
+/// How long a body waits for others to be through before it is sent away.
+const BUDGET_WAIT: Duration = Duration::from_secs(10);
+
 /// A running hub.
 pub(crate) struct Hub {
     pub(crate) options: Options,
@@ -30,6 +37,8 @@ pub(crate) struct Hub {
     pub(crate) redactor: Arc<Redactor>,
     /// The keys that seals and session files are signed with; none for a hub in memory.
     pub(crate) keys: Arc<Keyring>,
+    /// Documents that may still be parsed at the same time.
+    pub(crate) parsing: Arc<Semaphore>,
     /// Kibibytes of documents that may still be taken into work.
     pub(crate) capture_budget: Arc<Semaphore>,
     /// Turns true when the hub stops: streams to subscribers end.
@@ -45,7 +54,8 @@ impl Hub {
         let (data, key, keys) = match &options.data {
             Some(root) => {
                 let data = DataDir::open(root)?;
-                let (key, keys) = (data.redaction_key()?, data.signing_keys()?);
+                let new = data.is_new()?;
+                let (key, keys) = (data.redaction_key(new)?, data.signing_keys(new)?);
                 let (index, aside) = Index::open(&data.index())?;
                 if let Some(aside) = aside {
                     tracing::warn!(moved_to = %aside.display(), "the index would not open and is rebuilt from the log");
@@ -62,6 +72,7 @@ impl Hub {
             policy: Arc::new(options.policy.clone()),
             redactor: Arc::new(Redactor::new(key, &options.policy)),
             keys: Arc::new(keys),
+            parsing: Arc::new(Semaphore::new(PARSING)),
             capture_budget: Arc::new(Semaphore::new((options.capture_budget >> 10) as usize)),
             options,
             stopping,
@@ -69,6 +80,9 @@ impl Hub {
             changing: Mutex::new(()),
             data,
         });
+        if let Some((data, _)) = &hub.data {
+            data.clear_tombstones()?;
+        }
         let names = hub.data.as_ref().map(|(data, _)| data.streams()).transpose()?.unwrap_or_default();
         for name in names {
             hub.open_stream(&name, false).await?;
@@ -95,13 +109,29 @@ impl Hub {
         })
     }
 
+    /// Takes a share of the budget for a body of so many bytes; whoever waits too long is sent away.
+    pub(crate) async fn reserve(&self, bytes: u64) -> Result<OwnedSemaphorePermit, Problem> {
+        let most = (self.options.capture_budget >> 10).max(1);
+        let kibibytes = (bytes >> 10).clamp(1, most) as u32;
+        let busy =
+            || Problem::unavailable("busy", "too many large bodies are in work; send it again in a moment");
+        let permit =
+            tokio::time::timeout(BUDGET_WAIT, self.capture_budget.clone().acquire_many_owned(kibibytes));
+        permit.await.map_err(|_| busy())?.map_err(|_| busy())
+    }
+
     pub(crate) fn list(&self) -> Vec<Arc<Stream>> {
         self.streams.read().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
     }
 
-    /// Makes a stream; `false`: it was there.
+    /// Makes a stream; `false`: it was there. Once begun it is done, also when the client hangs up.
     pub(crate) async fn make(self: &Arc<Self>, name: &str) -> Result<(Arc<Stream>, bool), Problem> {
-        let name = parse_name(name)?;
+        let (hub, name) = (self.clone(), parse_name(name)?);
+        let making = tokio::spawn(async move { hub.make_now(name).await });
+        making.await.unwrap_or_else(|e| Err(Problem::internal("defect", e.to_string())))
+    }
+
+    async fn make_now(self: &Arc<Self>, name: StreamName) -> Result<(Arc<Stream>, bool), Problem> {
         if name.is_internal() {
             return Err(Problem::bad_request("reserved-name", "names that begin with `_` belong to the hub"));
         }
@@ -113,19 +143,34 @@ impl Hub {
         Ok((made.map_err(|e| Problem::internal("storage", e.to_string()))?, true))
     }
 
-    /// Removes a stream and all its events.
-    pub(crate) async fn remove(&self, name: &str) -> Result<(), Problem> {
+    /// Removes a stream and all its events. Once begun it is done, also when the client hangs up.
+    pub(crate) async fn remove(self: &Arc<Self>, name: &str) -> Result<(), Problem> {
+        let (hub, name) = (self.clone(), name.to_owned());
+        let removing = tokio::spawn(async move { hub.remove_now(&name).await });
+        removing.await.unwrap_or_else(|e| Err(Problem::internal("defect", e.to_string())))
+    }
+
+    async fn remove_now(&self, name: &str) -> Result<(), Problem> {
         let _changing = self.changing.lock().await;
         let stream = self.stream(name)?;
         self.streams.write().unwrap_or_else(PoisonError::into_inner).remove(&stream.name);
         stream.close().await;
         let storage = |e: String| Problem::internal("storage", e);
+        // First the name is free, at one stroke: a crash leaves a stream or a tombstone, never half a stream.
+        let tombstone = match &self.data {
+            Some((data, _)) => {
+                Some(data.bury(&stream.name, stream.epoch.as_str()).map_err(|e| storage(e.to_string()))?)
+            }
+            None => None,
+        };
         if let Some(index) = &stream.index {
             index.clone().remove().map_err(|e| storage(e.to_string()))?;
         }
-        if let Some((data, _)) = &self.data {
-            let path = data.stream(&stream.name);
-            fs::remove_dir_all(&path).map_err(|e| storage(io_error("remove", &path)(e).to_string()))?;
+        if let Some(path) = tombstone {
+            let removed = tokio::task::spawn_blocking(move || {
+                fs::remove_dir_all(&path).map_err(io_error("remove", &path))
+            });
+            removed.await.map_err(|e| storage(e.to_string()))?.map_err(|e| storage(e.to_string()))?;
         }
         Ok(())
     }
@@ -256,9 +301,24 @@ impl Hub {
         } else {
             SegmentLog::open(&folder, options)?.0
         };
+        if log.stream() != name {
+            let (folder, stream) = (folder.display(), log.stream());
+            return Err(Error::Fold(format!(
+                "{folder} holds the stream {stream}: a folder must have its stream's name"
+            )));
+        }
         let mut trees = index.stream(name, log.epoch())?;
-        if trees.upto()? > log.head() {
-            tracing::warn!(stream = %name, "the index knows events that the log lost (not everything was synced); it is rebuilt");
+        let known = trees.upto()?;
+        if known > log.head() {
+            if self.options.durability == Durability::Always {
+                let (head, index) = (log.head(), data.index());
+                return Err(Error::Fold(format!(
+                    "stream {name} ends with seq {head}, and events up to {known} were durable: the end of its log is lost. Restore it from a \
+                     backup; to go on without those events, delete {}",
+                    index.display()
+                )));
+            }
+            tracing::warn!(stream = %name, "the index knows events that were not synced and are lost; it is rebuilt");
             trees.remove()?;
             trees = index.stream(name, log.epoch())?;
         }

@@ -15,6 +15,9 @@ use crate::stream::Stream;
 /// How long news may gather before they are indexed.
 const PAUSE: Duration = Duration::from_millis(250);
 
+/// How long after a failure (a full disk, say) it is tried again.
+const AFTER_FAILURE: Duration = Duration::from_secs(30);
+
 /// Events from one checkpoint of the state to the next.
 const CHECKPOINT_EVENTS: Seq = 5_000;
 
@@ -69,7 +72,9 @@ pub(crate) async fn run(stream: Weak<Stream>, index: StreamIndex) {
         let Some(stream) = stream.upgrade() else { return };
         if let Err(why) = catch_up(stream.log.as_ref(), &index).await {
             tracing::error!(stream = %stream.name, why, "the index does not follow; look-ups by key are behind");
-            return;
+            drop(stream);
+            tokio::time::sleep(AFTER_FAILURE).await;
+            continue;
         }
         if *head.borrow_and_update() >= checkpoint + CHECKPOINT_EVENTS
             && let Ok(cut) = stream.inspect().await

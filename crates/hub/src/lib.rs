@@ -107,7 +107,7 @@ impl Default for Seals {
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// A folder or file of the data directory cannot be used.
-    #[error("cannot {what} {}: {source}", path.display())]
+    #[error("cannot {what} {}", path.display())]
     Data {
         /// What was tried.
         what: &'static str,
@@ -122,8 +122,16 @@ pub enum Error {
     /// The redaction key is damaged.
     #[error("{} is no redaction key (`ID:64 hexadecimal digits`); restore it from a backup: a new key would make every known secret look changed", .0.display())]
     Key(PathBuf),
+    /// A key is gone, though there are streams that were made with it.
+    #[error("{} is gone, and there are streams already: restore it from a backup. A new redaction key makes every known secret look changed, and a new signing key cannot continue the old one; to go on with one all the same, make the file", path.display())]
+    KeyLost {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
     /// The file of signing keys is damaged.
-    #[error("{}: {source}", path.display())]
+    #[error("{}", path.display())]
     SigningKeys {
         /// The file.
         path: PathBuf,
@@ -198,6 +206,16 @@ pub async fn serve(
     connections.shutdown().await;
     drop(app);
     hub.close().await;
+    // On a disk that is full the index waits for room that never comes. Everything in it can be derived: it is left behind.
+    let closing = std::thread::spawn(move || drop(hub));
+    let begun = std::time::Instant::now();
+    while !closing.is_finished() {
+        if begun.elapsed() > deadline {
+            tracing::warn!("the index could not be closed in time; the next start mends it");
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
     Ok(())
 }
 

@@ -99,16 +99,20 @@ impl Stream {
         {
             return Ok(cut);
         }
-        let base = self.base();
-        if seq < base.state.seq {
-            let first = base.state.seq + 1;
-            let detail = format!("the state at seq {seq} is gone: events before {first} are pruned");
-            return Err(Problem::new(StatusCode::GONE, "pruned", detail).with("first_seq", first));
+        loop {
+            let base = self.base();
+            if seq < base.state.seq {
+                let first = base.state.seq + 1;
+                let detail = format!("the state at seq {seq} is gone: events before {first} are pruned");
+                return Err(Problem::new(StatusCode::GONE, "pruned", detail).with("first_seq", first));
+            }
+            match cut_at(self.log.as_ref(), self.index.as_ref(), &base, seq).await {
+                Ok(cut) => return Ok(cut),
+                // Pruned in between, and what it read is gone: once more, from where the log begins now.
+                Err(_) if !Arc::ptr_eq(&base, &self.base()) => {}
+                Err(e) => return Err(Problem::internal("damaged-log", e)),
+            }
         }
-        let (log, index) = (self.log.clone(), self.index.clone());
-        cut_at(log.as_ref(), index.as_ref(), &base, seq)
-            .await
-            .map_err(|e| Problem::internal("damaged-log", e))
     }
 
     pub(crate) fn base(&self) -> Arc<Cut> {

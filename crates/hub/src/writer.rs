@@ -281,10 +281,18 @@ impl Writer {
                     }
                     batch.appends.push((first_seq, last_seq, reply));
                 }
-                Err(refused) => drop(reply.send(Err(refused))),
+                Err(refused) => self.refuse(reply, refused),
             },
-            Err(refused) => drop(reply.send(Err(refused))),
+            Err(refused) => self.refuse(reply, refused),
         }
+    }
+
+    /// Tells who waits; what nobody waits for, the writer's own commands, is logged.
+    fn refuse(&self, reply: Reply<Appended>, refused: Refused) {
+        if reply.is_closed() {
+            tracing::warn!(stream = %self.stream, why = %refused, "nobody waits for an append that was refused");
+        }
+        let _ = reply.send(Err(refused));
     }
 
     /// The append that had the same idempotency key, or keys, if there was one.

@@ -37,6 +37,12 @@ pub enum Error {
         /// The folder.
         dir: PathBuf,
     },
+    /// There are events, and nothing says whose they are.
+    #[error("{} holds segments, and its stream.json is gone: restore it from a backup", dir.display())]
+    NoDescription {
+        /// The stream's folder.
+        dir: PathBuf,
+    },
     /// `stream.json` can't be understood.
     #[error("{} does not describe a stream: {why}", path.display())]
     Description {

@@ -13,7 +13,11 @@ use crate::{Error, Result};
 /// The path under which a text document stands in its config.
 pub const TEXT: &str = "text";
 
-/// Most pairs of services whose traffic is told apart; what comes beyond is counted under the edge `…` → `…`.
+/// Longest name of a service in an edge, in bytes.
+pub const MAX_EDGE_NAME: usize = 256;
+
+/// Most pairs of services whose traffic is told apart; what comes beyond, or under a longer name, is counted under the edge
+/// `…` → `…`.
 pub const MAX_EDGES: usize = 10_000;
 
 impl State {
@@ -107,7 +111,8 @@ impl State {
     fn edge(&mut self, source: &str, target: &str) -> &mut Edge {
         let known = self.edges.get(source).is_some_and(|targets| targets.contains_key(target));
         let full = !known && self.edges.values().map(BTreeMap::len).sum::<usize>() >= MAX_EDGES;
-        let (source, target) = if full { ("…", "…") } else { (source, target) };
+        let long = source.len().max(target.len()) > MAX_EDGE_NAME;
+        let (source, target) = if full || long { ("…", "…") } else { (source, target) };
         if !self.edges.contains_key(source) {
             self.edges.insert(source.to_owned(), BTreeMap::new());
         }

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use rig_event::{Seq, ServiceName, Severity, Verdict};
 use rig_replay::Service;
 
@@ -54,6 +54,13 @@ pub(super) async fn run(args: Args) -> Result<Answer> {
         print_json(&at, &services)?;
     } else {
         print(&services)?;
+    }
+    if at.passed_over > 0 {
+        bail!(
+            "{} of {} could not be read: nobody can say that nothing drifted there",
+            output::count(at.passed_over, "place"),
+            args.source
+        );
     }
     let drifts = services.iter().filter_map(|(_, service)| service.drift.as_ref());
     let mut failures =

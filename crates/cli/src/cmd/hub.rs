@@ -27,7 +27,7 @@ pub struct Args {
     #[arg(long, value_name = "DIR", env = "RIG_DATA")]
     data: Option<PathBuf>,
     /// Keep everything in memory: it is gone when the hub ends
-    #[arg(long, conflicts_with = "data")]
+    #[arg(long)]
     memory: bool,
     /// Where to listen; port 0 takes a free one
     #[arg(long, value_name = "ADDR", env = "RIG_LISTEN", default_value = "127.0.0.1:7070")]
@@ -76,7 +76,11 @@ fn tell() {
         .with_default_directive(tracing::level_filters::LevelFilter::INFO.into())
         .from_env_lossy();
     // Somebody else's subscriber is as good.
-    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).try_init();
+    let _ = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(output::is_coloured(&std::io::stderr()))
+        .try_init();
 }
 
 /// Reads a policy file.

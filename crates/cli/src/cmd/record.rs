@@ -90,6 +90,16 @@ pub(super) async fn run(args: Args) -> Result<Answer> {
     let Source::Stream(client) = &args.source else {
         bail!("{} is a recording already; `rig record` takes a hub's stream", args.source);
     };
+    let file = args.output.display();
+    if args.output.as_os_str() == "-" {
+        bail!("a recording goes to a file, not to standard output: `rig tail --json` prints events there");
+    }
+    if args.output.is_dir() {
+        bail!(
+            "{file} is a folder; name the file in it, such as {}",
+            args.output.join("session.jsonl").display()
+        );
+    }
     let name = args.session.clone().unwrap_or_else(|| stem(&args.output));
     let recording = begin(client, &args, name).await?;
     let (mut recording, outcome) = follow(client, &args, recording, &mut interrupts).await?;
@@ -143,6 +153,13 @@ async fn begin(client: &Client, args: &Args, name: String) -> Result<Recording> 
     }
     if !there {
         return Recording::download(client, args.from, file, name).await;
+    }
+    if args.from.is_some() {
+        bail!(
+            "{} is there already, and a recording that is resumed goes on where it ends: leave --from out, name another \
+             file, or overwrite it with --force",
+            file.display()
+        );
     }
     let recording = Recording::resume(file)?;
     if recording.header().stream != client.stream {

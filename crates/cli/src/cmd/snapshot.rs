@@ -9,7 +9,7 @@ use rig_event::ServiceName;
 
 use super::{CaptureArgs, HubArgs};
 use crate::Answer;
-use crate::client::{Appended, Client};
+use crate::client::{Appended, Client, Problem};
 use crate::output::{self, Out};
 
 /// Capture a configuration document
@@ -56,7 +56,15 @@ pub(super) async fn capture(
     document: Vec<u8>,
 ) -> Result<Appended> {
     let refused = || format!("{} was not captured", output::plain(service.as_str()));
-    client.capture(service, query, document).await.with_context(refused)
+    let answer = client.capture(service, query, document).await.map_err(|error| match error.downcast() {
+        // The hub speaks of its query; here it is an option.
+        Ok(problem @ Problem { .. }) => {
+            let detail = problem.detail.map(|detail| detail.replace("?format=", "--format "));
+            Problem { detail, ..problem }.into()
+        }
+        Err(error) => error,
+    });
+    answer.with_context(refused)
 }
 
 /// The name of a file and what is in it. What is over the hub's limit is read only so far that the hub sees it: it keeps the

@@ -1,6 +1,6 @@
 //! `rig tail`: follows a stream.
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use rig_event::{Envelope, Seq, ServiceName};
 
 use super::Interrupts;
@@ -39,7 +39,7 @@ pub struct Args {
 #[derive(Clone, Debug, clap::Args)]
 pub struct Filter {
     /// Only these types, separated by commas; a * stands for the rest of a name
-    #[arg(long, value_name = "TYPES")]
+    #[arg(long, value_name = "TYPES", value_parser = types)]
     types: Option<String>,
     /// Only events about this service
     #[arg(long)]
@@ -51,12 +51,25 @@ impl Filter {
     pub(super) fn takes(&self, envelope: &Envelope) -> bool {
         let name = envelope.event.type_name();
         let by_type = self.types.as_deref().is_none_or(|types| {
-            types.split(',').map(str::trim).any(|wanted| match wanted.strip_suffix('*') {
+            types.split(',').any(|wanted| match wanted.strip_suffix('*') {
                 Some(prefix) => name.starts_with(prefix),
                 None => name == wanted,
             })
         });
         by_type && (self.service.is_none() || self.service == envelope.service)
+    }
+}
+
+/// The hub's rule, so that a filter means the same on a file.
+fn types(text: &str) -> Result<String> {
+    let fine = |name: &str| {
+        let stem = name.strip_suffix('*').unwrap_or(name);
+        !name.is_empty() && stem.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b))
+    };
+    if text.split(',').all(fine) {
+        Ok(text.to_owned())
+    } else {
+        bail!("write names such as diff.* or snapshot.captured, with commas and without spaces")
     }
 }
 
@@ -99,6 +112,21 @@ pub(super) async fn run(args: Args) -> Result<Answer> {
                 }
             }
             None => return Ok(Answer::Fine),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::types;
+
+    #[test]
+    fn types_are_names_with_commas() {
+        for fine in ["diff.*", "diff.*,drift.detected", "*", "a_b-c.1"] {
+            assert!(types(fine).is_ok(), "{fine}");
+        }
+        for bad in ["", "a, b", " a", "a,,b", "a,", "*.a", "a**", "ä", "a;b"] {
+            assert!(types(bad).is_err(), "{bad:?}");
         }
     }
 }

@@ -8,7 +8,7 @@ use rig_recorder::Keyring;
 use crate::Answer;
 use crate::output::{self, Out};
 use crate::source::Source;
-use crate::verify::{Verdict, verify};
+use crate::verify::{Verdict, unreadable, verify};
 
 /// Check that a recording is what the hub wrote, and that nothing is missing
 ///
@@ -43,8 +43,10 @@ pub(super) async fn run(args: Args) -> Result<Answer> {
         }
         None => Keyring::default(),
     };
-    let mut recording = args.source.open(None).await?;
-    let report = verify(&mut recording, &keys)?;
+    let report = match args.source.open(None).await {
+        Ok(mut recording) => verify(&mut recording, &keys)?,
+        Err(error) => unreadable(&error).ok_or(error)?,
+    };
     let mut out = Out::new();
     if args.json {
         out.json(&report)?;

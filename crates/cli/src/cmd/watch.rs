@@ -6,9 +6,10 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
-use notify::{RecursiveMode, Watcher as _};
+use notify::RecursiveMode;
 use rig_event::ServiceName;
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 
 use super::{CaptureArgs, HubArgs, Interrupts, snapshot};
 use crate::Answer;
@@ -53,8 +54,8 @@ struct Watched {
     path: PathBuf,
     /// What was captured last, so that a touch without a change is no capture.
     seen: Option<u64>,
-    /// Whether the hub did not get what is there.
-    owed: bool,
+    /// Where the hub did not get what is there: when it is tried again.
+    owed: Option<Instant>,
 }
 
 pub(super) async fn run(args: Args) -> Result<Answer> {
@@ -72,52 +73,91 @@ pub(super) async fn run(args: Args) -> Result<Answer> {
     // Before the first capture: what changes in between is seen afterwards.
     let (wake, mut woken) = mpsc::unbounded_channel();
     let mut watcher = notify::recommended_watcher(move |change: notify::Result<notify::Event>| {
-        // Reading is no change; were it taken for one, every capture would lead to the next.
-        if change.is_ok_and(|change| change.kind.is_access()) {
-            return;
-        }
+        let paths = match change {
+            // Reading is no change; were it taken for one, every capture would lead to the next.
+            Ok(change) if change.kind.is_access() => return,
+            Ok(change) if !change.need_rescan() => change.paths,
+            // Anything may have happened.
+            Ok(_) | Err(_) => vec![PathBuf::new()],
+        };
         // Nobody listens any more only when the command is at its end.
-        let _ = wake.send(());
+        let _ = wake.send(paths);
     })
     .context("the system does not let rig watch files")?;
-    // The folders, since a file that is replaced by renaming is another file.
-    let folders: BTreeSet<&Path> = watched.iter().filter_map(|document| document.path.parent()).collect();
-    for folder in folders {
-        watcher
-            .watch(folder, RecursiveMode::NonRecursive)
-            .with_context(|| format!("cannot watch {}", folder.display()))?;
-    }
+    arm(&mut watcher, &watched)?;
     let mut first = true;
     loop {
         for document in &mut watched {
+            if document.owed.is_some_and(|retry| retry > Instant::now()) {
+                continue;
+            }
             match document.capture(&client, &args, &hasher).await {
                 Ok(()) => {}
                 Err(error) if first && !error.is::<Problem>() && !document.path.exists() => {
                     return Err(error);
                 }
                 Err(error) if output::is_closed_pipe(&error) => return Err(error),
-                Err(error) => output::note(format!("{}: {error:#}", document.path.display())),
+                Err(error) => {
+                    output::note(format!("{}: {}", document.path.display(), output::chain(&error)));
+                }
             }
         }
         first = false;
-        let owed = watched.iter().any(|document| document.owed);
-        tokio::select! {
-            () = interrupts.wait() => return Ok(Answer::Fine),
-            change = woken.recv() => {
-                if change.is_none() {
-                    bail!("the system stopped reporting changes");
-                }
+        let retry = watched.iter().filter_map(|document| document.owed).min();
+        let wanted: Vec<PathBuf> = watched.iter().flat_map(Watched::ways).collect();
+        let mut folder_changed = false;
+        let mut concerns = |paths: &[PathBuf]| {
+            // What else happens in the folder is nothing to rig, whose own output may be redirected there.
+            let mut concerns = false;
+            for path in paths {
+                concerns |= wanted.iter().any(|wanted| wanted.starts_with(path));
+                folder_changed |= watched
+                    .iter()
+                    .any(|document| document.path.parent().is_some_and(|folder| folder.starts_with(path)));
             }
-            () = tokio::time::sleep(RETRY), if owed => continue,
+            concerns
+        };
+        loop {
+            tokio::select! {
+                () = interrupts.wait() => return Ok(Answer::Fine),
+                change = woken.recv() => match change {
+                    Some(paths) if concerns(&paths) => break,
+                    Some(_) => {}
+                    None => bail!("the system stopped reporting changes"),
+                },
+                () = tokio::time::sleep_until(retry.unwrap_or_else(Instant::now)), if retry.is_some() => break,
+            }
         }
         // Until it is quiet, or for a second where it never is.
-        let patience = tokio::time::Instant::now() + 10 * QUIET;
-        while let Ok(Some(())) = tokio::time::timeout(QUIET, woken.recv()).await {
-            if tokio::time::Instant::now() > patience {
+        let patience = Instant::now() + 10 * QUIET;
+        while let Ok(Some(paths)) = tokio::time::timeout(QUIET, woken.recv()).await {
+            concerns(&paths);
+            if Instant::now() > patience {
                 break;
             }
         }
+        if folder_changed {
+            // A folder that was removed and made again is another one. It may be gone right now; it is told when it is back.
+            let _ = arm(&mut watcher, &watched);
+        }
     }
+}
+
+/// Watches the folders, since a file that is replaced by renaming is another file, and those above them, which tell when a
+/// folder is replaced.
+fn arm(watcher: &mut impl notify::Watcher, watched: &[Watched]) -> Result<()> {
+    let folders: BTreeSet<&Path> =
+        watched.iter().flat_map(|document| document.path.ancestors().skip(1)).collect();
+    let mut done = Ok(());
+    // From the top, so that what is made below meanwhile is told or seen.
+    for folder in folders {
+        let _ = watcher.unwatch(folder);
+        let armed = watcher.watch(folder, RecursiveMode::NonRecursive);
+        if watched.iter().any(|document| document.path.parent() == Some(folder)) && done.is_ok() {
+            done = armed.with_context(|| format!("cannot watch {}", folder.display()));
+        }
+    }
+    done
 }
 
 fn watched(args: &Args) -> Result<Vec<Watched>> {
@@ -134,29 +174,43 @@ fn watched(args: &Args) -> Result<Vec<Watched>> {
         if watched.iter().any(|other| other.service == service) {
             bail!("two documents would be the service {service}; watch them by two commands");
         }
-        watched.push(Watched { service, path, seen: None, owed: false });
+        watched.push(Watched { service, path, seen: None, owed: None });
     }
     Ok(watched)
 }
 
 impl Watched {
+    /// The paths that lead to the document: its own, and where it is a symbolic link, the links' ends. Whoever swaps one of
+    /// them, or a folder on the way, changes the document.
+    fn ways(&self) -> Vec<PathBuf> {
+        let mut ways = vec![self.path.clone()];
+        while let Some(last) = ways.last().filter(|_| ways.len() < 8)
+            && let (Ok(end), Some(folder)) = (std::fs::read_link(last), last.parent())
+        {
+            ways.push(folder.join(end));
+        }
+        ways
+    }
+
     async fn capture(&mut self, client: &Client, args: &Args, hasher: &RandomState) -> Result<()> {
         if !self.path.exists() && self.seen.is_some() {
             // Between the two steps of a replacement, or deleted: the last capture stands.
+            self.owed = None;
             return Ok(());
         }
         let (name, document) = snapshot::read(&self.path.to_string_lossy())?;
         let hash = hasher.hash_one(&document);
-        if self.seen == Some(hash) && !self.owed {
+        if self.seen == Some(hash) && self.owed.is_none() {
             return Ok(());
         }
         self.seen = Some(hash);
         let answer =
             snapshot::capture(client, &self.service, &args.capture.query(name.as_deref()), document).await;
         // What the hub read and refused stays refused until it changes.
-        self.owed = answer
+        let owed = answer
             .as_ref()
             .is_err_and(|error| error.downcast_ref::<Problem>().is_none_or(|problem| problem.status >= 500));
+        self.owed = owed.then(|| Instant::now() + RETRY);
         snapshot::print(&answer?, args.json)
     }
 }

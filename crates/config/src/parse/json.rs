@@ -202,6 +202,7 @@ mod tests {
         for (text, code, line, column) in [
             ("{\"a\": 1,\n \"a\": 2}", "duplicate-key", 2, 2),
             ("{\"a\": 1, \"\\u0061\": 2}", "duplicate-key", 1, 10),
+            ("{\"b\": {\n\"ghp_hunter2hunter2hunter2\": 1}}", "secret-in-key", 2, 1),
             ("{\"ä\": hunter2}", "malformed-document", 1, 7),
             ("{\"a\" 1}", "malformed-document", 1, 6),
             ("[1,]", "malformed-document", 1, 4),

@@ -121,4 +121,34 @@ mod tests {
         check_error(Properties, "b=\\ud800 hunter2", "malformed-document", 1, 1);
         check_error(Properties, "b=\\u12", "malformed-document", 1, 1);
     }
+
+    #[test]
+    fn a_private_key_spread_over_lines_is_refused() {
+        let pem =
+            "a=1\nk=-----BEGIN RSA PRIVATE KEY-----\nhunter2hunter2\nx=\n-----END RSA PRIVATE KEY-----\n";
+        check_error(Properties, pem, "secret-in-key", 3, 1);
+        check_error(Properties, &pem.replace("k=", "k=\\\n"), "secret-in-key", 4, 1);
+        check_error(Properties, &pem.replace("k=", "k=\n"), "secret-in-key", 3, 1);
+        check_error(Properties, "ghp_0123456789abcdefghijhunter2=1", "secret-in-key", 1, 1);
+        check_error(Properties, "\neyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.hunter2 x", "secret-in-key", 2, 1);
+        let closed =
+            "k=-----BEGIN PRIVATE KEY-----\\nx\\n-----END PRIVATE KEY-----\nASIA_PACIFIC_SOUTHEAST_1=KEEP";
+        check(
+            Properties,
+            closed,
+            &[
+                ("ASIA_PACIFIC_SOUTHEAST_1", "\"KEEP\""),
+                ("k", "\"-----BEGIN PRIVATE KEY-----\\nx\\n-----END PRIVATE KEY-----\""),
+            ],
+        );
+        check_error(crate::Format::Env, "K=-----BEGIN PRIVATE KEY-----\nhunter2=", "secret-in-key", 2, 1);
+        check_error(
+            crate::Format::Ini,
+            "[a]\nk=-----BEGIN PRIVATE KEY-----\nhunter2=",
+            "secret-in-key",
+            3,
+            1,
+        );
+        check_error(crate::Format::Ini, "[AKIAIOSFODNN7EXAMPLE]\nk=1", "secret-in-key", 2, 1);
+    }
 }

@@ -8,7 +8,8 @@ use toml::de::{DeTable, DeValue};
 use super::number::lenient_number;
 use crate::error::{Place, shown};
 use crate::lines::LineIndex;
-use crate::tree::{Builder, Tree};
+use crate::redact::is_secret_key;
+use crate::tree::{Builder, Tree, insert};
 use crate::{Error, Format, Limits};
 
 /// The largest TOML document: its parser takes some fifty times the document's size in memory.
@@ -25,6 +26,7 @@ pub(super) fn read(text: &str, limits: &Limits) -> Result<Option<Tree>, Error> {
         let span = error.span().unwrap_or_default();
         let at = lines.place(span.start);
         match error.message() {
+            "duplicate key" if text.get(span.clone()).is_some_and(is_secret_key) => Error::SecretInKey { at },
             "duplicate key" => Error::DuplicateKey { key: shown(text.get(span).unwrap_or_default()), at },
             "recursion limit" | "cannot recurse further; max recursion depth met" => {
                 Error::TooDeep { limit: limits.depth.min(80), at }
@@ -69,7 +71,8 @@ impl Reader<'_> {
         self.builder.check_depth(depth, at)?;
         let mut entries = BTreeMap::new();
         for (key, value) in table {
-            entries.insert(key.get_ref().to_string(), self.value(value, depth)?);
+            let at = self.lines.place(key.span().start);
+            insert(&mut entries, key.get_ref().to_string(), at, self.value(value, depth)?)?;
         }
         self.builder.map(at, entries)
     }
@@ -104,6 +107,7 @@ mod tests {
     #[test]
     fn errors_name_the_place() {
         check_error(Toml, "a = 1\na = 2", "duplicate-key", 2, 1);
+        check_error(Toml, "[a]\n\"ghp_hunter2hunter2hunter2\" = 1", "secret-in-key", 2, 1);
         check_error(Toml, "[a]\nb = 1\n[a]\n", "duplicate-key", 3, 2);
         check_error(Toml, "x = 1\nb = hunter2", "malformed-document", 2, 5);
         check_error(Toml, "x = \"hunter2", "malformed-document", 1, 13);

@@ -326,6 +326,7 @@ mod tests {
     fn errors_name_the_place() {
         for (text, code, line, column) in [
             ("a: 1\nb: 2\na: 3", "duplicate-key", 3, 1),
+            ("a:\n  ghp_hunter2hunter2hunter2: b", "secret-in-key", 2, 3),
             ("1: a\n\"1\": b", "duplicate-key", 2, 1),
             ("a: {<<: {}, <<: {}}", "duplicate-key", 1, 17),
             ("a: &a [*a]", "malformed-document", 1, 8),

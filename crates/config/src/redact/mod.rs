@@ -12,7 +12,7 @@ use rig_event::FlatConfig;
 use serde_json::{Value, json};
 use sha2::Sha256;
 
-use self::names::{Sense, is_harmless, is_plural, sense};
+use self::names::{Sense, covers_below, ends_in_key, is_harmless, is_plural, sense};
 use self::text::Shapes;
 use crate::digest::hex;
 use crate::path::Segment;
@@ -82,23 +82,41 @@ fn is_marker(text: &str) -> bool {
     text == RIGGING || inner.is_some_and(|inner| fingerprint_key(inner).is_some())
 }
 
+/// Whether a key, which would be kept, is a secret by its looks.
+pub(crate) fn is_secret_key(key: &str) -> bool {
+    values::is_secret_key(key)
+}
+
+/// Whether a text begins a private key that it does not end.
+pub(crate) fn opens_private_key(text: &str) -> bool {
+    values::opens_private_key(text)
+}
+
+/// Whether what stands under this key is a secret, so that it must not stand in a path.
+pub(crate) fn names_secret_key(key: &str) -> bool {
+    sense(key) == Sense::Secret
+}
+
 /// Whether a field's name says that this value is a secret.
 fn names_secret(path: &Path, value: &Value) -> bool {
-    let mut keys = path.0.iter().rev().filter_map(|segment| match segment {
-        Segment::Key(key) => Some(key.as_str()),
-        Segment::Index(_) | Segment::Keyed { .. } => None,
-    });
-    let (Some(last), above) = (keys.next(), keys.next()) else { return false };
+    let keys: Vec<&str> = path.0.iter().filter_map(key_of).collect();
+    let Some((last, above)) = keys.split_last() else { return false };
     // A list of variables matched by name: `env[name=DB_PASSWORD].value`.
     let variable = path.0.iter().rev().nth(1).is_some_and(|segment| {
-        matches!(segment, Segment::Keyed { value, .. } if last == "value" && sense(value) == Sense::Secret)
+        let is_value = matches!(last.to_ascii_lowercase().as_str(), "value" | "val");
+        matches!(segment, Segment::Keyed { value, .. } if is_value && sense(value) == Sense::Secret)
     });
-    let below = above.is_some_and(|above| {
-        let whole =
-            matches!(last, "value" | "data" | "plain" | "plaintext" | "text" | "current" | "previous");
+    let whole = matches!(*last, "value" | "data" | "plain" | "plaintext" | "text" | "current" | "previous");
+    let below = above.last().is_some_and(|above| {
         (whole && sense(above) == Sense::Secret) || (is_plural(above) && !is_harmless(last))
-    });
-    match (value, sense(last)) {
+    }) || is_below_secret(&keys);
+    // `auths."index.docker.io".auth`, where Docker keeps what it logs in with.
+    let docker = *last == "auth" && above.contains(&"auths");
+    let own = match sense(last) {
+        Sense::Innocent if docker || is_split_key(&keys, value) => Sense::Secret,
+        own => own,
+    };
+    match (value, own) {
         (Value::String(text), _) if ["true", "false"].iter().any(|word| text.eq_ignore_ascii_case(word)) => {
             false
         }
@@ -108,6 +126,46 @@ fn names_secret(path: &Path, value: &Value) -> bool {
     }
 }
 
+fn key_of(segment: &Segment) -> Option<&str> {
+    match segment {
+        Segment::Key(key) => Some(key.as_str()),
+        Segment::Index(_) | Segment::Keyed { .. } => None,
+    }
+}
+
+/// What the last of some names says together with the one above it: `key` below `api` is `api_key`.
+fn joined(keys: &[&str]) -> Option<String> {
+    match keys {
+        [.., above, last] if ends_in_key(last) => Some(format!("{above}_{last}")),
+        _ => None,
+    }
+}
+
+/// Whether a secret's name was split into steps: `api.key`, `aws.secret.key`. The path of a file is no key.
+fn is_split_key(keys: &[&str], value: &Value) -> bool {
+    let is_file = value.as_str().is_some_and(|text| {
+        text.starts_with(['/', '.']) && [".pem", ".key", ".crt"].iter().any(|end| text.ends_with(end))
+    });
+    !is_file && joined(keys).is_some_and(|name| sense(&name) == Sense::Secret)
+}
+
+/// Whether a step above the last is a secret's name and no step below it is known to be harmless, as it is in
+/// `secret.name` and `token.labels.app`.
+fn is_below_secret(keys: &[&str]) -> bool {
+    for end in (1..=keys.len()).rev() {
+        let here = &keys[..end];
+        let name = joined(here).filter(|name| sense(name) == Sense::Secret);
+        let name = name.as_deref().unwrap_or(here[end - 1]);
+        if end < keys.len() && covers_below(name) {
+            return true;
+        }
+        if is_harmless(here[end - 1]) && !covers_below(name) {
+            return false;
+        }
+    }
+    false
+}
+
 /// The fields that are secret by what other fields say: `value` beside a `name` that announces a secret, the argument
 /// after `--password`, and the data of a Kubernetes Secret.
 fn told_by_others(config: &FlatConfig) -> BTreeSet<String> {
@@ -115,9 +173,10 @@ fn told_by_others(config: &FlatConfig) -> BTreeSet<String> {
     let text = |path: &str| config.get(path).and_then(Value::as_str);
     for (path, value) in config {
         let Some(said) = value.as_str() else { continue };
-        if let Some(parent) = path.strip_suffix(".name").or_else(|| path.strip_suffix(".key")) {
+        let names = [".name", ".key", ".variable", ".Name", ".Key"];
+        if let Some(parent) = names.iter().find_map(|name| path.strip_suffix(name)) {
             if sense(said) == Sense::Secret {
-                told.insert(format!("{parent}.value"));
+                told.extend(["value", "val", "Value", "Val"].map(|value| format!("{parent}.{value}")));
             }
         } else if said.starts_with('-') && !said.contains(['=', ' ']) && sense(said) == Sense::Secret {
             let mut next = lenient(path);

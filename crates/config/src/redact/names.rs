@@ -12,21 +12,22 @@ pub(super) enum Sense {
 }
 
 /// Words that on their own name a secret when a name ends in them, written together with others (`dbpassword`) too.
-const NOUNS: &str = "password passwd passphrase passcode secret token apikey privatekey credential";
+const NOUNS: &str =
+    "password passwd passwort kennwort passphrase passcode secret token apikey privatekey credential";
 
 /// Words that name a secret only when they stand alone.
 const SHORT_NOUNS: &str =
-    "pass pwd pw psk jwt authorization requirepass masterauth userpass keystring cookie setcookie";
+    "pass pwd pw psk jwt authorization bearer requirepass masterauth userpass keystring cookie setcookie";
 
 /// What makes a secret of the word `key` or `keys` that follows it.
 const KEY_KINDS: &str = "\
-    api private secret access encryption signing shared preshared master session auth authentication \
+    api private secret access encryption encrypt signing jwt shared preshared master session auth authentication \
     account storage license static md5 hmac deploy ssl";
 
 /// Words that may follow a secret's noun and leave it one: `password_hash`, `secretValue`.
 const NEUTRAL: &str = "\
     value values data hash enc encrypted base b64 plain plaintext text string current previous old new \
-    primary secondary default raw md";
+    primary secondary default raw md list map table";
 
 /// Words that end a name that only talks about a secret.
 const HARMLESS: &str = "\
@@ -37,7 +38,7 @@ const HARMLESS: &str = "\
     allowed rotation reset prompt hint label labels field header prefix suffix env var variable key keys \
     class mount store manager backend engine version scope scopes source location template encryption \
     authentication iterations cost rounds user username email role namespace annotations create bucket \
-    region group owner description recovery";
+    region group owner description recovery target uid gid driver domain external";
 
 /// What comes before `pass` where it is a verb: nginx' `proxy_pass`.
 const PASSING: &str = "proxy fastcgi uwsgi scgi grpc memcached by first single multi";
@@ -66,6 +67,21 @@ pub(super) fn is_plural(name: &str) -> bool {
     name.ends_with(['s', 'S']) && !name.to_ascii_lowercase().ends_with("pass") && sense(name) == Sense::Secret
 }
 
+/// Whether a name says that all below it is secret, as `secret` in `secret.main` does. What stands below `cookie` or
+/// `authorization` is often only about one.
+pub(super) fn covers_below(name: &str) -> bool {
+    let words = words(name);
+    let is_short = words.iter().rev().find(|word| !is_in(NEUTRAL, word)).is_some_and(|noun| {
+        is_in(SHORT_NOUNS, noun.strip_suffix('s').unwrap_or(noun)) || is_in(SHORT_NOUNS, noun)
+    });
+    sense(name) == Sense::Secret && !is_short
+}
+
+/// Whether a name's last word is `key` or `keys`, so that what stands above it tells which.
+pub(super) fn ends_in_key(name: &str) -> bool {
+    words(name).last().is_some_and(|last| is_in("key keys", last))
+}
+
 /// Whether a name is harmless whatever it stands under: the `name` in `secrets[0].name`.
 pub(super) fn is_harmless(name: &str) -> bool {
     words(name).last().is_some_and(|last| is_in(HARMLESS, last))
@@ -78,6 +94,7 @@ fn is_noun(words: &[String], at: usize) -> bool {
     match singular {
         "key" => is_in(KEY_KINDS, before),
         "string" => before == "key",
+        "seed" => is_in("otp totp hotp", before),
         "pass" => !is_in(PASSING, before),
         _ => is_in(SHORT_NOUNS, singular) || NOUNS.split(' ').any(|noun| singular.ends_with(noun)),
     }

@@ -113,6 +113,34 @@ fn fields_are_secret_by_name_with_sense() {
 }
 
 #[test]
+fn names_split_into_steps_are_joined() {
+    let secrets = "api: {key: X}\nprivate: {key: X}\naws: {access: {key: X}, secret.key: X}\nencryption: {key: X}\n\
+                   jwt: {key: X, signing: {key: X}}\nencrypt: {key: X}\nauth: {keys: {a: X}}\n";
+    let hidden = redacted("", secrets);
+    assert_eq!(hidden.len(), secrets.matches('X').count(), "{hidden:?}");
+    let kept = "api: {keyboard: x, monkey: x}\nkeys: {total: x, a: x}\nkey: value\nmap: {key: value}\npublic: {key: x}\n\
+                ssl: {key: /etc/x.pem}\nsecretRef: {name: x, key: x}\nsecretKeyRef: {name: x, key: x}\n\
+                list: [{key: HOME, value: x}]\njwt: {issuer: x, claim: x}\ncookie: {sameSite: lax}\n";
+    assert!(redacted("", kept).is_empty(), "{:?}", redacted("", kept));
+    let mut doc = document(
+        "api.key=X\naws.secret.key=X\nstripe.secret.key=X\njwt.signing.key=X\nencrypt.key=X\n\
+         secret.main=X\nsecrets.nested.deep=X\ntoken.a.b=X\npasswordList.a=X\nsecret.name=KEEP\napi.keyboard=KEEP",
+        Format::Properties,
+    );
+    assert_eq!(redactor("").redact(&mut doc), 9, "{:?}", doc.config);
+}
+
+#[test]
+fn what_stands_below_a_secret_is_one() {
+    let secrets = "password: {x: X, y: [X, {z: X}]}\nsecrets: {nested: {deep: X}}\ntoken: {a: {b: X}, ttl: 5, url: x}\n\
+                   passwordList: {a: X}\nPasswort: X\nbearer: X\notp_seed: X\nrandom_seed: x\n\
+                   auths: {index.docker.io: {auth: X}}\nsecret: {name: x, labels: {app: x}, defaultMode: 5}\n\
+                   list: [{key: DB_TOKEN, val: X}, {Name: DB_TOKEN, Value: X}]\nauth: none\n";
+    let hidden = redacted("", secrets);
+    assert_eq!(hidden.len(), secrets.matches('X').count(), "{hidden:?}");
+}
+
+#[test]
 fn fields_are_secret_by_what_stands_beside_them() {
     let kubernetes = "env:\n- {name: DB_PASSWORD, value: x}\n- {name: HOME, value: y}\nargs: [--token, abc, --v, '2']\n\
                       ---\nkind: Secret\ndata: {a.b: eA==}\n";

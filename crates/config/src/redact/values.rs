@@ -7,7 +7,7 @@ const TOKENS: [(usize, &str); 5] = [
     (10, "xoxa- xoxb- xoxe- xoxp- xoxr- xoxs- xapp- sk_live_ sk_test_ rk_live_ rk_test_ whsec_"),
     (
         16,
-        "AKIA ASIA glpat- gldt- glrt- glptt- glcbt- sk-ant- sk-proj- ya29. pypi-AgE hvs. hvb. \
+        "glpat- gldt- glrt- glptt- glcbt- sk-ant- sk-proj- ya29. pypi-AgE hvs. hvb. \
         dckr_pat_ hooks.slack.com/services/ discord.com/api/webhooks/",
     ),
     (20, "ghp_ gho_ ghu_ ghs_ ghr_ github_pat_ shpat_ shpss_ AGE-SECRET-KEY-1"),
@@ -25,6 +25,27 @@ pub(super) fn find(text: &str) -> Vec<Range<usize>> {
         authorizations(text, &mut found);
     }
     found
+}
+
+/// Whether what stands where a key belongs is a secret. Prose is no such thing: a token has digits.
+pub(super) fn is_secret_key(key: &str) -> bool {
+    let is_public = key.contains("CERTIFICATE") || key.contains("PUBLIC KEY");
+    if (key.contains("-----BEGIN") || key.contains("-----END")) && !is_public {
+        return true;
+    }
+    let mut found = Vec::new();
+    if key.len() >= 8 {
+        tokens(key, &mut found);
+        passwords_in_urls(key, &mut found);
+    }
+    found
+        .into_iter()
+        .any(|range| key[range.clone()].contains(':') || key[range].contains(|c: char| c.is_ascii_digit()))
+}
+
+/// Whether a text begins a private key that it does not end.
+pub(super) fn opens_private_key(text: &str) -> bool {
+    private_keys(text).last().is_some_and(|range| !text[range.clone()].contains("-----END "))
 }
 
 /// PEM blocks of private keys; one without an end reaches to the end of the text.
@@ -50,10 +71,15 @@ fn private_keys(text: &str) -> Vec<Range<usize>> {
 /// A JSON Web Token is three parts in base 64, the first of which is `{"`.
 const WEB_TOKEN: &str = "eyJ";
 
+/// Only capitals and digits follow these: `ASIA_PACIFIC_SOUTHEAST` is none.
+const ACCESS_KEYS: [&str; 2] = ["AKIA", "ASIA"];
+
 /// Whether a token can begin with a byte.
 const BEGINS: [bool; 256] = {
     let mut begins = [false; 256];
     begins[WEB_TOKEN.as_bytes()[0] as usize] = true;
+    begins[ACCESS_KEYS[0].as_bytes()[0] as usize] = true;
+    begins[ACCESS_KEYS[1].as_bytes()[0] as usize] = true;
     let mut group = 0;
     while group < TOKENS.len() {
         let prefixes = TOKENS[group].1.as_bytes();
@@ -95,6 +121,10 @@ fn tokens(text: &str, found: &mut Vec<Range<usize>>) {
         };
         for (length, prefixes) in TOKENS {
             prefixes.split(' ').for_each(|prefix| look(prefix, &|rest| rest.len() >= length));
+        }
+        let is_access_key = |b: u8| b.is_ascii_uppercase() || b.is_ascii_digit();
+        for prefix in ACCESS_KEYS {
+            look(prefix, &|rest| rest.len() >= 16 && rest.bytes().take(16).all(is_access_key));
         }
         look(WEB_TOKEN, &|rest| rest.len() >= 24 && rest.matches('.').count() >= 2);
     }

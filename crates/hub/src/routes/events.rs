@@ -1,16 +1,16 @@
 //! Appending events, and reading them as a stream or as a range.
 
 use axum::body::Body;
-use axum::extract::{Path, Request, State};
+use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use rig_config::Redactor;
-use rig_event::Event;
+use rig_event::{Event, Head, ServiceName};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use super::{Query, appended, event_problem, range};
+use super::{Path, Query, appended, event_problem, range};
 use crate::Shared;
 use crate::problem::Problem;
 use crate::sse::{self, Cursor, Filter, Subscription};
@@ -19,6 +19,9 @@ use crate::writer::Command;
 /// Most bytes and most events of one append.
 const MAX_BATCH_BYTES: usize = 16 << 20;
 const MAX_BATCH: usize = 10_000;
+
+/// A body of no more bytes takes no share of the budget for large ones.
+const SMALL: u64 = 64 << 10;
 
 /// `POST /v1/streams/{stream}/events`: an object, an array or NDJSON; all of it is appended, or nothing.
 pub(super) async fn append(
@@ -38,10 +41,48 @@ pub(super) async fn append(
         ));
     }
     let (parts, body) = request.into_parts();
+    let announced = parts.headers.get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse().ok());
+    // Small ones, which are most, need not stand in line.
+    let expected_bytes = announced.unwrap_or(MAX_BATCH_BYTES as u64).min(MAX_BATCH_BYTES as u64);
+    let _budget = if expected_bytes > SMALL { Some(hub.reserve(expected_bytes).await?) } else { None };
     let body = read_body(&hub, body).await?;
     let bodies = bodies(&hub.redactor, &parts.headers, &body)?;
+    let shapes: Vec<Shape> = match bodies.iter().any(|body| body.draft.id.is_some()) {
+        true => bodies.iter().map(Shape::of).collect(),
+        false => Vec::new(),
+    };
     let events = stream.write(Command::Append(bodies), expected, None).await?;
+    if events.lines.is_none() {
+        // A key that was used before must have been used for the same events.
+        let lines = stream.lines_of(&events).await?;
+        if !lines.iter().zip(&shapes).all(|((_, line), shape)| shape.is_of(line)) {
+            let detail = "this idempotency key was used with other events before";
+            return Err(Problem::conflict("id-reused", detail).with("first_seq", events.first_seq));
+        }
+    }
     appended(&stream, events, StatusCode::CREATED).await
+}
+
+/// What a repeated event must have in common with the first: type, service and key.
+struct Shape {
+    type_name: String,
+    service: Option<ServiceName>,
+    id: Option<String>,
+}
+
+impl Shape {
+    fn of(body: &rig_event::Body) -> Shape {
+        let rig_event::Draft { service, id, event, .. } = &body.draft;
+        Shape { type_name: event.type_name().to_owned(), service: service.clone(), id: id.clone() }
+    }
+
+    fn is_of(&self, line: &[u8]) -> bool {
+        Head::parse(line).is_ok_and(|head| {
+            head.type_name == self.type_name
+                && head.service.as_deref() == self.service.as_ref().map(ServiceName::as_str)
+                && head.id.as_deref() == self.id.as_deref()
+        })
+    }
 }
 
 async fn read_body(hub: &Shared, body: Body) -> Result<bytes::Bytes, Problem> {

@@ -68,6 +68,20 @@ async fn never_sniffed(request: Request, next: Next) -> Response {
     response
 }
 
+/// The names in an address.
+pub(crate) struct Path<T>(pub(crate) T);
+
+impl<S: Send + Sync, T: serde::de::DeserializeOwned + Send> FromRequestParts<S> for Path<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let names = axum::extract::Path::<T>::from_request_parts(parts, state).await;
+        let unreadable =
+            |_| Problem::bad_request("bad-address", "a name in the address is not UTF-8 once it is decoded");
+        names.map(|axum::extract::Path(names)| Path(names)).map_err(unreadable)
+    }
+}
+
 /// The query of an address, each key once. Keys that a route does not know are refused: a misspelt one must not pass unseen.
 pub(crate) struct Query(BTreeMap<String, String>);
 

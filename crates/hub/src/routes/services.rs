@@ -2,14 +2,14 @@
 
 use axum::Json;
 use axum::body::Body;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use rig_event::{Seq, ServiceName};
 use serde::Deserialize;
 use serde_json::json;
 
-use super::{Answer, Query, actor_name, answer, appended, by, moment};
+use super::{Answer, Path, Query, actor_name, answer, appended, by, moment};
 use crate::capture;
 use crate::problem::Problem;
 use crate::writer::Command;

@@ -1,13 +1,13 @@
 //! Streams as a whole: list, make, remove, their state at any seq, and their session file.
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use rig_event::session::Outcome;
 use serde_json::{Value, json};
 
-use super::{Answer, Query, answer, range};
+use super::{Answer, Path, Query, answer, range};
 use crate::Shared;
 use crate::metrics::{self, Row};
 use crate::problem::Problem;

@@ -1,6 +1,6 @@
 //! From a document to snapshots, diffs, drift and states.
 
-use rig_event::{Envelope, FlatConfig};
+use rig_event::{Envelope, FlatConfig, Timestamp};
 use rig_replay::State;
 use serde_json::{Value, json};
 
@@ -184,5 +184,64 @@ async fn secrets_in_posted_events_do_not_reach_the_log() {
     assert!(answer["events"][0]["data"].as_str().unwrap().contains("user=ana"));
     assert_eq!(answer["events"][1]["request_headers"]["Accept"], json!(["*/*"]));
     assert_eq!(answer["events"][2]["db"]["host"], "db-1");
+    hub.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_id_is_bound_to_what_it_was_first_used_for() {
+    let hub = TestHub::in_memory().await;
+    hub.capture("service=a&format=json&id=c1", r#"{"n":1}"#).await;
+    let (status, other) = hub.capture("service=b&format=json&id=c1", r#"{"n":2}"#).await;
+    assert_eq!((status, &other["code"]), (409, &json!("id-reused")));
+    hub.append("", r#"{"type":"shop.sold","id":"k1"}"#).await;
+    let (status, other) = hub.append("", r#"{"type":"shop.paid","id":"k1"}"#).await;
+    assert_eq!((status, &other["code"]), (409, &json!("id-reused")));
+    let (status, other) = hub.capture("service=a&format=json&id=k1", r#"{"n":3}"#).await;
+    assert_eq!((status, &other["code"]), (409, &json!("id-reused")));
+    hub.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_expired_acceptances_do_not_wedge_a_service() {
+    let now = || Timestamp::from_micros(NOW.load(std::sync::atomic::Ordering::Relaxed));
+    static NOW: std::sync::atomic::AtomicI64 = std::sync::atomic::AtomicI64::new(1_000_000);
+    let hub = TestHub::with(rig_hub::Options { clock: now, ..crate::unsealed() }).await;
+    let document = |salt: &str| -> String {
+        let fields =
+            (0..1_000).map(|n| (format!("k{n:03}"), Value::String(format!("{salt}{}", "x".repeat(700)))));
+        json!(fields.collect::<FlatConfig>()).to_string()
+    };
+    hub.capture("service=api&format=json", document("a")).await;
+    answer(hub.client.put(hub.stream("services/api/baseline"))).await;
+    hub.capture("service=api&format=json", document("b")).await;
+    for n in 0..10 {
+        let body = json!({"paths": [format!("k{n}*")], "reason": "test", "until": "1970-01-01T00:01:00Z"})
+            .to_string();
+        let (status, accepted) =
+            answer(hub.client.post(hub.stream("services/api/drift/accept")).body(body)).await;
+        assert_eq!(status, 200, "{accepted}");
+    }
+    NOW.store(3_600_000_000, std::sync::atomic::Ordering::Relaxed);
+    let (status, captured) = hub.capture("service=api&format=json", document("a")).await;
+    assert_eq!(status, 201, "{captured}");
+    let found = types(&captured);
+    assert!(found.iter().filter(|t| **t == "drift.expired").count() > 1, "{found:?}");
+    assert_eq!(found.last(), Some(&"drift.resolved"));
+    hub.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_large_diff_of_many_sections_is_captured() {
+    let hub = TestHub::in_memory().await;
+    let export = |salt: &str| -> String {
+        let sections = (0..20_000).map(|n| format!("/section number{n}\nadd name={salt}{n}\n"));
+        format!("# 2026-01-15 10:30:00 by RouterOS 7.20\n{}", sections.collect::<String>())
+    };
+    for salt in ["a", "b"] {
+        let (status, captured) = hub.capture("service=router&format=text", export(salt)).await;
+        assert_eq!(status, 201, "{}", captured["detail"]);
+    }
+    let (_, config) = hub.get("services/router/config").await;
+    assert!(config["config"]["text"].as_str().unwrap().contains("add name=b19999"));
     hub.stop().await;
 }

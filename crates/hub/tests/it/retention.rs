@@ -154,3 +154,32 @@ async fn metrics_count_what_was_written_and_sent() {
     drop(response);
     hub.stop().await;
 }
+
+/// What a prune overtakes is told as pruned, and not as damage.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_state_that_is_folded_while_its_events_are_pruned_is_there_or_gone() {
+    let folder = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap();
+    let options = |max_events: u64| rig_hub::Options {
+        data: Some(folder.path().to_owned()),
+        policy: Policy::parse(&format!("[retention]\nmax_events = {max_events}\n")).unwrap(),
+        segment_bytes: 4 << 10,
+        ..unsealed()
+    };
+    let hub = TestHub::with(options(u64::MAX)).await;
+    let batch = json!(vec![json!({ "type": "shop.sold" }); 30]).to_string();
+    for _ in 0..150 {
+        assert_eq!(hub.append("", &batch).await.0, 201);
+    }
+    hub.stop().await;
+    // It prunes as soon as it has started, and folds up to there as long as these do.
+    let hub = TestHub::with(options(20)).await;
+    let states: Vec<_> = (1..20)
+        .map(|n| hub.client.get(hub.stream(&format!("state?at={}", 4_500 - 100 * n))))
+        .map(|request| tokio::spawn(answer(request)))
+        .collect();
+    for state in states {
+        let (status, told) = state.await.unwrap();
+        assert!(status == 200 || (status, told["code"].as_str()) == (410, Some("pruned")), "{told}");
+    }
+    hub.stop().await;
+}

@@ -194,3 +194,52 @@ async fn a_session_file_verifies_from_any_seq_on() {
     }
     hub.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_hangs_up_leaves_no_half_made_stream() {
+    use tokio::io::AsyncWriteExt as _;
+    let folder = tempfile::tempdir().unwrap();
+    let hub = TestHub::on(folder.path()).await;
+    let address = hub.url["http://".len()..].to_owned();
+    for round in 0..60u64 {
+        let method = if round % 2 == 0 { "PUT" } else { "DELETE" };
+        let mut socket = tokio::net::TcpStream::connect(&address).await.unwrap();
+        let request =
+            format!("{method} /v1/streams/r1 HTTP/1.1\r\nhost: {address}\r\ncontent-length: 0\r\n\r\n");
+        socket.write_all(request.as_bytes()).await.unwrap();
+        for _ in 0..round * 7 {
+            tokio::task::yield_now().await;
+        }
+        drop(socket);
+    }
+    let url = format!("{}/v1/streams/r1", hub.url);
+    let (status, made) = answer(hub.client.put(&url)).await;
+    assert!(matches!(status, 200 | 201), "{made}");
+    assert_eq!(answer(hub.client.delete(&url)).await.0, 204);
+    hub.stop().await;
+    let hub = TestHub::on(folder.path()).await;
+    assert_eq!(answer(hub.client.get(format!("{}/v1/streams/r1", hub.url))).await.0, 404);
+    let (status, problem) = answer(hub.client.get(format!("{}/v1/streams/%ff", hub.url))).await;
+    assert_eq!((status, &problem["code"]), (400, &json!("bad-address")));
+    hub.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hub_whose_keys_or_events_are_gone_does_not_start() {
+    for lost in [
+        "keys/redaction",
+        "keys/signing",
+        "streams/main/stream.json",
+        "streams/main/00000000000000000001.jsonl",
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let hub = TestHub::on(folder.path()).await;
+        hub.append("", r#"{"type":"a.b"}"#).await;
+        hub.stop().await;
+        std::fs::remove_file(folder.path().join(lost)).unwrap();
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let options = rig_hub::Options { data: Some(folder.path().to_owned()), ..crate::unsealed() };
+        let served = rig_hub::serve(listener, std::future::ready(()), options).await;
+        assert!(served.is_err(), "{lost}");
+    }
+}

@@ -125,8 +125,10 @@ impl SegmentFiles {
     }
 
     /// Deletes both files. One that is gone already is no error.
+    ///
+    /// The lines last: it is by them that the next opening finds what a crash in between left.
     pub fn delete(&self) -> Result<(), Error> {
-        for path in [&self.data, &self.index] {
+        for path in [&self.index, &self.data] {
             match fs::remove_file(path) {
                 Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(io_error("delete", path)(e)),
                 _ => {}
@@ -138,11 +140,20 @@ impl SegmentFiles {
 
 /// The first seqs of all segments in the folder, ascending. Files of other names are left alone.
 pub fn list(dir: &Path) -> Result<Vec<Seq>, Error> {
+    list_of(dir, ".jsonl")
+}
+
+/// The segments that have an index, by their first seq.
+pub fn indexed(dir: &Path) -> Result<Vec<Seq>, Error> {
+    list_of(dir, ".idx")
+}
+
+fn list_of(dir: &Path, ending: &str) -> Result<Vec<Seq>, Error> {
     let failed = |e| io_error("list", dir)(e);
     let mut found = Vec::new();
     for entry in fs::read_dir(dir).map_err(failed)? {
         let name = entry.map_err(failed)?.file_name();
-        let stem = name.to_str().and_then(|name| name.strip_suffix(".jsonl"));
+        let stem = name.to_str().and_then(|name| name.strip_suffix(ending));
         if let Some(stem) = stem.filter(|stem| stem.len() == 20)
             && let Ok(first_seq) = stem.parse()
         {

@@ -162,6 +162,9 @@ impl SegmentLog {
             Err(other) => return Err(other),
             Ok(_) => return Err(Error::Exists { dir: dir.to_owned() }),
         }
+        if !files::list(dir)?.is_empty() || !files::indexed(dir)?.is_empty() {
+            return Err(Error::NoDescription { dir: dir.to_owned() });
+        }
         Description::new(stream, epoch, created).write(dir)?;
         if let Some(parent) = dir.parent().filter(|parent| !parent.as_os_str().is_empty()) {
             RealDisk.sync_dir(parent).map_err(io_error("sync", parent))?;
@@ -177,7 +180,12 @@ impl SegmentLog {
     /// Opens the stream in `dir`, with appends going through `disk`.
     pub fn open_on(disk: Arc<dyn Disk>, dir: &Path, options: Options) -> Result<(Self, Recovery), Error> {
         // Read first, so that a folder that is no stream gets no lock file.
-        Description::read(dir)?;
+        match Description::read(dir) {
+            Err(Error::NoStream { dir }) if !files::list(&dir)?.is_empty() => {
+                return Err(Error::NoDescription { dir });
+            }
+            read => read?,
+        };
         Self::open_locked(files::lock(dir)?, dir, options, disk)
     }
 

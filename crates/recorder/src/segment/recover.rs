@@ -56,6 +56,15 @@ pub fn recover(disk: &dyn Disk, dir: &Path, description: &Description) -> Result
         at(first_seq).delete()?;
         recovery.pruned_segments += 1;
     }
+    for first_seq in files::indexed(dir)? {
+        let files = at(first_seq);
+        let records =
+            fs::metadata(&files.index).map_err(io_error("read", &files.index))?.len() >= RECORD as u64;
+        // An index is deleted before its lines, and has no record before there is a durable line.
+        if first_seq >= description.first_seq && records && found.binary_search(&first_seq).is_err() {
+            return Err(missing(&files));
+        }
+    }
     let Some((&last, sealed)) = found.split_last() else {
         if description.first_seq > 1 {
             return Err(missing(&at(description.first_seq)));

@@ -282,3 +282,26 @@ proptest! {
         }
     }
 }
+
+/// A stream that lost its only segment, or its description, must not begin anew under the same name.
+#[test]
+fn a_lost_first_segment_or_description_is_told_and_never_begun_anew() {
+    let dir = quick_dir();
+    store(dir.path(), Options::default(), &batches(&[2, 1]));
+    let data = segment(dir.path(), 1, "jsonl");
+    let aside = dir.path().join("aside");
+    fs::rename(&data, &aside).unwrap();
+    assert!(matches!(SegmentLog::open(dir.path(), Options::default()), Err(Error::Corrupt(e)) if e.seq == 1));
+    fs::rename(&aside, &data).unwrap();
+    fs::remove_file(dir.path().join("stream.json")).unwrap();
+    let opened = SegmentLog::open(dir.path(), Options::default());
+    assert!(matches!(opened, Err(Error::NoDescription { .. })));
+    let made = SegmentLog::create(
+        dir.path(),
+        "main".parse().unwrap(),
+        "e2".parse().unwrap(),
+        rig_event::Timestamp::default(),
+        Options::default(),
+    );
+    assert!(matches!(made, Err(Error::NoDescription { .. })));
+}

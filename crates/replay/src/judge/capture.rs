@@ -15,6 +15,9 @@ use crate::state::{Service, State};
 /// Every so many diffs of a service its snapshot carries the whole config again.
 pub const KEYFRAME_DIFFS: u64 = 1_000;
 
+/// Most sections that a diff sums up; the hunks are there in full.
+const MAX_SECTIONS: usize = 1_000;
+
 /// A parsed and redacted document of a service.
 #[derive(Clone, Debug, Default)]
 pub struct Capture {
@@ -50,7 +53,7 @@ pub fn judge(
     let actor = capture.actor.clone();
     let unknown = Service::default();
     let service = state.service(name.as_str()).unwrap_or(&unknown);
-    let mut drafts: Vec<Draft> = drift::expire_service(name, service, policy, now).into_iter().collect();
+    let mut drafts: Vec<Draft> = drift::expire_service(name, service, policy, now);
 
     if service.is_captured() && service.digest == capture.digest {
         let Capture { digest, meta, .. } = capture;
@@ -152,19 +155,23 @@ fn snapshot_parts(
     })
 }
 
-fn diff_parts(computed: DiffComputed) -> impl Iterator<Item = DiffComputed> {
-    let DiffComputed { changes, hunks, .. } = computed;
+fn diff_parts(mut computed: DiffComputed) -> impl Iterator<Item = DiffComputed> {
+    let (changes, hunks) = (std::mem::take(&mut computed.changes), std::mem::take(&mut computed.hunks));
     let parts: Vec<(Vec<Change>, Vec<Hunk>)> = if hunks.is_empty() {
         split::changes(changes).into_iter().map(|changes| (changes, Vec::new())).collect()
     } else {
         split::hunks(hunks).into_iter().map(|hunks| (Vec::new(), hunks)).collect()
     };
-    let whole = DiffComputed { changes: Vec::new(), hunks: Vec::new(), ..computed };
+    let mut sections = computed.sections;
+    sections.truncate(MAX_SECTIONS);
+    let whole = DiffComputed { changes: Vec::new(), hunks: Vec::new(), sections: Vec::new(), ..computed };
     let of = parts.len() as u32;
     (1..=of).zip(parts).map(move |(i, (changes, hunks))| DiffComputed {
         changes,
         hunks,
         part: (of > 1).then_some((i, of)),
+        // Said once: with the part that takes effect.
+        sections: if i == of { std::mem::take(&mut sections) } else { Vec::new() },
         ..whole.clone()
     })
 }

@@ -5,6 +5,7 @@ use rig_event::event::{self, Against};
 use rig_event::{Change, Draft, DriftField, Event, FlatConfig, ServiceName, Timestamp, Verdict};
 
 use super::{By, Refusal};
+use crate::split;
 use crate::state::{Acceptance, Drift, Service, State};
 
 /// Most fields that a drift event lists, and that one acceptance takes.
@@ -93,7 +94,7 @@ pub fn accept(
     }
     let patterns = paths.iter().map(|p| p.parse::<rig_config::Pattern>());
     let patterns: Vec<_> = patterns.collect::<Result<_, _>>().map_err(|e| Refusal::Pattern(e.to_string()))?;
-    let mut drafts: Vec<Draft> = expire_service(name, service, policy, now).into_iter().collect();
+    let mut drafts: Vec<Draft> = expire_service(name, service, policy, now);
 
     let valid: Vec<&Acceptance> = service.acceptances.iter().filter(|a| !is_over(a, now)).collect();
     let open = standing(&baseline.config, &service.config, policy, valid.iter().copied(), now).0.fields;
@@ -129,9 +130,9 @@ pub fn accept(
     Ok(drafts)
 }
 
-/// The acceptances that are over at `now`, a `drift.expired` for each service that has any.
+/// The acceptances that are over at `now`: `drift.expired` for each service that has any, several where one would be too long.
 pub fn expire(state: &State, policy: &Policy, now: Timestamp) -> Vec<Draft> {
-    state.services.iter().filter_map(|(name, service)| expire_service(name, service, policy, now)).collect()
+    state.services.iter().flat_map(|(name, service)| expire_service(name, service, policy, now)).collect()
 }
 
 pub(super) fn expire_service(
@@ -139,16 +140,19 @@ pub(super) fn expire_service(
     service: &Service,
     policy: &Policy,
     now: Timestamp,
-) -> Option<Draft> {
-    let baseline = service.baseline.as_ref()?;
+) -> Vec<Draft> {
+    let Some(baseline) = service.baseline.as_ref() else { return Vec::new() };
     let over = service.acceptances.iter().filter(|a| is_over(a, now));
-    let accepted: Vec<Change> = over.map(|a| a.change.clone()).collect();
-    if accepted.is_empty() {
-        return None;
+    let over: Vec<Change> = over.map(|a| a.change.clone()).collect();
+    if over.is_empty() {
+        return Vec::new();
     }
     let valid = service.acceptances.iter().filter(|a| !is_over(a, now));
     let drift = standing(&baseline.config, &service.config, policy, valid, now).into_event();
-    Some(super::draft(name, None, Event::DriftExpired(event::Drift { accepted, ..drift })))
+    let parts = split::changes(over).into_iter().map(|accepted| {
+        super::draft(name, None, Event::DriftExpired(event::Drift { accepted, ..drift.clone() }))
+    });
+    parts.collect()
 }
 
 fn is_over(acceptance: &Acceptance, now: Timestamp) -> bool {

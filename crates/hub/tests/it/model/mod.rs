@@ -44,9 +44,8 @@ async fn everybody_sees_exactly_the_log() {
     let mut random = Random::new(seed);
     let mut sum = Sum::default();
     for number in 0..rounds {
-        let round = Box::pin(round(random.fork(), &mut sum));
-        let ended = tokio::time::timeout(Duration::from_secs(120), round).await;
-        assert!(ended.is_ok(), "round {number} hangs");
+        println!("round {number}");
+        Box::pin(round(random.fork(), &mut sum)).await;
     }
     println!("{sum:?}");
     let Sum { events, restarts, pruned, subscribers, connections, gaps, resets, repeated } = sum;
@@ -54,6 +53,12 @@ async fn everybody_sees_exactly_the_log() {
         assert!(events > 5_000 && restarts > 20 && pruned > 1_000 && subscribers > 40 && connections > 100);
         assert!(gaps > 3 && resets > 20 && repeated > 500);
     }
+}
+
+/// What does not end is a failure, and told by name.
+async fn within<T>(what: &str, future: impl Future<Output = T>) -> T {
+    let ended = tokio::time::timeout(Duration::from_secs(60), future).await;
+    ended.unwrap_or_else(|_| panic!("{what} hangs"))
 }
 
 async fn round(mut random: Random, sum: &mut Sum) {
@@ -101,24 +106,24 @@ async fn round(mut random: Random, sum: &mut Sum) {
     let mut at: Vec<u64> = (0..restarts).map(|_| random.below(appends)).collect();
     at.sort_unstable();
     for at in at {
-        progress.wait_for(|answered| *answered >= at).await.unwrap();
-        hub.stop().await;
-        hub = TestHub::with(options.clone()).await;
+        within("an appender", progress.wait_for(|answered| *answered >= at)).await.unwrap();
+        within("stopping", hub.stop()).await;
+        hub = within("starting", TestHub::with(options.clone())).await;
         urls.send_replace(hub.stream(""));
     }
     let mut done = Vec::new();
     for appender in appenders {
-        done.push(appender.await.unwrap());
+        done.push(within("an appender", appender).await.unwrap());
     }
     let head = answer(stream(&hub)).await.1["head"].as_u64().unwrap();
     last.send_replace(Some(head));
     let mut notes = Vec::new();
     for subscriber in subscribers {
-        notes.push(subscriber.await.unwrap());
+        notes.push(within("a subscriber", subscriber).await.unwrap());
     }
-    reader.await.unwrap();
-    same_state(&hub).await;
-    hub.stop().await;
+    within("the reader", reader).await.unwrap();
+    within("the state", same_state(&hub)).await;
+    within("stopping", hub.stop()).await;
 
     let (first_seq, head) = files(folder.path(), &truth);
     let ids = truth.ids(first_seq, head);
