@@ -69,34 +69,72 @@ fn private_keys(text: &str) -> Vec<Range<usize>> {
     found
 }
 
+/// A JSON Web Token is three parts in base 64, the first of which is `{"`.
+const WEB_TOKEN: &str = "eyJ";
+
+/// Only capitals and digits follow these: `ASIA_PACIFIC_SOUTHEAST` is none.
+const ACCESS_KEYS: [&str; 2] = ["AKIA", "ASIA"];
+
+/// Whether a token can begin with a byte.
+const BEGINS: [bool; 256] = {
+    let mut begins = [false; 256];
+    begins[WEB_TOKEN.as_bytes()[0] as usize] = true;
+    begins[ACCESS_KEYS[0].as_bytes()[0] as usize] = true;
+    begins[ACCESS_KEYS[1].as_bytes()[0] as usize] = true;
+    let mut group = 0;
+    while group < TOKENS.len() {
+        let prefixes = TOKENS[group].1.as_bytes();
+        let mut i = 0;
+        while i < prefixes.len() {
+            if i == 0 || prefixes[i - 1] == b' ' {
+                begins[prefixes[i] as usize] = true;
+            }
+            i += 1;
+        }
+        group += 1;
+    }
+    begins
+};
+
+/// Every text that a client sends comes through here, so it is passed over once and not once for each prefix.
 fn tokens(text: &str, found: &mut Vec<Range<usize>>) {
     let in_token = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.' | '/' | '+');
-    let mut add = |prefix: &str, fits: &dyn Fn(&str) -> bool| {
-        let mut covered = 0;
-        for (at, _) in text.match_indices(prefix) {
-            // Within a word that was too short from its first match on, a later one is shorter still.
-            if at < covered || text[..at].ends_with(|c: char| c.is_ascii_alphanumeric()) {
-                continue;
-            }
-            covered = text[at..].find(|c| !in_token(c)).map_or(text.len(), |end| at + end);
-            if fits(&text[at + prefix.len()..covered]) {
-                found.push(at..covered);
-            }
+    let mut in_word = false;
+    // Within a word that was too short from its first match of a prefix on, a later one is shorter still.
+    let mut covered = Vec::<(&str, usize)>::new();
+    for (at, &byte) in text.as_bytes().iter().enumerate() {
+        let begins = BEGINS[usize::from(byte)] && !in_word;
+        in_word = byte.is_ascii_alphanumeric();
+        if !begins {
+            continue;
         }
-    };
-    for (length, prefixes) in TOKENS {
-        prefixes.split(' ').for_each(|prefix| add(prefix, &|rest| rest.len() >= length));
+        let mut look = |prefix: &'static str, fits: &dyn Fn(&str) -> bool| {
+            let is_covered = || covered.iter().any(|&(other, end)| other == prefix && at < end);
+            if !text[at..].starts_with(prefix) || is_covered() {
+                return;
+            }
+            let end = text[at..].find(|c| !in_token(c)).map_or(text.len(), |end| at + end);
+            covered.retain(|&(other, _)| other != prefix);
+            covered.push((prefix, end));
+            if fits(&text[at + prefix.len()..end]) {
+                found.push(at..end);
+            }
+        };
+        for (length, prefixes) in TOKENS {
+            prefixes.split(' ').for_each(|prefix| look(prefix, &|rest| rest.len() >= length));
+        }
+        let is_access_key = |b: u8| b.is_ascii_uppercase() || b.is_ascii_digit();
+        for prefix in ACCESS_KEYS {
+            look(prefix, &|rest| rest.len() >= 16 && rest.bytes().take(16).all(is_access_key));
+        }
+        look(WEB_TOKEN, &|rest| rest.len() >= 24 && rest.matches('.').count() >= 2);
     }
-    // Only capitals and digits: `ASIA_PACIFIC_SOUTHEAST` is none.
-    let is_access_key = |b: u8| b.is_ascii_uppercase() || b.is_ascii_digit();
-    for prefix in ["AKIA", "ASIA"] {
-        add(prefix, &|rest| rest.len() >= 16 && rest.bytes().take(16).all(is_access_key));
-    }
-    // A JSON Web Token is three parts in base 64, the first of which is `{"`.
-    add("eyJ", &|rest| rest.len() >= 24 && rest.matches('.').count() >= 2);
 }
 
 fn passwords_in_urls(text: &str, found: &mut Vec<Range<usize>>) {
+    if !text.contains('@') {
+        return;
+    }
     let mut word_at = 0;
     for word in text.split_inclusive(|c: char| c.is_whitespace() || matches!(c, '"' | '\'' | '`')) {
         if let Some(last_at) = word.rfind('@') {
@@ -160,9 +198,10 @@ fn passwords_in_dsns(text: &str, found: &mut Vec<Range<usize>>) {
 
 /// `Bearer …` and `Basic …` with something that looks like no word.
 fn authorizations(text: &str, found: &mut Vec<Range<usize>>) {
-    for scheme in ["Bearer ", "bearer ", "BEARER ", "Basic ", "basic "] {
-        for (at, _) in text.match_indices(scheme) {
-            let start = at + scheme.len();
+    const SCHEMES: [&str; 5] = ["Bearer", "bearer", "BEARER", "Basic", "basic"];
+    for (space, _) in text.match_indices(' ') {
+        if SCHEMES.iter().any(|scheme| text[..space].ends_with(scheme)) {
+            let start = space + 1;
             let in_token = |c: char| c.is_ascii_alphanumeric() || "+/=._~-".contains(c);
             let token =
                 &text[start..text[start..].find(|c| !in_token(c)).map_or(text.len(), |end| start + end)];
