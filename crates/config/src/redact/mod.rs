@@ -97,6 +97,12 @@ pub(crate) fn names_secret_key(key: &str) -> bool {
     sense(key) == Sense::Secret
 }
 
+/// Whether a text's first piece is the marker of a secret: what an earlier pass left, whatever it left behind it.
+fn begins_with_marker(text: &str) -> bool {
+    let end = text.find('>').map_or(text.len(), |at| at + 1);
+    is_marker(&text[..end]) || text == RIGGING
+}
+
 /// Whether a field's name says that this value is a secret.
 fn names_secret(path: &Path, value: &Value) -> bool {
     let keys: Vec<&str> = path.0.iter().filter_map(key_of).collect();

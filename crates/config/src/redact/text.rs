@@ -7,7 +7,7 @@
 use std::ops::Range;
 
 use super::names::{Sense, sense};
-use super::{is_marker, values};
+use super::{begins_with_marker, values};
 
 /// Which shapes to look for.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -74,7 +74,7 @@ fn disjoint(text: &str, mut found: Vec<Range<usize>>) -> Vec<Range<usize>> {
     }
     joined.retain(|range| {
         let secret = text[range.clone()].trim_matches(|c: char| is_padding(c) || c == '"' || c == '\'');
-        !secret.is_empty() && !is_marker(secret)
+        !secret.is_empty() && !begins_with_marker(secret)
     });
     joined
 }
