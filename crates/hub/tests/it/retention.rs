@@ -46,6 +46,24 @@ async fn a_pruned_stream_replays_from_the_cut_and_gives_its_disk_back() {
     assert_eq!((status, &gone["code"]), (410, &json!("pruned")));
     let (status, gone) = hub.get("events?from=1").await;
     assert_eq!((status, &gone["code"]), (410, &json!("pruned")));
+    // A subscriber is told what is gone, and goes on with what is left.
+    let mut subscribed = hub
+        .client
+        .get(hub.stream("events?from=1"))
+        .header("accept", "text/event-stream")
+        .send()
+        .await
+        .unwrap();
+    let mut text = String::new();
+    while !text.contains("\nevent: snapshot.captured") {
+        text.push_str(std::str::from_utf8(&subscribed.chunk().await.unwrap().unwrap()).unwrap());
+    }
+    let gap = text.split("event: gap\ndata: ").nth(1).and_then(|rest| rest.lines().next()).unwrap();
+    let gap: Value = serde_json::from_str(gap).unwrap();
+    assert_eq!((&gap["from"], &gap["reason"]), (&json!(1), &json!("pruned")));
+    let next = gap["to"].as_u64().unwrap() + 1;
+    assert!(text.split("event: gap").nth(1).unwrap().contains(&format!(":{next}\n")), "{text}");
+    drop(subscribed);
     let hash = hub.get(&format!("state?at={head}")).await.1["hash"].clone();
     let check = async |hub: &TestHub| {
         let session = hub

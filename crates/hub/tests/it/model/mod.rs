@@ -48,10 +48,11 @@ async fn everybody_sees_exactly_the_log() {
         Box::pin(round(random.fork(), &mut sum)).await;
     }
     println!("{sum:?}");
-    let Sum { events, restarts, pruned, subscribers, connections, gaps, resets, repeated } = sum;
+    let Sum { events, restarts, pruned, subscribers, connections, gaps: _, resets, repeated } = sum;
     if rounds >= 60 {
         assert!(events > 5_000 && restarts > 20 && pruned > 1_000 && subscribers > 40 && connections > 100);
-        assert!(gaps > 3 && resets > 20 && repeated > 500);
+        // Whether a subscriber is overtaken by a prune is a matter of timing; a test of its own makes sure of a gap.
+        assert!(resets > 20 && repeated > 500);
     }
 }
 
