@@ -115,6 +115,11 @@ impl Stream {
         }
     }
 
+    /// The oldest event that will stay: a prune moves the base first, and deletes only after it has told so in the log.
+    pub(crate) fn first_seq(&self) -> Seq {
+        self.log.first_seq().max(self.base().state.seq + 1)
+    }
+
     pub(crate) fn base(&self) -> Arc<Cut> {
         self.base.read().unwrap_or_else(PoisonError::into_inner).clone()
     }

@@ -111,6 +111,10 @@ impl<S: Send + Sync> FromRequestParts<S> for Query {
 }
 
 impl Query {
+    fn names(&self, key: &str) -> bool {
+        self.0.contains_key(key)
+    }
+
     fn text(&mut self, key: &str) -> Option<String> {
         self.0.remove(key)
     }
@@ -217,7 +221,7 @@ fn range(query: &mut Query, stream: &Stream) -> Result<(Seq, Seq), Problem> {
     if from == Some(0) {
         return Err(Problem::bad_request("bad-cursor", "`from` counts from 1"));
     }
-    let from = from.unwrap_or_else(|| stream.log.first_seq().min(head + 1));
+    let from = from.unwrap_or_else(|| stream.first_seq().min(head + 1));
     if to > head || from > head + 1 {
         let detail = format!("the stream's head is {head}, and the range {from} to {to} goes past it");
         return Err(Problem::bad_request("past-head", detail).with("head", head));

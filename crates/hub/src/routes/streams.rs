@@ -97,16 +97,26 @@ pub(super) async fn session(
     mut query: Query,
 ) -> Result<Response, Problem> {
     let stream = hub.stream(&stream)?;
-    let (from, to) = range(&mut query, &stream)?;
+    let from_is_named = query.names("from");
+    let (mut from, to) = range(&mut query, &stream)?;
     let zstd = query.flag("zstd")?;
     let outcome = query.text("outcome").unwrap_or_else(|| "interrupted".to_owned());
     query.done()?;
     let outcome = serde_json::from_value::<Outcome>(outcome.into()).map_err(|_| {
         Problem::bad_request("bad-query", "`outcome` is passed, failed, crashed or interrupted")
     })?;
-    let name = format!("{}-{from}-{to}.jsonl{}", stream.name, if zstd { ".zst" } else { "" });
     let now = (hub.options.clock)();
-    let body = session::body(stream, hub.keys.clone(), Stretch { from, to, zstd, outcome, now }).await?;
+    let body = loop {
+        let stretch = Stretch { from, to, zstd, outcome, now };
+        match session::body(stream.clone(), hub.keys.clone(), stretch).await {
+            // Pruned in between. Who asked for all there is gets what there is now.
+            Err(e) if e.code() == "pruned" && !from_is_named && (from..=to).contains(&stream.first_seq()) => {
+                from = stream.first_seq().max(from + 1);
+            }
+            body => break body?,
+        }
+    };
+    let name = format!("{}-{from}-{to}.jsonl{}", stream.name, if zstd { ".zst" } else { "" });
     let media_type = if zstd { "application/zstd" } else { "application/jsonl" };
     let disposition = format!("attachment; filename=\"{name}\"");
     Ok(([(header::CONTENT_TYPE, media_type), (header::CONTENT_DISPOSITION, disposition.as_str())], body)

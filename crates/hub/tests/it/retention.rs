@@ -201,3 +201,35 @@ async fn a_state_that_is_folded_while_its_events_are_pruned_is_there_or_gone() {
     }
     hub.stop().await;
 }
+
+/// A prune keeps the state at the cut, tells, and deletes: in between, and right after, "all there is" is an answer too.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_of_all_there_is_can_be_had_while_the_stream_is_pruned() {
+    let folder = tempfile::tempdir().unwrap();
+    let hub = TestHub::with(rig_hub::Options {
+        data: Some(folder.path().to_owned()),
+        policy: Policy::parse("[retention]\nmax_events = 50\n").unwrap(),
+        segment_bytes: 2 << 10,
+        retention_interval: Duration::from_millis(1),
+        ..unsealed()
+    })
+    .await;
+    let (url, client) = (hub.stream("events"), hub.client.clone());
+    let appending = tokio::spawn(async move {
+        for _ in 0..400 {
+            let batch = json!(vec![json!({ "type": "shop.sold" }); 10]).to_string();
+            assert_eq!(client.post(&url).body(batch).send().await.unwrap().status(), 201);
+        }
+    });
+    let mut sessions = 0;
+    while !appending.is_finished() {
+        // Its body may break off where the next prune overtakes it, and says so by having no footer.
+        let session = hub.client.get(hub.stream("session")).send().await.unwrap();
+        assert_eq!(session.status(), 200);
+        drop(session.bytes().await);
+        sessions += 1;
+    }
+    appending.await.unwrap();
+    assert!(sessions > 5, "{sessions}");
+    hub.stop().await;
+}
