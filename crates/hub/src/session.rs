@@ -61,10 +61,15 @@ pub(crate) async fn body(stream: Arc<Stream>, keys: Arc<Keyring>, stretch: Stret
     let output = if zstd { Output::zstd(Vec::new()) } else { Ok(Output::Plain(Vec::new())) };
     let writer = output.and_then(|output| SessionWriter::new(output, &header, checkpoint.as_ref()));
     let mut writer = writer.map_err(|e| defect(e.to_string()))?;
+    // The first of it is read before anything is answered: what cannot be had is a problem then, and not a broken connection.
+    let mut first = Some(stream.read(from, to, READ_BYTES).await?);
     let pieces = try_stream! {
         let mut next = from;
         while next <= to {
-            let lines = stream.log.read(next, to, READ_BYTES).await.map_err(io::Error::other)?;
+            let lines = match first.take() {
+                Some(lines) => lines,
+                None => stream.log.read(next, to, READ_BYTES).await.map_err(io::Error::other)?,
+            };
             if lines.is_empty() {
                 Err(io::Error::other("the log ends before its head"))?;
             }

@@ -224,10 +224,10 @@ async fn a_session_of_all_there_is_can_be_had_while_the_stream_is_pruned() {
     let mut sessions = 0;
     while !appending.is_finished() {
         // Its body may break off where the next prune overtakes it, and says so by having no footer.
-        let session = hub.client.get(hub.stream("session")).send().await.unwrap();
-        assert_eq!(session.status(), 200);
-        drop(session.bytes().await);
-        sessions += 1;
+        if let Ok(session) = hub.client.get(hub.stream("session")).send().await {
+            assert_eq!(session.status(), 200);
+            sessions += u64::from(session.bytes().await.is_ok());
+        }
     }
     appending.await.unwrap();
     assert!(sessions > 5, "{sessions}");
