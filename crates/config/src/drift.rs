@@ -138,17 +138,16 @@ fn unmet(path: &str, declared: &Value, current: &FlatConfig, policy: &Policy) ->
         accepted: false,
     };
     let same = |value: &Value| same_value(declared, value);
-    let is_empty = |value: &Value, text: &str| value.to_string() == text;
+    let is_map = declared.as_object().is_some_and(serde_json::Map::is_empty);
+    let is_list = declared.as_array().is_some_and(Vec::is_empty);
     match current.get(path) {
         Some(actual) if same(actual) => Vec::new(),
         Some(actual) => vec![field(Op::Changed, path, Some(declared), Some(actual))],
         None if declared.is_null() || policy.default_of(path).is_some_and(same) => Vec::new(),
-        None if is_empty(declared, "{}") && below(path, current, '.').next().is_some() => Vec::new(),
-        None if is_empty(declared, "[]") && below(path, current, '[').next().is_some() => {
-            below(path, current, '[')
-                .map(|(path, actual)| field(Op::Added, path, None, Some(actual)))
-                .collect()
-        }
+        None if is_map && below(path, current, '.').next().is_some() => Vec::new(),
+        None if is_list && below(path, current, '[').next().is_some() => below(path, current, '[')
+            .map(|(path, actual)| field(Op::Added, path, None, Some(actual)))
+            .collect(),
         None => vec![field(Op::Removed, path, Some(declared), None)],
     }
 }

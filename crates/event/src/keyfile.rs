@@ -55,8 +55,7 @@ pub fn parse(text: &str) -> Result<Vec<Key>, BadKey> {
         let &[id, algorithm, digits] = words.as_slice() else {
             return Err(bad("it must have three words: ID ALGORITHM HEX"));
         };
-        if id.len() > 64 || !id.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'))
-        {
+        if !is_id(id) {
             return Err(bad("an id has up to 64 letters, digits, `-`, `_` and `.`"));
         }
         if keys.iter().any(|key| key.id == id) {
@@ -73,6 +72,12 @@ pub fn parse(text: &str) -> Result<Vec<Key>, BadKey> {
         keys.push(Key { id: id.to_owned(), algorithm, bytes, line });
     }
     Ok(keys)
+}
+
+/// Whether a text can be the id of a key.
+pub fn is_id(text: &str) -> bool {
+    let fine = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.');
+    (1..=64).contains(&text.len()) && text.bytes().all(fine)
 }
 
 /// Bytes in hexadecimal, in small letters.
