@@ -56,7 +56,10 @@ impl Diff {
         let Some((path, _)) = before.or(after) else { return };
         *count += 1;
         let (before, after) = (before.map(|(_, value)| value), after.map(|(_, value)| value));
-        let severity = if rekeyed(before, after) { Severity::Low } else { policy.severity_of(path) };
+        let severity = match rekeyed(before, after) {
+            true => Severity::Low,
+            false => policy.severity_of_change(op, path, before, after),
+        };
         self.severity = self.severity.max(Some(severity));
         self.changes.push(Change {
             op,
