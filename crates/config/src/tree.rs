@@ -9,7 +9,7 @@ use crate::error::{Place, shown};
 use crate::{Error, Limits, redact};
 
 /// The deepest nesting at which the recursion over a tree surely fits the smallest stack it may run on.
-const MAX_DEPTH: usize = 512;
+pub(crate) const MAX_DEPTH: usize = 512;
 
 /// A node; shared, because a YAML alias is the same node once more.
 pub(crate) type Tree = Rc<Node>;
