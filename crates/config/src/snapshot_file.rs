@@ -110,7 +110,12 @@ impl SnapshotFile {
         let bad = |why: String| Error::BadSnapshotFile { why };
         match form.version.as_deref() {
             Some(VERSION) => {}
-            None => return Err(bad(format!("it names no version; this rig reads {VERSION}"))),
+            None => {
+                let why = format!(
+                    "it names no `version`; this rig reads {VERSION} (any JSON is read with the format json)"
+                );
+                return Err(bad(why));
+            }
             Some(other) => {
                 let plain = other.len() <= 16 && other.bytes().all(|b| b.is_ascii_digit() || b == b'.');
                 let found = if plain { format!("version {other}") } else { "another version".to_owned() };
@@ -328,7 +333,7 @@ mod tests {
             assert_eq!(read(text), Ok(None), "{text}");
         }
         for (text, word) in [
-            (r#"{"timestamp": "2026-01-01T00:00:00Z", "config": {}}"#, "names no version"),
+            (r#"{"timestamp": "2026-01-01T00:00:00Z", "config": {}}"#, "names no `version`"),
             (r#"{"version": "2.0", "timestamp": "2026-01-01T00:00:00Z", "config": {}}"#, "version 2.0"),
             (
                 r#"{"version": "hunter2", "timestamp": "2026-01-01T00:00:00Z", "config": {}}"#,
