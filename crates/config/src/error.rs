@@ -138,6 +138,20 @@ pub enum Error {
     /// There is no key to sign a baseline with.
     #[error("there is no key to sign with: the key file needs a line `ID hmac-sha256 HEX`")]
     NoSigningKey,
+    /// Layers that cannot be merged.
+    #[error("{what}: {why}")]
+    BadLayer {
+        /// The file, field or variable, escaped and cut.
+        what: String,
+        /// What is wrong with it.
+        why: &'static str,
+    },
+    /// A snapshot file that this version cannot read.
+    #[error("not a snapshot file that rig reads: {why}")]
+    BadSnapshotFile {
+        /// What is wrong with it.
+        why: String,
+    },
     /// The id of a redaction key has characters that would not survive in a marker.
     #[error("bad redaction key id: use 1 to 32 of a-z, 0-9, `-` and `_`")]
     BadKeyId,
@@ -169,6 +183,8 @@ impl Error {
             Error::BadPolicy { .. } => "bad-policy",
             Error::BadBaseline { .. } => "bad-baseline",
             Error::NoSigningKey => "no-signing-key",
+            Error::BadLayer { .. } => "bad-layer",
+            Error::BadSnapshotFile { .. } => "bad-snapshot-file",
             Error::BadKeyId => "bad-key-id",
             Error::Conflict { .. } => "conflict",
         }

@@ -11,7 +11,7 @@ use crate::error::{Place, shown};
 use crate::{Error, Limits, redact};
 
 /// The deepest nesting at which the recursion over a tree surely fits the smallest stack it may run on.
-const MAX_DEPTH: usize = 512;
+pub(crate) const MAX_DEPTH: usize = 512;
 
 /// A map's entries. Its keys are borrowed from the document where it spells them without escapes.
 pub(crate) type Entries<'a> = BTreeMap<Cow<'a, str>, Node<'a>>;

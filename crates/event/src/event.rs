@@ -137,7 +137,8 @@ pub struct SnapshotCaptured {
     /// Operator, deployment, git_sha, hostname and whatever else the client said.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub meta: BTreeMap<String, String>,
-    /// Which source each field came from, where that is known.
+    /// Which source each field came from, where that is known and new since the service's last snapshot: path to
+    /// `file:NAME:LINE`, `env:NAME`, `default`. An entry under the empty path replaces all that stood before.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub provenance: BTreeMap<String, String>,
     /// The whole config: on a service's first snapshot and on keyframes.

@@ -9,6 +9,7 @@ use rig_event::event::{
 };
 use rig_event::{Envelope, Event, FlatConfig, Hunk};
 
+use crate::provenance;
 use crate::state::{Acceptance, Baseline, Declared, Drift, Edge, Pending, Service, State};
 use crate::{Error, Result};
 
@@ -153,11 +154,17 @@ impl Service {
             for (path, value) in e.config.iter().flatten() {
                 pending.add_config(path, value);
             }
+            pending.bare = e.config.is_none() && (pending.bare || pending.part.0 == 1);
+            pending.provenance.extend(e.provenance.clone());
         })?
         else {
             return Ok(());
         };
-        let config = whole.map_or_else(|| e.config.clone(), |pending| Some(pending.config));
+        let (config, provenance) = match whole {
+            Some(pending) => ((!pending.bare).then_some(pending.config), pending.provenance),
+            None => (e.config.clone(), e.provenance.clone()),
+        };
+        let carried_whole = config.is_some();
         if let Some(config) = config {
             self.config = Arc::new(config);
             self.config_seq = at.seq;
@@ -165,11 +172,29 @@ impl Service {
         } else if !self.is_captured() {
             return Err(unfounded(at, "a first snapshot must carry its config"));
         }
+        self.learn(provenance, carried_whole);
         self.digest.clone_from(&e.digest);
         self.config_digest.clone_from(&e.config_digest);
         self.format.clone_from(&e.format);
         self.captured_seq = at.seq;
         Ok(())
+    }
+
+    /// Takes what is new about where fields came from, and drops what is about fields that went with a config carried whole.
+    fn learn(&mut self, news: BTreeMap<String, String>, carried_whole: bool) {
+        if news.is_empty() && (self.provenance.is_empty() || !carried_whole) {
+            return;
+        }
+        let provenance = Arc::make_mut(&mut self.provenance);
+        if news.contains_key(provenance::WHOLE) {
+            provenance.clear();
+        }
+        provenance.extend(news);
+        provenance.retain(|path, source| path != provenance::WHOLE || source != provenance::NONE);
+        if carried_whole {
+            let config = &self.config;
+            provenance.retain(|path, _| config.contains_key(path));
+        }
     }
 
     fn diffed(&mut self, at: &Envelope, e: &DiffComputed) -> Result<()> {
@@ -198,6 +223,12 @@ impl Service {
         };
         if hunks.is_empty() {
             rig_config::apply(Arc::make_mut(&mut self.config), changes).map_err(|e| misfit(e.to_string()))?;
+            if !self.provenance.is_empty() {
+                let config = &self.config;
+                let gone = changes.iter().filter(|change| !config.contains_key(&change.path));
+                let provenance = Arc::make_mut(&mut self.provenance);
+                gone.for_each(|change| drop(provenance.remove(&change.path)));
+            }
         } else {
             self.config = Arc::new(patched(&self.config, hunks).map_err(misfit)?);
         }

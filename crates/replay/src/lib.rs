@@ -2,10 +2,12 @@
 //!
 //! The hub's current state is a replay that never stops; `rig replay` is the same code over a file. In reading order:
 //! [`state`] (what there is at a seq, its JSON and its hash), [`apply`] (one event onto a state), [`mod@judge`] (the events
-//! that a capture, an approval or a passing date leads to), [`split`] (payloads too large for one event).
+//! that a capture, an approval or a passing date leads to), [`provenance`]
+//! (the sources of fields, of which events carry what is new), [`split`] (payloads too large for one event).
 
 pub mod apply;
 pub mod judge;
+pub mod provenance;
 pub mod split;
 pub mod state;
 

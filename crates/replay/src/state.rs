@@ -63,6 +63,8 @@ pub struct Service {
     pub format: String,
     /// A split payload whose last part is not there yet.
     pub pending: Option<Pending>,
+    /// Which source each field came from, as far as whoever captured it said.
+    pub provenance: Arc<BTreeMap<String, String>>,
     /// `starting`, `healthy`, `ready`, `failed`, `stopping` or `stopped`, once a lifecycle event came.
     pub status: Option<String>,
     hash: OnceLock<[u8; 32]>,
@@ -162,6 +164,9 @@ pub struct Drift {
 /// A payload that came in parts, as far as it is there.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Pending {
+    /// Whether none of the parts carried a config.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub bare: bool,
     /// Changes of a `diff.computed`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub changes: Vec<Change>,
@@ -173,6 +178,9 @@ pub struct Pending {
     pub hunks: Vec<Hunk>,
     /// The last part that came, and of how many.
     pub part: Part,
+    /// Provenance of a `snapshot.captured`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub provenance: BTreeMap<String, String>,
     /// The type of the event that is split.
     pub r#type: String,
 }
@@ -307,8 +315,15 @@ struct Form {
     format: String,
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "spelled::optional")]
     pending: Option<Value>,
+    // Left out where there is none, so that the hash of a state without provenance is what it always was.
+    #[serde(default, skip_serializing_if = "no_provenance")]
+    provenance: Arc<BTreeMap<String, String>>,
     #[serde(default)]
     status: Option<String>,
+}
+
+fn no_provenance(provenance: &Arc<BTreeMap<String, String>>) -> bool {
+    provenance.is_empty()
 }
 
 #[derive(Serialize, Deserialize)]
@@ -363,6 +378,7 @@ impl Serialize for Service {
             error: self.error.clone(),
             format: self.format.clone(),
             pending: self.pending.as_ref().map(|p| value(to_value(p))).transpose()?,
+            provenance: self.provenance.clone(),
             status: self.status.clone(),
         }
         .serialize(s)
@@ -401,6 +417,7 @@ impl<'de> Deserialize<'de> for Service {
             error: form.error,
             format: form.format,
             pending: read(form.pending)?,
+            provenance: form.provenance,
             status: form.status,
             hash: OnceLock::new(),
         })

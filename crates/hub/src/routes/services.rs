@@ -41,7 +41,7 @@ pub(super) async fn capture(
     };
     query.done()?;
     let id_fits = request.id.as_ref().is_none_or(|id| (1..=rig_event::draft::MAX_ID).contains(&id.len()));
-    let meta_fits = request.meta.iter().map(|(k, v)| k.len() + v.len()).sum::<usize>() <= 16 << 10;
+    let meta_fits = request.meta.iter().map(|(k, v)| k.len() + v.len()).sum::<usize>() <= capture::MAX_META;
     if !id_fits || !meta_fits {
         return Err(Problem::bad_request(
             "bad-query",
@@ -76,6 +76,8 @@ pub(super) async fn config(
         digest: &'a str,
         config_digest: &'a str,
         config: &'a rig_event::FlatConfig,
+        #[serde(skip_serializing_if = "std::collections::BTreeMap::is_empty")]
+        provenance: &'a std::collections::BTreeMap<String, String>,
     }
     answer(&Config {
         stream: stream.name.as_str(),
@@ -86,6 +88,7 @@ pub(super) async fn config(
         digest: &service.digest,
         config_digest: &service.config_digest,
         config: &service.config,
+        provenance: &service.provenance,
     })
 }
 

@@ -12,10 +12,16 @@ use rig_replay::judge::{self, By, Decision, Declaration, Rejudge};
 use rig_replay::{Capture, State};
 use serde_json::Value;
 
+type Provenance = BTreeMap<String, String>;
+
+/// What was captured last, by the number of the service.
+type Known = BTreeMap<usize, (FlatConfig, Provenance)>;
+
 /// Something that happens to a service.
 #[derive(Clone, Debug)]
 enum Step {
-    Capture(usize, FlatConfig),
+    /// With the sources of its fields: of none, of some, of all.
+    Capture(usize, FlatConfig, usize),
     Approve(usize),
     Revoke(usize),
     Declare(usize, FlatConfig),
@@ -42,7 +48,7 @@ fn config() -> impl Strategy<Value = FlatConfig> {
 fn step() -> impl Strategy<Value = Step> {
     let service = 0..3usize;
     prop_oneof![
-        6 => (service.clone(), config()).prop_map(|(s, c)| Step::Capture(s, c)),
+        6 => (service.clone(), config(), 0..5usize).prop_map(|(s, c, p)| Step::Capture(s, c, p)),
         2 => service.clone().prop_map(Step::Approve),
         1 => service.clone().prop_map(Step::Revoke),
         2 => (service.clone(), config()).prop_map(|(s, c)| Step::Declare(s, c)),
@@ -69,16 +75,25 @@ fn capture(config: FlatConfig) -> Capture {
     }
 }
 
+/// Sources of the fields of a config; which of them have one depends on `kind`, and 0 gives none.
+fn provenance(config: &FlatConfig, kind: usize) -> Provenance {
+    let sources = config.keys().enumerate().filter(|(n, _)| kind > 1 || (kind == 1 && n % 2 == 0));
+    sources.map(|(n, path)| (path.clone(), format!("file:a.yaml:{}", n / kind))).collect()
+}
+
 /// Runs a history as a hub would, and gives its lines with the state after each.
-fn run(steps: Vec<Step>, policy: &Policy) -> (Vec<Vec<u8>>, Vec<State>, BTreeMap<usize, FlatConfig>) {
+fn run(steps: Vec<Step>, policy: &Policy) -> (Vec<Vec<u8>>, Vec<State>, Known) {
     let (mut state, mut now) = (State::default(), 1);
     let (mut lines, mut states, mut configs) = (Vec::new(), vec![State::default()], BTreeMap::new());
     for step in steps {
         let ts = Timestamp::from_micros(now);
         let drafts = match step {
-            Step::Capture(s, config) => {
-                configs.insert(s, config.clone());
-                judge::judge(&state, &name(s), capture(config), policy, ts)
+            Step::Capture(s, config, sources) => {
+                let capture = Capture { provenance: provenance(&config, sources), ..capture(config.clone()) };
+                // As the hub does: where a field comes from is a part of what was captured.
+                let digest = format!("{} {:?}", capture.digest, capture.provenance);
+                configs.insert(s, (config, capture.provenance.clone()));
+                judge::judge(&state, &name(s), Capture { digest, ..capture }, policy, ts)
             }
             Step::Approve(s) => {
                 judge::approve(&state, &name(s), None, None, By::default()).unwrap_or_default()
@@ -143,8 +158,9 @@ proptest! {
         let policy = Policy::default();
         let (_, states, configs) = run(steps, &policy);
         let state = states.last().unwrap();
-        for (s, config) in configs {
+        for (s, (config, provenance)) in configs {
             let service = state.service(name(s).as_str()).unwrap();
+            prop_assert_eq!(service.provenance.as_ref(), &provenance);
             prop_assert_eq!(service.config.as_ref(), &config);
             prop_assert_eq!(&service.config_digest, &config_digest(&config));
             if let Some(declared) = &service.declared {
@@ -236,7 +252,7 @@ proptest! {
 fn a_keyframe_carries_the_config_after_a_thousand_diffs() {
     let policy = Policy::default();
     let steps = (0..judge::KEYFRAME_DIFFS + 2)
-        .map(|n| Step::Capture(0, FlatConfig::from([("n".to_owned(), n.into())])));
+        .map(|n| Step::Capture(0, FlatConfig::from([("n".to_owned(), n.into())]), 0));
     let (lines, states, _) = run(steps.collect(), &policy);
     let with_config = lines.iter().filter(|l| String::from_utf8_lossy(l).contains("\"config\":{"));
     assert_eq!(with_config.count(), 2);
@@ -256,4 +272,71 @@ fn a_diff_that_does_not_fit_is_named_by_its_seq() {
     let error = state.apply(&bad).unwrap_err().to_string();
     assert!(error.contains("event 3") && error.contains("\"a\""), "{error}");
     assert_eq!(state.hash(), before);
+}
+
+/// The events of a capture by the hub's decision, folded onto the state.
+fn captured(state: &mut State, capture: Capture) -> Vec<Envelope> {
+    let said = capture.provenance.iter().map(|(path, source)| (path.clone(), source.as_str().into()));
+    let digest = format!("{} {}", capture.digest, config_digest(&said.collect()));
+    let capture = Capture { digest, ..capture };
+    let drafts = judge::judge(state, &name(0), capture, &Policy::default(), Timestamp::from_micros(1));
+    let mut envelopes = Vec::new();
+    for draft in drafts {
+        let mut line = Vec::new();
+        draft.encode().unwrap().write_line(state.seq + 1, "2026-11-20T10:30:05.000000Z", 0, &mut line);
+        line.pop();
+        envelopes.push(Envelope::parse(&line).unwrap());
+        state.apply(envelopes.last().unwrap()).unwrap();
+    }
+    envelopes
+}
+
+fn sources(envelope: &Envelope) -> Vec<String> {
+    match &envelope.event {
+        Event::SnapshotCaptured(e) => {
+            e.provenance.iter().map(|(path, source)| format!("{path}={source}")).collect()
+        }
+        _ => Vec::new(),
+    }
+}
+
+#[test]
+fn an_event_carries_only_what_is_new_about_sources() {
+    let mut state = State::default();
+    let config: FlatConfig = [("a", 1), ("b", 2)].map(|(path, n)| (path.to_owned(), n.into())).into();
+    let with = |a: &str, b: &str| {
+        let said = [("a", a), ("b", b)].into_iter().filter(|(_, source)| !source.is_empty());
+        let provenance = said.map(|(path, source)| (path.to_owned(), source.to_owned())).collect();
+        Capture { provenance, ..capture(config.clone()) }
+    };
+    let first = captured(&mut state, with("file:x:1", "env:B"));
+    assert_eq!(sources(&first[0]), ["a=file:x:1", "b=env:B"]);
+    let moved = captured(&mut state, with("file:x:2", "env:B"));
+    assert_eq!((moved.len(), sources(&moved[0])), (1, vec!["a=file:x:2".to_owned()]));
+    let known = || state.service("service-0").unwrap().provenance.clone();
+    assert_eq!(known().len(), 2);
+    let silent = captured(&mut state, with("", ""));
+    assert_eq!(sources(&silent[0]), ["=unknown"]);
+    assert!(state.service("service-0").unwrap().provenance.is_empty());
+}
+
+#[test]
+fn provenance_too_large_for_an_event_is_split_and_found_again() {
+    let mut state = State::default();
+    let config: FlatConfig = (0..20_000).map(|n| (format!("some.rather.long.path.{n}"), n.into())).collect();
+    let provenance: BTreeMap<String, String> =
+        config.keys().map(|path| (path.clone(), "file:config/production.yaml:1".to_owned())).collect();
+    let first = captured(&mut state, Capture { provenance: provenance.clone(), ..capture(config.clone()) });
+    assert!(first.len() > 4, "{}", first.len());
+    let service = || state.service("service-0").unwrap().clone();
+    assert_eq!(*service().config, config);
+    assert_eq!(*service().provenance, provenance);
+    // Only the sources change: the config is not carried again, and stays.
+    let later: BTreeMap<String, String> =
+        provenance.keys().map(|path| (path.clone(), "env:A_LONG_VARIABLE".to_owned())).collect();
+    let second = captured(&mut state, Capture { provenance: later.clone(), ..capture(config.clone()) });
+    assert!(second.len() > 2 && second.iter().all(|e| e.event.type_name() == "snapshot.captured"));
+    let service = state.service("service-0").unwrap();
+    assert_eq!(*service.config, config);
+    assert_eq!(*service.provenance, later);
 }
