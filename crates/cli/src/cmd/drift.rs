@@ -72,6 +72,9 @@ pub struct Args {
     json: bool,
 }
 
+/// Most rules that are shown of a verdict; --json has those of the event.
+const MOST_RULES: usize = 10;
+
 /// One service and its verdicts.
 struct Row<'a> {
     name: &'a str,
@@ -296,8 +299,15 @@ fn print(rows: &[Row<'_>]) -> Result<()> {
             if more > 0 {
                 out.line(format!("    and {}", output::count(more, "more field")))?;
             }
-            for rule in &drift.rules {
+            for rule in drift.rules.iter().take(MOST_RULES) {
                 out.line(output::styled(output::DIM, format!("    by {}", output::plain(rule))))?;
+            }
+            let more = drift.rules.len().saturating_sub(MOST_RULES) as u64;
+            if more > 0 {
+                out.line(output::styled(
+                    output::DIM,
+                    format!("    and {}", output::count(more, "more rule")),
+                ))?;
             }
         }
     }
