@@ -11,6 +11,9 @@ use crate::state::{Acceptance, Baseline, Drift, Service, State};
 /// Most fields that a drift event lists, and that one acceptance takes.
 pub const MAX_FIELDS: usize = 500;
 
+/// Most rules that a drift event names.
+const MAX_RULES: usize = 100;
+
 /// Encoded length at which a drift event lists no more fields.
 const MAX_FIELDS_BYTES: usize = 256 << 10;
 
@@ -122,7 +125,12 @@ impl Standing {
     /// The payload of its event, with as many fields as fit.
     pub fn into_event(self) -> event::Drift {
         let Standing { against, baseline, drift } = self;
-        let rig_config::Drift { verdict, severity, mut fields, rules } = drift;
+        let rig_config::Drift { verdict, severity, mut fields, mut rules } = drift;
+        let more = rules.len().saturating_sub(MAX_RULES);
+        if more > 0 {
+            rules.truncate(MAX_RULES);
+            rules.push(format!("and {more} more"));
+        }
         let differing = fields.len() as u64;
         let mut bytes = 0;
         let fit = fields.iter().take(MAX_FIELDS).take_while(|field| {
