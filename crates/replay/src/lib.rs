@@ -3,13 +3,17 @@
 //! The hub's current state is a replay that never stops; `rig replay` is the same code over a file. In reading order:
 //! [`state`] (what there is at a seq, its JSON and its hash), [`apply`] (one event onto a state), [`mod@judge`] (the events
 //! that a capture, an approval or a passing date leads to), [`split`] (payloads too large for one event), [`timeline`] (a
-//! recording with an index: any event, and the state at any of them, at once).
+//! recording with an index: any event, and the state at any of them, at once), and what is read out of one: [`explain`] (what
+//! broke, and what was changed before), [`traffic`], [`logs`].
 
 pub mod apply;
+pub mod explain;
 pub mod judge;
+pub mod logs;
 pub mod split;
 pub mod state;
 pub mod timeline;
+pub mod traffic;
 
 pub use judge::{Capture, Refusal, judge};
 pub use state::{Acceptance, Baseline, Drift, Edge, Environment, Service, State};
