@@ -5,14 +5,17 @@ pub mod baseline;
 pub mod demo;
 pub mod diff;
 pub mod drift;
+pub mod explain;
 pub mod hub;
 pub mod judge;
+pub mod logs;
 pub mod ls;
 pub mod record;
 pub mod replay;
 pub mod snapshot;
 pub mod state;
 pub mod tail;
+pub mod traffic;
 pub mod verify;
 pub mod watch;
 
@@ -60,6 +63,9 @@ enum Command {
     Record(record::Args),
     Replay(replay::Args),
     State(state::Args),
+    Explain(explain::Args),
+    Traffic(traffic::Args),
+    Logs(logs::Args),
     Ls(ls::Args),
     Verify(verify::Args),
 }
@@ -84,6 +90,9 @@ pub fn run(rig: Rig) -> Result<Answer> {
             Command::Record(args) => record::run(args).await,
             Command::Replay(args) => replay::run(args).await,
             Command::State(args) => state::run(args).await,
+            Command::Explain(args) => explain::run(args).await,
+            Command::Traffic(args) => traffic::run(args).await,
+            Command::Logs(args) => logs::run(args).await,
             Command::Ls(args) => ls::run(args).await,
             Command::Verify(args) => verify::run(args).await,
         }
