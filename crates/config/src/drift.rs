@@ -93,7 +93,8 @@ fn differing(baseline: &FlatConfig, current: &FlatConfig, policy: &Policy) -> Ve
         severity: change.severity,
         accepted: false,
     };
-    diff(baseline, current, policy).changes.into_iter().map(field).collect()
+    let changes = diff(baseline, current, policy).changes;
+    changes.into_iter().filter(|change| change.op.is_difference()).map(field).collect()
 }
 
 /// The text of a configuration that came from a text document.

@@ -1,6 +1,6 @@
 //! From a tree to flat paths.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use rig_event::FlatConfig;
 use serde_json::Value;
@@ -81,17 +81,7 @@ impl<'a> Flattener<'a> {
     }
 
     fn list(&mut self, items: &[Tree]) -> Result<(), Error> {
-        let key = self.policy.list_key(&self.segments).map(str::to_owned);
-        let keyed = key.and_then(|key| distinct(items, &key).map(|values| (key, values)));
-        match keyed {
-            Some((key, values)) => items
-                .iter()
-                .zip(values)
-                .try_for_each(|(item, value)| self.step(Segment::Keyed { key: key.clone(), value }, item)),
-            None => {
-                items.iter().enumerate().try_for_each(|(index, item)| self.step(Segment::Index(index), item))
-            }
-        }
+        items.iter().enumerate().try_for_each(|(index, item)| self.step(Segment::Index(index), item))
     }
 
     fn step(&mut self, segment: Segment, node: &Node) -> Result<(), Error> {
@@ -132,25 +122,6 @@ impl<'a> Flattener<'a> {
 /// How many bytes all paths and values may take: paths repeat what a document nests, so more than the document has.
 fn room(limits: &Limits) -> u64 {
     limits.bytes.saturating_mul(4)
-}
-
-/// The texts by which a key tells all elements apart, if it does.
-fn distinct(items: &[Tree], key: &str) -> Option<Vec<String>> {
-    let value = |item: &Tree| match &item.kind {
-        Kind::Map(entries) => match &entries.get(key)?.kind {
-            Kind::Leaf(Value::String(text)) => Some(text.clone()),
-            Kind::Leaf(value @ (Value::Bool(_) | Value::Number(_))) => Some(value.to_string()),
-            _ => None,
-        },
-        _ => None,
-    };
-    let values: Vec<String> = items.iter().map(value).collect::<Option<_>>()?;
-    // What tells the elements apart becomes a part of their paths, and so it must not be a secret.
-    if redact::names_secret_key(key) || values.iter().any(|value| redact::is_secret_key(value)) {
-        return None;
-    }
-    let all_differ = values.iter().collect::<BTreeSet<_>>().len() == values.len();
-    all_differ.then_some(values)
 }
 
 /// How many bytes a leaf takes as JSON.

@@ -168,27 +168,6 @@ pub(crate) mod tests {
         assert_eq!(empty.config["text"], "");
     }
 
-    #[test]
-    fn lists_are_matched_by_key_where_a_rule_says_so() {
-        let policy = Policy::parse("[[list]]\npath = \"**.servers\"\nkey = \"name\"").unwrap();
-        let paths = |text: &str| {
-            let doc = parse(text.as_bytes(), Format::Json, &policy, &Limits::default()).unwrap();
-            doc.config.into_keys().collect::<Vec<_>>()
-        };
-        assert_eq!(
-            paths(r#"{"servers":[{"name":"a.b"},{"name":5}]}"#),
-            ["servers[name=5].name", "servers[name=a.b].name"]
-        );
-        for by_index in [
-            r#"{"servers":[{"name":"5"},{"name":5}]}"#,
-            r#"{"servers":[{"name":"a"},{}]}"#,
-            r#"{"servers":[{"name":"a"},{"name":null}]}"#,
-            r#"{"servers":[{"name":"a"},3]}"#,
-        ] {
-            assert!(paths(by_index)[0].starts_with("servers[0]"), "{by_index}");
-        }
-    }
-
     fn hostile() -> impl Strategy<Value = String> {
         let pieces = prop::sample::select(vec![
             "a", "b", ": ", ":", "- ", "\n", "\n  ", " ", "[", "]", "{", "}", ",", "\"", "'", "&a ", "*a",
