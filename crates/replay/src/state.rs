@@ -10,10 +10,11 @@ use std::io;
 use std::sync::{Arc, OnceLock};
 
 use rig_event::event::{Against, Part};
+use rig_event::spelled::{self, to_value};
 use rig_event::{Change, DriftField, FlatConfig, Hunk, Seq, ServiceName, Severity, Timestamp, Verdict};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, to_value};
+use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use crate::{Error, Result};
@@ -137,7 +138,7 @@ pub struct Pending {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub changes: Vec<Change>,
     /// Config of a `snapshot.captured`.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty", deserialize_with = "spelled::config")]
     pub config: FlatConfig,
     /// Hunks of a `diff.computed`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -258,22 +259,23 @@ impl Service {
 /// held as a [`Value`], whose maps are sorted.
 #[derive(Serialize, Deserialize)]
 struct Form {
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "spelled::optional")]
     acceptances: Option<Value>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     baseline: Option<BaselineForm>,
     captured_seq: Seq,
+    #[serde(deserialize_with = "spelled::config")]
     config: Arc<FlatConfig>,
     config_digest: String,
     config_seq: Seq,
     diffs: u64,
     digest: String,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "spelled::optional")]
     drift: Option<Value>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     error: Option<String>,
     format: String,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "spelled::optional")]
     pending: Option<Value>,
     #[serde(default)]
     status: Option<String>,
@@ -286,7 +288,7 @@ struct BaselineForm {
     approved_seq: Seq,
     captured: Seq,
     /// Left out where it is the service's current config.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "spelled::optional_config")]
     config: Option<Arc<FlatConfig>>,
     config_digest: String,
     digest: String,
