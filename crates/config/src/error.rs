@@ -127,6 +127,17 @@ pub enum Error {
         /// What is wrong.
         why: String,
     },
+    /// A baseline file is wrong.
+    #[error("this is no baseline file{}: {why}", placed(.at))]
+    BadBaseline {
+        /// Where, if known.
+        at: Option<Place>,
+        /// What is wrong.
+        why: String,
+    },
+    /// There is no key to sign a baseline with.
+    #[error("there is no key to sign with: the key file needs a line `ID hmac-sha256 HEX`")]
+    NoSigningKey,
     /// The id of a redaction key has characters that would not survive in a marker.
     #[error("bad redaction key id: use 1 to 32 of a-z, 0-9, `-` and `_`")]
     BadKeyId,
@@ -156,6 +167,8 @@ impl Error {
             Error::PathTooLong { .. } => "path-too-long",
             Error::BadPath { .. } => "bad-path",
             Error::BadPolicy { .. } => "bad-policy",
+            Error::BadBaseline { .. } => "bad-baseline",
+            Error::NoSigningKey => "no-signing-key",
             Error::BadKeyId => "bad-key-id",
             Error::Conflict { .. } => "conflict",
         }
@@ -184,7 +197,7 @@ impl Error {
             | Error::DuplicateKey { at, .. }
             | Error::SecretInKey { at }
             | Error::InvalidUtf8 { at } => Some(*at),
-            Error::BadPolicy { at, .. } => *at,
+            Error::BadPolicy { at, .. } | Error::BadBaseline { at, .. } => *at,
             _ => None,
         }
     }

@@ -10,8 +10,9 @@
 //! In reading order: [`mod@format`] (what a document is written in), [`mod@parse`] (bytes to a [`Document`]), [`path`] (how a
 //! field is named), [`pattern`] (how rules name fields), [`redact`] (secrets leave), [`digest`] (what identifies a
 //! configuration), [`mod@diff`] and [`text`] (what changed), [`policy`] (what matters), [`mod@drift`] (whether it is what was
-//! approved).
+//! approved), [`baseline`] (who approved it, signed).
 
+pub mod baseline;
 pub mod diff;
 pub mod digest;
 pub mod document;
@@ -29,15 +30,16 @@ pub mod sections;
 pub mod text;
 mod tree;
 
+pub use baseline::{Baseline, BaselineKeys, Trust};
 pub use diff::{Diff, apply, diff};
 pub use digest::config_digest;
 pub use document::{Document, Limits};
-pub use drift::{Accepted, Drift, drift};
+pub use drift::{Accepted, Drift, declared_drift, drift};
 pub use error::{Error, Place};
 pub use format::Format;
 pub use parse::parse;
 pub use path::{Path, Segment};
-pub use pattern::Pattern;
+pub use pattern::{Pattern, ValuePattern};
 pub use policy::{IgnoreRule, Policy, RuleNote};
 pub use redact::{RedactionKey, Redactor};
 pub use rig_event::{Change, DriftField, FlatConfig, Hunk, Op, SectionSummary, Severity, Timestamp, Verdict};

@@ -12,6 +12,7 @@ use rig_config::{Format, config_digest, parse};
 use rig_event::event::SnapshotRejected;
 use rig_event::{Draft, Event, Head, ServiceName};
 use rig_replay::Capture;
+use rig_replay::judge::Declaration;
 use tokio::sync::OwnedSemaphorePermit;
 
 use crate::Shared;
@@ -75,6 +76,21 @@ pub(crate) async fn capture(
         reject(stream, &request, &refused, received).await?;
     }
     Err(refused)
+}
+
+/// Reads and understands a document that declares some of a service's fields. What is refused leaves no trace: nothing that
+/// runs was captured.
+pub(crate) async fn declaration(
+    hub: &Shared,
+    request: Request,
+    headers: &HeaderMap,
+    body: Body,
+) -> Result<Declaration, Problem> {
+    let (document, _budget) = receive(hub, headers, body, &mut 0).await?;
+    let _parsing = hub.parsing.clone().acquire_owned().await;
+    let Capture { digest, config_digest, format, config, .. } =
+        understand(hub, headers, &request, document).await?;
+    Ok(Declaration { digest, config_digest, format, config })
 }
 
 /// A key that was used before must have been used for the same service.

@@ -205,6 +205,7 @@ impl Hub {
             stream: name.clone(),
             epoch: log.epoch().clone(),
             log: log.clone(),
+            reviewed: None,
             policy: self.policy.clone(),
             clock: self.options.clock,
             keys: self.keys.clone(),

@@ -4,10 +4,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use rig_config::text;
-use rig_event::event::{self, Against, BaselineApproved, DiffComputed, Part, SnapshotCaptured};
+use rig_event::event::{
+    self, Against, BaselineApproved, BaselineDeclared, DiffComputed, Part, SnapshotCaptured,
+};
 use rig_event::{Envelope, Event, FlatConfig, Hunk};
 
-use crate::state::{Acceptance, Baseline, Drift, Edge, Pending, Service, State};
+use crate::state::{Acceptance, Baseline, Declared, Drift, Edge, Pending, Service, State};
 use crate::{Error, Result};
 
 /// The path under which a text document stands in its config.
@@ -38,6 +40,11 @@ impl State {
             | Event::DriftAccepted(e)
             | Event::DriftExpired(e) => self.service_mut(envelope, |s| s.drifted(envelope, e))?,
             Event::BaselineApproved(e) => self.service_mut(envelope, |s| s.approved(envelope, e))?,
+            Event::BaselineDeclared(e) => self.service_mut(envelope, |s| s.declared(envelope, e))?,
+            Event::BaselineWithdrawn(_) => self.service_mut(envelope, |s| {
+                s.declared = None;
+                Ok(())
+            })?,
             Event::BaselineRevoked(_) => self.service_mut(envelope, |s| {
                 s.baseline = None;
                 s.drift = None;
@@ -242,6 +249,8 @@ impl Service {
             digest: e.digest.clone(),
             key_id: e.key_id.clone(),
             reason: e.reason.clone(),
+            signature: e.signature.clone(),
+            signed: e.signed,
         });
         self.acceptances.clear();
         self.drift = Some(Drift {
@@ -252,6 +261,29 @@ impl Service {
             severity: None,
             since_seq: at.seq,
             verdict: rig_event::Verdict::InSync,
+        });
+        Ok(())
+    }
+
+    fn declared(&mut self, at: &Envelope, e: &BaselineDeclared) -> Result<()> {
+        let Some(whole) = self.gather(at, e.part, |pending| {
+            for (path, value) in &e.config {
+                pending.add_config(path, value);
+            }
+        })?
+        else {
+            return Ok(());
+        };
+        // Until the verdict on it comes, that on the one before stands: it is what the next is news to.
+        let drift = self.declared.take().and_then(|before| before.drift);
+        self.declared = Some(Declared {
+            actor: at.actor.clone(),
+            config: Arc::new(whole.map_or_else(|| e.config.clone(), |pending| pending.config)),
+            config_digest: e.config_digest.clone(),
+            declared_seq: at.seq,
+            digest: e.digest.clone(),
+            drift,
+            reason: e.reason.clone(),
         });
         Ok(())
     }
@@ -271,7 +303,7 @@ impl Service {
             Event::DriftExpired(_) => self.acceptances.retain(|a| !e.accepted.contains(&a.change)),
             _ => {}
         }
-        self.drift = Some(Drift {
+        let drift = Some(Drift {
             against: e.against,
             differing: e.differing,
             fields: e.fields.clone(),
@@ -280,6 +312,10 @@ impl Service {
             since_seq: at.seq,
             verdict: e.verdict,
         });
+        match &mut self.declared {
+            Some(declared) if e.against == Against::Declared => declared.drift = drift,
+            _ => self.drift = drift,
+        }
         Ok(())
     }
 }

@@ -10,7 +10,7 @@ pub mod split;
 pub mod state;
 
 pub use judge::{Capture, Refusal, judge};
-pub use state::{Acceptance, Baseline, Drift, Edge, Environment, Service, State};
+pub use state::{Acceptance, Baseline, Declared, Drift, Edge, Environment, Service, State};
 
 use rig_event::{Envelope, Seq};
 

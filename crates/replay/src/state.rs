@@ -49,6 +49,8 @@ pub struct Service {
     pub config_digest: String,
     /// The event since which `config` is as it is.
     pub config_seq: Seq,
+    /// What was declared of it.
+    pub declared: Option<Declared>,
     /// Diffs since the config was last carried whole.
     pub diffs: u64,
     /// Digest of the document that was captured last.
@@ -90,6 +92,32 @@ pub struct Baseline {
     /// The key that signed it.
     pub key_id: Option<String>,
     /// Why.
+    pub reason: Option<String>,
+    /// The signature, in hexadecimal.
+    pub signature: Option<String>,
+    /// When it was signed.
+    pub signed: Option<Timestamp>,
+}
+
+/// What somebody wants of a service: some of its fields, from outside (a repository).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Declared {
+    /// Who declared it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub actor: Option<String>,
+    /// The fields.
+    pub config: Arc<FlatConfig>,
+    /// Their digest.
+    pub config_digest: String,
+    /// The `baseline.declared` event.
+    pub declared_seq: Seq,
+    /// Digest of the document.
+    pub digest: String,
+    /// How the service's config stands against it; absent until one of them changes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drift: Option<Drift>,
+    /// Why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
 }
 
@@ -268,6 +296,8 @@ struct Form {
     config: Arc<FlatConfig>,
     config_digest: String,
     config_seq: Seq,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    declared: Option<Value>,
     diffs: u64,
     digest: String,
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "spelled::optional")]
@@ -296,6 +326,10 @@ struct BaselineForm {
     key_id: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     reason: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    signature: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    signed: Option<Timestamp>,
 }
 
 impl Serialize for Service {
@@ -309,6 +343,8 @@ impl Serialize for Service {
             digest: b.digest,
             key_id: b.key_id,
             reason: b.reason,
+            signature: b.signature,
+            signed: b.signed,
         });
         let value = |v: serde_json::Result<Value>| v.map_err(serde::ser::Error::custom);
         Form {
@@ -320,6 +356,7 @@ impl Serialize for Service {
             config: self.config.clone(),
             config_digest: self.config_digest.clone(),
             config_seq: self.config_seq,
+            declared: self.declared.as_ref().map(|d| value(to_value(d))).transpose()?,
             diffs: self.diffs,
             digest: self.digest.clone(),
             drift: self.drift.as_ref().map(|d| value(to_value(d))).transpose()?,
@@ -344,6 +381,8 @@ impl<'de> Deserialize<'de> for Service {
             digest: b.digest,
             key_id: b.key_id,
             reason: b.reason,
+            signature: b.signature,
+            signed: b.signed,
         });
         fn read<T: DeserializeOwned, E: serde::de::Error>(value: Option<Value>) -> Result<Option<T>, E> {
             value.map(serde_json::from_value).transpose().map_err(E::custom)
@@ -355,6 +394,7 @@ impl<'de> Deserialize<'de> for Service {
             config: form.config,
             config_digest: form.config_digest,
             config_seq: form.config_seq,
+            declared: read(form.declared)?,
             diffs: form.diffs,
             digest: form.digest,
             drift: read(form.drift)?,
@@ -418,6 +458,15 @@ mod tests {
             severity: Severity::High,
             accepted: true,
         };
+        let drift = Drift {
+            against: Against::Baseline,
+            differing: 1,
+            fields: vec![field],
+            rules: vec!["x".into()],
+            severity: Some(Severity::High),
+            since_seq: 3,
+            verdict: Verdict::Accepted,
+        };
         let config = Arc::new(FlatConfig::from([("a".to_owned(), 1.into()), ("b.c".to_owned(), "x".into())]));
         let service = Service {
             acceptances: vec![Acceptance {
@@ -432,19 +481,22 @@ mod tests {
                 actor: Some("ana".into()),
                 key_id: Some("k".into()),
                 reason: Some("r".into()),
+                signature: Some("00".into()),
+                signed: Some(Timestamp::from_micros(8)),
                 ..Default::default()
             }),
             captured_seq: 1,
-            config,
-            drift: Some(Drift {
-                against: Against::Baseline,
-                differing: 1,
-                fields: vec![field],
-                rules: vec!["x".into()],
-                severity: Some(Severity::High),
-                since_seq: 3,
-                verdict: Verdict::Accepted,
+            config: config.clone(),
+            declared: Some(Declared {
+                actor: Some("ana".into()),
+                config,
+                config_digest: "sha256:0".into(),
+                declared_seq: 2,
+                digest: "hmac:k1:0".into(),
+                drift: Some(drift.clone()),
+                reason: Some("r".into()),
             }),
+            drift: Some(drift),
             error: Some("e".into()),
             pending: Some(Pending {
                 part: (1, 2),

@@ -37,6 +37,9 @@ fn run(config: &mut FlatConfig, changes: &[Change], strict: bool) -> Result<(), 
         if !fits {
             return Err(conflict(change, "its values do not go with its operation"));
         }
+        if matches!(change.op, Op::Moved | Op::Placed) && bracket(&change.path).is_none() {
+            return Err(conflict(change, "only the element of a list has a place"));
+        }
     }
     let lists: BTreeSet<&str> = changes.iter().filter_map(rebuilt_list).collect();
     let (listed, plain): (Vec<&Change>, Vec<&Change>) =

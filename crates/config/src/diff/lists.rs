@@ -41,17 +41,27 @@ pub(super) fn matched<'a>(
     path: &str,
     policy: &'a Policy,
 ) -> Matched<'a> {
-    let segments = if policy.list.is_empty() { Vec::new() } else { lenient(path).0 };
-    let key = match policy.matching(&segments) {
-        Some(Matching::Index) => return by_index(old.len(), new.len()),
-        Some(Matching::Set) => return as_set(old, new, path, policy),
-        Some(Matching::Sequence) => None,
-        Some(Matching::Key(key)) => keyed(old, new, key),
+    let rule = rule(path, policy);
+    match (key(old, new, rule), rule) {
+        (Some(key), Some(Matching::Key { ordered, .. })) => by_key(key, *ordered),
+        (Some(key), _) => by_key(key, true),
+        (None, Some(Matching::Index)) => by_index(old.len(), new.len()),
+        (None, Some(Matching::Set)) => as_set(old, new, path, policy),
+        (None, _) => as_sequence(old, new, path, policy),
+    }
+}
+
+/// What the policy says of the list at a path.
+pub(super) fn rule<'a>(path: &str, policy: &'a Policy) -> Option<&'a Matching> {
+    if policy.list.is_empty() { None } else { policy.matching(&lenient(path).0) }
+}
+
+/// The key by which the elements are matched, if they are matched by one.
+pub(super) fn key<'a>(old: &[Fields<'a>], new: &[Fields<'a>], rule: Option<&'a Matching>) -> Option<Key<'a>> {
+    match rule {
+        Some(Matching::Key { key, .. }) => keyed(old, new, key),
+        Some(_) => None,
         None => KEYS.iter().find_map(|key| keyed(old, new, key)),
-    };
-    match key {
-        Some(key) => by_key(key),
-        None => as_sequence(old, new, path, policy),
     }
 }
 
@@ -84,12 +94,12 @@ fn scalar<'a>(element: &Fields<'a>, rest: &str) -> Option<Cow<'a, str>> {
     }
 }
 
-fn by_key(key: Key<'_>) -> Matched<'_> {
+fn by_key(key: Key<'_>, ordered: bool) -> Matched<'_> {
     let places: HashMap<&str, usize> =
         key.old.iter().enumerate().map(|(n, value)| (value.as_ref(), n)).collect();
     let pairs: Vec<Option<usize>> = key.new.iter().map(|value| places.get(value.as_ref()).copied()).collect();
     let moved = moved(&pairs);
-    Matched { key: Some(key), pairs, moved, ordered: true }
+    Matched { key: Some(key), pairs, moved, ordered }
 }
 
 /// Which elements have to move when as many as possible stay: those outside a longest rising subsequence.

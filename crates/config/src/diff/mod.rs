@@ -10,6 +10,7 @@
 
 mod apply;
 mod lists;
+mod names;
 pub mod nest;
 pub mod patch;
 pub mod rules;
@@ -26,6 +27,7 @@ use crate::redact::marker_key;
 
 pub use self::apply::{apply, apply_some};
 pub use self::lists::KEYS;
+pub use self::names::named;
 
 /// The difference between two configurations.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -4,6 +4,7 @@ use serde::{Deserialize, Deserializer, de};
 use serde_json::{Number, Value};
 
 use crate::Pattern;
+use crate::drift::same_number;
 
 /// `[[list]]`: how the elements of a list are matched with those of another version of it.
 #[derive(Clone, Debug, PartialEq)]
@@ -19,7 +20,12 @@ pub struct ListRule {
 pub enum Matching {
     /// `key = "name"`: by the value of a key that each element must have, with a value of its own. A list where that
     /// is not so is matched as a sequence.
-    Key(String),
+    Key {
+        /// The key.
+        key: String,
+        /// Whether another order of the elements is a difference; `ordered = false` says that it is none.
+        ordered: bool,
+    },
     /// `mode = "sequence"`: by their longest common subsequence. What stands in the place of another is a change of it.
     Sequence,
     /// `mode = "set"`: by their whole value; the order is no difference.
@@ -43,10 +49,14 @@ impl<'de> Deserialize<'de> for ListRule {
             path: Pattern,
             key: Option<String>,
             mode: Option<Mode>,
+            ordered: Option<bool>,
         }
-        let Written { path, key, mode } = Written::deserialize(d)?;
+        let Written { path, key, mode, ordered } = Written::deserialize(d)?;
+        if ordered.is_some() && key.is_none() {
+            return Err(de::Error::custom("`ordered` goes with `key`; a list without an order is a \"set\""));
+        }
         let matching = match (key, mode) {
-            (Some(key), None) => Matching::Key(key),
+            (Some(key), None) => Matching::Key { key, ordered: ordered.unwrap_or(true) },
             (None, Some(Mode::Sequence)) => Matching::Sequence,
             (None, Some(Mode::Set)) => Matching::Set,
             (None, Some(Mode::Index)) => Matching::Index,
@@ -134,18 +144,17 @@ impl CompareRule {
 
 /// Integers are compared as such, so that large ones do not melt into one; all else as doubles.
 fn are_near(old: &Number, new: &Number, tolerance: f64) -> bool {
+    if same_number(old, new) {
+        return true;
+    }
     if let (Ok(old), Ok(new)) = (old.to_string().parse::<i128>(), new.to_string().parse::<i128>()) {
         // A difference that does not fit is larger than any tolerance that means something.
         return old.checked_sub(new).is_some_and(|apart| apart.unsigned_abs() as f64 <= tolerance);
     }
-    match (old.as_f64(), new.as_f64()) {
-        // A hair more, since 0.3 - 0.2 is not 0.1.
-        (Some(old), Some(new)) => {
-            (old - new).abs()
-                <= tolerance + f64::EPSILON * old.abs().max(new.abs()) * f64::from(u8::from(tolerance > 0.0))
-        }
-        _ => false,
-    }
+    let (Some(old), Some(new)) = (old.as_f64(), new.as_f64()) else { return false };
+    // A hair more, since in doubles 0.3 - 0.2 is more than 0.1.
+    let hair = f64::EPSILON * old.abs().max(new.abs());
+    tolerance > 0.0 && (old - new).abs() <= tolerance + hair
 }
 
 #[cfg(test)]
@@ -198,9 +207,12 @@ mod tests {
 
     #[test]
     fn a_rule_that_says_too_little_or_too_much_is_refused() {
-        for text in
-            ["path = \"a\"", "path = \"a\"\nkey = \"b\"\nmode = \"set\"", "path = \"a\"\nmode = \"bag\""]
-        {
+        for text in [
+            "path = \"a\"",
+            "path = \"a\"\nkey = \"b\"\nmode = \"set\"",
+            "path = \"a\"\nmode = \"bag\"",
+            "path = \"a\"\nmode = \"set\"\nordered = false",
+        ] {
             assert!(toml::from_str::<ListRule>(text).is_err(), "{text}");
         }
         for text in

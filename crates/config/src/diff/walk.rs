@@ -37,7 +37,7 @@ impl<'a> Fields<'a> {
         self.entries.iter().map(|(path, value)| (&path[self.skip..], *value))
     }
 
-    fn slice(&self, range: Range<usize>, more: usize) -> Fields<'a> {
+    pub fn slice(&self, range: Range<usize>, more: usize) -> Fields<'a> {
         Fields { entries: &self.entries[range], skip: self.skip + more }
     }
 
@@ -47,7 +47,7 @@ impl<'a> Fields<'a> {
     }
 
     /// How many fields from `from` on begin with this.
-    fn run(&self, from: usize, prefix: &str) -> usize {
+    pub fn run(&self, from: usize, prefix: &str) -> usize {
         self.entries[from..].partition_point(|(path, _)| {
             let rest = path.as_bytes().get(self.skip..).unwrap_or_default();
             &rest[..rest.len().min(prefix.len())] <= prefix.as_bytes()
@@ -142,7 +142,7 @@ impl Walk<'_> {
         let severity = if !op.is_difference() || rekeyed(before.as_ref(), after.as_ref()) {
             Severity::Low
         } else {
-            self.policy.severity_of(&path)
+            self.policy.severity_of_change(op, &path, before.as_ref(), after.as_ref())
         };
         let diff = &mut self.diff;
         *match op {
@@ -232,7 +232,7 @@ impl Walk<'_> {
     }
 }
 
-fn join(base: &str, rest: &str) -> String {
+pub(super) fn join(base: &str, rest: &str) -> String {
     let mut path = String::with_capacity(base.len() + rest.len());
     path.push_str(base);
     path.push_str(rest);
@@ -258,7 +258,7 @@ pub(super) fn bracket(path: &str) -> Option<usize> {
 }
 
 /// The elements of a list by index; `None` where its fields are not `[0]` to the last without a gap.
-fn elements<'a>(list: Fields<'a>) -> Option<Vec<Fields<'a>>> {
+pub(super) fn elements<'a>(list: Fields<'a>) -> Option<Vec<Fields<'a>>> {
     let mut found: Vec<(usize, Fields<'a>)> = Vec::new();
     let mut from = 0;
     while let Some((rest, _)) = list.get(from) {

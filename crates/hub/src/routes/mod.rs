@@ -39,6 +39,10 @@ pub(crate) fn router(hub: Shared) -> Router {
             &format!("{service}/baseline"),
             get(services::baseline).put(services::approve).delete(services::revoke),
         )
+        .route(
+            &format!("{service}/declared"),
+            get(services::declared).put(services::declare).delete(services::withdraw),
+        )
         .route(&format!("{service}/drift/accept"), post(services::accept))
         .fallback(async || {
             Problem::not_found(
@@ -188,7 +192,9 @@ impl From<Refused> for Problem {
             Refused::Decision(refusal) => {
                 use rig_replay::Refusal;
                 let status = match refusal {
-                    Refusal::NoSnapshot(_) | Refusal::NoBaseline(_) => StatusCode::NOT_FOUND,
+                    Refusal::NoSnapshot(_) | Refusal::NoBaseline(_) | Refusal::NoDeclaration(_) => {
+                        StatusCode::NOT_FOUND
+                    }
                     Refusal::OtherDigest { .. } | Refusal::NothingToAccept(_) => StatusCode::CONFLICT,
                     Refusal::Past | Refusal::TooMany(_) | Refusal::Pattern(_) => {
                         StatusCode::UNPROCESSABLE_ENTITY

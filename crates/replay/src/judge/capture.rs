@@ -69,12 +69,10 @@ pub fn judge(
     let keyframe = changed && service.diffs + 1 >= KEYFRAME_DIFFS;
     let difference =
         (changed && !first).then(|| difference(&service.config, &capture.config, other_kind, policy));
-    let drift = service.baseline.as_ref().filter(|_| changed).and_then(|baseline| {
-        // What has expired just now is accepted no more.
-        let accepted = service.acceptances.iter().filter(|a| a.until.is_none_or(|until| until > now));
-        drift::standing(&baseline.config, &capture.config, policy, accepted, now)
-            .news_since(service.drift.as_ref())
-    });
+    let drift = match changed {
+        true => drift::news(service, &capture.config, policy, now),
+        false => Vec::new(),
+    };
 
     let captured = SnapshotCaptured {
         digest: capture.digest,

@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use rig_config::{Policy, config_digest};
 use rig_event::event::{Lifecycle, Request};
 use rig_event::{Draft, Envelope, Event, FlatConfig, ServiceName, Timestamp, Verdict};
-use rig_replay::judge::{self, By};
+use rig_replay::judge::{self, By, Decision, Declaration, Rejudge};
 use rig_replay::{Capture, State};
 use serde_json::Value;
 
@@ -18,6 +18,8 @@ enum Step {
     Capture(usize, FlatConfig),
     Approve(usize),
     Revoke(usize),
+    Declare(usize, FlatConfig),
+    Withdraw(usize),
     Accept(usize, Option<i64>),
     Lives(usize),
     Request(usize, usize),
@@ -43,6 +45,8 @@ fn step() -> impl Strategy<Value = Step> {
         6 => (service.clone(), config()).prop_map(|(s, c)| Step::Capture(s, c)),
         2 => service.clone().prop_map(Step::Approve),
         1 => service.clone().prop_map(Step::Revoke),
+        2 => (service.clone(), config()).prop_map(|(s, c)| Step::Declare(s, c)),
+        1 => service.clone().prop_map(Step::Withdraw),
         2 => (service.clone(), proptest::option::of(1..50i64)).prop_map(|(s, u)| Step::Accept(s, u)),
         1 => service.clone().prop_map(Step::Lives),
         1 => (service.clone(), service).prop_map(|(a, b)| Step::Request(a, b)),
@@ -76,8 +80,16 @@ fn run(steps: Vec<Step>, policy: &Policy) -> (Vec<Vec<u8>>, Vec<State>, BTreeMap
                 configs.insert(s, config.clone());
                 judge::judge(&state, &name(s), capture(config), policy, ts)
             }
-            Step::Approve(s) => judge::approve(&state, &name(s), None, By::default()).unwrap_or_default(),
+            Step::Approve(s) => {
+                judge::approve(&state, &name(s), None, None, By::default()).unwrap_or_default()
+            }
             Step::Revoke(s) => judge::revoke(&state, &name(s), By::default()).unwrap_or_default(),
+            Step::Declare(s, config) => {
+                let Capture { digest, config_digest, format, config, .. } = capture(config);
+                let declaration = Declaration { digest, config_digest, format, config };
+                judge::declare(&state, &name(s), declaration, By::default(), policy, ts)
+            }
+            Step::Withdraw(s) => judge::withdraw(&state, &name(s), By::default()).unwrap_or_default(),
             Step::Accept(s, until) => {
                 let until = until.map(|t| Timestamp::from_micros(now + t));
                 judge::accept(&state, &name(s), &[], until, By::default(), policy, ts).unwrap_or_default()
@@ -97,12 +109,13 @@ fn run(steps: Vec<Step>, policy: &Policy) -> (Vec<Vec<u8>>, Vec<State>, BTreeMap
                 judge::expire(&state, policy, Timestamp::from_micros(now))
             }
         };
-        for draft in drafts {
+        let count = drafts.len() as u32;
+        for (more, draft) in (0..count).rev().zip(drafts) {
             let mut line = Vec::new();
             draft.encode().unwrap().write_line(
                 state.seq + 1,
                 &Timestamp::from_micros(now).to_string(),
-                0,
+                more,
                 &mut line,
             );
             line.pop();
@@ -112,6 +125,16 @@ fn run(steps: Vec<Step>, policy: &Policy) -> (Vec<Vec<u8>>, Vec<State>, BTreeMap
         }
     }
     (lines, states, configs)
+}
+
+/// What another policy makes of a history.
+fn judged_again(lines: &[Vec<u8>], states: &[State], policy: &Policy) -> Vec<Decision> {
+    let mut again = Rejudge::new(policy, &states[0]);
+    let each = lines.iter().zip(&states[1..]).flat_map(|(line, state)| {
+        let more = rig_event::Head::parse(line).unwrap().more;
+        again.observe(&Envelope::parse(line).unwrap(), more, state)
+    });
+    each.collect()
 }
 
 proptest! {
@@ -124,6 +147,12 @@ proptest! {
             let service = state.service(name(s).as_str()).unwrap();
             prop_assert_eq!(service.config.as_ref(), &config);
             prop_assert_eq!(&service.config_digest, &config_digest(&config));
+            if let Some(declared) = &service.declared {
+                let drift = rig_config::declared_drift(&declared.config, &config, &policy, state.ts);
+                let known = declared.drift.as_ref();
+                prop_assert_eq!(known.map_or(Verdict::InSync, |known| known.verdict), drift.verdict);
+                prop_assert_eq!(known.map(|known| known.fields.clone()).unwrap_or_default(), drift.fields);
+            }
             let Some(baseline) = &service.baseline else {
                 prop_assert!(service.drift.is_none());
                 continue;
@@ -135,6 +164,37 @@ proptest! {
             prop_assert_eq!(&known.fields, &drift.fields);
             prop_assert_eq!(known.verdict == Verdict::InSync, known.fields.is_empty());
         }
+    }
+
+    #[test]
+    fn a_history_judged_again_under_its_own_policy_does_not_flip(steps in proptest::collection::vec(step(), 1..40)) {
+        let (lines, states, _) = run(steps, &Policy::default());
+        let decisions = judged_again(&lines, &states, &Policy::default());
+        for decision in &decisions {
+            prop_assert!(!decision.flips(), "{:?}", decision);
+            prop_assert_eq!(&decision.recorded.fields, &decision.judged.fields);
+        }
+        // No verdict was given that is not looked at again.
+        let told = lines.iter().filter(|line| line.windows(14).any(|w| w == b"\"type\":\"drift.")).count();
+        prop_assert!(told == 0 || !decisions.is_empty());
+    }
+
+    #[test]
+    fn under_a_policy_that_ignores_everything_every_drift_flips(steps in proptest::collection::vec(step(), 1..40)) {
+        let (lines, states, _) = run(steps, &Policy::default());
+        let policy = Policy::parse("[[ignore]]\npath = \"**\"").unwrap();
+        for decision in judged_again(&lines, &states, &policy) {
+            prop_assert_eq!(decision.judged.verdict, Verdict::InSync);
+            prop_assert_eq!(decision.flips(), decision.recorded.verdict != Verdict::InSync);
+        }
+        // And a hub that begins with this policy says so by itself, once.
+        let mut state = states.last().unwrap().clone();
+        for draft in judge::review(&state, &policy, state.ts) {
+            prop_assert!(matches!(draft.event, Event::DriftResolved(_)));
+            let (seq, ts) = (state.seq + 1, state.ts);
+            state.apply(&draft.encode().unwrap().into_envelope(seq, ts)).unwrap();
+        }
+        prop_assert!(judge::review(&state, &policy, state.ts).is_empty());
     }
 
     #[test]
