@@ -1,6 +1,6 @@
 //! From a tree to flat paths.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use rig_event::FlatConfig;
@@ -9,31 +9,27 @@ use serde_json::Value;
 use crate::error::{Place, shown};
 use crate::path::Segment;
 use crate::tree::{Kind, Node, line_number};
-use crate::{Error, Limits, Policy, redact};
+use crate::{Error, Limits, redact};
 
 /// The longest path: with it and two values at their limit an event still fits.
 const MAX_PATH: usize = 64 << 10;
 
 /// Collects the fields of a document, within its limits.
 pub(crate) struct Flattener<'a> {
-    policy: &'a Policy,
     limits: &'a Limits,
     bytes_left: u64,
     path: String,
-    segments: Vec<Segment>,
     config: FlatConfig,
     lines: BTreeMap<String, u32>,
     in_private_key: bool,
 }
 
 impl<'a> Flattener<'a> {
-    pub fn new(policy: &'a Policy, limits: &'a Limits) -> Self {
+    pub fn new(limits: &'a Limits) -> Self {
         Flattener {
-            policy,
             limits,
             bytes_left: room(limits),
             path: String::new(),
-            segments: Vec::new(),
             config: FlatConfig::new(),
             lines: BTreeMap::new(),
             in_private_key: false,
@@ -80,18 +76,7 @@ impl<'a> Flattener<'a> {
     }
 
     fn list(&mut self, items: Vec<Node<'_>>) -> Result<(), Error> {
-        let key = self.policy.list_key(&self.segments).map(str::to_owned);
-        let keyed = key.and_then(|key| distinct(&items, &key).map(|values| (key, values)));
-        match keyed {
-            Some((key, values)) => items
-                .into_iter()
-                .zip(values)
-                .try_for_each(|(item, value)| self.step(Segment::Keyed { key: key.clone(), value }, item)),
-            None => items
-                .into_iter()
-                .enumerate()
-                .try_for_each(|(index, item)| self.step(Segment::Index(index), item)),
-        }
+        items.into_iter().enumerate().try_for_each(|(index, item)| self.step(Segment::Index(index), item))
     }
 
     fn step(&mut self, segment: Segment, node: Node<'_>) -> Result<(), Error> {
@@ -100,9 +85,7 @@ impl<'a> Flattener<'a> {
         if self.path.len() > MAX_PATH {
             return Err(Error::PathTooLong { path: shown(&self.path), limit: MAX_PATH });
         }
-        self.segments.push(segment);
         self.tree(node)?;
-        self.segments.pop();
         self.path.truncate(length);
         Ok(())
     }
@@ -132,25 +115,6 @@ impl<'a> Flattener<'a> {
 /// How many bytes all paths and values may take: paths repeat what a document nests, so more than the document has.
 fn room(limits: &Limits) -> u64 {
     limits.bytes.saturating_mul(4)
-}
-
-/// The texts by which a key tells all elements apart, if it does.
-fn distinct(items: &[Node<'_>], key: &str) -> Option<Vec<String>> {
-    let value = |item: &Node<'_>| match item.kind() {
-        Kind::Map(entries) => match entries.get(key)?.kind() {
-            Kind::Leaf(Value::String(text)) => Some(text.clone()),
-            Kind::Leaf(value @ (Value::Bool(_) | Value::Number(_))) => Some(value.to_string()),
-            _ => None,
-        },
-        _ => None,
-    };
-    let values: Vec<String> = items.iter().map(value).collect::<Option<_>>()?;
-    // What tells the elements apart becomes a part of their paths, and so it must not be a secret.
-    if redact::names_secret_key(key) || values.iter().any(|value| redact::is_secret_key(value)) {
-        return None;
-    }
-    let all_differ = values.iter().collect::<BTreeSet<_>>().len() == values.len();
-    all_differ.then_some(values)
 }
 
 /// How many bytes a leaf takes as JSON.

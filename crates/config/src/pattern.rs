@@ -49,6 +49,14 @@ impl Pattern {
         (0..=path.0.len()).rev().any(|end| self.covers(&path.0[..end], true))
     }
 
+    /// The keys by which the pattern names elements of lists: `name` in `env[name=TOKEN].value`.
+    pub(crate) fn list_keys(&self) -> impl Iterator<Item = &str> {
+        self.steps.iter().filter_map(|want| match want {
+            Want::Keyed(key, _) => Some(key.text.as_str()),
+            _ => None,
+        })
+    }
+
     /// Whether the pattern covers exactly these steps.
     ///
     /// A mismatch goes back to the latest `**` only, which suffices since every other step takes one segment; so

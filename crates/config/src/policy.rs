@@ -15,6 +15,8 @@ use crate::lines::LineIndex;
 use crate::path::Segment;
 use crate::{Error, Path, Pattern, ValuePattern};
 
+pub use crate::diff::rules::{CompareRule, ListRule, Matching};
+
 /// The rules of a policy file. The default has none.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -23,8 +25,10 @@ pub struct Policy {
     pub secret: Vec<SecretRule>,
     /// How much changes matter.
     pub severity: Vec<SeverityRule>,
-    /// Lists whose elements are told apart by a key.
+    /// How the elements of lists are matched.
     pub list: Vec<ListRule>,
+    /// Values that are equal though they are spelled differently.
+    pub compare: Vec<CompareRule>,
     /// Fields whose drift is noise.
     pub ignore: Vec<IgnoreRule>,
     /// What fields are where nobody sets them.
@@ -60,16 +64,6 @@ pub struct SeverityRule {
     pub before_matches: Option<ValuePattern>,
     /// How much.
     pub level: Severity,
-}
-
-/// `[[list]]`: the list's elements are named by their value of a key and not by their position.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ListRule {
-    /// Which lists.
-    pub path: Pattern,
-    /// The key each element must have, with a value of its own.
-    pub key: String,
 }
 
 /// `[[ignore]]`: a drift of the field is none.
@@ -237,6 +231,16 @@ impl Policy {
         self.ignore.iter().find(|rule| !rule.expired(now) && rule.path.matches(&path))
     }
 
+    /// How the elements of a list are matched, if a rule says so: the last that covers the list.
+    pub(crate) fn matching(&self, list: &[Segment]) -> Option<&Matching> {
+        self.list.iter().rev().find(|rule| rule.path.covers(list, false)).map(|rule| &rule.matching)
+    }
+
+    /// The rule by which two values may be equal though they are spelled differently: the last that covers the field.
+    pub(crate) fn comparison(&self, field: &[Segment]) -> Option<&CompareRule> {
+        self.compare.iter().rev().find(|rule| rule.path.covers(field, false))
+    }
+
     /// The rules by which drift of the field was noise until they expired.
     pub(crate) fn expired_ignores(&self, path: &str, now: Timestamp) -> impl Iterator<Item = &IgnoreRule> {
         let path = if self.ignore.is_empty() { Path::default() } else { lenient(path) };
@@ -255,11 +259,6 @@ impl Policy {
     /// The next moment after `since` at which an ignore rule expires.
     pub fn expires_after(&self, since: Timestamp) -> Option<Timestamp> {
         self.ignore.iter().filter_map(|rule| rule.expires).filter(|expires| *expires > since).min()
-    }
-
-    /// The key that tells the elements of a list apart, if a rule names one.
-    pub(crate) fn list_key(&self, list: &[Segment]) -> Option<&str> {
-        self.list.iter().rev().find(|rule| rule.path.covers(list, false)).map(|rule| rule.key.as_str())
     }
 
     /// Which rules do nothing: those that match none of the paths, and those that have expired.
@@ -291,9 +290,11 @@ impl Policy {
         let secrets = self.secret.iter().map(|r| rule("secret", &r.path, false));
         let severities = self.severity.iter().map(|r| rule("severity", &r.path, false));
         let lists = self.list.iter().map(|r| rule("list", &r.path, false));
+        let compares = self.compare.iter().map(|r| rule("compare", &r.path, false));
         let ignores = self.ignore.iter().map(|r| rule("ignore", &r.path, r.expired(now)));
         let defaults = self.default.iter().map(|r| rule("default", &r.path, false));
-        secrets.chain(severities).chain(lists).chain(ignores).chain(defaults).collect()
+        let known = secrets.chain(severities).chain(lists).chain(compares);
+        known.chain(ignores).chain(defaults).collect()
     }
 }
 

@@ -201,6 +201,9 @@ pub struct DiffComputed {
     pub removed: u64,
     /// Fields changed.
     pub changed: u64,
+    /// Elements of lists with another place among the others.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub moved: u64,
     /// The highest severity among the changes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub severity: Option<Severity>,

@@ -21,7 +21,8 @@ use crate::flatten::{Flattener, json_length};
 use crate::lines::LineIndex;
 use crate::{Document, Error, Format, Limits, Policy, sections};
 
-/// Reads a document. The policy's `[[list]]` rules say which lists are matched by key.
+/// Reads a document. Elements of lists are named by index, whatever the policy says of the list: its rules are for the
+/// comparison.
 ///
 /// A document that is handed over (a `Vec<u8>`) is not copied: while it is read, memory holds it and its fields, and no
 /// third copy. A document without content (an empty file, a YAML stream of comments) has no fields.
@@ -32,7 +33,7 @@ use crate::{Document, Error, Format, Limits, Policy, sections};
 pub fn parse<'a>(
     document: impl Into<Cow<'a, [u8]>>,
     format: Format,
-    policy: &Policy,
+    _policy: &Policy,
     limits: &Limits,
 ) -> Result<Document, Error> {
     let document = document.into();
@@ -47,7 +48,7 @@ pub fn parse<'a>(
         }
         return text_document(normalised, format, limits);
     }
-    let mut fields = Flattener::new(policy, limits);
+    let mut fields = Flattener::new(limits);
     if !normalised.trim_start().is_empty() {
         read(&normalised, format, limits, &mut fields)?;
     }
@@ -196,27 +197,6 @@ pub(crate) mod tests {
         assert_eq!(doc.unwrap().normalised, "/ip dns\n");
         let empty = parse(b"", Format::Text, &Policy::default(), &Limits::default()).unwrap();
         assert_eq!(empty.config["text"], "");
-    }
-
-    #[test]
-    fn lists_are_matched_by_key_where_a_rule_says_so() {
-        let policy = Policy::parse("[[list]]\npath = \"**.servers\"\nkey = \"name\"").unwrap();
-        let paths = |text: &str| {
-            let doc = parse(text.as_bytes(), Format::Json, &policy, &Limits::default()).unwrap();
-            doc.config.into_keys().collect::<Vec<_>>()
-        };
-        assert_eq!(
-            paths(r#"{"servers":[{"name":"a.b"},{"name":5}]}"#),
-            ["servers[name=5].name", "servers[name=a.b].name"]
-        );
-        for by_index in [
-            r#"{"servers":[{"name":"5"},{"name":5}]}"#,
-            r#"{"servers":[{"name":"a"},{}]}"#,
-            r#"{"servers":[{"name":"a"},{"name":null}]}"#,
-            r#"{"servers":[{"name":"a"},3]}"#,
-        ] {
-            assert!(paths(by_index)[0].starts_with("servers[0]"), "{by_index}");
-        }
     }
 
     fn hostile() -> impl Strategy<Value = String> {

@@ -92,11 +92,6 @@ pub(crate) fn opens_private_key(text: &str) -> bool {
     values::opens_private_key(text)
 }
 
-/// Whether what stands under this key is a secret, so that it must not stand in a path.
-pub(crate) fn names_secret_key(key: &str) -> bool {
-    sense(key) == Sense::Secret
-}
-
 /// Whether a text's first piece is the marker of a secret: what an earlier pass left, whatever it left behind it.
 fn begins_with_marker(text: &str) -> bool {
     let end = text.find('>').map_or(text.len(), |at| at + 1);
@@ -172,6 +167,29 @@ fn is_below_secret(keys: &[&str]) -> bool {
     false
 }
 
+/// The path with each element of a list named by the first of the keys that it has a value of.
+fn with_keys(mut path: Path, keys: &[&str], config: &FlatConfig) -> Path {
+    let mut at = String::new();
+    for segment in &mut path.0 {
+        let index = matches!(segment, Segment::Index(_));
+        segment.print(&mut at);
+        let named = |key: &&str| {
+            let mut below = at.clone();
+            Segment::Key((*key).to_owned()).print(&mut below);
+            let value = match config.get(&below)? {
+                Value::String(text) => text.clone(),
+                value @ (Value::Number(_) | Value::Bool(_)) => value.to_string(),
+                _ => return None,
+            };
+            Some(Segment::Keyed { key: (*key).to_owned(), value })
+        };
+        if index && let Some(named) = keys.iter().find_map(named) {
+            *segment = named;
+        }
+    }
+    path
+}
+
 /// The fields that are secret by what other fields say: `value` beside a `name` that announces a secret, the argument
 /// after `--password`, and the data of a Kubernetes Secret.
 fn told_by_others(config: &FlatConfig) -> BTreeSet<String> {
@@ -220,12 +238,28 @@ impl Redactor {
         if doc.format.is_text() {
             return doc.config.values_mut().map(|value| self.redact_string(value, Shapes::All)).sum();
         }
-        let told = told_by_others(&doc.config);
+        let mut told = told_by_others(&doc.config);
+        told.extend(self.told_by_keys(&doc.config));
         let redact = |(path, value): (&String, &mut Value)| {
             let done = if told.contains(path) { self.hide(value) } else { self.redact_value(path, value) };
             usize::from(done)
         };
         doc.config.iter_mut().map(redact).sum()
+    }
+
+    /// The fields that a rule names by the key of an element, `env[name=LICENCE].value`, while configurations name elements
+    /// by index.
+    fn told_by_keys(&self, config: &FlatConfig) -> Vec<String> {
+        let mut told = Vec::new();
+        for rule in &self.rules {
+            let keys: Vec<&str> = rule.list_keys().collect();
+            if keys.is_empty() {
+                continue;
+            }
+            let is_told = |path: &&String| rule.matches_at_or_above(&with_keys(lenient(path), &keys, config));
+            told.extend(config.keys().filter(is_told).cloned());
+        }
+        told
     }
 
     /// Replaces one field's value if it is a secret by its path, its name or its looks. A string with secrets in it is

@@ -177,6 +177,13 @@ fn fields_are_secret_by_policy_and_by_looks() {
 }
 
 #[test]
+fn a_rule_may_name_an_element_by_its_key() {
+    let policy = "[[secret]]\npath = \"env[name=LICENCE].value\"\n";
+    let text = "env: [{name: HOME, value: a}, {name: LICENCE, value: b, hint: c}]";
+    assert_eq!(redacted(policy, text), ["env[1].value"]);
+}
+
+#[test]
 fn a_string_with_a_secret_in_it_is_kept_but_for_the_secret() {
     let redactor = redactor("");
     let mut value = json!("host=KEEP password=hunter2");

@@ -7,4 +7,6 @@ mod nested;
 #[cfg(test)]
 mod round_trip;
 #[cfg(test)]
+mod diffs;
+#[cfg(test)]
 mod traefik;
