@@ -3,7 +3,8 @@
 //! In reading order: [`cmd`] (one file a command; each parses its own arguments, which are checked before anything runs),
 //! [`source`] (where a reading command reads from: a session file, standard input or a hub's stream), [`client`] (the
 //! hub's HTTP interface), [`follow`] and [`sse`] (its live stream),
-//! [`recording`] (a session file being made), [`mod@verify`] (what can be proven of one), [`output`] (what a person sees).
+//! [`recording`] (a session file being made), [`process`] (other programs, run and ended), [`mod@verify`] (what can be proven of
+//! a session file), [`output`] (what a person sees).
 //!
 //! Every command answers with an [`Answer`] or an error; [`exit`] turns that into the exit code, the same everywhere:
 //! 0 fine, 1 a difference found, 2 trouble.
@@ -12,6 +13,7 @@ pub mod client;
 pub mod cmd;
 pub mod follow;
 pub mod output;
+pub mod process;
 pub mod recording;
 pub mod source;
 pub mod sse;
@@ -26,6 +28,8 @@ pub enum Answer {
     Fine,
     /// A difference, a drift, a failure.
     Difference,
+    /// The exit code of a command that was run: it is passed on.
+    Code(u8),
 }
 
 /// The exit code for a command's answer; an error is told on standard error.
@@ -33,6 +37,7 @@ pub fn exit(answer: anyhow::Result<Answer>) -> ExitCode {
     match answer {
         Ok(Answer::Fine) => ExitCode::SUCCESS,
         Ok(Answer::Difference) => ExitCode::from(1),
+        Ok(Answer::Code(code)) => ExitCode::from(code),
         // Who closed the pipe has read enough; that is no trouble.
         Err(error) if output::is_closed_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
