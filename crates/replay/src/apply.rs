@@ -108,7 +108,7 @@ impl State {
         }
     }
 
-    fn edge(&mut self, source: &str, target: &str) -> &mut Edge {
+    pub(crate) fn edge(&mut self, source: &str, target: &str) -> &mut Edge {
         let known = self.edges.get(source).is_some_and(|targets| targets.contains_key(target));
         let full = !known && self.edges.values().map(BTreeMap::len).sum::<usize>() >= MAX_EDGES;
         let long = source.len().max(target.len()) > MAX_EDGE_NAME;
@@ -119,7 +119,7 @@ impl State {
         self.edges.entry(source.to_owned()).or_default().entry(target.to_owned()).or_default()
     }
 
-    fn request(&mut self, source: &str, target: &str, failed: bool) {
+    pub(crate) fn request(&mut self, source: &str, target: &str, failed: bool) {
         let edge = self.edge(source, target);
         edge.requests += 1;
         edge.failures += u64::from(failed);

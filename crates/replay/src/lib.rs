@@ -2,15 +2,18 @@
 //!
 //! The hub's current state is a replay that never stops; `rig replay` is the same code over a file. In reading order:
 //! [`state`] (what there is at a seq, its JSON and its hash), [`apply`] (one event onto a state), [`mod@judge`] (the events
-//! that a capture, an approval or a passing date leads to), [`split`] (payloads too large for one event).
+//! that a capture, an approval or a passing date leads to), [`split`] (payloads too large for one event), [`timeline`] (a
+//! recording with an index: any event, and the state at any of them, at once).
 
 pub mod apply;
 pub mod judge;
 pub mod split;
 pub mod state;
+pub mod timeline;
 
 pub use judge::{Capture, Refusal, judge};
 pub use state::{Acceptance, Baseline, Drift, Edge, Environment, Service, State};
+pub use timeline::Timeline;
 
 use rig_event::{Envelope, Seq};
 
@@ -86,6 +89,22 @@ pub enum Error {
         wanted: Seq,
         /// The seq that the fold came to.
         last: Seq,
+    },
+    /// The bytes of a recording cannot be read.
+    #[error("cannot read at offset {offset}: {why}")]
+    Read {
+        /// Where.
+        offset: u64,
+        /// What the system says.
+        why: std::io::Error,
+    },
+    /// A recording does not have so many events.
+    #[error("there is no event {wanted} of {len}")]
+    Beyond {
+        /// The position that was asked for.
+        wanted: usize,
+        /// How many there are.
+        len: usize,
     },
     /// A saved state cannot be read.
     #[error("not a state: {0}")]
