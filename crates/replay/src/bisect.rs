@@ -53,9 +53,12 @@ pub enum Search {
     },
 }
 
+/// What says of a state whether it is good.
+type Check<'a, E> = Box<dyn FnMut(&State) -> Result<Verdict, E> + 'a>;
+
 /// A check that counts.
 pub struct Checks<'a, E> {
-    check: Box<dyn FnMut(&State) -> Result<Verdict, E> + 'a>,
+    check: Check<'a, E>,
     /// How often it was done.
     pub done: u64,
     /// How often it may be done.
