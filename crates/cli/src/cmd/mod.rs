@@ -2,6 +2,9 @@
 
 pub mod accept;
 pub mod baseline;
+pub mod bisect;
+pub mod blame;
+pub mod compare;
 pub mod demo;
 pub mod diff;
 pub mod drift;
@@ -9,11 +12,13 @@ pub mod hub;
 pub mod ls;
 pub mod record;
 pub mod replay;
+pub mod serve;
 pub mod snapshot;
 pub mod state;
 pub mod tail;
 pub mod verify;
 pub mod watch;
+pub mod why;
 
 use anyhow::{Context as _, Result};
 use clap::{Parser, Subcommand};
@@ -58,6 +63,11 @@ enum Command {
     Record(record::Args),
     Replay(replay::Args),
     State(state::Args),
+    Blame(blame::Args),
+    Why(why::Args),
+    Compare(compare::Args),
+    Bisect(bisect::Args),
+    Serve(serve::Args),
     Ls(ls::Args),
     Verify(verify::Args),
 }
@@ -81,6 +91,11 @@ pub fn run(rig: Rig) -> Result<Answer> {
             Command::Record(args) => record::run(args).await,
             Command::Replay(args) => replay::run(args).await,
             Command::State(args) => state::run(args).await,
+            Command::Blame(args) => blame::run(args).await,
+            Command::Why(args) => why::run(args).await,
+            Command::Compare(args) => compare::run(args).await,
+            Command::Bisect(args) => bisect::run(args).await,
+            Command::Serve(args) => serve::run(args).await,
             Command::Ls(args) => ls::run(args).await,
             Command::Verify(args) => verify::run(args).await,
         }
@@ -97,6 +112,12 @@ pub fn block_on(command: impl Future<Output = Result<Answer>>) -> Result<Answer>
         .build()
         .context("the threads of the program could not be started")?;
     runtime.block_on(command)
+}
+
+/// The event at a position of a recording, on one line.
+fn event_line(timeline: &rig_replay::Timeline, at: usize) -> Result<String> {
+    let envelope = timeline.envelope(at)?;
+    Ok(crate::output::envelope(&envelope, &timeline.line(at)?))
 }
 
 /// Which hub, and which of its streams.
