@@ -1,10 +1,11 @@
 //! What the binaries `rig` and `rig-diff` are made of: the only place that wires the crates together.
 //!
 //! In reading order: [`cmd`] (one file a command; each parses its own arguments, which are checked before anything runs),
-//! [`source`] (where a reading command reads from: a session file, standard input or a hub's stream), [`client`] (the
+//! [`source`] (where a reading command reads from: a session file, standard input or a hub's stream), [`timeline`] (the
+//! same with an index), [`client`] (the
 //! hub's HTTP interface), [`follow`] and [`sse`] (its live stream),
 //! [`recording`] (a session file being made), [`process`] (other programs, run and ended), [`mod@verify`] (what can be proven of
-//! a session file), [`output`] (what a person sees).
+//! a session file), [`output`] and [`table`] (what a person sees).
 //!
 //! Every command answers with an [`Answer`] or an error; [`exit`] turns that into the exit code, the same everywhere:
 //! 0 fine, 1 a difference found, 2 trouble.
@@ -17,6 +18,8 @@ pub mod process;
 pub mod recording;
 pub mod source;
 pub mod sse;
+pub mod table;
+pub mod timeline;
 pub mod verify;
 
 use std::process::ExitCode;

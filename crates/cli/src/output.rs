@@ -189,8 +189,16 @@ pub fn digest(digest: &str) -> String {
 
 /// An event on one line: seq, time, type, service, and what it says.
 pub fn event(line: &[u8]) -> String {
-    match Envelope::parse(line) {
-        Ok(envelope) => {
+    match Envelope::parse(line).or_else(|error| rig_event::rigd::parse(line).map_err(|_| error)) {
+        Ok(envelope) => event_of(line, Some(envelope)),
+        Err(error) => format!("     ?  {error}: {}", short(&plain(&String::from_utf8_lossy(line)), 120)),
+    }
+}
+
+/// [`event`] for a line that was read already; `None` where it could not be.
+pub fn event_of(line: &[u8], envelope: Option<Envelope>) -> String {
+    match envelope {
+        Some(envelope) => {
             let said = match &envelope.event {
                 Event::Other(_) => short(&plain(&String::from_utf8_lossy(line)), 120),
                 known => summary(known),
@@ -208,7 +216,7 @@ pub fn event(line: &[u8]) -> String {
             }
             shown
         }
-        Err(error) => format!("     ?  {error}: {}", short(&plain(&String::from_utf8_lossy(line)), 120)),
+        None => format!("     ?  {}", short(&plain(&String::from_utf8_lossy(line)), 120)),
     }
 }
 

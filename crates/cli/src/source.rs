@@ -160,7 +160,7 @@ impl Source {
 }
 
 /// `runs/ci-12.jsonl.zst` is called `ci-12`.
-fn stem(path: &Path) -> String {
+pub(crate) fn stem(path: &Path) -> String {
     let name = path.file_name().map_or_else(Default::default, |name| name.to_string_lossy().into_owned());
     name.split('.').find(|part| !part.is_empty()).unwrap_or("file").to_owned()
 }
@@ -381,6 +381,13 @@ impl Recording {
 pub struct NoRecording {
     /// What the first line is not.
     why: Option<String>,
+}
+
+impl NoRecording {
+    /// With what the first line is not.
+    pub(crate) fn new(why: Option<String>) -> NoRecording {
+        NoRecording { why }
+    }
 }
 
 impl fmt::Display for NoRecording {

@@ -8,7 +8,9 @@ pub mod compare;
 pub mod demo;
 pub mod diff;
 pub mod drift;
+pub mod explain;
 pub mod hub;
+pub mod logs;
 pub mod ls;
 pub mod record;
 pub mod replay;
@@ -16,6 +18,7 @@ pub mod serve;
 pub mod snapshot;
 pub mod state;
 pub mod tail;
+pub mod traffic;
 pub mod verify;
 pub mod watch;
 pub mod why;
@@ -63,6 +66,9 @@ enum Command {
     Record(record::Args),
     Replay(replay::Args),
     State(state::Args),
+    Explain(explain::Args),
+    Traffic(traffic::Args),
+    Logs(logs::Args),
     Blame(blame::Args),
     Why(why::Args),
     Compare(compare::Args),
@@ -91,6 +97,9 @@ pub fn run(rig: Rig) -> Result<Answer> {
             Command::Record(args) => record::run(args).await,
             Command::Replay(args) => replay::run(args).await,
             Command::State(args) => state::run(args).await,
+            Command::Explain(args) => explain::run(args).await,
+            Command::Traffic(args) => traffic::run(args).await,
+            Command::Logs(args) => logs::run(args).await,
             Command::Blame(args) => blame::run(args).await,
             Command::Why(args) => why::run(args).await,
             Command::Compare(args) => compare::run(args).await,
@@ -116,8 +125,7 @@ pub fn block_on(command: impl Future<Output = Result<Answer>>) -> Result<Answer>
 
 /// The event at a position of a recording, on one line.
 fn event_line(timeline: &rig_replay::Timeline, at: usize) -> Result<String> {
-    let envelope = timeline.envelope(at)?;
-    Ok(crate::output::envelope(&envelope, &timeline.line(at)?))
+    Ok(crate::output::event_of(&timeline.line(at)?, Some(timeline.envelope(at)?)))
 }
 
 /// Which hub, and which of its streams.
