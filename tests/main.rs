@@ -15,6 +15,7 @@ mod help;
 mod hostile;
 mod mistakes;
 mod readme;
+mod record_command;
 mod recordings;
 mod secrets;
 mod traefik;

@@ -158,6 +158,18 @@ impl Client {
         json(self.send(request).await?).await
     }
 
+    /// Appends events, one JSON object a line; all of them or none.
+    ///
+    /// # Errors
+    /// A [`Problem`] when the hub refuses them.
+    pub async fn append(&self, ndjson: Vec<u8>) -> Result<Appended> {
+        let request = self
+            .request(Method::POST, &["events"])?
+            .header("content-type", "application/x-ndjson")
+            .body(ndjson);
+        json(self.send(request).await?).await
+    }
+
     /// The state at `at`, or now.
     ///
     /// # Errors

@@ -71,7 +71,7 @@ pub(super) async fn run(args: Args) -> Result<Answer> {
 }
 
 /// Sends what the libraries tell to standard error.
-fn tell() {
+pub(super) fn tell() {
     let filter = tracing_subscriber::EnvFilter::builder()
         .with_env_var("RIG_LOG")
         .with_default_directive(tracing::level_filters::LevelFilter::INFO.into())
@@ -98,7 +98,7 @@ fn default_data() -> Result<PathBuf> {
 }
 
 /// Binds, on this machine only: what listens for others needs tokens, which do not exist yet.
-async fn listen(address: &str) -> Result<TcpListener> {
+pub(super) async fn listen(address: &str) -> Result<TcpListener> {
     let cannot = || format!("cannot listen on {address}; --listen 127.0.0.1:0 takes a free port");
     let resolved: Vec<_> = tokio::net::lookup_host(address).await.with_context(cannot)?.collect();
     if let Some(outside) = resolved.iter().find(|address| !address.ip().is_loopback()) {

@@ -148,10 +148,14 @@ fn bodies(redactor: &Redactor, headers: &HeaderMap, body: &[u8]) -> Result<Vec<r
 /// Replaces the secrets in a field of a client's event. What programs print is looked through line by line.
 fn redact(redactor: &Redactor, name: &str, value: &mut Value) -> bool {
     let by_value = redactor.redact_value(name, value);
-    let Value::String(text) = value else { return by_value };
     if !matches!(name, "data" | "message" | "error" | "path") {
         return by_value;
     }
+    if by_value && let Some(fingerprint) = value.get("redacted").and_then(Value::as_str) {
+        // Where a text is expected, the marker is one too: the event would be refused otherwise, and what it tells be lost.
+        *value = format!("<redacted:{fingerprint}>").into();
+    }
+    let Value::String(text) = value else { return by_value };
     let (redacted, found) = redactor.redact_text(text);
     *text = redacted;
     by_value || found > 0

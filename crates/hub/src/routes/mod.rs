@@ -204,6 +204,7 @@ impl From<Refused> for Problem {
             }
             Refused::Event(e) => event_problem(&e),
             Refused::Log(_) => Problem::unavailable("log-failed", detail),
+            Refused::ReadOnly => Problem::new(StatusCode::FORBIDDEN, "read-only", detail),
             Refused::Closed => Problem::unavailable("closed", detail),
         }
     }

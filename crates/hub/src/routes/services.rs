@@ -61,7 +61,7 @@ pub(super) async fn config(
     let (stream, name) = (hub.stream(&stream)?, service_name(&service)?);
     let at = query.number("at")?;
     query.done()?;
-    let state = stream.cut_at(at.unwrap_or_else(|| stream.head())).await?.state;
+    let state = stream.state_at(at.unwrap_or_else(|| stream.head())).await?;
     let service = state
         .service(name.as_str())
         .filter(|s| s.is_captured())
@@ -100,7 +100,7 @@ pub(super) async fn baseline(
 ) -> Answer {
     query.done()?;
     let (stream, name) = (hub.stream(&stream)?, service_name(&service)?);
-    let state = stream.cut_at(stream.head()).await?.state;
+    let state = stream.state_at(stream.head()).await?;
     let service = state.service(name.as_str()).ok_or_else(|| no_snapshot(&name, state.seq))?;
     let baseline = service.baseline.as_ref().ok_or_else(|| {
         Problem::not_found("no-baseline", format!("service {name} has no baseline; approve one with PUT"))
