@@ -150,7 +150,8 @@ impl<'a> Layers<'a> {
         }
         // The fold to flat paths carries one number with every leaf: here not a line but the place in this list.
         let mut origins = vec![Origin::from(Source::Unknown)];
-        let mut flattener = Flattener::new(policy, self.limits);
+        let _ = policy;
+        let mut flattener = Flattener::new(self.limits);
         let tree = self.root.into_tree(&mut Builder::new(self.limits), &mut origins);
         tree.and_then(|tree| flattener.tree(tree)).map_err(|error| relocated(error, &origins))?;
         let (mut config, ids) = flattener.finish();
