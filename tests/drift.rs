@@ -82,6 +82,29 @@ fn a_signed_baseline_says_what_its_signature_is_worth() {
 }
 
 #[test]
+fn a_hub_with_keys_takes_no_approval_that_they_did_not_sign() {
+    let folder = folder();
+    let keys = file(folder.path(), "keys", KEY);
+    let other = file(folder.path(), "other", NEXT);
+    let forged = file(folder.path(), "forged", NEXT.replace("k2", "k1"));
+    let hub = Hub::start(&["--memory", "--baseline-keys", &keys]);
+    let main = hub.main();
+    capture(&hub, "api", "port: 8080\n");
+    let approve = |code: i32, how: &[&str]| {
+        run(code, &[&["baseline", "approve", &main, "api", "--actor", "eve"], how].concat()).stderr
+    };
+    assert!(approve(2, &[]).contains("unsigned"));
+    assert!(approve(2, &["--sign", "--keys", &other]).contains("unknown-key"));
+    assert!(approve(2, &["--sign", "--keys", &forged]).contains("altered"));
+    assert!(run(0, &["drift", &main]).stdout.contains("no baseline"));
+    approve(0, &["--sign", "--keys", &keys]);
+    let events = run(0, &["tail", &main, "--no-follow", "--json", "--types", "baseline.*"]).lines();
+    let types: Vec<&str> = events.iter().map(|event| event["type"].as_str().unwrap()).collect();
+    assert_eq!(types, ["baseline.rejected", "baseline.rejected", "baseline.rejected", "baseline.approved"]);
+    assert_eq!(events[0]["actor"], "eve");
+}
+
+#[test]
 fn a_signature_that_cannot_hold_is_refused() {
     let hub = Hub::in_memory();
     capture(&hub, "api", "port: 8080\n");

@@ -81,7 +81,7 @@ fn run(steps: Vec<Step>, policy: &Policy) -> (Vec<Vec<u8>>, Vec<State>, BTreeMap
                 judge::judge(&state, &name(s), capture(config), policy, ts)
             }
             Step::Approve(s) => {
-                judge::approve(&state, &name(s), None, None, By::default()).unwrap_or_default()
+                judge::approve(&state, &name(s), Default::default(), None, By::default()).unwrap_or_default()
             }
             Step::Revoke(s) => judge::revoke(&state, &name(s), By::default()).unwrap_or_default(),
             Step::Declare(s, config) => {
