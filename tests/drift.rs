@@ -1,6 +1,6 @@
 //! Drift, baselines and policies, with the real programs.
 
-use crate::harness::{Hub, Running, Said, file, finish, fixture, folder, rig, run, text};
+use crate::harness::{Hub, Running, Said, file, finish, fixture, folder, rig, run, text, workspace};
 
 const KEY: &str = "k1 hmac-sha256 0101010101010101010101010101010101010101010101010101010101010101\n";
 const NEXT: &str = "k2 hmac-sha256 0202020202020202020202020202020202020202020202020202020202020202\n";
@@ -79,6 +79,29 @@ fn a_signed_baseline_says_what_its_signature_is_worth() {
 
     let bad = file(folder.path(), "bad", "k1 hmac-sha256 zz\n");
     assert!(run(2, &["baseline", "verify", &main, "api", "--keys", &bad]).stderr.contains("line 1"));
+}
+
+#[test]
+fn a_hub_with_keys_takes_no_approval_that_they_did_not_sign() {
+    let folder = folder();
+    let keys = file(folder.path(), "keys", KEY);
+    let other = file(folder.path(), "other", NEXT);
+    let forged = file(folder.path(), "forged", NEXT.replace("k2", "k1"));
+    let hub = Hub::start(&["--memory", "--baseline-keys", &keys]);
+    let main = hub.main();
+    capture(&hub, "api", "port: 8080\n");
+    let approve = |code: i32, how: &[&str]| {
+        run(code, &[&["baseline", "approve", &main, "api", "--actor", "eve"], how].concat()).stderr
+    };
+    assert!(approve(2, &[]).contains("unsigned"));
+    assert!(approve(2, &["--sign", "--keys", &other]).contains("unknown-key"));
+    assert!(approve(2, &["--sign", "--keys", &forged]).contains("altered"));
+    assert!(run(0, &["drift", &main]).stdout.contains("no baseline"));
+    approve(0, &["--sign", "--keys", &keys]);
+    let events = run(0, &["tail", &main, "--no-follow", "--json", "--types", "baseline.*"]).lines();
+    let types: Vec<&str> = events.iter().map(|event| event["type"].as_str().unwrap()).collect();
+    assert_eq!(types, ["baseline.rejected", "baseline.rejected", "baseline.rejected", "baseline.approved"]);
+    assert_eq!(events[0]["actor"], "eve");
 }
 
 #[test]
@@ -325,4 +348,53 @@ fn policy_values_can_be_set_in_the_environment() {
     let mut hub = rig(&["hub", "--memory", "--listen", "127.0.0.1:0"]);
     hub.env("RIG_RETENTION_KEEP", "many");
     assert!(finish(2, hub, b"").stderr.contains("RIG_RETENTION_KEEP"));
+}
+
+#[test]
+fn the_policies_of_the_docs_are_policies() {
+    let docs = std::fs::read_to_string(workspace().join("docs/policy.md")).unwrap();
+    let folder = folder();
+    let blocks: Vec<&str> = docs
+        .split("```toml")
+        .skip(1)
+        .map(|rest| rest.split_once('\n').unwrap().1.split("```").next().unwrap())
+        .collect();
+    assert_eq!(blocks.len(), 2);
+    for block in &blocks {
+        let policy = file(folder.path(), "rig.toml", block);
+        let old = file(
+            folder.path(),
+            "old.yaml",
+            "a: 1\nlisten: 127.0.0.1\ntls: {verify: true}\ndebug: false\nlogging: {level: info}\n",
+        );
+        run(0, &["diff", &old, &old, "--policy", &policy]);
+    }
+    let policy = file(folder.path(), "rig.toml", blocks[1]);
+    let old = file(
+        folder.path(),
+        "old.yaml",
+        "a: 1\nlisten: 127.0.0.1\ntls: {verify: true}\ndebug: false\nlogging: {level: info}\n",
+    );
+    let new = file(
+        folder.path(),
+        "new.yaml",
+        "listen: 0.0.0.0:80\ntls: {verify: false}\ndebug: true\nlogging: {level: debug}\n",
+    );
+    let said = run(1, &["diff", &old, &new, "--policy", &policy, "--json"]).json();
+    let severities: Vec<(&str, &str)> = said["changes"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|change| (change["path"].as_str().unwrap(), change["severity"].as_str().unwrap()))
+        .collect();
+    assert_eq!(
+        severities,
+        [
+            ("a", "high"),
+            ("debug", "high"),
+            ("listen", "critical"),
+            ("logging.level", "low"),
+            ("tls.verify", "critical")
+        ]
+    );
 }

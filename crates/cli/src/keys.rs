@@ -1,6 +1,6 @@
 //! Where the keys of baselines come from: a file or the environment, never an argument that others could see.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail};
 use rig_config::BaselineKeys;
@@ -20,24 +20,9 @@ impl KeyArgs {
     /// The keys of the file, else of the environment; `None` where neither is given.
     ///
     /// # Errors
-    /// When the file cannot be read, or there is no key in what was given.
+    /// As [`load`].
     pub fn load(&self) -> Result<Option<BaselineKeys>> {
-        let (text, from) = match &self.keys {
-            Some(path) => {
-                let shown = path.display().to_string();
-                (std::fs::read_to_string(path).with_context(|| format!("cannot read {shown}"))?, shown)
-            }
-            None => match std::env::var(VARIABLE) {
-                Ok(text) => (text, format!("the environment variable {VARIABLE}")),
-                Err(std::env::VarError::NotPresent) => return Ok(None),
-                Err(std::env::VarError::NotUnicode(_)) => bail!("{VARIABLE} is no text"),
-            },
-        };
-        let keys = BaselineKeys::parse(&text).with_context(|| from.clone())?;
-        if keys.is_empty() {
-            bail!("there is no key in {from}: it needs a line `ID hmac-sha256 HEX`");
-        }
-        Ok(Some(keys))
+        load(self.keys.as_deref())
     }
 
     /// The keys, for what cannot be done without.
@@ -50,4 +35,27 @@ impl KeyArgs {
             None => bail!("{what} needs keys: name a file with --keys, or put its lines into {VARIABLE}"),
         }
     }
+}
+
+/// The keys of a file, else of the environment; `None` where neither is given.
+///
+/// # Errors
+/// When the file cannot be read, or there is no key in what was given.
+pub fn load(file: Option<&Path>) -> Result<Option<BaselineKeys>> {
+    let (text, from) = match file {
+        Some(path) => {
+            let shown = path.display().to_string();
+            (std::fs::read_to_string(path).with_context(|| format!("cannot read {shown}"))?, shown)
+        }
+        None => match std::env::var(VARIABLE) {
+            Ok(text) => (text, format!("the environment variable {VARIABLE}")),
+            Err(std::env::VarError::NotPresent) => return Ok(None),
+            Err(std::env::VarError::NotUnicode(_)) => bail!("{VARIABLE} is no text"),
+        },
+    };
+    let keys = BaselineKeys::parse(&text).with_context(|| from.clone())?;
+    if keys.is_empty() {
+        bail!("there is no key in {from}: it needs a line `ID hmac-sha256 HEX`");
+    }
+    Ok(Some(keys))
 }

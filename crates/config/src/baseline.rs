@@ -38,7 +38,7 @@ use crate::{Error, Limits, config_digest};
 const DOMAIN: &[u8] = b"rig baseline v1\n";
 
 /// The one algorithm, as signatures name it.
-const ALGORITHM: &str = "hmac-sha256";
+pub const ALGORITHM: &str = "hmac-sha256";
 
 /// The length of a field that is absent.
 const ABSENT: u64 = u64::MAX;

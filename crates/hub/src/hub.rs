@@ -270,6 +270,7 @@ impl Hub {
             epoch: log.epoch().clone(),
             log: log.clone(),
             reviewed: None,
+            demanded: self.options.baseline_keys.clone(),
             policy: self.policy.clone(),
             clock: self.options.clock,
             keys: self.keys.clone(),

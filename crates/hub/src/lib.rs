@@ -49,6 +49,8 @@ pub struct Options {
     pub data: Option<PathBuf>,
     /// Rules for secrets, severities, lists, what to ignore and drift.
     pub policy: Policy,
+    /// Keys of which one must have signed an approval; `None`: unsigned ones are taken too.
+    pub baseline_keys: Option<rig_config::BaselineKeys>,
     /// When an append is answered.
     pub durability: Durability,
     /// When the log is sealed; `None`: never.
@@ -76,6 +78,7 @@ impl Default for Options {
         Options {
             data: None,
             policy: Policy::default(),
+            baseline_keys: None,
             durability: Durability::Always,
             seals: Some(Seals::default()),
             segment_bytes: 64 << 20,

@@ -8,11 +8,11 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use rig_config::Policy;
+use rig_config::{BaselineKeys, Policy};
 use rig_event::event::{LogPruned, LogSealed};
 use rig_event::{Body, Draft, Envelope, Epoch, Event, Seq, ServiceName, StreamName, Timestamp};
 use rig_recorder::{AppendError, Claim, EventLog, Keyring, Lines, Pending};
-use rig_replay::judge::{self, By, Declaration, Signed};
+use rig_replay::judge::{self, Approval, By, Declaration, Demand};
 use rig_replay::{Capture, Refusal};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::MissedTickBehavior;
@@ -62,7 +62,7 @@ pub(crate) enum Command {
     /// What a captured document leads to.
     Capture(ServiceName, Box<Capture>),
     /// Approve a service's current config.
-    Approve { service: ServiceName, seen: Option<String>, signed: Option<Signed>, by: By },
+    Approve { service: ServiceName, approval: Approval, by: By },
     /// Take a baseline back.
     Revoke { service: ServiceName, by: By },
     /// Declare some of a service's fields.
@@ -119,6 +119,8 @@ pub(crate) struct Writer {
     pub(crate) clock: fn() -> Timestamp,
     /// When verdicts were last looked through for those that time or another policy changes.
     pub(crate) reviewed: Option<Timestamp>,
+    /// The keys of which one must sign every approval, where that is demanded.
+    pub(crate) demanded: Option<BaselineKeys>,
     /// The keys that seals are signed with.
     pub(crate) keys: Arc<Keyring>,
     /// When to seal.
@@ -369,8 +371,9 @@ impl Writer {
             Command::Capture(service, capture) => {
                 tokio::task::block_in_place(|| judge::judge(state, &service, *capture, policy, now))
             }
-            Command::Approve { service, seen, signed, by } => {
-                judge::approve(state, &service, seen.as_deref(), signed, by)?
+            Command::Approve { service, approval, by } => {
+                let demand = self.demanded.as_ref().map(|keys| Demand { keys, stream: &self.stream });
+                judge::approve(state, &service, approval, demand, by)?
             }
             Command::Declare { service, declaration, by } => {
                 tokio::task::block_in_place(|| judge::declare(state, &service, *declaration, by, policy, now))

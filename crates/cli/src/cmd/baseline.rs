@@ -237,7 +237,7 @@ impl Of {
             config: approved.config.clone(),
             signature: signature.map(|(key_id, value)| Signature {
                 key_id: key_id.clone(),
-                alg: "hmac-sha256".to_owned(),
+                alg: rig_config::baseline::ALGORITHM.to_owned(),
                 value: value.clone(),
             }),
         })

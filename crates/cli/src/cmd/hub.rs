@@ -11,7 +11,7 @@ use super::Interrupts;
 use crate::Answer;
 use crate::client::Client;
 use crate::output::{self, Out};
-use crate::policy;
+use crate::{keys, policy};
 
 /// Run the hub
 ///
@@ -36,6 +36,9 @@ pub struct Args {
     /// The policy file
     #[arg(long, value_name = "FILE", env = "RIG_POLICY")]
     policy: Option<PathBuf>,
+    /// Take approvals of baselines only if one of these keys signed them; RIG_BASELINE_KEYS may hold the keys instead
+    #[arg(long, value_name = "FILE", env = "RIG_BASELINE_KEYS_FILE")]
+    baseline_keys: Option<PathBuf>,
     /// When an append is answered: always (after it was synced) or interval=50ms (synced so much later at most)
     #[arg(long, value_name = "MODE", env = "RIG_DURABILITY", default_value = "always")]
     durability: Durability,
@@ -44,6 +47,7 @@ pub struct Args {
 pub(super) async fn run(args: Args) -> Result<Answer> {
     tell();
     let policy = policy::load(args.policy.as_deref())?;
+    let baseline_keys = keys::load(args.baseline_keys.as_deref())?;
     let data = if args.memory { None } else { Some(args.data.map_or_else(default_data, Ok)?) };
     let listener = listen(&args.listen).await?;
     let address = format!("http://{}", listener.local_addr()?);
@@ -52,7 +56,8 @@ pub(super) async fn run(args: Args) -> Result<Answer> {
         None => output::note("data in memory: gone when the hub ends"),
     }
 
-    let options = rig_hub::Options { data, policy, durability: args.durability, ..Default::default() };
+    let durability = args.durability;
+    let options = rig_hub::Options { data, policy, baseline_keys, durability, ..Default::default() };
     let mut interrupts = Interrupts::listen()?;
     let hub = rig_hub::serve(listener, async move { interrupts.wait().await }, options);
     tokio::pin!(hub);

@@ -195,6 +195,7 @@ impl From<Refused> for Problem {
                     Refusal::NoSnapshot(_) | Refusal::NoBaseline(_) | Refusal::NoDeclaration(_) => {
                         StatusCode::NOT_FOUND
                     }
+                    Refusal::Untrusted(_) => StatusCode::FORBIDDEN,
                     Refusal::OtherDigest { .. } | Refusal::NothingToAccept(_) => StatusCode::CONFLICT,
                     Refusal::Past | Refusal::TooMany(_) | Refusal::Pattern(_) => {
                         StatusCode::UNPROCESSABLE_ENTITY

@@ -7,9 +7,10 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
+use rig_event::event::BaselineRejected;
 use rig_event::keyfile::unhex;
-use rig_event::{Seq, ServiceName};
-use rig_replay::judge::{By, Signed};
+use rig_event::{Draft, Event, Seq, ServiceName};
+use rig_replay::judge::{Approval, By, Signed};
 use serde::Deserialize;
 use serde_json::json;
 
@@ -143,7 +144,21 @@ pub(super) async fn approve(
             "the reason has a secret in it by its looks; it would be redacted and the signature void",
         );
     }
-    decide(&stream, Command::Approve { service, seen, signed, by }).await
+    let (digest, actor) = (seen.clone(), by.actor.clone());
+    let approval = Approval { seen, signed };
+    let refused =
+        match stream.write(Command::Approve { service: service.clone(), approval, by }, None, None).await {
+            Ok(events) => return appended(&stream, events, StatusCode::OK).await,
+            Err(refused) => Problem::from(refused),
+        };
+    if refused.code() == "untrusted-approval" {
+        // Somebody tried what they may not: that is worth a trace.
+        let event = Event::BaselineRejected(BaselineRejected { digest, reason: refused.detail().to_owned() });
+        let draft = Draft { actor, ..Draft::new(Some(service), event) };
+        let body = draft.encode().map_err(|e| Problem::internal("defect", e.to_string()))?;
+        stream.write(Command::Append(vec![body]), None, None).await?;
+    }
+    Err(refused)
 }
 
 /// `DELETE …/services/{service}/baseline`: takes the baseline back.

@@ -1,8 +1,10 @@
 //! Approving a service's current config as its baseline, declaring some of its fields, and taking either back.
 
-use rig_config::Policy;
-use rig_event::event::{Against, BaselineApproved, BaselineDeclared, BaselineRef, BaselineRevoked, Drift};
-use rig_event::{Draft, Event, FlatConfig, Seq, ServiceName, Timestamp, Verdict};
+use rig_config::{Baseline, BaselineKeys, Policy, Trust, baseline};
+use rig_event::event::{
+    Against, BaselineApproved, BaselineDeclared, BaselineRef, BaselineRevoked, Drift, Signature,
+};
+use rig_event::{Draft, Event, FlatConfig, Seq, ServiceName, StreamName, Timestamp, Verdict};
 
 use super::{By, Refusal, drift};
 use crate::split;
@@ -32,21 +34,64 @@ pub struct Declaration {
     pub config: FlatConfig,
 }
 
-/// Approves the current config. `seen` is the digest that the approver looked at.
+/// An approval as it is asked for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Approval {
+    /// The digest that the approver looked at.
+    pub seen: Option<String>,
+    /// Who vouches for it.
+    pub signed: Option<Signed>,
+}
+
+/// What an approval must be signed with.
+#[derive(Clone, Copy, Debug)]
+pub struct Demand<'a> {
+    /// A key of these.
+    pub keys: &'a BaselineKeys,
+    /// The stream that it must be about.
+    pub stream: &'a StreamName,
+}
+
+/// Approves the current config.
 ///
 /// # Errors
-/// [`Refusal`] when nothing was captured yet, or the digest is not `seen` any more.
+/// [`Refusal`] when nothing was captured yet, the digest is not the one that was seen any more, or the signature is not what
+/// is demanded.
 pub fn approve(
     state: &State,
     name: &ServiceName,
-    seen: Option<&str>,
-    signed: Option<Signed>,
+    approval: Approval,
+    demand: Option<Demand<'_>>,
     by: By,
 ) -> Result<Vec<Draft>, Refusal> {
+    let Approval { seen, signed } = approval;
     let service = state.service(name.as_str()).filter(|s| s.is_captured());
     let service = service.ok_or_else(|| Refusal::NoSnapshot(name.to_string()))?;
-    if seen.is_some_and(|seen| seen != service.digest && seen != service.config_digest) {
+    if seen.as_ref().is_some_and(|seen| *seen != service.digest && *seen != service.config_digest) {
         return Err(Refusal::OtherDigest { service: name.to_string(), current: service.digest.clone() });
+    }
+    if let Some(Demand { keys, stream }) = demand {
+        let signature = signed.as_ref().map(|signed| Signature {
+            key_id: signed.key_id.clone(),
+            alg: baseline::ALGORITHM.to_owned(),
+            value: signed.value.clone(),
+        });
+        let baseline = Baseline {
+            stream: Some(stream.to_string()),
+            service: Some(name.to_string()),
+            digest: Some(service.digest.clone()),
+            config_digest: service.config_digest.clone(),
+            approved: signed.as_ref().map(|signed| signed.at).unwrap_or_default(),
+            actor: by.actor.clone(),
+            reason: by.reason.clone(),
+            meta: Default::default(),
+            config: service.config.clone(),
+            signature,
+        };
+        match baseline.verify(keys) {
+            Trust::Valid => {}
+            trust => return Err(Refusal::Untrusted(trust)),
+        }
     }
     let approved = Event::BaselineApproved(BaselineApproved {
         digest: service.digest.clone(),
@@ -109,12 +154,12 @@ pub fn declare(
     let known = service.declared.as_ref().and_then(|before| before.drift.as_ref());
     let parts = split::config(config.clone());
     let of = parts.len() as u32;
-    let baseline = BaselineRef {
+    let declared_by = BaselineRef {
         seq: state.seq + drafts.len() as Seq + Seq::from(of),
         config_digest: config_digest.clone(),
     };
     let drift = service.is_captured().then(|| {
-        let standing = drift::declared_standing(baseline, &config, &service.config, policy, now);
+        let standing = drift::declared_standing(declared_by, &config, &service.config, policy, now);
         standing.news_since(known)
     });
     let declared =

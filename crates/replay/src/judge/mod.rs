@@ -10,7 +10,7 @@ mod capture;
 mod drift;
 
 pub use again::{Decision, Outcome, Rejudge};
-pub use baseline::{Declaration, Signed, approve, declare, revoke, withdraw};
+pub use baseline::{Approval, Declaration, Demand, Signed, approve, declare, revoke, withdraw};
 pub use capture::{Capture, KEYFRAME_DIFFS, judge};
 pub use drift::{Standing, accept, expire, review, verdicts};
 
@@ -38,6 +38,9 @@ pub enum Refusal {
         /// Its digest now.
         current: String,
     },
+    /// The approval is not signed as it must be.
+    #[error("the approval is {0}, and this hub takes signed ones only: `rig baseline approve --sign`")]
+    Untrusted(rig_config::Trust),
     /// No field that is not accepted yet matches.
     #[error("no differing field of service {0:?} matches that is not accepted already")]
     NothingToAccept(String),
@@ -60,6 +63,7 @@ impl Refusal {
             Refusal::NoBaseline(_) => "no-baseline",
             Refusal::NoDeclaration(_) => "no-declaration",
             Refusal::OtherDigest { .. } => "digest-mismatch",
+            Refusal::Untrusted(_) => "untrusted-approval",
             Refusal::NothingToAccept(_) => "nothing-to-accept",
             Refusal::Past => "until-in-the-past",
             Refusal::TooMany(_) => "too-many-fields",

@@ -102,7 +102,7 @@ fn run(steps: Vec<Step>, policy: &Policy) -> (Vec<Vec<u8>>, Vec<State>, Known) {
                 judge::judge(&state, &name(s), Capture { digest, ..capture }, policy, ts)
             }
             Step::Approve(s) => {
-                judge::approve(&state, &name(s), None, None, By::default()).unwrap_or_default()
+                judge::approve(&state, &name(s), Default::default(), None, By::default()).unwrap_or_default()
             }
             Step::Revoke(s) => judge::revoke(&state, &name(s), By::default()).unwrap_or_default(),
             Step::Declare(s, config) => {
