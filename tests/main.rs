@@ -7,6 +7,7 @@
 )]
 
 mod demo;
+mod drift;
 mod flows;
 mod golden;
 mod harness;

@@ -228,6 +228,29 @@ impl Client {
         json(self.send(request).await?).await
     }
 
+    /// Declares some of the service's fields with a document.
+    ///
+    /// # Errors
+    /// A [`Problem`] when the hub refuses the document.
+    pub async fn declare(
+        &self,
+        service: &ServiceName,
+        query: &[(&str, &str)],
+        body: Vec<u8>,
+    ) -> Result<Appended> {
+        let request = self.request(Method::PUT, &["services", service.as_str(), "declared"])?.query(query);
+        json(self.send(request.header("content-type", "application/octet-stream").body(body)).await?).await
+    }
+
+    /// Takes the declaration back.
+    ///
+    /// # Errors
+    /// A [`Problem`] when there is none.
+    pub async fn withdraw(&self, service: &ServiceName, query: &[(&str, &str)]) -> Result<Appended> {
+        let request = self.request(Method::DELETE, &["services", service.as_str(), "declared"])?.query(query);
+        json(self.send(request).await?).await
+    }
+
     /// Accepts differences from the baseline.
     ///
     /// # Errors

@@ -293,6 +293,9 @@ fn summary(event: &Event) -> String {
         | Event::DriftAccepted(e)
         | Event::DriftExpired(e) => {
             text = format!("{}, {}", verdict(e.verdict), count(e.differing, "field"));
+            if e.against == rig_event::event::Against::Declared {
+                text.push_str(" of what is declared");
+            }
             if let Some(level) = e.severity {
                 let _ = write!(text, " ({})", severity(level));
             }
@@ -311,10 +314,20 @@ fn summary(event: &Event) -> String {
         }
         Event::BaselineApproved(e) => {
             text = format!("the config of {}, {}", e.captured, digest(&e.config_digest));
+            if let Some(key) = &e.key_id {
+                let _ = write!(text, ", signed with key {}", plain(key));
+            }
             because(&mut text, e.reason.as_deref());
         }
         Event::BaselineRejected(e) => because(&mut text, Some(&e.reason)),
-        Event::BaselineRevoked(e) => {
+        Event::BaselineDeclared(e) => {
+            text = format!("{}, {}", count(e.config.len() as u64, "field"), digest(&e.config_digest));
+            if let Some((i, n)) = e.part {
+                let _ = write!(text, ", part {i} of {n}");
+            }
+            because(&mut text, e.reason.as_deref());
+        }
+        Event::BaselineRevoked(e) | Event::BaselineWithdrawn(e) => {
             text = digest(&e.digest);
             because(&mut text, e.reason.as_deref());
         }

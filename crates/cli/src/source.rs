@@ -309,6 +309,15 @@ impl Recording {
         if let Some(to) = to.filter(|to| *to != self.state.seq) {
             bail!("{} ends with seq {}; there is no {to} in it", self.what, self.state.seq);
         }
+        self.check()?;
+        Ok(Moment { stream: self.stream, state: self.state, passed_over: self.skipped })
+    }
+
+    /// Says of a recording that was read to its end what is to be said of it, as [`Recording::notes`].
+    ///
+    /// # Errors
+    /// When it is not what was recorded, or no recording at all.
+    pub fn check(&mut self) -> Result<()> {
         if let Some(Ending::Altered { why, .. }) = self.ending() {
             bail!("{} is not what was recorded: {why}", self.what);
         }
@@ -317,7 +326,17 @@ impl Recording {
             self.next()?;
         }
         self.notes();
-        Ok(Moment { stream: self.stream, state: self.state, passed_over: self.skipped })
+        Ok(())
+    }
+
+    /// The name of the stream.
+    pub fn stream(&self) -> &str {
+        &self.stream
+    }
+
+    /// Places of a log without a header that had to be passed over.
+    pub fn passed_over(&self) -> u64 {
+        self.skipped
     }
 
     /// Says on standard error what was passed over, and that a file is unfinished.

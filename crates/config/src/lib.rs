@@ -40,7 +40,7 @@ pub use format::Format;
 pub use parse::parse;
 pub use path::{Path, Segment};
 pub use pattern::{Pattern, ValuePattern};
-pub use policy::{IgnoreRule, Policy, RuleNote};
+pub use policy::{IgnoreRule, Onboarding, Policy, RuleNote};
 pub use redact::{RedactionKey, Redactor};
 pub use rig_event::{Change, DriftField, FlatConfig, Hunk, Op, SectionSummary, Severity, Timestamp, Verdict};
 pub use text::{TextDiff, apply_hunks, text_diff, unified};

@@ -1,5 +1,8 @@
 //! The policy file, `rig.toml`: what is secret, what matters, what is noise.
 
+mod onboard;
+mod overrides;
+
 use std::fmt;
 use std::time::Duration;
 
@@ -7,6 +10,7 @@ use rig_event::{Op, Severity, Timestamp};
 use serde::{Deserialize, Deserializer, de};
 use serde_json::Value;
 
+pub use self::onboard::Onboarding;
 use crate::lines::LineIndex;
 use crate::path::Segment;
 use crate::{Error, Path, Pattern, ValuePattern};

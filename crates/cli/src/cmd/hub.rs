@@ -11,6 +11,7 @@ use super::Interrupts;
 use crate::Answer;
 use crate::client::Client;
 use crate::output::{self, Out};
+use crate::policy;
 
 /// Run the hub
 ///
@@ -42,7 +43,7 @@ pub struct Args {
 
 pub(super) async fn run(args: Args) -> Result<Answer> {
     tell();
-    let policy = args.policy.as_deref().map(policy).transpose()?.unwrap_or_default();
+    let policy = policy::load(args.policy.as_deref())?;
     let data = if args.memory { None } else { Some(args.data.map_or_else(default_data, Ok)?) };
     let listener = listen(&args.listen).await?;
     let address = format!("http://{}", listener.local_addr()?);
@@ -83,11 +84,9 @@ fn tell() {
         .try_init();
 }
 
-/// Reads a policy file.
+/// Reads a policy file, and what the environment says over it.
 pub(super) fn policy(path: &std::path::Path) -> Result<Policy> {
-    let text = std::fs::read_to_string(path)
-        .with_context(|| format!("cannot read the policy {}", path.display()))?;
-    Policy::parse(&text).with_context(|| format!("the policy {}", path.display()))
+    policy::load(Some(path))
 }
 
 fn default_data() -> Result<PathBuf> {

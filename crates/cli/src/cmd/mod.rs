@@ -6,6 +6,7 @@ pub mod demo;
 pub mod diff;
 pub mod drift;
 pub mod hub;
+pub mod judge;
 pub mod ls;
 pub mod record;
 pub mod replay;
@@ -54,6 +55,7 @@ enum Command {
     Drift(drift::Args),
     Accept(accept::Args),
     Baseline(baseline::Args),
+    Judge(judge::Args),
     Tail(tail::Args),
     Record(record::Args),
     Replay(replay::Args),
@@ -77,6 +79,7 @@ pub fn run(rig: Rig) -> Result<Answer> {
             Command::Drift(args) => drift::run(args).await,
             Command::Accept(args) => accept::run(args).await,
             Command::Baseline(args) => baseline::run(args).await,
+            Command::Judge(args) => judge::run(args).await,
             Command::Tail(args) => tail::run(args).await,
             Command::Record(args) => record::run(args).await,
             Command::Replay(args) => replay::run(args).await,

@@ -7,6 +7,7 @@ use rig_event::event::{self, Against};
 use rig_event::{DriftField, Envelope, Event, Seq, ServiceName, Severity, Timestamp, Verdict};
 use serde::Serialize;
 
+use super::Standing;
 use crate::state::{Drift, State};
 
 /// What was decided of a service at a moment, and what another policy makes of it.
@@ -109,7 +110,8 @@ impl<'a> Rejudge<'a> {
         let decisions = ready.into_iter().flat_map(|name| {
             let service = state.service(name.as_str());
             let verdicts = service.map(|s| super::verdicts(s, policy, state.ts)).unwrap_or_default();
-            let decision = move |judged: event::Drift| {
+            let decision = move |standing: Standing| {
+                let judged = standing.into_event();
                 let recorded = match judged.against {
                     Against::Baseline => service.and_then(|s| s.drift.as_ref()),
                     Against::Declared => service.and_then(|s| s.declared.as_ref()?.drift.as_ref()),

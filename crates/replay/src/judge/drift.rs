@@ -11,14 +11,21 @@ use crate::state::{Acceptance, Baseline, Drift, Service, State};
 /// Most fields that a drift event lists, and that one acceptance takes.
 pub const MAX_FIELDS: usize = 500;
 
+/// Most rules that a drift event names.
+const MAX_RULES: usize = 100;
+
 /// Encoded length at which a drift event lists no more fields.
 const MAX_FIELDS_BYTES: usize = 256 << 10;
 
 /// How a config stands against its baseline or what is declared of it, in full.
-pub(super) struct Standing {
-    against: Against,
-    baseline: BaselineRef,
-    drift: rig_config::Drift,
+#[derive(Clone, Debug, PartialEq)]
+pub struct Standing {
+    /// What it is held against.
+    pub against: Against,
+    /// Which baseline or declaration that is.
+    pub baseline: BaselineRef,
+    /// How it differs, every field.
+    pub drift: rig_config::Drift,
 }
 
 /// Holds `config` against `baseline`.
@@ -80,11 +87,11 @@ pub(super) fn news(service: &Service, config: &FlatConfig, policy: &Policy, now:
 
 /// How the service stands at a moment under a policy, whatever was decided before: one verdict for its baseline and one for
 /// what is declared of it, where it has them and was captured.
-pub fn verdicts(service: &Service, policy: &Policy, now: Timestamp) -> Vec<event::Drift> {
+pub fn verdicts(service: &Service, policy: &Policy, now: Timestamp) -> Vec<Standing> {
     if !service.is_captured() {
         return Vec::new();
     }
-    standings(service, &service.config, policy, now).map(|(standing, _)| standing.into_event()).collect()
+    standings(service, &service.config, policy, now).map(|(standing, _)| standing).collect()
 }
 
 /// The verdicts that are not what they were, though nothing was captured: under another policy, or because a rule expired.
@@ -115,10 +122,15 @@ impl Standing {
         }
     }
 
-    /// The payload, with as many fields as fit.
-    fn into_event(self) -> event::Drift {
+    /// The payload of its event, with as many fields as fit.
+    pub fn into_event(self) -> event::Drift {
         let Standing { against, baseline, drift } = self;
-        let rig_config::Drift { verdict, severity, mut fields, rules } = drift;
+        let rig_config::Drift { verdict, severity, mut fields, mut rules } = drift;
+        let more = rules.len().saturating_sub(MAX_RULES);
+        if more > 0 {
+            rules.truncate(MAX_RULES);
+            rules.push(format!("and {more} more"));
+        }
         let differing = fields.len() as u64;
         let mut bytes = 0;
         let fit = fields.iter().take(MAX_FIELDS).take_while(|field| {

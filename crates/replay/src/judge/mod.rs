@@ -12,7 +12,7 @@ mod drift;
 pub use again::{Decision, Outcome, Rejudge};
 pub use baseline::{Declaration, Signed, approve, declare, revoke, withdraw};
 pub use capture::{Capture, KEYFRAME_DIFFS, judge};
-pub use drift::{accept, expire, review, verdicts};
+pub use drift::{Standing, accept, expire, review, verdicts};
 
 use rig_event::{Draft, Event, ServiceName};
 
