@@ -4,6 +4,7 @@
 mod bench;
 mod crash;
 mod edges;
+mod fuzz;
 mod rules;
 mod services;
 mod steps;
@@ -20,6 +21,8 @@ cargo xtask COMMAND
   bench sse [--quick]  subscribers beside nginx with nchan; target/bench/sse.json
   bench config [--quick]  documents captured and compared, with their peers; target/bench/config.json
                        (`bench log|sse|config PART…` runs only parts of it; an unknown one is answered with their names)
+  fuzz [--seconds N] [TARGET…]
+                       every parser against hostile input, 10 minutes each without --seconds; needs a C++ compiler
   services             installs what tests need besides Rust (as root on Debian; elsewhere it says what is missing)
   crash [--rounds N] [--seed S]
                        kills a hub under load N times (10,000 without --rounds) and checks that nothing acknowledged is lost
@@ -46,6 +49,15 @@ fn main() -> ExitCode {
                 Ok(()) => ExitCode::SUCCESS,
                 Err(error) => {
                     eprintln!("xtask services: {error:#}");
+                    ExitCode::FAILURE
+                }
+            };
+        }
+        ["fuzz", options @ ..] => {
+            return match fuzz::run(&root(), options) {
+                Ok(()) => ExitCode::SUCCESS,
+                Err(error) => {
+                    eprintln!("xtask fuzz: {error:#}");
                     ExitCode::FAILURE
                 }
             };

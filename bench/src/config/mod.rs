@@ -31,7 +31,8 @@ pub fn run(setup: &Setup) -> Result<()> {
 /// A piece of work that a child does: it takes files and how often to do it, and answers with the time of each round.
 type Work = fn(&[PathBuf], usize) -> Result<Vec<Duration>>;
 
-const WORKS: &[(&str, Work)] = &[("capture", capture::work), ("serde_json", capture::serde_json)];
+const WORKS: &[(&str, Work)] =
+    &[("capture", capture::work), ("reading", capture::reading), ("serde_json", capture::serde_json)];
 
 /// `rig-bench child WORK ROUNDS FILE…`: does a piece of work and prints what it cost as one line of JSON.
 pub fn child(args: &[String]) -> Result<()> {

@@ -31,6 +31,8 @@ fn config() -> impl Strategy<Value = FlatConfig> {
         Just(Value::Null),
         any::<bool>().prop_map(Value::from),
         (0..4u64).prop_map(Value::from),
+        prop::sample::select(vec!["1e3", "1E3", "-0", "1.0e-7", "1.50"])
+            .prop_map(|text| rig_event::spelled::from_str(text).unwrap()),
         "[ab]{0,2}".prop_map(Value::from),
     ];
     let fields = proptest::collection::btree_map("[abc](\\.[xy])?", value, 0..5);
