@@ -9,7 +9,8 @@ use serde_json::{Number, Value};
 use crate::diff::named;
 use crate::diff::rekeyed;
 use crate::digest::sha256_hex;
-use crate::{Policy, diff, sections};
+use crate::sections::Syntax;
+use crate::{Policy, diff};
 
 /// A drift that somebody accepted: this field with exactly this `after`. Another value is drift again.
 #[derive(Clone, Copy, Debug)]
@@ -248,10 +249,10 @@ fn differing_sections(
 /// The text of each section; a text without sections is one, called `text`.
 fn section_texts(text: &str) -> BTreeMap<String, String> {
     let mut texts = BTreeMap::<String, String>::new();
-    if !sections::is_routeros(text) {
+    let Some(syntax) = Syntax::of(text) else {
         return BTreeMap::from([("text".to_owned(), text.to_owned())]);
-    }
-    for (section, line) in sections::sectioned(text) {
+    };
+    for (section, line) in syntax.sections(text) {
         texts.entry(section.into_owned()).or_default().push_str(line);
     }
     texts

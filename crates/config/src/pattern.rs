@@ -97,6 +97,11 @@ impl Glob {
     }
 }
 
+/// Whether a text is as a glob says, in which `*` stands for any characters.
+pub(crate) fn glob_takes(glob: &str, text: &str) -> bool {
+    backtrack(glob.as_bytes(), text.as_bytes(), |want| *want == b'*', |want, byte| want == byte)
+}
+
 /// Matches `items` against `wants`, where a star takes any number of items and anything else exactly one.
 fn backtrack<W, T>(
     wants: &[W],

@@ -13,6 +13,7 @@ use serde_json::Value;
 pub use self::onboard::Onboarding;
 use crate::lines::LineIndex;
 use crate::path::Segment;
+use crate::pattern::glob_takes;
 use crate::{Error, Path, Pattern, ValuePattern};
 
 pub use crate::diff::rules::{CompareRule, ListRule, Matching};
@@ -39,12 +40,56 @@ pub struct Policy {
     pub retention: Retention,
 }
 
-/// `[[secret]]`: the field, and everything below it, is a secret. Case does not matter.
+/// `[[secret]]`: the field, and everything below it, is a secret. Case does not matter in paths.
+///
+/// A rule may say more than a path, and then holds where all it says is so. One of `source` and `value` may stand without
+/// a path.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(try_from = "SecretRuleForm")]
 pub struct SecretRule {
-    /// Which fields.
+    /// Which fields; `**` where the rule does not say.
     pub path: Pattern,
+    /// Where they came from, as provenance names it, with `*` for any characters: `env:APP_*`, `file:private/*`.
+    pub source: Option<String>,
+    /// How their text looks, with `*` for any characters: `acme_live_*`.
+    pub value: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SecretRuleForm {
+    path: Option<Pattern>,
+    source: Option<String>,
+    value: Option<String>,
+}
+
+impl TryFrom<SecretRuleForm> for SecretRule {
+    type Error = String;
+
+    fn try_from(form: SecretRuleForm) -> Result<Self, String> {
+        let SecretRuleForm { path, source, value } = form;
+        if path.is_none() && source.is_none() && value.is_none() {
+            return Err("a [[secret]] rule needs a `path`, a `source` or a `value`".to_owned());
+        }
+        let path = match path {
+            Some(path) => path,
+            None => "**".parse().map_err(|error: Error| error.to_string())?,
+        };
+        Ok(SecretRule { path, source, value })
+    }
+}
+
+impl SecretRule {
+    /// Whether the field is secret by this rule.
+    pub(crate) fn covers(&self, path: &Path, value: &serde_json::Value, source: Option<&str>) -> bool {
+        let by_value = self
+            .value
+            .as_deref()
+            .is_none_or(|glob| value.as_str().is_some_and(|text| glob_takes(glob, text)));
+        let by_source =
+            self.source.as_deref().is_none_or(|glob| source.is_some_and(|source| glob_takes(glob, source)));
+        by_value && by_source && self.path.matches_at_or_above(path)
+    }
 }
 
 /// `[[severity]]`: how much a change of the field matters. All that the rule names must hold.

@@ -219,6 +219,9 @@ pub struct DiffComputed {
     /// For text: how many lines were removed.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub lines_removed: u64,
+    /// For text: by which version of the rules it was normalised.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub normalisation: u64,
     /// For sectioned text: a sentence a section.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub sections: Vec<SectionSummary>,

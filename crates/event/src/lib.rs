@@ -20,7 +20,7 @@ pub mod spelled;
 pub mod time;
 pub mod value;
 
-pub use draft::{Body, Draft, MAX_LINE};
+pub use draft::{Body, Draft, MAX_LINE, rewrite};
 pub use envelope::{Envelope, Head};
 pub use event::Event;
 pub use name::{Epoch, Seq, ServiceName, StreamName};

@@ -222,10 +222,10 @@ async fn understand(
     // What the client says stands over what the file says.
     let said = capture.meta.iter().chain(&request.meta);
     let redacted = said.map(|(key, value)| {
-        let mut value = serde_json::Value::from(value.as_str());
-        hub.redactor.redact_value(key, &mut value);
+        let (mut key, mut value) = (key.clone(), serde_json::Value::from(value.as_str()));
+        hub.redactor.redact_event(&mut key, &mut value);
         let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-        (key.clone(), text)
+        (key, text)
     });
     Ok(Capture { meta: redacted.collect(), actor: request.actor.clone(), ..capture })
 }

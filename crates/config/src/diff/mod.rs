@@ -18,7 +18,7 @@ mod walk;
 
 use std::collections::HashMap;
 
-use rig_event::{Change, FlatConfig, Severity};
+use rig_event::{Change, FlatConfig, Op, Severity};
 use serde_json::Value;
 
 use self::walk::{Entry, Walk};
@@ -51,6 +51,29 @@ pub struct Diff {
 }
 
 impl Diff {
+    /// A difference of these changes, counted anew.
+    pub fn of(changes: Vec<Change>) -> Diff {
+        let mut diff = Diff::default();
+        for change in &changes {
+            diff.count(change);
+        }
+        Diff { changes, ..diff }
+    }
+
+    fn count(&mut self, change: &Change) {
+        *match change.op {
+            Op::Added => &mut self.added,
+            Op::Removed => &mut self.removed,
+            Op::Changed => &mut self.changed,
+            Op::Moved => &mut self.moved,
+            Op::Equivalent => &mut self.equivalent,
+            Op::Placed => &mut self.placed,
+        } += 1;
+        if change.op.is_difference() {
+            self.severity = self.severity.max(Some(change.severity));
+        }
+    }
+
     /// Whether anything is to be told.
     pub fn is_empty(&self) -> bool {
         self.added + self.removed + self.changed + self.moved == 0

@@ -144,19 +144,9 @@ impl Walk<'_> {
         } else {
             self.policy.severity_of_change(op, &path, before.as_ref(), after.as_ref())
         };
-        let diff = &mut self.diff;
-        *match op {
-            Op::Added => &mut diff.added,
-            Op::Removed => &mut diff.removed,
-            Op::Changed => &mut diff.changed,
-            Op::Moved => &mut diff.moved,
-            Op::Equivalent => &mut diff.equivalent,
-            Op::Placed => &mut diff.placed,
-        } += 1;
-        if op.is_difference() {
-            diff.severity = diff.severity.max(Some(severity));
-        }
-        diff.changes.push(Change { op, path, before, after, severity });
+        let change = Change { op, path, before, after, severity };
+        self.diff.count(&change);
+        self.diff.changes.push(change);
     }
 
     /// Compares two lists that are not the same.
@@ -207,15 +197,6 @@ impl Walk<'_> {
                 element.iter().for_each(|(rest, value)| self.leaf(rest, None, Some(value), &come));
                 continue;
             };
-            if moved[index] {
-                let op = if ordered { Op::Moved } else { Op::Placed };
-                self.push(
-                    op,
-                    join(&at.new, &step(&key, index, true)),
-                    Some(before.into()),
-                    Some(index.into()),
-                );
-            }
             if !element.same(&olds[before]) {
                 let here = At {
                     old: join(&at.old, &step(&key, before, false)),
@@ -227,6 +208,15 @@ impl Walk<'_> {
                     },
                 };
                 self.fields(olds[before], *element, &here, true);
+            }
+            if moved[index] {
+                let op = if ordered { Op::Moved } else { Op::Placed };
+                self.push(
+                    op,
+                    join(&at.new, &step(&key, index, true)),
+                    Some(before.into()),
+                    Some(index.into()),
+                );
             }
         }
     }

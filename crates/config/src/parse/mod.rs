@@ -19,7 +19,7 @@ use serde_json::Value;
 use crate::error::Place;
 use crate::flatten::{Flattener, json_length};
 use crate::lines::LineIndex;
-use crate::{Document, Error, Format, Limits, Policy, sections};
+use crate::{Document, Error, Format, Limits, Policy, sections, text};
 
 /// Reads a document. Elements of lists are named by index, whatever the policy says of the list: its rules are for the
 /// comparison.
@@ -43,9 +43,10 @@ pub fn parse<'a>(
     }
     let mut normalised = normalised(document)?;
     if format.is_text() {
-        if format == Format::Routeros || (format == Format::Text && sections::is_routeros(&normalised)) {
-            normalised = sections::normalise(&normalised);
-        }
+        normalised = match format {
+            Format::Routeros => sections::normalise(&normalised),
+            _ => text::normalise(&normalised),
+        };
         return text_document(normalised, format, limits);
     }
     let mut fields = Flattener::new(limits);

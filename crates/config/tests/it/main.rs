@@ -1,12 +1,14 @@
-//! Documents from the wild, read, redacted and compared as a hub would.
+//! Documents from the wild, and secrets in context, read, redacted and compared as a hub would.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "a test fails by panicking, and shows what it counted"
+)]
 
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
-
-#[cfg(test)]
-mod nested;
-#[cfg(test)]
-mod round_trip;
-#[cfg(test)]
+mod corpus;
 mod diffs;
-#[cfg(test)]
+mod nested;
+mod round_trip;
 mod traefik;

@@ -249,12 +249,28 @@ fn answer(body: &impl serde::Serialize) -> Result<Response, Problem> {
 /// `actor` and `reason` of a decision. A reason is free text: what looks like a secret in it does not reach the log.
 fn by(hub: &Shared, actor: Option<String>, reason: Option<String>) -> Result<rig_replay::judge::By, Problem> {
     Ok(rig_replay::judge::By {
-        actor: actor_name(actor)?,
+        actor: actor_name(hub, actor)?,
         reason: reason.map(|r| hub.redactor.redact_text(&r).0),
     })
 }
 
-fn actor_name(actor: Option<String>) -> Result<Option<String>, Problem> {
+/// Refuses a service that is named by a secret: its name would stand in every event.
+fn no_secret(redactor: &rig_config::Redactor, service: &rig_event::ServiceName) -> Result<(), Problem> {
+    match redactor.is_secret_name(service.as_str()) {
+        true => Err(Problem::bad_request(
+            "secret-in-name",
+            "the name of the service looks like a secret; it is not kept",
+        )),
+        false => Ok(()),
+    }
+}
+
+/// Who does it, without what looks like a secret in it.
+fn actor_name(hub: &Shared, actor: Option<String>) -> Result<Option<String>, Problem> {
+    let actor = actor.map(|mut name| {
+        hub.redactor.redact_log(&mut name);
+        name
+    });
     match actor {
         Some(name) if name.is_empty() || name.len() > 256 || name.chars().any(char::is_control) => Err(
             Problem::bad_request("bad-actor", "`actor` must have 1 to 256 bytes and no control characters"),

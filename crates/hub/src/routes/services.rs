@@ -14,7 +14,7 @@ use rig_replay::judge::{Approval, By, Signed};
 use serde::Deserialize;
 use serde_json::json;
 
-use super::{Answer, Path, Query, actor_name, answer, appended, by, moment};
+use super::{Answer, Path, Query, actor_name, answer, appended, by, moment, no_secret};
 use crate::capture;
 use crate::problem::Problem;
 use crate::writer::Command;
@@ -36,8 +36,11 @@ pub(super) async fn capture(
         service: service_name(&service)?,
         format: query.text("format"),
         name: query.text("name"),
-        actor: actor_name(query.text("actor"))?,
-        id: query.text("id"),
+        actor: actor_name(&hub, query.text("actor"))?,
+        id: query.text("id").map(|mut id| {
+            hub.redactor.redact_log(&mut id);
+            id
+        }),
         meta: query.prefixed("meta."),
     };
     query.done()?;
@@ -49,6 +52,7 @@ pub(super) async fn capture(
             "`id` takes up to 256 bytes, all of `meta.…` up to 16 KiB",
         ));
     }
+    no_secret(&hub.redactor, &request.service)?;
     let events = capture::capture(&hub, &stream, request, &headers, body).await?;
     appended(&stream, events, StatusCode::CREATED).await
 }

@@ -124,6 +124,7 @@ fn difference(old: &FlatConfig, new: &FlatConfig, other_kind: bool, policy: &Pol
             lines_added: found.lines_added,
             lines_removed: found.lines_removed,
             sections: found.sections,
+            normalisation: rig_config::text::NORMALISATION,
             ..DiffComputed::default()
         };
     }
@@ -132,6 +133,7 @@ fn difference(old: &FlatConfig, new: &FlatConfig, other_kind: bool, policy: &Pol
         added: found.added,
         removed: found.removed,
         changed: found.changed,
+        moved: found.moved,
         severity: found.severity,
         changes: if other_kind { Vec::new() } else { found.changes },
         ..DiffComputed::default()
