@@ -1,6 +1,8 @@
 //! Drift, baselines and policies, with the real programs.
 
-use crate::harness::{Hub, Running, Said, file, finish, fixture, folder, rig, run, text, workspace};
+use crate::harness::{
+    Hub, Running, Said, file, finish, fixture, folder, rig, rig_diff, run, text, workspace,
+};
 
 const KEY: &str = "k1 hmac-sha256 0101010101010101010101010101010101010101010101010101010101010101\n";
 const NEXT: &str = "k2 hmac-sha256 0202020202020202020202020202020202020202020202020202020202020202\n";
@@ -397,4 +399,26 @@ fn the_policies_of_the_docs_are_policies() {
             ("tls.verify", "critical")
         ]
     );
+}
+
+#[test]
+fn a_diff_tells_rules_that_do_nothing_too() {
+    let folder = folder();
+    let old = file(folder.path(), "old.yaml", "a: 1\nservers: [{name: x, port: 1}]\n");
+    let new = file(folder.path(), "new.yaml", "a: 2\nservers: [{name: x, port: 1}]\n");
+    let policy = file(
+        folder.path(),
+        "rig.toml",
+        "[[severity]]\npath = \"b\"\nlevel = \"low\"\n[[ignore]]\npath = \"servers[name=x].port\"\n[[ignore]]\npath = \"a\"\nexpires = \"2020-01-31\"\n",
+    );
+    for command in
+        [rig(&["diff", &old, &new, "--policy", &policy]), rig_diff(&[&old, &new, "--policy", &policy])]
+    {
+        let said = finish(1, command, b"").stderr;
+        assert!(
+            said.contains("[[severity]] b never matched") && said.contains("[[ignore]] a has expired"),
+            "{said}"
+        );
+        assert!(!said.contains("servers"), "{said}");
+    }
 }

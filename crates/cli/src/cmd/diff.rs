@@ -9,11 +9,11 @@ use rig_config::{Diff, FlatConfig, Format, Limits, Pattern, Policy, RedactionKey
 use rig_event::{Seq, ServiceName, Severity};
 use serde_json::{Value, json};
 
-use super::{hub, snapshot};
-use crate::Answer;
+use super::snapshot;
 use crate::keys::KeyArgs;
 use crate::output::{self, Out, diff as shown};
 use crate::source::Source;
+use crate::{Answer, policy};
 
 /// What the library Rigging writes in place of a secret.
 const RIGGING_SECRET: &str = "***redacted***";
@@ -148,7 +148,7 @@ pub async fn run(args: Args) -> Result<Answer> {
     if old == Some("-") && new == "-" {
         bail!("only one side can come from standard input");
     }
-    let policy = args.policy.as_deref().map(hub::policy).transpose()?.unwrap_or_default();
+    let policy = policy::load(args.policy.as_deref())?;
     let exclude = args.exclude.iter().map(|text| text.to_lowercase().parse::<Pattern>());
     let exclude = exclude.collect::<Result<Vec<_>, _>>().context("--exclude")?;
     let redactor = Redactor::new(run_key()?, &policy);
@@ -165,6 +165,9 @@ pub async fn run(args: Args) -> Result<Answer> {
         (None, Some(file)) => baseline(file, &args)?,
         (None, None) => bail!("two sides are needed, or one and --baseline"),
     };
+    if args.policy.is_some() {
+        policy::tell_idle(&policy, [&old.config, &new.config].into_iter());
+    }
     let as_json = args.json || args.format == Output::Json;
     let output = if as_json { Output::Json } else { args.format };
     if old.is_text && new.is_text {
