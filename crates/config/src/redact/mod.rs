@@ -115,7 +115,7 @@ fn names_secret(path: &Path, value: &Value) -> bool {
     let whole = matches!(*last, "value" | "data" | "plain" | "plaintext" | "text" | "current" | "previous");
     let below = above.last().is_some_and(|above| {
         (whole && sense(above) == Sense::Secret) || (is_plural(above) && !is_harmless(last))
-    }) || is_below_secret(&keys);
+    }) || (!above.is_empty() && is_below_secret(&keys));
     // `auths."index.docker.io".auth`, where Docker keeps what it logs in with.
     let docker = *last == "auth" && above.contains(&"auths");
     let own = match sense(last) {
@@ -291,7 +291,9 @@ impl Redactor {
     fn redact_string(&self, value: &mut Value, shapes: Shapes) -> usize {
         let Value::String(text) = value else { return 0 };
         let (redacted, count) = self.redact_shapes(text, shapes);
-        *text = redacted;
+        if count > 0 {
+            *text = redacted;
+        }
         count
     }
 

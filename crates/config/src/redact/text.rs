@@ -28,6 +28,9 @@ pub(super) fn find(text: &str, shapes: Shapes) -> Vec<Range<usize>> {
         let line = at..logical_line_end(text, at);
         at = line.end + 1;
         let content = &text[line.clone()];
+        if shapes == Shapes::Assignments && is_bare_word(content) {
+            continue;
+        }
         if content.starts_with('/') {
             in_snmp_community = content.starts_with("/snmp community");
         }
@@ -48,6 +51,11 @@ pub(super) fn find(text: &str, shapes: Shapes) -> Vec<Range<usize>> {
         at = found[earlier..].iter().map(|range| range.end).fold(at, usize::max);
     }
     disjoint(text, found)
+}
+
+/// Whether a line is one word without any of the signs that the shapes of a string begin with.
+fn is_bare_word(line: &str) -> bool {
+    line.bytes().all(|b| b.is_ascii_graphic() && !matches!(b, b'=' | b':' | b'?' | b'&' | b';' | b'<'))
 }
 
 /// The end of the line that begins at an offset, with the lines that a backslash at its end continues.

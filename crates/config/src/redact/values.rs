@@ -181,6 +181,9 @@ fn looks_like_token(user: &str) -> bool {
 
 /// `user:password@tcp(host)/name`, as drivers of MySQL for Go are told it.
 fn passwords_in_dsns(text: &str, found: &mut Vec<Range<usize>>) {
+    if !text.contains('@') {
+        return;
+    }
     let mut word_at = 0;
     for word in text.split_inclusive(|c: char| c.is_whitespace() || matches!(c, '"' | '\'' | '`')) {
         let end =
