@@ -263,7 +263,8 @@ async fn an_append_is_answered_alike_by_the_router_and_past_it() {
             let mut headers = response.headers().clone();
             headers.remove("date");
             headers.remove("content-length");
-            let mut body: serde_json::Value = response.json().await.unwrap();
+            let mut body: serde_json::Value =
+                serde_json::from_slice(&response.bytes().await.unwrap()).unwrap();
             for seq in ["first_seq", "last_seq", "events"] {
                 body[seq].take();
             }
@@ -273,7 +274,5 @@ async fn an_append_is_answered_alike_by_the_router_and_past_it() {
         assert_eq!(told[0].0["x-content-type-options"], "nosniff");
         assert_eq!(told[0].0["cache-control"], "no-store");
     }
-    let nowhere = hub.client.post(format!("{}/v1/streams//events", hub.url)).send().await.unwrap();
-    assert_eq!(nowhere.status(), 404);
     hub.stop().await;
 }
