@@ -63,6 +63,8 @@ pub(crate) fn router(hub: Shared) -> Router {
 }
 
 /// Answers a request. Appends to a bare address, of which there are more than of all else, are not sent round by the router.
+///
+/// What concerns every request (who may do what, say) therefore belongs here and not into a layer of the router.
 pub(crate) async fn answer_to(hub: Shared, router: Router, request: hyper::Request<Incoming>) -> Response {
     let Some(stream) = events::appends_to(&request).map(str::to_owned) else {
         return match router.oneshot(request.map(Body::new)).await {
