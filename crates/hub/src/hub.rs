@@ -10,7 +10,7 @@ use rig_event::{Epoch, Head, Seq, StreamName};
 use rig_recorder::{Durability, EventLog, Index, Keyring, MemoryLog, SegmentLog, StreamIndex};
 use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore, mpsc, watch};
 
-use crate::announcer::{Announcer, News};
+use crate::announcer::{Announcer, News, Rounds};
 use crate::cut::{Cut, cut_at, put_checkpoint};
 use crate::data::{DataDir, io_error, random, write_private};
 use crate::ids::Ids;
@@ -283,12 +283,14 @@ impl Hub {
             poisoned: None,
         };
         let epoch = log.epoch().clone();
-        let (tell, news) = watch::channel(News { seq: log.head(), beats: 0 });
+        let (tell, news) = watch::channel(News { seq: log.head(), ..News::default() });
+        let rounds = Arc::new(Rounds::default());
         let announcer = Announcer {
             log: log.clone(),
             head: heads.clone(),
             tail: tail.clone(),
             news: tell,
+            rounds: rounds.clone(),
             heartbeat: self.options.heartbeat,
             stopping: self.stopping.clone(),
         };
@@ -306,6 +308,7 @@ impl Hub {
                 tail,
                 head: heads,
                 news,
+                rounds,
                 inputs,
                 base: RwLock::new(Arc::new(base)),
                 meters,
