@@ -122,12 +122,14 @@ impl Hub {
         };
         let head = log.watch();
         let tail = Arc::new(Tail::default());
-        let (tell, news) = watch::channel(News { seq: log.head(), beats: 0 });
+        let (tell, news) = watch::channel(News { seq: log.head(), ..News::default() });
+        let rounds = Arc::new(Rounds::default());
         let announcer = Announcer {
             log: log.clone(),
             head: head.clone(),
             tail: tail.clone(),
             news: tell,
+            rounds: rounds.clone(),
             heartbeat: hub.options.heartbeat,
             stopping: hub.stopping.clone(),
         };
@@ -139,6 +141,7 @@ impl Hub {
             tail,
             head,
             news,
+            rounds,
             inputs: mpsc::channel(1).0,
             base: RwLock::new(Arc::new(base)),
             meters: Arc::default(),
