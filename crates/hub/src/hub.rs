@@ -10,7 +10,7 @@ use rig_event::{Epoch, Head, Seq, StreamName};
 use rig_recorder::{Durability, EventLog, Index, Keyring, MemoryLog, SegmentLog, StreamIndex};
 use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore, mpsc, watch};
 
-use crate::announcer::{Announcer, News};
+use crate::announcer::{Announcer, News, Rounds};
 use crate::cut::{Cut, cut_at, put_checkpoint};
 use crate::data::{DataDir, io_error, random, write_private};
 use crate::ids::Ids;
@@ -122,12 +122,14 @@ impl Hub {
         };
         let head = log.watch();
         let tail = Arc::new(Tail::default());
-        let (tell, news) = watch::channel(News { seq: log.head(), beats: 0 });
+        let (tell, news) = watch::channel(News { seq: log.head(), ..News::default() });
+        let rounds = Arc::new(Rounds::default());
         let announcer = Announcer {
             log: log.clone(),
             head: head.clone(),
             tail: tail.clone(),
             news: tell,
+            rounds: rounds.clone(),
             heartbeat: hub.options.heartbeat,
             stopping: hub.stopping.clone(),
         };
@@ -139,6 +141,7 @@ impl Hub {
             tail,
             head,
             news,
+            rounds,
             inputs: mpsc::channel(1).0,
             base: RwLock::new(Arc::new(base)),
             meters: Arc::default(),
@@ -283,12 +286,14 @@ impl Hub {
             poisoned: None,
         };
         let epoch = log.epoch().clone();
-        let (tell, news) = watch::channel(News { seq: log.head(), beats: 0 });
+        let (tell, news) = watch::channel(News { seq: log.head(), ..News::default() });
+        let rounds = Arc::new(Rounds::default());
         let announcer = Announcer {
             log: log.clone(),
             head: heads.clone(),
             tail: tail.clone(),
             news: tell,
+            rounds: rounds.clone(),
             heartbeat: self.options.heartbeat,
             stopping: self.stopping.clone(),
         };
@@ -306,6 +311,7 @@ impl Hub {
                 tail,
                 head: heads,
                 news,
+                rounds,
                 inputs,
                 base: RwLock::new(Arc::new(base)),
                 meters,

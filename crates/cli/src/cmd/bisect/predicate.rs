@@ -152,8 +152,8 @@ mod tests {
         let config = serde_json::json!({
             "pool": 10, "workers": "16", "level": "debug", "servers[0].port": 80, "servers[1].port": 8080, "tls": null,
         });
-        let service =
-            Service { config: Arc::new(serde_json::from_value(config).unwrap()), ..Service::default() };
+        let mut service = Service::default();
+        service.config = Arc::new(serde_json::from_value(config).unwrap());
         let mut state = State::default();
         state.services.insert("api".parse().unwrap(), Arc::new(service));
         for so in [
