@@ -1,6 +1,8 @@
 //! Passwords on command lines: which options of which commands take one.
 
+use std::collections::HashMap;
 use std::ops::Range;
+use std::sync::LazyLock;
 
 use super::names::{Sense, sense};
 use super::values;
@@ -58,8 +60,15 @@ pub(super) fn known(word: &str) -> Option<&'static Command> {
     let name =
         word.trim_start_matches(['"', '\'', '`', '(', '$', ';', '|', '&', '[', ',']).rsplit('/').next()?;
     let name = name.trim_end_matches(['"', '\'', ',', ']']);
-    COMMANDS.iter().find(|command| is_in(command.names, name))
+    BY_NAME.get(name).copied()
 }
+
+/// Every string of every document is asked for.
+static BY_NAME: LazyLock<HashMap<&str, &Command>> = LazyLock::new(|| {
+    let names =
+        |command: &'static Command| command.names.split_ascii_whitespace().map(move |name| (name, command));
+    COMMANDS.iter().rev().flat_map(names).collect()
+});
 
 fn is_in(list: &str, word: &str) -> bool {
     !word.is_empty() && list.split(' ').any(|listed| listed == word)

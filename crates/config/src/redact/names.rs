@@ -162,7 +162,11 @@ pub(super) fn is_weak(name: &str) -> bool {
 }
 
 fn is_in(list: &str, word: &str) -> bool {
-    list.split_ascii_whitespace().any(|listed| listed == word)
+    let blank =
+        |at: Option<usize>| at.and_then(|at| list.as_bytes().get(at)).is_none_or(u8::is_ascii_whitespace);
+    // A word out of a list is looked for in one go; what stands around it tells whether it is a whole one.
+    let mut found = memchr::memmem::find_iter(list.as_bytes(), word.as_bytes());
+    !word.is_empty() && found.any(|at| blank(at.checked_sub(1)) && blank(Some(at + word.len())))
 }
 
 /// The words of a name in lower case, without the digits that number them.

@@ -34,7 +34,7 @@ pub(super) fn among(text: &str, hits: &[(usize, Hit)], found: &mut Vec<Found>) {
     for &(at, hit) in hits {
         let earlier = found.len();
         match hit {
-            Hit::Name => {}
+            Hit::Name | Hit::Command => {}
             _ if at < covered
                 && !matches!(hit, Hit::Shape(Shape::Url | Shape::Dsn | Shape::Authorization)) => {}
             Hit::Token { maker, length } => {
