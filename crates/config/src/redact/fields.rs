@@ -150,10 +150,34 @@ pub(super) enum Told {
 /// The fields that are secret by what other fields say: `value` beside a `name` that announces a secret, arguments of a
 /// command that takes one, and the data of a Kubernetes Secret.
 pub(super) fn told_by_others(config: &FlatConfig) -> BTreeMap<String, Told> {
-    const NAMES: [&str; 8] =
-        [".name", ".key", ".variable", ".Name", ".Key", ".header", ".parameter", ".setting"];
-    const VALUES: [&str; 9] =
-        ["value", "val", "Value", "Val", "default", "content", "plaintext", "stringValue", "secureValue"];
+    // With `@` and `#` as XML has them: `<property name="password" value="…"/>`, `<entry key="password">…</entry>`.
+    const NAMES: [&str; 11] = [
+        ".name",
+        ".key",
+        ".variable",
+        ".Name",
+        ".Key",
+        ".header",
+        ".parameter",
+        ".setting",
+        ".@name",
+        ".@key",
+        ".@id",
+    ];
+    const VALUES: [&str; 12] = [
+        "value",
+        "val",
+        "Value",
+        "Val",
+        "default",
+        "content",
+        "plaintext",
+        "stringValue",
+        "secureValue",
+        "@value",
+        "#text",
+        "@content",
+    ];
     let mut told = BTreeMap::new();
     let mut lists = BTreeSet::new();
     for (path, value) in config {
