@@ -13,7 +13,7 @@ use anyhow::{Context as _, Result, bail};
 use serde_json::{Value, json};
 
 use crate::Setup;
-use crate::machine::most_resident_kib;
+use crate::machine::peak_kib;
 use crate::report::{Report, median};
 
 /// What can be asked for alone.
@@ -42,7 +42,7 @@ pub fn child(args: &[String]) -> Result<()> {
     let files: Vec<PathBuf> = files.iter().map(PathBuf::from).collect();
     let times = work(&files, rounds.parse().context("ROUNDS is no number")?)?;
     let ms: Vec<f64> = times.iter().map(|time| time.as_secs_f64() * 1e3).collect();
-    println!("{}", json!({"ms": ms, "kib": most_resident_kib()}));
+    println!("{}", json!({"ms": ms, "kib": peak_kib(std::process::id())}));
     Ok(())
 }
 
