@@ -15,5 +15,6 @@ mod hostile;
 mod mistakes;
 mod readme;
 mod recordings;
+mod scrub;
 mod secrets;
 mod traefik;

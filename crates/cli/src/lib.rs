@@ -3,7 +3,7 @@
 //! In reading order: [`cmd`] (one file a command; each parses its own arguments, which are checked before anything runs),
 //! [`source`] (where a reading command reads from: a session file, standard input or a hub's stream), [`client`] (the
 //! hub's HTTP interface), [`follow`] and [`sse`] (its live stream),
-//! [`recording`] (a session file being made), [`mod@verify`] (what can be proven of one), [`output`] (what a person sees).
+//! [`recording`] (a session file being made), [`mod@verify`] (what can be proven of one), [`scrub`] (secrets taken out of one), [`output`] (what a person sees).
 //!
 //! Every command answers with an [`Answer`] or an error; [`exit`] turns that into the exit code, the same everywhere:
 //! 0 fine, 1 a difference found, 2 trouble.
@@ -13,6 +13,7 @@ pub mod cmd;
 pub mod follow;
 pub mod output;
 pub mod recording;
+pub mod scrub;
 pub mod source;
 pub mod sse;
 pub mod verify;

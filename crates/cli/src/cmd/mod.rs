@@ -9,6 +9,7 @@ pub mod hub;
 pub mod ls;
 pub mod record;
 pub mod replay;
+pub mod scrub;
 pub mod snapshot;
 pub mod state;
 pub mod tail;
@@ -60,6 +61,7 @@ enum Command {
     State(state::Args),
     Ls(ls::Args),
     Verify(verify::Args),
+    Scrub(scrub::Args),
 }
 
 /// Runs a command to its end.
@@ -83,6 +85,7 @@ pub fn run(rig: Rig) -> Result<Answer> {
             Command::State(args) => state::run(args).await,
             Command::Ls(args) => ls::run(args).await,
             Command::Verify(args) => verify::run(args).await,
+            Command::Scrub(args) => scrub::run(args).await,
         }
     })
 }

@@ -138,6 +138,12 @@ fn no_secret_of_the_corpus_comes_out() {
 }
 
 #[test]
+fn no_secret_that_was_held_out_comes_out() {
+    let (secrets, missed) = missed("heldout.corpus");
+    assert!(missed.is_empty(), "{} of {secrets} leak:\n{}", missed.len(), missed.join("\n"));
+}
+
+#[test]
 fn false_alarms_are_few_and_shown() {
     let cases = read("lookalikes.corpus");
     assert!(cases.len() >= 150, "{}", cases.len());
