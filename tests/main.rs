@@ -6,6 +6,8 @@
     reason = "a test fails by panicking"
 )]
 
+#[path = "../crates/config/tests/it/cases.rs"]
+mod cases;
 mod demo;
 mod flows;
 mod golden;

@@ -14,8 +14,12 @@ fn recorded(folder: &Path) -> Vec<String> {
     for name in ["api-prod-1.yaml", "api-prod-2.yaml"] {
         run(0, &["snapshot", "api", &fixture(name), "--hub", &hub.main()]);
     }
-    let events = r#"[{"type":"service.ready","service":"api"},{"type":"service.log","service":"api","data":"HERE"}]"#;
-    assert_eq!(hub.http("POST", "/v1/streams/main/events", &["content-type: application/json"], events.as_bytes()).0, 201);
+    let events =
+        r#"[{"type":"service.ready","service":"api"},{"type":"service.log","service":"api","data":"HERE"}]"#;
+    assert_eq!(
+        hub.http("POST", "/v1/streams/main/events", &["content-type: application/json"], events.as_bytes()).0,
+        201
+    );
     let session = folder.join("s.jsonl");
     run(0, &["record", &hub.main(), "-o", text(&session), "--until-caught-up"]);
     hub.running.signal("TERM");
@@ -59,7 +63,10 @@ fn what_is_found_is_listed_and_gone_and_the_copy_says_so() {
     for name in ["copy.jsonl", "copy.jsonl.zst"] {
         let copy = folder.path().join(name);
         let said = run(1, &["scrub", &session, "-o", text(&copy), "--json"]);
-        assert_eq!(said.json()["found"], json!([{"seq": seq, "line": at + 1, "path": "data", "kind": "github-token"}]));
+        assert_eq!(
+            said.json()["found"],
+            json!([{"seq": seq, "line": at + 1, "path": "data", "kind": "github-token"}])
+        );
         assert!(!format!("{said:?}").contains(TOKEN), "{said:?}");
         // The copy is whole in itself, and is not taken for what was recorded.
         assert_eq!(verify(text(&copy), None), "altered");
@@ -90,7 +97,8 @@ fn a_secret_in_a_config_takes_its_plain_digest_along() {
     let mut lines = recorded(folder.path());
     let at = lines.iter().position(|line| line.contains("\"config\":{")).unwrap();
     lines[at] = lines[at].replace("\"config\":{", &format!("\"config\":{{\"aaa.note\":\"{TOKEN}\","));
-    let digest = serde_json::from_str::<Value>(&lines[at]).unwrap()["config_digest"].as_str().unwrap().to_owned();
+    let digest =
+        serde_json::from_str::<Value>(&lines[at]).unwrap()["config_digest"].as_str().unwrap().to_owned();
     let session = file(folder.path(), "leaky.jsonl", joined(&lines));
     let copy = folder.path().join("copy.jsonl");
     let said = run(1, &["scrub", &session, "-o", text(&copy), "--json"]).json();
@@ -106,19 +114,26 @@ fn a_secret_in_a_config_takes_its_plain_digest_along() {
 fn logs_of_rigd_torn_lines_and_standard_input_are_looked_through() {
     use std::fmt::Write as _;
     let body = "eyJ1c2VyIjoiYW5hIiwicGFzc3dvcmQiOiJodW50ZXIyIn0=";
-    let mut log = String::from("{\"type\":\"log.header\",\"environment\":\"e\",\"outcome\":\"passed\",\"services\":[]}\n");
+    let mut log = String::from(
+        "{\"type\":\"log.header\",\"environment\":\"e\",\"outcome\":\"passed\",\"services\":[]}\n",
+    );
     let request = json!({"source": "a", "target": "b", "method": "POST", "path": "/login?token=hunter2", "status_code": 200,
         "latency_ms": 1.5, "request_headers": {"Authorization": ["Bearer hunter2hunter2"]}, "request_body": body});
     let event = json!({"seq": 1, "type": "request.completed", "timestamp": "2026-02-23T10:00:02.000Z", "request": request});
     writeln!(log, "{event}").unwrap();
-    writeln!(log, "{}", json!({"seq": 2, "type": "service.log", "service": "a", "timestamp": "2026-02-23T10:00:03Z",
-        "log": {"stream": "stdout", "data": "db password=hunter2"}}))
+    writeln!(
+        log,
+        "{}",
+        json!({"seq": 2, "type": "service.log", "service": "a", "timestamp": "2026-02-23T10:00:03Z",
+        "log": {"stream": "stdout", "data": "db password=hunter2"}})
+    )
     .unwrap();
     log.push_str("{\"seq\":3,\"type\":\"service.log\",\"log\":{\"data\":\"password=hunter2");
     let folder = folder();
     let copy = folder.path().join("copy.jsonl");
     let said = finish(1, rig(&["scrub", "-", "-o", text(&copy), "--json"]), log.as_bytes());
-    let paths: Vec<String> = said.json()["found"].as_array().unwrap().iter().map(|one| one["path"].to_string()).collect();
+    let paths: Vec<String> =
+        said.json()["found"].as_array().unwrap().iter().map(|one| one["path"].to_string()).collect();
     assert_eq!(paths.len(), 5, "{said:?}");
     let copied = std::fs::read_to_string(&copy).unwrap();
     assert!(!copied.contains("hunter2") && !copied.contains(body), "{copied}");

@@ -100,7 +100,11 @@ fn each_line(
             Read::End => return Ok(()),
             Read::Line { text, whole } => take(lines.line_no, &text, whole)?,
             Read::TooLong { .. } => {
-                bail!("line {} is longer than {} MiB; it cannot be looked through", lines.line_no, MAX_LINE >> 20)
+                bail!(
+                    "line {} is longer than {} MiB; it cannot be looked through",
+                    lines.line_no,
+                    MAX_LINE >> 20
+                )
             }
         }
     }
@@ -118,7 +122,9 @@ fn copy(input: &mut File, compressed: bool, path: &Path) -> Result<()> {
         let mut out = if is_zstd(path) { Output::zstd(to).with_context(cannot)? } else { Output::Plain(to) };
         each_line(input, &mut false, |_, text, whole| {
             out.write_all(text)?;
-            Ok(if whole { out.write_all(b"\n")? })
+            Ok(if whole {
+                out.write_all(b"\n")?
+            })
         })?;
         out.finish().and_then(|mut file| file.flush()).with_context(cannot)?;
     }
@@ -161,12 +167,18 @@ fn look(redactor: &Redactor, text: &[u8], line: u64) -> Seen {
             secrets.clear();
             let plain = String::from_utf8_lossy(text);
             let (redacted, found) = redactor.redact_text(&plain);
-            let secret = rig_config::redact::Secret { path: "the line, which is no event".to_owned(), kind: "text" };
+            let secret =
+                rig_config::redact::Secret { path: "the line, which is no event".to_owned(), kind: "text" };
             secrets.extend(std::iter::repeat_n(secret, found));
             (found > 0).then(|| redacted.into_bytes())
         }
     };
-    let finding = |secret: rig_config::redact::Secret| Finding { seq, line, path: secret.path, kind: secret.kind.to_owned() };
+    let finding = |secret: rig_config::redact::Secret| Finding {
+        seq,
+        line,
+        path: secret.path,
+        kind: secret.kind.to_owned(),
+    };
     Seen { found: secrets.into_iter().map(finding).collect(), rewritten }
 }
 
@@ -255,7 +267,17 @@ struct Copy<'a, W: Write> {
 impl<'a, W: Write> Copy<'a, W> {
     fn new(out: Output<W>, plan: Plan, redactor: &'a Redactor) -> Self {
         let state = Some(State::default());
-        Copy { out, plan, redactor, header: None, chain: None, state, events: 0, last_seq: 0, notes: Vec::new() }
+        Copy {
+            out,
+            plan,
+            redactor,
+            header: None,
+            chain: None,
+            state,
+            events: 0,
+            last_seq: 0,
+            notes: Vec::new(),
+        }
     }
 
     fn line(&mut self, number: u64, text: &[u8], whole: bool) -> Result<()> {
@@ -318,7 +340,8 @@ impl<'a, W: Write> Copy<'a, W> {
             return Ok(text.to_vec());
         }
         rekey(self.redactor, &mut line);
-        let state: State = serde_json::from_value(line["state"].clone()).context("the state that the recording begins with")?;
+        let state: State = serde_json::from_value(line["state"].clone())
+            .context("the state that the recording begins with")?;
         let hash = state.hash();
         line["state"]["hash"] = hash.clone().into();
         line["hash"] = hash.into();
@@ -326,7 +349,11 @@ impl<'a, W: Write> Copy<'a, W> {
         let seq = line["seq"].clone();
         // Its keys stand in the order in which rig writes them.
         let state = line["state"].to_string();
-        Ok(format!("{{\"type\":\"session.checkpoint\",\"seq\":{seq},\"hash\":{},\"state\":{state}}}", line["hash"]).into_bytes())
+        Ok(format!(
+            "{{\"type\":\"session.checkpoint\",\"seq\":{seq},\"hash\":{},\"state\":{state}}}",
+            line["hash"]
+        )
+        .into_bytes())
     }
 
     fn event(&mut self, mut text: Vec<u8>) -> Result<Vec<u8>> {
@@ -382,7 +409,8 @@ impl<'a, W: Write> Copy<'a, W> {
         });
         if let Err(why) = folded {
             self.state = None;
-            self.notes.push(format!("the copy can be folded up to seq {} only: {why}", seq.saturating_sub(1)));
+            self.notes
+                .push(format!("the copy can be folded up to seq {} only: {why}", seq.saturating_sub(1)));
         }
     }
 
@@ -414,4 +442,3 @@ fn keyed(redactor: &Redactor, value: &mut Value) -> bool {
     }
     plain
 }
-

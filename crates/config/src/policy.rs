@@ -71,8 +71,12 @@ impl TryFrom<SecretRuleForm> for SecretRule {
 impl SecretRule {
     /// Whether the field is secret by this rule.
     pub(crate) fn covers(&self, path: &Path, value: &serde_json::Value, source: Option<&str>) -> bool {
-        let by_value = self.value.as_deref().is_none_or(|glob| value.as_str().is_some_and(|text| glob_takes(glob, text)));
-        let by_source = self.source.as_deref().is_none_or(|glob| source.is_some_and(|source| glob_takes(glob, source)));
+        let by_value = self
+            .value
+            .as_deref()
+            .is_none_or(|glob| value.as_str().is_some_and(|text| glob_takes(glob, text)));
+        let by_source =
+            self.source.as_deref().is_none_or(|glob| source.is_some_and(|source| glob_takes(glob, source)));
         by_value && by_source && self.path.matches_at_or_above(path)
     }
 }

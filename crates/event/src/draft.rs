@@ -205,7 +205,10 @@ impl Body {
 ///
 /// # Errors
 /// [`Error::Malformed`] when it is no object, or a key stands twice in it, at any depth.
-pub fn rewrite(json: &[u8], mut redact: impl FnMut(&mut String, &mut Value) -> bool) -> Result<Option<Vec<u8>>> {
+pub fn rewrite(
+    json: &[u8],
+    mut redact: impl FnMut(&mut String, &mut Value) -> bool,
+) -> Result<Option<Vec<u8>>> {
     let Members(members) =
         serde_json::from_slice(json).map_err(|e| Error::Malformed { why: describe(&e) })?;
     let mut names: Vec<&str> = members.iter().map(|(name, _)| name.as_ref()).collect();
@@ -466,16 +469,23 @@ mod tests {
 
     #[test]
     fn a_key_that_stands_twice_is_refused_at_any_depth() {
-        for json in [r#"{"type":"a.b","x":{"k":"hunter2","k":""}}"#, r#"{"type":"a.b","x":[1.5,{"y":{"k":1,"k":2}}]}"#] {
+        for json in [
+            r#"{"type":"a.b","x":{"k":"hunter2","k":""}}"#,
+            r#"{"type":"a.b","x":[1.5,{"y":{"k":1,"k":2}}]}"#,
+        ] {
             assert!(Body::from_client(json.as_bytes(), kept).is_err(), "{json}");
             assert!(rewrite(json.as_bytes(), kept).is_err(), "{json}");
         }
-        assert!(Body::from_client(br#"{"type":"a.b","x":[1e400,-0.0,{"a":{"k":1},"k":2},true,null]}"#, kept).is_ok());
+        assert!(
+            Body::from_client(br#"{"type":"a.b","x":[1e400,-0.0,{"a":{"k":1},"k":2},true,null]}"#, kept)
+                .is_ok()
+        );
     }
 
     #[test]
     fn a_line_is_rewritten_only_where_something_was_replaced() {
-        let json = br#"{"seq":1,"ts":"2026-11-20T10:30:05Z","type":"a.b","z":1e3,"data":"hunter2","a":[2.50]}"#;
+        let json =
+            br#"{"seq":1,"ts":"2026-11-20T10:30:05Z","type":"a.b","z":1e3,"data":"hunter2","a":[2.50]}"#;
         assert_eq!(rewrite(json, kept).unwrap(), None);
         let hide = |name: &mut String, value: &mut Value| {
             let found = name == "data";

@@ -63,7 +63,8 @@ pub(super) async fn run(args: Args) -> Result<Answer> {
             bail!("{} is there already; name another file, or overwrite it with --force", out.display());
         }
     }
-    let report = tokio::task::block_in_place(|| scrub(input, args.out.as_deref(), &redactor)).context(what.clone())?;
+    let report =
+        tokio::task::block_in_place(|| scrub(input, args.out.as_deref(), &redactor)).context(what.clone())?;
     print(&report, &what, &args)?;
     Ok(if report.found.is_empty() { Answer::Fine } else { Answer::Difference })
 }
@@ -110,7 +111,11 @@ fn print(report: &Report, what: &str, args: &Args) -> Result<()> {
         let lines = output::count(report.lines, "line");
         out.line(match report.found.len() as u64 {
             0 => format!("nothing found in {lines}"),
-            n => format!("{} in {} of {lines}", output::count(n, "secret"), output::count(report.changed, "line")),
+            n => format!(
+                "{} in {} of {lines}",
+                output::count(n, "secret"),
+                output::count(report.changed, "line")
+            ),
         })?;
     }
     for note in &report.notes {

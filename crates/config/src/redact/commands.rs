@@ -23,9 +23,17 @@ const fn command(names: &'static str, attached: &'static str, next: &'static str
 
 /// Commands known here. Options whose name says it (`--password`) need no row.
 pub(super) const COMMANDS: &[Command] = &[
-    command("mysql mysqldump mysqladmin mysqlimport mysqlcheck mysqlbinlog mysqlsh mariadb mariadb-dump mariadb-admin", "-p", ""),
+    command(
+        "mysql mysqldump mysqladmin mysqlimport mysqlcheck mysqlbinlog mysqlsh mariadb mariadb-dump mariadb-admin",
+        "-p",
+        "",
+    ),
     command("sshpass", "-p", "-p"),
-    command("mongo mongosh mongodump mongorestore mongoexport mongoimport cqlsh docker podman nerdctl helm skopeo buildah", "", "-p"),
+    command(
+        "mongo mongosh mongodump mongorestore mongoexport mongoimport cqlsh docker podman nerdctl helm skopeo buildah",
+        "",
+        "-p",
+    ),
     command("redis-cli valkey-cli keydb-cli", "", "-a"),
     command("ldapsearch ldapadd ldapmodify ldapdelete ldappasswd ldapwhoami", "", "-w -s -a"),
     command("sqlcmd bcp ipmitool mosquitto_pub mosquitto_sub unzip zip isql", "-P", "-P"),
@@ -37,14 +45,18 @@ pub(super) const COMMANDS: &[Command] = &[
     command("az", "", "-p --account-key --sas-token"),
     command("xfreerdp wlfreerdp", "/p:", ""),
     command("chpasswd gpg gpg2 influx clickhouse-client vault kubectl oc gh glab psql pg_dump", "", ""),
-    Command { login: ("-u --user -U --proxy-user -u, --http-user", ':'), ..command("curl wget http https xh", "", "") },
+    Command {
+        login: ("-u --user -U --proxy-user -u, --http-user", ':'),
+        ..command("curl wget http https xh", "", "")
+    },
     Command { login: ("--user -u", ':'), ..command("etcdctl lftp nats ncftp", "", "") },
     Command { login: ("-U --user", '%'), ..command("smbclient rpcclient smbget winexe", "", "") },
 ];
 
 /// The command that a word names, whatever folder it lies in.
 pub(super) fn known(word: &str) -> Option<&'static Command> {
-    let name = word.trim_start_matches(['"', '\'', '`', '(', '$', ';', '|', '&', '[', ',']).rsplit('/').next()?;
+    let name =
+        word.trim_start_matches(['"', '\'', '`', '(', '$', ';', '|', '&', '[', ',']).rsplit('/').next()?;
     let name = name.trim_end_matches(['"', '\'', ',', ']']);
     COMMANDS.iter().find(|command| is_in(command.names, name))
 }

@@ -129,7 +129,9 @@ fn flatten(path: &mut String, value: &Value, flat: &mut FlatConfig) {
     };
     match value {
         Value::Array(items) => items.iter().enumerate().for_each(|(i, item)| step(Segment::Index(i), item)),
-        Value::Object(entries) => entries.iter().for_each(|(key, entry)| step(Segment::Key(key.clone()), entry)),
+        Value::Object(entries) => {
+            entries.iter().for_each(|(key, entry)| step(Segment::Key(key.clone()), entry))
+        }
         leaf => drop(flat.insert(path.clone(), leaf.clone())),
     }
 }
@@ -207,7 +209,8 @@ impl Walk<'_> {
             _ => self.redactor.config(&mut flat, |_| None, &mut found),
         }
         entries.extend(flat);
-        self.found.extend(found.into_iter().map(|one| Secret { path: format!("{path}: {}", one.path), ..one }));
+        self.found
+            .extend(found.into_iter().map(|one| Secret { path: format!("{path}: {}", one.path), ..one }));
     }
 
     /// The strings of a list as the lines of one text, so that what goes over several is found; each line stays one.
@@ -222,8 +225,9 @@ impl Walk<'_> {
             let Value::String(line) = item else { continue };
             let end = start + line.len();
             let own = found.iter().filter(|one| one.range.start < end && one.range.end > start);
-            let mut pieces: Vec<_> =
-                own.map(|one| (one.range.start.max(start) - start..one.range.end.min(end) - start, one.kind)).collect();
+            let mut pieces: Vec<_> = own
+                .map(|one| (one.range.start.max(start) - start..one.range.end.min(end) - start, one.kind))
+                .collect();
             // What a diff puts before its lines is no part of a key.
             let sign = line.starts_with([' ', '+', '-']);
             for (range, kind) in pieces.iter_mut().rev() {
@@ -295,7 +299,8 @@ impl Redactor {
             return None;
         }
         let engines = [&STANDARD, &STANDARD_NO_PAD, &URL_SAFE, &URL_SAFE_NO_PAD];
-        let (engine, bytes) = engines.into_iter().find_map(|engine| Some((engine, engine.decode(trimmed).ok()?)))?;
+        let (engine, bytes) =
+            engines.into_iter().find_map(|engine| Some((engine, engine.decode(trimmed).ok()?)))?;
         let whole = String::from_utf8(bytes);
         let mut plain = whole.unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned());
         let kinds: Vec<_> = match serde_json::from_str::<Value>(&plain) {
@@ -360,16 +365,29 @@ mod tests {
         assert!(value[3].as_str().unwrap().starts_with("-p<redacted:"));
         check("argv", json!(["serve", "--password", "hunter2"]), &["named-secret"]);
         check("env", json!([{"name": "DB_PASSWORD", "value": "hunter2"}]), &["named-secret"]);
-        check("request_headers", json!({"X-Api-Key": ["hunter2"], "Cookie": ["sid=hunter2"]}), &["named-secret"; 2]);
+        check(
+            "request_headers",
+            json!({"X-Api-Key": ["hunter2"], "Cookie": ["sid=hunter2"]}),
+            &["named-secret"; 2],
+        );
     }
 
     #[test]
     fn strings_stay_strings_and_lines_stay_lines() {
-        let (_, value) = check("error", json!(format!("cannot push with {TOKEN}: denied")), &["github-token"]);
+        let (_, value) =
+            check("error", json!(format!("cannot push with {TOKEN}: denied")), &["github-token"]);
         assert!(value.as_str().unwrap().ends_with(": denied"));
         check("message", json!("login as ana with password hunter2x"), &["named-secret"]);
-        assert_eq!(check("message", json!("the password for ana is reset"), &[]).1, "the password for ana is reset");
-        let lines = json!(["+-----BEGIN RSA PRIVATE KEY-----", "+hunter2", "+-----END RSA PRIVATE KEY-----", " KEEP"]);
+        assert_eq!(
+            check("message", json!("the password for ana is reset"), &[]).1,
+            "the password for ana is reset"
+        );
+        let lines = json!([
+            "+-----BEGIN RSA PRIVATE KEY-----",
+            "+hunter2",
+            "+-----END RSA PRIVATE KEY-----",
+            " KEEP"
+        ]);
         let (_, value) = check("hunks", json!([{"lines": lines}]), &["private-key"; 3]);
         assert_eq!(value[0]["lines"][3], " KEEP");
         assert!(value[0]["lines"][1].as_str().unwrap().starts_with("+<redacted:"));
@@ -388,7 +406,15 @@ mod tests {
     #[test]
     fn a_configs_paths_and_a_changes_path_count() {
         check("config", json!({"db.password": "hunter2", "db.host": "KEEP"}), &["named-secret"]);
-        check("changes", json!([{"op": "changed", "path": "db.password", "before": "hunter2", "after": "hunter2b"}]), &["named-secret"; 2]);
-        check("state", json!({"services": {"r": {"config": {"text": "enable secret 5 hunter2\nhostname KEEP"}}}}), &["named-secret"]);
+        check(
+            "changes",
+            json!([{"op": "changed", "path": "db.password", "before": "hunter2", "after": "hunter2b"}]),
+            &["named-secret"; 2],
+        );
+        check(
+            "state",
+            json!({"services": {"r": {"config": {"text": "enable secret 5 hunter2\nhostname KEEP"}}}}),
+            &["named-secret"],
+        );
     }
 }

@@ -16,7 +16,9 @@ use crate::policy::lenient;
 
 /// Whether a text is a switch, not a secret, whatever it is called.
 fn is_boolean(text: &str) -> bool {
-    ["true", "false", "yes", "no", "on", "off", "none", "null"].iter().any(|word| text.eq_ignore_ascii_case(word))
+    ["true", "false", "yes", "no", "on", "off", "none", "null"]
+        .iter()
+        .any(|word| text.eq_ignore_ascii_case(word))
 }
 
 /// Whether a text only says where the secret is: a variable's name, the path of a file, what is encrypted already.
@@ -33,10 +35,12 @@ fn is_file(text: &str) -> bool {
     const ENDS: &str = "pem key crt cer p12 pfx jks json txt yaml yml toml env secret gpg asc pub ppk conf cfg ini keytab token";
     const ROOTS: &str = "run etc var mnt opt home usr vault secrets root srv data app config certs tmp";
     let text = text.strip_prefix("file://").unwrap_or(text);
-    let rooted = text.starts_with('/') || text.starts_with("./") || text.starts_with("../") || text.starts_with("~/");
+    let rooted =
+        text.starts_with('/') || text.starts_with("./") || text.starts_with("../") || text.starts_with("~/");
     let steps: Vec<&str> = text.split('/').filter(|step| !step.is_empty()).collect();
     let fine = |step: &&str| {
-        step.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-' | b'~')) && !is_high_entropy(step)
+        step.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-' | b'~'))
+            && !is_high_entropy(step)
     };
     let ending = text.rsplit_once('.').is_some_and(|(_, end)| ENDS.split(' ').any(|known| known == end));
     let root = steps.first().is_some_and(|first| ROOTS.split(' ').any(|known| known == *first));
@@ -51,17 +55,23 @@ pub(super) fn is_random_under_hint(path: &str, value: &Value) -> bool {
     }
     let path = lenient(path);
     let last = path.0.iter().rev().find_map(key_of);
+    // `base64:…`, as Laravel writes its keys.
+    let text = text.split_once(':').map_or(text.as_str(), |(scheme, rest)| {
+        if matches!(scheme, "base64" | "hex" | "base32" | "raw") { rest } else { text.as_str() }
+    });
     last.is_some_and(is_weak) && is_high_entropy(text)
 }
 
 /// A cheap look at how a path ends, before it is taken apart.
 fn is_weak_at_end(path: &str) -> bool {
     const ENDS: [&str; 22] = [
-        "key", "keys", "auth", "cred", "salt", "seed", "ture", "sig", "ense", "cess", "sion", "vate", "pher", "crypt",
-        "hook", "otp", "mfa", "ase", "ogin", "sid", "ode", "pin",
+        "key", "keys", "auth", "cred", "salt", "seed", "ture", "sig", "ense", "cess", "sion", "vate", "pher",
+        "crypt", "hook", "otp", "mfa", "ase", "ogin", "sid", "ode", "pin",
     ];
     let end = path.trim_end_matches(|c: char| c.is_ascii_digit() || matches!(c, '[' | ']' | '"')).as_bytes();
-    let ends = |piece: &str| end.len() >= piece.len() && end[end.len() - piece.len()..].eq_ignore_ascii_case(piece.as_bytes());
+    let ends = |piece: &str| {
+        end.len() >= piece.len() && end[end.len() - piece.len()..].eq_ignore_ascii_case(piece.as_bytes())
+    };
     ENDS.iter().any(|piece| ends(piece)) || ends("ion") || ends("dsn")
 }
 
@@ -111,7 +121,8 @@ fn joined(keys: &[&str]) -> Option<String> {
 
 /// Whether a secret's name was split into steps: `api.key`, `aws.secret.key`. The path of a file is no key.
 fn is_split_key(keys: &[&str], value: &Value) -> bool {
-    !value.as_str().is_some_and(is_reference) && joined(keys).is_some_and(|name| sense(&name) == Sense::Secret)
+    !value.as_str().is_some_and(is_reference)
+        && joined(keys).is_some_and(|name| sense(&name) == Sense::Secret)
 }
 
 /// Whether a step above the last is a secret's name and no step below it is known to be harmless, as it is in
@@ -131,7 +142,6 @@ fn is_below_secret(keys: &[&str]) -> bool {
     false
 }
 
-
 /// What a field is told to be by others: a secret as a whole, or in pieces.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Told {
@@ -144,7 +154,8 @@ pub(super) enum Told {
 /// The fields that are secret by what other fields say: `value` beside a `name` that announces a secret, arguments of a
 /// command that takes one, and the data of a Kubernetes Secret.
 pub(super) fn told_by_others(config: &FlatConfig) -> BTreeMap<String, Told> {
-    const NAMES: [&str; 8] = [".name", ".key", ".variable", ".Name", ".Key", ".header", ".parameter", ".setting"];
+    const NAMES: [&str; 8] =
+        [".name", ".key", ".variable", ".Name", ".Key", ".header", ".parameter", ".setting"];
     const VALUES: [&str; 9] =
         ["value", "val", "Value", "Val", "default", "content", "plaintext", "stringValue", "secureValue"];
     let mut told = BTreeMap::new();
@@ -164,6 +175,13 @@ pub(super) fn told_by_others(config: &FlatConfig) -> BTreeMap<String, Told> {
                 }
             }
         } else if path.ends_with(']') {
+            // Headers as a list of pairs.
+            if let Some(pair) = path.strip_suffix("[0]").filter(|pair| pair.ends_with(']'))
+                && sense(said) == Sense::Secret
+                && !config.contains_key(&format!("{pair}[2]"))
+            {
+                told.insert(format!("{pair}[1]"), Told::Whole);
+            }
             // An option or a command makes a list one of arguments.
             let is_argument = said.starts_with('-') || commands::known(said).is_some();
             if let Some((list, _)) = path.rsplit_once('[').filter(|_| is_argument) {
@@ -190,7 +208,9 @@ fn arguments(config: &FlatConfig, list: &str, told: &mut BTreeMap<String, Told>)
     let mut before = Vec::new();
     for name in ["command", "entrypoint", "Entrypoint", "Command"].map(|name| format!("{parent}{name}")) {
         if name != list {
-            before.extend(config.get(&name).and_then(Value::as_str).into_iter().flat_map(str::split_whitespace));
+            before.extend(
+                config.get(&name).and_then(Value::as_str).into_iter().flat_map(str::split_whitespace),
+            );
             before.extend(all(&name));
         }
     }

@@ -21,8 +21,8 @@ use serde_json::Value;
 
 use self::fields::{Told, is_random_under_hint, is_reference, names_secret, told_by_others};
 pub(crate) use self::marker::marker_key;
-use self::marker::{inline, is_fingerprint, is_marker, marker};
 pub use self::marker::{RIGGING, RedactionKey, is_redacted};
+use self::marker::{inline, is_fingerprint, is_marker, marker};
 use self::names::{Sense, sense};
 use self::source::is_secret_source;
 use self::text::{NAMED, Shapes};
@@ -155,7 +155,8 @@ impl Redactor {
         let found = text::find(text, shapes);
         let first = found.first()?.kind;
         // Beside a token there may be another half of it that looks like nothing; beside a password in a URL there is not.
-        let stays = |one: &Found| values::IN_PLACE.contains(&one.kind) || matches!(one.kind, NAMED | "command-line");
+        let stays =
+            |one: &Found| values::IN_PLACE.contains(&one.kind) || matches!(one.kind, NAMED | "command-line");
         let is_private_key = text.starts_with("-----BEGIN ");
         if (is_one_line || is_private_key) && !found.iter().all(stays) {
             return self.hide(value).then_some(first);
@@ -178,7 +179,10 @@ impl Redactor {
         if empty {
             return None;
         }
-        if source.is_some_and(is_secret_source) && !value.is_boolean() && !value.as_str().is_some_and(is_reference) {
+        if source.is_some_and(is_secret_source)
+            && !value.is_boolean()
+            && !value.as_str().is_some_and(is_reference)
+        {
             return Some("source");
         }
         if names::may_say_something(path) && names_secret(&lenient(path), value) {

@@ -12,14 +12,12 @@ pub(super) enum Sense {
 }
 
 /// Words that on their own name a secret when a name ends in them, written together with others (`dbpassword`) too.
-const NOUNS: &str =
-    "password passwd passwort kennwort passphrase passcode passkey secret token apikey privatekey privkey accesskey \
+const NOUNS: &str = "password passwd passwort kennwort passphrase passcode passkey secret token apikey privatekey privkey accesskey \
     secretkey authkey signingkey encryptionkey masterkey sharedkey sshkey licensekey credential creds pwd mnemonic \
     senha wachtwoord contrasena motdepasse haslo";
 
 /// Words that name a secret only when they stand alone.
-const SHORT_NOUNS: &str =
-    "pass pw psk jwt authorization bearer requirepass masterauth keystring cookie setcookie cred rootpw bindpw \
+const SHORT_NOUNS: &str = "pass pw psk jwt authorization bearer requirepass masterauth keystring cookie setcookie cred rootpw bindpw \
     userpw dbpw adminpw rocommunity rwcommunity authtok wepkey sharedsecret";
 
 /// What makes a secret of the word `key` or `keys` that follows it.
@@ -53,13 +51,15 @@ const HARMLESS: &str = "\
     exchange change encoder decoder samesite secure httponly percent ratio bits bytes estimate estimator step steps";
 
 /// What comes before `pass` where it is a verb: nginx' `proxy_pass`.
-const PASSING: &str = "proxy fastcgi uwsgi scgi grpc memcached by first single multi high low band did must will test tests";
+const PASSING: &str =
+    "proxy fastcgi uwsgi scgi grpc memcached by first single multi high low band did must will test tests";
 
 /// Words that end in `pass` and have nothing to do with one.
 const COMPASSES: &str = "bypass compass encompass trespass overpass underpass surpass proxypass firstpass";
 
 /// First words of names that talk about a secret.
-const TALKING: &str = "existing require allow no show hide has is enable disable skip forgot should ask prompt automount";
+const TALKING: &str =
+    "existing require allow no show hide has is enable disable skip forgot should ask prompt automount";
 
 /// What a name says of its value. Case, `-`, `_`, `.` and camel case make no difference.
 pub(super) fn sense(name: &str) -> Sense {
@@ -75,7 +75,9 @@ pub(super) fn sense(name: &str) -> Sense {
     match rest.last() {
         _ if rest.iter().all(|word| is_in(NEUTRAL, word)) => {
             // `max_tokens` counts them.
-            let counts = words.first().is_some_and(|first| is_in("max min num total count prompt completion input output n", first));
+            let counts = words.first().is_some_and(|first| {
+                is_in("max min num total count prompt completion input output n", first)
+            });
             if counts { Sense::Mentions } else { Sense::Secret }
         }
         Some(last) if is_in(HARMLESS, last) => Sense::Innocent,
@@ -116,6 +118,7 @@ fn is_noun(words: &[String], at: usize) -> bool {
         "key" => is_in(KEY_KINDS, before),
         "string" => before == "key",
         "seed" => is_in("otp totp hotp nkey wallet", before),
+        "phrase" => is_in("seed recovery backup wallet secret mnemonic", before),
         "community" => is_in("snmp ro rw read write", before),
         "salt" => is_in("password auth secret hash keys key logged nonce", before),
         "pass" => !is_in(PASSING, before),
@@ -135,7 +138,7 @@ pub(super) fn may_say_something(name: &str) -> bool {
         b"pass", b"pw", b"psk", b"secret", b"token", b"key", b"cred", b"auth", b"bearer", b"jwt", b"cookie",
         b"wort", b"sen", b"hasl", b"contra", b"comm", b"mne",
     ];
-    const MORE: [&[u8]; 4] = [b"seed", b"salt", b"motde", b"wacht"];
+    const MORE: [&[u8]; 5] = [b"seed", b"salt", b"motde", b"wacht", b"phrase"];
     let bytes = name.as_bytes();
     if !name.is_ascii() {
         return true;

@@ -11,8 +11,9 @@ pub(super) fn is_secret_source(source: &str) -> bool {
     let (scheme, rest) = source.split_once(':').unwrap_or(("", source));
     match scheme.to_ascii_lowercase().as_str() {
         "env" | "environment" => sense(rest) == Sense::Secret,
-        "vault" | "secret" | "secrets" | "keyring" | "keychain" | "sops" | "awssm" | "aws-sm" | "gcpsm" | "azurekv"
-        | "secretsmanager" | "secretmanager" | "keyvault" | "onepassword" | "op" | "bao" | "openbao" | "doppler" => true,
+        "vault" | "secret" | "secrets" | "keyring" | "keychain" | "sops" | "awssm" | "aws-sm" | "gcpsm"
+        | "azurekv" | "secretsmanager" | "secretmanager" | "keyvault" | "onepassword" | "op" | "bao"
+        | "openbao" | "doppler" => true,
         _ => is_secret_file(if scheme == "file" { rest } else { source }),
     }
 }
@@ -22,8 +23,18 @@ fn is_secret_file(path: &str) -> bool {
     const FOLDERS: [&str; 8] =
         ["secrets", "secret", ".secrets", ".secret", "credentials", ".ssh", ".aws", ".gnupg"];
     const NAMES: [&str; 12] = [
-        "secret", "secrets", "credentials", "credential", ".pgpass", ".netrc", "_netrc", ".npmrc", ".pypirc", ".htpasswd",
-        "id_rsa", "id_ed25519",
+        "secret",
+        "secrets",
+        "credentials",
+        "credential",
+        ".pgpass",
+        ".netrc",
+        "_netrc",
+        ".npmrc",
+        ".pypirc",
+        ".htpasswd",
+        "id_rsa",
+        "id_ed25519",
     ];
     let steps: Vec<String> = path.split(['/', '\\']).map(str::to_ascii_lowercase).collect();
     let Some((file, folders)) = steps.split_last() else { return false };
@@ -44,14 +55,29 @@ mod tests {
     #[test]
     fn sources_of_secrets_are_known() {
         for source in [
-            "env:APP_DB_PASSWORD", "env:GITHUB_TOKEN", "file:secrets/db.yaml", "file:/run/secrets/db", "file:config/secrets.yaml:12",
-            "file:app-secrets.json", "file:values.secret.yaml", "vault:kv/data/api", "file:/home/a/.aws/credentials", "/run/secrets/x",
+            "env:APP_DB_PASSWORD",
+            "env:GITHUB_TOKEN",
+            "file:secrets/db.yaml",
+            "file:/run/secrets/db",
+            "file:config/secrets.yaml:12",
+            "file:app-secrets.json",
+            "file:values.secret.yaml",
+            "vault:kv/data/api",
+            "file:/home/a/.aws/credentials",
+            "/run/secrets/x",
         ] {
             assert!(is_secret_source(source), "{source}");
         }
         for source in [
-            "env:APP_PORT", "env:TOKEN_TTL", "file:config.yaml", "file:config/base.toml:3", "default", "file:secretary.yaml",
-            "flag:--port", "file:docs/tokens.md", "",
+            "env:APP_PORT",
+            "env:TOKEN_TTL",
+            "file:config.yaml",
+            "file:config/base.toml:3",
+            "default",
+            "file:secretary.yaml",
+            "flag:--port",
+            "file:docs/tokens.md",
+            "",
         ] {
             assert!(!is_secret_source(source), "{source}");
         }

@@ -108,7 +108,8 @@ fn lines_of_other_files() {
 fn redacted(policy: &str, text: &str) -> Vec<String> {
     let mut doc = document(text, Format::Yaml);
     let count = redactor(policy).redact(&mut doc);
-    let partly = doc.config.values().filter_map(Value::as_str).filter(|text| text.contains("<redacted:")).count();
+    let partly =
+        doc.config.values().filter_map(Value::as_str).filter(|text| text.contains("<redacted:")).count();
     let hidden: Vec<_> = doc
         .config
         .iter()
@@ -184,9 +185,15 @@ fn a_rule_may_ask_for_source_and_value() {
     let policy = "[[secret]]\nsource = \"env:APP_*\"\n[[secret]]\nvalue = \"acme_*\"\npath = \"a.**\"\n";
     let redactor = redactor(policy);
     let hidden = |path, text, source| redactor.redact_field(path, &mut Value::from(text), source);
-    assert!(hidden("x", "1", Some("env:APP_PORT")) && !hidden("x", "1", Some("env:PORT")) && !hidden("x", "1", None));
+    assert!(
+        hidden("x", "1", Some("env:APP_PORT"))
+            && !hidden("x", "1", Some("env:PORT"))
+            && !hidden("x", "1", None)
+    );
     assert!(hidden("a.b", "acme_1", None) && !hidden("b", "acme_1", None) && !hidden("a.b", "other", None));
-    assert!(hidden("x", "hunter2", Some("env:DB_PASSWORD")) && hidden("x", "1", Some("file:secrets/db.yaml")));
+    assert!(
+        hidden("x", "hunter2", Some("env:DB_PASSWORD")) && hidden("x", "1", Some("file:secrets/db.yaml"))
+    );
     assert!(Policy::parse("[[secret]]\n").is_err());
 }
 
@@ -207,7 +214,9 @@ fn both_markers_are_known_in_one_place() {
     ] {
         assert!(is_redacted(&marker), "{marker}");
     }
-    for other in [json!({"redacted": "no"}), json!("redacted"), json!(null), json!({"redacted": true, "x": 1})] {
+    for other in
+        [json!({"redacted": "no"}), json!("redacted"), json!(null), json!({"redacted": true, "x": 1})]
+    {
         assert!(!is_redacted(&other), "{other}");
     }
 }

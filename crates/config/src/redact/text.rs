@@ -6,12 +6,12 @@
 
 use std::ops::Range;
 
-use super::names::{Sense, sense};
-use super::triggers::{Hit, hits};
-use super::values::{Found, among, is_placeholder};
 use super::commands;
 use super::fields::is_reference;
 use super::marker::begins_with_marker;
+use super::names::{Sense, sense};
+use super::triggers::{Hit, hits};
+use super::values::{Found, among, is_placeholder};
 
 /// Which shapes to look for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -162,8 +162,10 @@ impl Scan<'_> {
             let Some(value) = self.value(start, sign, name.starts_with('-')) else { continue };
             let text = &self.text[value.clone()];
             let number = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit() || b == b'.');
-            let boolean = ["true", "false", "yes", "no", "none", "null", "nil", "undefined", "~", "{}", "[]", "{", "["];
-            let boolean = boolean.iter().any(|word| text.trim_end_matches([',', ';']).eq_ignore_ascii_case(word));
+            let boolean =
+                ["true", "false", "yes", "no", "none", "null", "nil", "undefined", "~", "{}", "[]", "{", "["];
+            let boolean =
+                boolean.iter().any(|word| text.trim_end_matches([',', ';']).eq_ignore_ascii_case(word));
             if !(boolean || (number && sense == Sense::Mentions) || is_reference(text)) {
                 covered = value.end;
                 found.push(named(value));
@@ -267,7 +269,10 @@ impl Scan<'_> {
                 let typed = word(at + 1).len() == 1 && word(at + 1).bytes().all(|b| b.is_ascii_digit());
                 let server = ["tacacs", "radius"].iter().any(|server| first.starts_with(server));
                 let below_server = at == 0 && self.is_below(&["tacacs", "radius"]);
-                server || below_server || word(at.wrapping_sub(1)) == "isakmp" || (typed && at + 2 < words.len())
+                server
+                    || below_server
+                    || word(at.wrapping_sub(1)) == "isakmp"
+                    || (typed && at + 2 < words.len())
             }
             // The command, not what is behind it.
             _ if commands::known(name).is_some() => false,
@@ -311,10 +316,23 @@ impl Scan<'_> {
                 }
                 let rest = at + attribute.len() + name.len();
                 let end = line[rest..].find('>').map_or(line.len(), |end| rest + end);
-                let value = line[rest..end].to_ascii_lowercase().find("value=\"").map(|value| rest + value + 7);
+                let value =
+                    line[rest..end].to_ascii_lowercase().find("value=\"").map(|value| rest + value + 7);
                 if let Some(start) = value {
                     let length = closing(&line[start..end], '"').unwrap_or(end - start);
                     self.add(self.line.start + start..self.line.start + start + length, NAMED, found);
+                } else if let Some(inner) =
+                    line[end..].strip_prefix('>').filter(|_| !line[..end].ends_with('/'))
+                {
+                    // `<property name="accessKey"><value>…</value></property>`
+                    let content = inner.trim_start();
+                    let content = content
+                        .strip_prefix("<value>")
+                        .or_else(|| content.strip_prefix("<string>"))
+                        .unwrap_or(content);
+                    let length = content.find('<').unwrap_or(content.len());
+                    let start = self.line.start + line.len() - content.len();
+                    self.add(start..start + content[..length].trim_end().len(), NAMED, found);
                 }
                 covered = end;
             }
@@ -343,7 +361,9 @@ impl Scan<'_> {
         for (at, _) in line.match_indices(['?', '&', ';']) {
             let Some((name, value)) = line[at + 1..].split_once('=') else { continue };
             let name_is = |known: &str| name.eq_ignore_ascii_case(known);
-            if at < covered || !["sig", "signature", "x-amz-signature", "x-goog-signature"].into_iter().any(name_is) {
+            if at < covered
+                || !["sig", "signature", "x-amz-signature", "x-goog-signature"].into_iter().any(name_is)
+            {
                 continue;
             }
             let ends = |c: char| c.is_whitespace() || matches!(c, '&' | '#' | '"' | '\'' | '`' | ';');
@@ -373,7 +393,6 @@ impl Scan<'_> {
         }
     }
 
-
     /// The passwords of well-known commands: `mysql -p…`, `curl -u user:…`, `sshpass -p …`.
     fn commands(&self, found: &mut Vec<Found>) {
         let words = self.words();
@@ -389,7 +408,8 @@ impl Scan<'_> {
             }
             // An argument in quotes may have blanks in it, so it is measured anew.
             let own = self.argument(word.start);
-            let mut range = commands::within(command, &self.text[own.clone()]).map(|range| (own.start, range));
+            let mut range =
+                commands::within(command, &self.text[own.clone()]).map(|range| (own.start, range));
             if range.is_none()
                 && let Some(next) = words.get(at + 1)
             {
@@ -469,7 +489,8 @@ impl Scan<'_> {
 /// stand before it: `password is …`.
 fn odd_word(value: &str) -> Option<usize> {
     for word in words(value).take(3) {
-        let text = value[word.clone()].trim_matches(|c: char| matches!(c, '"' | '\'' | '`' | ',' | '.' | ';' | '(' | ')' | ':'));
+        let text = value[word.clone()]
+            .trim_matches(|c: char| matches!(c, '"' | '\'' | '`' | ',' | '.' | ';' | '(' | ')' | ':'));
         if matches!(text, "is" | "was" | "are" | "to" | "value" | "set" | "now" | "as" | "=" | "->" | "") {
             continue;
         }

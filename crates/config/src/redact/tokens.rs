@@ -44,12 +44,22 @@ pub(super) type Maker = (&'static str, &'static str, usize, Body);
 pub(super) const MAKERS: &[Maker] = &[
     ("github-token", "ghp_ gho_ ghu_ ghs_ ghr_", 20, Body::Alnum),
     ("github-token", "github_pat_", 20, Body::Word),
-    ("gitlab-token", "glpat- gldt- glrt- glptt- glcbt- glft- glimt- gloas- glsoat- glffct- glagent-", 16, Body::Loose),
+    (
+        "gitlab-token",
+        "glpat- gldt- glrt- glptt- glcbt- glft- glimt- gloas- glsoat- glffct- glagent-",
+        16,
+        Body::Loose,
+    ),
     ("gitlab-token", "GR1348941", 20, Body::Word),
     ("bitbucket-token", "ATBB ATCTT3", 24, Body::Loose),
     ("atlassian-token", "ATATT3", 24, Body::Loose),
     ("slack-token", "xoxa- xoxb- xoxe- xoxo- xoxp- xoxr- xoxs- xoxe. xapp- xwfp-", 10, Body::Loose),
-    ("webhook", "hooks.slack.com/services/ hooks.slack.com/workflows/ discord.com/api/webhooks/ discordapp.com/api/webhooks/", 16, Body::Loose),
+    (
+        "webhook",
+        "hooks.slack.com/services/ hooks.slack.com/workflows/ discord.com/api/webhooks/ discordapp.com/api/webhooks/",
+        16,
+        Body::Loose,
+    ),
     ("webhook", "webhook.office.com/webhookb2/", 16, Body::Loose),
     ("stripe-key", "sk_live_ sk_test_ rk_live_ rk_test_ whsec_", 10, Body::Loose),
     ("aws-access-key", "AKIA ASIA ABIA ACCA", 16, Body::Upper),
@@ -117,9 +127,24 @@ pub(super) const MAKERS: &[Maker] = &[
     ("twitch-key", "live_", 30, Body::Word),
     ("age-key", "AGE-SECRET-KEY-1 AGE-SECRET-KEY-PQ-1", 20, Body::Upper),
     ("nats-seed", "SUA SAA SOA SNA SCA SXA", 52, Body::Upper),
-    ("paseto", "v1.local. v2.local. v3.local. v4.local. v1.public. v2.public. v3.public. v4.public.", 24, Body::Loose),
-    ("private-key", "MIIEvQIBADAN MIIEvgIBADAN MIIEvwIBADAN MIIEpAIBAAK MIIEowIBAAK MIIJQgIBADAN MIIJQwIBADAN MIIJKAIBAAK MIIJKQIBAAK MIGHAgEAMBMG MC4CAQAwBQYDK2V MHcCAQEE", 24, Body::Crypt),
-    ("password-hash", "$1$ $5$ $6$ $y$ $7$ $8$ $9$ $2a$ $2b$ $2y$ $apr1$ $argon2i$ $argon2d$ $argon2id$ $pbkdf2 $scrypt$", 16, Body::Crypt),
+    (
+        "paseto",
+        "v1.local. v2.local. v3.local. v4.local. v1.public. v2.public. v3.public. v4.public.",
+        24,
+        Body::Loose,
+    ),
+    (
+        "private-key",
+        "MIIEvQIBADAN MIIEvgIBADAN MIIEvwIBADAN MIIEpAIBAAK MIIEowIBAAK MIIJQgIBADAN MIIJQwIBADAN MIIJKAIBAAK MIIJKQIBAAK MIGHAgEAMBMG MC4CAQAwBQYDK2V MHcCAQEE",
+        24,
+        Body::Crypt,
+    ),
+    (
+        "password-hash",
+        "$1$ $5$ $6$ $y$ $7$ $8$ $9$ $2a$ $2b$ $2y$ $apr1$ $argon2i$ $argon2d$ $argon2id$ $pbkdf2 $scrypt$",
+        16,
+        Body::Crypt,
+    ),
     ("password-hash", "{SSHA}", 16, Body::Crypt),
     ("password-hash", "{SHA} {SMD5} {SSHA256} {SSHA512} {PBKDF2}", 16, Body::Crypt),
     ("twilio-key", "SK0 SK1 SK2 SK3 SK4 SK5 SK6 SK7 SK8 SK9 SKa SKb SKc SKd SKe SKf", 31, Body::Hex),
@@ -158,7 +183,10 @@ pub(super) fn is_high_entropy(text: &str) -> bool {
     let classes = has(u8::is_ascii_uppercase) + has(u8::is_ascii_lowercase) + has(u8::is_ascii_digit);
     let separated = text.split(['-', '_', '.', '/']).filter(|part| !part.is_empty());
     // `my-service-account-2` and `registry.example.com/team/app` are words, not noise.
-    let words = separated.clone().all(|part| part.len() <= 12 && (part.bytes().all(|b| b.is_ascii_alphabetic()) || part.bytes().all(|b| b.is_ascii_digit())));
+    let words = separated.clone().all(|part| {
+        part.len() <= 12
+            && (part.bytes().all(|b| b.is_ascii_alphabetic()) || part.bytes().all(|b| b.is_ascii_digit()))
+    });
     if words && separated.count() > 1 {
         return false;
     }

@@ -35,7 +35,8 @@ pub(super) fn among(text: &str, hits: &[(usize, Hit)], found: &mut Vec<Found>) {
         let earlier = found.len();
         match hit {
             Hit::Name => {}
-            _ if at < covered && !matches!(hit, Hit::Shape(Shape::Url | Shape::Dsn | Shape::Authorization)) => {}
+            _ if at < covered
+                && !matches!(hit, Hit::Shape(Shape::Url | Shape::Dsn | Shape::Authorization)) => {}
             Hit::Token { maker, length } => {
                 if !passed.iter().any(|&(other, end)| other == maker && at < end) {
                     let end = token(text, at, maker, length, found);
@@ -56,7 +57,9 @@ pub(super) fn among(text: &str, hits: &[(usize, Hit)], found: &mut Vec<Found>) {
             Hit::Shape(Shape::AzureSecret) => {
                 around(text, at, 3, 3, 30, Body::Loose, "azure-client-secret", found);
             }
-            Hit::Shape(Shape::Terraform) => around(text, at, 14, 9, 50, Body::Loose, "terraform-token", found),
+            Hit::Shape(Shape::Terraform) => {
+                around(text, at, 14, 9, 50, Body::Loose, "terraform-token", found)
+            }
             Hit::Shape(Shape::TelegramBot) => telegram(text, at, found),
             Hit::Shape(Shape::Mailchimp) => mailchimp(text, at, found),
             Hit::Shape(Shape::PgPass) => pgpass(text, at, found),
@@ -118,7 +121,10 @@ fn private_key(text: &str, at: usize, found: &mut Vec<Found>) {
         return;
     }
     let body = label_at + label.len();
-    let end = ["-END ", "- END "].iter().filter_map(|word| Some(body + text[body..].find(word)? + word.len())).min();
+    let end = ["-END ", "- END "]
+        .iter()
+        .filter_map(|word| Some(body + text[body..].find(word)? + word.len()))
+        .min();
     let end = end.and_then(|end| Some(end + text[end..].find("----")? + 4));
     let end = end.map(|end| end + text[end..].len() - text[end..].trim_start_matches('-').len());
     found.push(Found { range: at..end.unwrap_or(text.len()), kind: "private-key" });
@@ -270,14 +276,18 @@ pub(super) fn is_placeholder(text: &str) -> bool {
         !name.is_empty() && name.len() <= 64 && name.bytes().all(fine)
     };
     let stars = text.len() >= 3 && text.bytes().all(|b| b == b'*' || b == b'x' || b == b'X' || b == b'.');
-    let variable = [("${", "}"), ("{{", "}}"), ("$(", ")"), ("%(", ")s")].iter().any(|(o, c)| inner(o, c).is_some_and(name));
+    let variable = [("${", "}"), ("{{", "}}"), ("$(", ")"), ("%(", ")s")]
+        .iter()
+        .any(|(o, c)| inner(o, c).is_some_and(name));
     let said = inner("<", ">").is_some_and(|said| {
-        !said.is_empty() && said.len() <= 40 && said.bytes().all(|b| b.is_ascii_lowercase() || matches!(b, b'-' | b'_' | b' '))
+        !said.is_empty()
+            && said.len() <= 40
+            && said.bytes().all(|b| b.is_ascii_lowercase() || matches!(b, b'-' | b'_' | b' '))
     });
     // `$http_authorization`, as nginx has it.
-    let nginx = text.strip_prefix('$').is_some_and(|rest| {
-        rest.contains('_') && rest.bytes().all(|b| b.is_ascii_lowercase() || b == b'_')
-    });
+    let nginx = text
+        .strip_prefix('$')
+        .is_some_and(|rest| rest.contains('_') && rest.bytes().all(|b| b.is_ascii_lowercase() || b == b'_'));
     stars || variable || said || nginx
 }
 
@@ -352,7 +362,10 @@ mod tests {
             ("dsn u:p:w@tcp(h:3306)/db", "p:w"),
             (&framed, key),
             ("-----BEGIN PRIVATE KEY-----\nMII", "-----BEGIN PRIVATE KEY-----\nMII"),
-            ("---- BEGIN SSH2 ENCRYPTED PRIVATE KEY ----\nP2/\n---- END SSH2 ENCRYPTED PRIVATE KEY ----", "---- BEGIN SSH2 ENCRYPTED PRIVATE KEY ----\nP2/\n---- END SSH2 ENCRYPTED PRIVATE KEY ----"),
+            (
+                "---- BEGIN SSH2 ENCRYPTED PRIVATE KEY ----\nP2/\n---- END SSH2 ENCRYPTED PRIVATE KEY ----",
+                "---- BEGIN SSH2 ENCRYPTED PRIVATE KEY ----\nP2/\n---- END SSH2 ENCRYPTED PRIVATE KEY ----",
+            ),
         ] {
             let found: Vec<_> = find(text).into_iter().map(|one| &text[one.range]).collect();
             assert_eq!(found, [expected], "{text}");
@@ -378,7 +391,9 @@ mod tests {
 
     #[test]
     fn many_beginnings_cost_no_more_than_their_number() {
-        for piece in ["://a:b", "eyJ", "-----BEGIN PRIVATE", "sk-", "@tcp(", "://", "Basic ", "LS0tLS1CRUdJTi", "$6$"] {
+        for piece in
+            ["://a:b", "eyJ", "-----BEGIN PRIVATE", "sk-", "@tcp(", "://", "Basic ", "LS0tLS1CRUdJTi", "$6$"]
+        {
             find(&piece.repeat(100_000));
         }
     }

@@ -7,5 +7,6 @@
     reason = "a test fails by panicking, and shows what it counted"
 )]
 
+mod cases;
 mod corpus;
 mod traefik;

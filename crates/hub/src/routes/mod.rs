@@ -249,7 +249,10 @@ fn by(hub: &Shared, actor: Option<String>, reason: Option<String>) -> Result<rig
 /// Refuses a service that is named by a secret: its name would stand in every event.
 fn no_secret(redactor: &rig_config::Redactor, service: &rig_event::ServiceName) -> Result<(), Problem> {
     match redactor.is_secret_name(service.as_str()) {
-        true => Err(Problem::bad_request("secret-in-name", "the name of the service looks like a secret; it is not kept")),
+        true => Err(Problem::bad_request(
+            "secret-in-name",
+            "the name of the service looks like a secret; it is not kept",
+        )),
         false => Ok(()),
     }
 }
