@@ -1,6 +1,6 @@
 //! Secrets planted in documents of every format are nowhere: not in the hub's folder, a recording, or what is printed.
 
-use crate::cases::{leaks, read};
+use crate::cases::read;
 use crate::harness::{Hub, files, fixture, folder, run, text, workspace};
 
 #[test]
@@ -53,7 +53,7 @@ fn the_corpus_leaves_nothing_in_a_hubs_folder_and_answers() {
     let data = folder();
     let hub = Hub::on(data.path());
     let mut answers = String::new();
-    let (mut secrets, mut taken) = (Vec::new(), 0);
+    let (mut secrets, mut taken, mut open) = (Vec::new(), 0, String::new());
     for (number, case) in read("secrets.corpus").into_iter().chain(read("heldout.corpus")).enumerate() {
         let (status, answer) = if case.format == "event" {
             let event = case.text.as_bytes();
@@ -65,6 +65,7 @@ fn the_corpus_leaves_nothing_in_a_hubs_folder_and_answers() {
         taken += 1;
         answers += &answer.to_string();
         secrets.extend(case.secrets);
+        open += &case.open;
     }
     assert!(taken > 200, "{taken}");
     // A service or a stream that is called by a secret is refused, and the answer does not repeat it.
@@ -86,8 +87,15 @@ fn the_corpus_leaves_nothing_in_a_hubs_folder_and_answers() {
         .map(|file| String::from_utf8_lossy(&std::fs::read(file).unwrap()).into_owned())
         .chain([answers])
         .collect();
-    for secret in &secrets {
-        // What JSON escapes stands otherwise in a line.
-        assert!(!kept.iter().any(|text| leaks(text, secret)), "{secret}");
+    // Any eight bytes of a secret in a row; `postgres` is a part of one and an open word of other cases.
+    let pieces: std::collections::HashSet<&[u8]> = secrets
+        .iter()
+        .flat_map(|secret| secret.as_bytes().windows(8))
+        .filter(|piece| !open.as_bytes().windows(8).any(|window| window == *piece))
+        .collect();
+    assert!(pieces.len() > 5_000, "{}", pieces.len());
+    for text in &kept {
+        let found = text.as_bytes().windows(8).find(|window| pieces.contains(window));
+        assert_eq!(found.map(String::from_utf8_lossy), None);
     }
 }

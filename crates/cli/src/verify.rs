@@ -126,17 +126,6 @@ pub fn verify(recording: &mut Recording, keys: &Keyring) -> Result<Report> {
             Err(error) => altered = Some(output::plain(&output::chain(&error))),
         }
     }
-    if let Some(scrubbed) = header.as_ref().and_then(|header| header.scrubbed.as_ref()) {
-        // It says so itself, and honestly: it is not what was recorded, however well it fits together.
-        altered = Some(match altered {
-            Some(why) => format!("it is a scrubbed copy, and was changed since: {why}"),
-            None => format!(
-                "it is a scrubbed copy: secrets were taken out of {} after they were recorded; up to seq {} every line is as recorded",
-                output::count(scrubbed.changed.len() as u64, "event"),
-                scrubbed.intact_upto
-            ),
-        });
-    }
     let (last_seq, hash) = (recording.state().seq, recording.state().hash());
     let sealed_upto = found.upto;
     let mut end_proven = false;
@@ -149,6 +138,17 @@ pub fn verify(recording: &mut Recording, keys: &Keyring) -> Result<Report> {
             end_proven &= footer.signatures.iter().any(|s| found.valid.contains(&s.key_id));
         }
         _ => {}
+    }
+    if let Some(scrubbed) = header.as_ref().and_then(|header| header.scrubbed.as_ref()) {
+        // It says so itself, and honestly: it is not what was recorded, however well it fits together.
+        altered = Some(match altered {
+            Some(why) => format!("it is a scrubbed copy, and was changed since: {why}"),
+            None => format!(
+                "it is a scrubbed copy: secrets were taken out of {} after they were recorded; up to seq {} every line is as recorded",
+                output::count(scrubbed.changed.len() as u64, "event"),
+                scrubbed.intact_upto
+            ),
+        });
     }
     let truncated = match recording.ending() {
         Some(Ending::Finished(_) | Ending::Altered { .. }) => None,
