@@ -118,6 +118,7 @@ fn is_noun(words: &[String], at: usize) -> bool {
         "key" => is_in(KEY_KINDS, before),
         "string" => before == "key",
         "seed" => is_in("otp totp hotp nkey wallet", before),
+        "phrase" => is_in("seed recovery backup wallet secret mnemonic", before),
         "community" => is_in("snmp ro rw read write", before),
         "salt" => is_in("password auth secret hash keys key logged nonce", before),
         "pass" => !is_in(PASSING, before),
@@ -140,7 +141,7 @@ pub(super) fn may_say_something(name: &str) -> bool {
     // By their first letter: every path of every document comes through here.
     let pieces = |first: u8| -> &[&[u8]] {
         match first | 0x20 {
-            b'p' => &[b"pass", b"pw", b"psk"],
+            b'p' => &[b"pass", b"pw", b"psk", b"phrase"],
             b's' => &[b"secret", b"sen", b"seed", b"salt"],
             b't' => &[b"token"],
             b'k' => &[b"key"],

@@ -84,7 +84,7 @@ const SHAPES: &[(&str, Shape)] = &[
 
 /// Pieces of names; every name that `names::sense` knows as a secret's has one of them.
 const STEMS: &str = "pass pwd psk secret token key cred auth bearer jwt cookie kennwort passw senha wachtwoord \
-    contrasen motdepasse haslo seed community mnemonic sig= signature pin= rootpw bindpw userpw dbpw \
+    contrasen motdepasse haslo seed phrase community mnemonic sig= signature pin= rootpw bindpw userpw dbpw \
     adminpw pw= pw: pw\" pw' pw< pw> _pw -pw md5 sha tacacs radius wpa wep salt webhook license otp from-literal";
 
 fn table() -> (Vec<Hit>, Vec<&'static str>) {
