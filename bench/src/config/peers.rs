@@ -7,8 +7,8 @@ use crate::Setup;
 use crate::report::Report;
 
 /// What is installed from PyPI and from npm.
-const PYTHON: &[&str] = &["deepdiff==9.1.0", "jsonpatch==1.33"];
-const NODE: &[&str] = &["jsondiffpatch@0.7.3"];
+const PYTHON: &[&str] = &["deepdiff==9.1.0", "jsonpatch==1.47"];
+const NODE: &[&str] = &["jsondiffpatch@0.7.7"];
 
 /// A program and how it takes a script: rounds and files follow.
 pub struct Program {
