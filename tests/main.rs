@@ -12,6 +12,7 @@ mod golden;
 mod harness;
 mod help;
 mod hostile;
+mod incidents;
 mod mistakes;
 mod readme;
 mod record_command;
