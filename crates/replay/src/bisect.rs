@@ -108,7 +108,7 @@ pub fn candidates(timeline: &Timeline, from: usize, to: usize) -> crate::Result<
         }
         let same_append = at > from && found.last() == Some(&at) && found.len() > 1 && {
             let last = timeline.entry(at - 1);
-            last.ts == entry.ts && last.service == entry.service
+            entry.type_name != "snapshot.captured" && last.ts == entry.ts && last.service == entry.service
         };
         if same_append {
             found.pop();
