@@ -6,6 +6,7 @@
     reason = "a test fails by panicking"
 )]
 
+mod ci;
 mod demo;
 mod flows;
 mod golden;

@@ -28,7 +28,7 @@ use crate::source::Source;
 /// It looks for the first state that fails a check, halving what lies between a good one and a bad one; only changes of some config are
 /// looked at. Then it finds the smallest set of changed fields without which that state would not fail, also where it
 /// takes older changes to break it. A check is a program: it gets the state as JSON on standard input, and as a file in RIG_STATE;
-/// exit code 0 says good, 125 cannot say, any other up to 127 bad. Or it is a condition, which is true of what is bad.
+/// exit code 0 says good, 125 cannot say, any other up to 124 bad. Or it is a condition, which is true of what is bad.
 #[derive(Debug, clap::Args)]
 #[command(
     group = clap::ArgGroup::new("how").required(true).args(["check", "bad_where", "drifted"]),
