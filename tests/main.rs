@@ -6,6 +6,7 @@
     reason = "a test fails by panicking"
 )]
 
+mod causes;
 mod ci;
 mod demo;
 mod flows;

@@ -48,6 +48,13 @@ pub fn resident_kib(pids: &[u32]) -> u64 {
     pids.iter().filter_map(of).sum()
 }
 
+/// The most memory that a process has had resident, in KiB; 0 when it is not there any more.
+pub fn peak_kib(pid: u32) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let peak = status.lines().find_map(|l| l.strip_prefix("VmHWM:"));
+    peak.and_then(|p| p.split_whitespace().next()?.parse().ok()).unwrap_or(0)
+}
+
 /// A process and its children, which is where a server with workers does its work.
 pub fn family(pid: u32) -> Vec<u32> {
     let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();

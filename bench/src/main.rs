@@ -1,7 +1,7 @@
-//! `rig-bench log|sse`: the log and the stream measured beside their peers in the same run. `cargo xtask bench` builds and starts it.
+//! `rig-bench log|sse|replay`: the log, the stream and the reading of recordings measured beside their peers in the same run. `cargo xtask bench` builds and starts it.
 //!
 //! In reading order: `machine` (what `/proc` tells), `histogram`, `report` (the table and the JSON), `server` (the hub and
-//! nginx as children), `http` (requests over raw sockets), `log`, `sse`.
+//! nginx as children), `http` (requests over raw sockets), `log`, `sse`, `replay`.
 //!
 //! Nothing here is a test: figures depend on the machine and on what else it does. What counts are ratios inside one run,
 //! so both sides of a ratio are measured in turns. Everything is on loopback, and bounded in time and in count.
@@ -11,6 +11,7 @@ mod histogram;
 mod http;
 mod log;
 mod machine;
+mod replay;
 mod report;
 mod server;
 mod sse;
@@ -27,6 +28,9 @@ rig-bench COMMAND [--quick] [PART…]
         parts: engine http memory start
   sse   subscribers: fan-out, latency, memory, catch-up
         parts: fanout latency catch-up
+  replay
+        a recording of a million events: open and index, seek, explain, traffic, logs
+        parts: index seek explain traffic logs
 
   --quick   fewer rounds and smaller sizes: to see that it works, not for figures
 ";
@@ -59,6 +63,7 @@ fn main() -> ExitCode {
     let (known, run): (&[&str], Run) = match args.first().map(String::as_str) {
         Some("log") => (log::PARTS, log::run),
         Some("sse") => (sse::PARTS, sse::run),
+        Some("replay") => (replay::PARTS, replay::run),
         _ => {
             eprint!("{HELP}");
             return ExitCode::from(2);

@@ -33,8 +33,9 @@ use crate::source::Source;
 #[command(
     group = clap::ArgGroup::new("how").required(true).args(["check", "bad_where", "drifted"]),
     after_help = "\
-Conditions: SERVICE:PATH (is there), SERVICE:PATH OP VALUE; OP is =, !=, <, <=, >, >= or ~ (holds the text); VALUE is JSON, a
-bare word, or @SERVICE:PATH. A * in the path stands for one step, ** for any number.
+Conditions: SERVICE:PATH (is there), or SERVICE:PATH OP VALUE. OP is =, !=, <, <=, >, >=
+or ~ (holds the text); VALUE is JSON, a bare word, or @SERVICE:PATH. In a path * stands for
+one step, ** for any number.
 
 Exit codes: 0 the last state is good; 1 found, or bad from the start; 2 trouble.
 
