@@ -39,6 +39,14 @@ fn ticks(path: &str) -> Option<u64> {
     Some(fields.next()?.parse::<u64>().ok()? + fields.next()?.parse::<u64>().ok()?)
 }
 
+/// User and system time of this process and of the children that it has waited for.
+pub fn cpu_of_all() -> Duration {
+    let stat = fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    let fields = stat.rsplit(')').next().unwrap_or_default().split_whitespace().skip(11);
+    let ticks: u64 = fields.take(4).filter_map(|field| field.parse::<u64>().ok()).sum();
+    Duration::from_secs_f64(ticks as f64 / rustix::param::clock_ticks_per_second() as f64)
+}
+
 /// Resident memory of some processes in KiB.
 pub fn resident_kib(pids: &[u32]) -> u64 {
     let of = |pid: &u32| -> Option<u64> {

@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result, bail};
 
 use super::Recording;
 use crate::Setup;
-use crate::machine::peak_kib;
+use crate::machine::{cpu_of_all, peak_kib};
 use crate::report::{Bar, Cell, Report, median};
 
 const FILTER: &str = r#"select(.type=="request.completed")|.seq"#;
@@ -49,58 +49,46 @@ pub fn run(setup: &Setup, recording: &Recording, report: &mut Report) -> Result<
     }
     let (jq, python) = (is_there("jq"), is_there("python3"));
     let rounds = if setup.quick { 1 } else { 3 };
-    let mut jq_times = Vec::new();
-    let mut python_times = Vec::new();
-    let mut times = vec![Vec::new(); contests.len()];
-    let mut peaks = vec![0_u64; contests.len()];
+    let (mut by_jq, mut by_python) = (Vec::new(), Vec::new());
+    let mut by_rig: Vec<Vec<Took>> = contests.iter().map(|_| Vec::new()).collect();
     for _ in 0..rounds {
         if jq {
-            jq_times.push(timed(Command::new("jq").args(["-c", FILTER]).arg(&recording.path))?.0);
+            by_jq.push(timed(Command::new("jq").args(["-c", FILTER]).arg(&recording.path))?);
         }
-        for (i, contest) in contests.iter().enumerate() {
+        for (contest, took) in contests.iter().zip(&mut by_rig) {
             // Twice for each of jq's turns: it is over sooner, and what else the machine does weighs more.
             for _ in 0..2 {
-                let (time, peak) = rig(&setup.rig, contest, &recording.path)?;
-                times[i].push(time);
-                peaks[i] = peaks[i].max(peak);
+                took.push(rig(&setup.rig, contest, &recording.path)?);
             }
         }
         if python {
-            python_times.push(timed(Command::new("python3").args(["-c", SCRIPT]).arg(&recording.path))?.0);
+            by_python.push(timed(Command::new("python3").args(["-c", SCRIPT]).arg(&recording.path))?);
         }
     }
-    let seconds = |times: &[Duration]| median(times.iter().map(Duration::as_secs_f64));
-    let peer = |times: &[Duration]| if times.is_empty() { Cell::None } else { seconds(times).into() };
+    let seconds = |took: &[Took]| median(took.iter().map(|took| took.time.as_secs_f64()));
+    let cpu = |took: &[Took]| median(took.iter().map(|took| took.cpu.as_secs_f64()));
+    let mib = |took: &[Took]| took.iter().map(|took| took.peak).max().unwrap_or(0) as f64 / 1024.0;
     let mut rows = Vec::new();
-    for (i, contest) in contests.iter().enumerate() {
-        let took = seconds(&times[i]);
-        let ratio =
-            |times: &[Duration]| if times.is_empty() { Cell::None } else { (seconds(times) / took).into() };
-        let mib = peaks[i] as f64 / 1024.0;
-        rows.push(vec![
-            contest.shown.into(),
-            took.into(),
-            mib.into(),
-            ratio(&jq_times),
-            ratio(&python_times),
-        ]);
+    for (contest, took) in contests.iter().zip(&by_rig) {
+        let beside = |peer: &[Took]| -> Cell {
+            if peer.is_empty() { Cell::None } else { (seconds(peer) / seconds(took)).into() }
+        };
+        let head = [contest.shown.into(), seconds(took).into(), cpu(took).into(), mib(took).into()];
+        rows.push(head.into_iter().chain([beside(&by_jq), beside(&by_python)]).collect());
     }
-    rows.push(vec!["jq -c 'select(…)|.seq'".into(), peer(&jq_times), Cell::None, Cell::None, Cell::None]);
-    rows.push(vec![
-        "python3, json.loads a line".into(),
-        peer(&python_times),
-        Cell::None,
-        Cell::None,
-        Cell::None,
-    ]);
-    report.table("commands", &["", "s", "MiB at most", "times jq", "times Python"], &rows);
-    for (i, contest) in contests.iter().enumerate() {
+    for (shown, took) in [("jq -c 'select(…)|.seq'", &by_jq), ("python3, json.loads a line", &by_python)] {
+        let figures = [seconds(took), cpu(took), mib(took)];
+        let figures = figures.map(|figure| if took.is_empty() { Cell::None } else { figure.into() });
+        rows.push([shown.into()].into_iter().chain(figures).chain([Cell::None, Cell::None]).collect());
+    }
+    report.table("commands", &["", "s", "CPU s", "MiB at most", "times jq", "times Python"], &rows);
+    for (contest, took) in contests.iter().zip(&by_rig) {
         if jq {
             let what = format!("{}, times as fast as jq", contest.shown);
-            report.bar(&what, Bar::AtLeast(contest.times), seconds(&jq_times) / seconds(&times[i]));
+            report.bar(&what, Bar::AtLeast(contest.times), seconds(&by_jq) / seconds(took));
         }
         if contest.part == "traffic" {
-            report.bar("rig traffic, MiB resident", Bar::AtMost(TRAFFIC_MIB), peaks[i] as f64 / 1024.0);
+            report.bar("rig traffic, MiB resident", Bar::AtMost(TRAFFIC_MIB), mib(took));
         }
     }
     if !jq {
@@ -117,8 +105,20 @@ fn is_there(program: &str) -> bool {
     asked.is_ok_and(|status| status.success())
 }
 
-/// How long a command ran and how much memory it had at most, in KiB; what it prints is thrown away.
-fn timed(command: &mut Command) -> Result<(Duration, u64)> {
+/// What a command took.
+#[derive(Default)]
+struct Took {
+    /// From start to end.
+    time: Duration,
+    /// Processor time: what does not depend on what else the machine does.
+    cpu: Duration,
+    /// The most memory that it had resident, in KiB.
+    peak: u64,
+}
+
+/// Runs a command; what it prints is thrown away.
+fn timed(command: &mut Command) -> Result<Took> {
+    let busy = cpu_of_all();
     let begun = Instant::now();
     let mut child = command
         .stdin(Stdio::null())
@@ -132,17 +132,19 @@ fn timed(command: &mut Command) -> Result<(Duration, u64)> {
         if let Some(status) = child.try_wait()? {
             break status;
         }
-        std::thread::sleep(Duration::from_millis(2));
+        std::thread::sleep(Duration::from_millis(5));
     };
     let time = begun.elapsed();
+    // This program itself used next to none in the meantime.
+    let cpu = cpu_of_all() - busy;
     // 1: something was found.
     match status.code() {
-        Some(0 | 1) => Ok((time, peak)),
+        Some(0 | 1) => Ok(Took { time, cpu, peak }),
         _ => bail!("{command:?} ended with {status}"),
     }
 }
 
-fn rig(rig: &Path, contest: &Contest, file: &Path) -> Result<(Duration, u64)> {
+fn rig(rig: &Path, contest: &Contest, file: &Path) -> Result<Took> {
     let (name, options) = contest.args.split_first().context("a command has a name")?;
     timed(Command::new(rig).arg(name).arg(file).args(options))
 }
