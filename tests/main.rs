@@ -8,6 +8,8 @@
 
 #[path = "../crates/config/tests/it/cases.rs"]
 mod cases;
+mod causes;
+mod ci;
 mod demo;
 mod drift;
 mod flows;

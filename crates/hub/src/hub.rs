@@ -107,7 +107,7 @@ impl Hub {
         let key = RedactionKey::new("memory", random::<32>()?).map_err(|e| Error::Fold(e.to_string()))?;
         let log = Arc::new(PlaybackLog(playback));
         let base = log.base().map_err(|e| Error::Fold(e.to_string()))?;
-        let base = Cut { state: base, chain: log.0.chain.clone() };
+        let base = Cut { state: base, chain: log.0.chain };
         let hub = Hub {
             policy: Arc::new(options.policy.clone()),
             redactor: Arc::new(Redactor::new(key, &options.policy)),

@@ -4,6 +4,7 @@ pub mod accept;
 pub mod baseline;
 pub mod bisect;
 pub mod blame;
+pub mod ci;
 pub mod compare;
 pub mod demo;
 pub mod diff;
@@ -77,6 +78,7 @@ enum Command {
     Compare(compare::Args),
     Bisect(bisect::Args),
     Serve(serve::Args),
+    Ci(ci::Args),
     Ls(ls::Args),
     Verify(verify::Args),
     Scrub(scrub::Args),
@@ -110,6 +112,7 @@ pub fn run(rig: Rig) -> Result<Answer> {
             Command::Compare(args) => compare::run(args).await,
             Command::Bisect(args) => bisect::run(args).await,
             Command::Serve(args) => serve::run(args).await,
+            Command::Ci(args) => ci::run(args).await,
             Command::Ls(args) => ls::run(args).await,
             Command::Verify(args) => verify::run(args).await,
             Command::Scrub(args) => scrub::run(args).await,

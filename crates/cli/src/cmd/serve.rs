@@ -47,7 +47,6 @@ pub struct Args {
 /// A speed; `None`: as fast as can be.
 type Speed = Option<f64>;
 
-#[expect(clippy::unnecessary_wraps, clippy::option_option, reason = "what clap calls")]
 fn speed(text: &str) -> Result<Speed, String> {
     if text == "max" {
         return Ok(None);

@@ -121,6 +121,26 @@ fn a_cause_that_is_named_comes_before_everything_that_is_guessed() {
 }
 
 #[test]
+fn an_assertion_that_names_no_service_is_about_what_failed_before_it() {
+    let (mut story, cut, _) = timeout();
+    story.capture("billing", &[("timeout_ms", 30.into())]);
+    let assertion = r#"{"type":"test.note","error":"shop_test.go:42: expected 200, got 504"}"#;
+    let line = |seq: u64| format!("{{\"seq\":{seq},\"ts\":\"2026-12-01T00:00:00Z\",{}\n", &assertion[1..]);
+    let found = |text: String| {
+        let timeline = timeline(text);
+        why(&timeline, timeline.len() - 1, 5).unwrap()
+    };
+    let told = found(story.text() + &line(story.seq() + 1));
+    assert_eq!(told.reasons.iter().find(|reason| !reason.changes.is_empty()).unwrap().seq, cut, "{told:#?}");
+    // Where nothing failed, everything that was changed may have led to it.
+    let mut quiet = Story::new();
+    quiet.capture("api", &[("a", 1.into())]);
+    let changed = quiet.capture("api", &[("a", 2.into())]);
+    let told = found(quiet.text() + &line(quiet.seq() + 1));
+    assert_eq!(told.reasons[0].seq, changed);
+}
+
+#[test]
 fn many_failures_of_one_kind_are_one_reason() {
     let mut story = Story::new();
     for n in 0..500 {
