@@ -3,7 +3,10 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, anyhow, bail};
-use rig_config::{Diff, FlatConfig, Format, Limits, Pattern, Policy, RedactionKey, Redactor, TextDiff};
+use rig_config::snapshot_file::is_redacted;
+use rig_config::{
+    Diff, FlatConfig, Format, Limits, Pattern, Policy, RedactionKey, Redactor, SnapshotFile, TextDiff,
+};
 use rig_event::{Seq, ServiceName};
 use serde_json::{Value, json};
 
@@ -12,12 +15,9 @@ use crate::Answer;
 use crate::output::{self, Out};
 use crate::source::Source;
 
-/// What the library Rigging writes in place of a secret.
-const RIGGING_SECRET: &str = "***redacted***";
-
 /// Compare two configurations: documents, snapshots, or moments of a recording
 ///
-/// Each side is a document (json, yaml, toml, ini, env, properties, text), a snapshot file of the library Rigging, - for
+/// Each side is a document (json, yaml, toml, ini, env, properties, text), a snapshot file (rig's or the library Rigging's), - for
 /// standard input, or a moment of a recording or a hub's stream: SOURCE@SEQ, with #SERVICE where it has several.
 /// Secrets are not shown: they become fingerprints under a key that is made for this run and forgotten.
 ///
@@ -112,10 +112,6 @@ pub async fn run(args: Args) -> Result<Answer> {
         !(args.ignore_redacted && secret() || excluded())
     });
     fields(&old, &new, diff, all, args.json)
-}
-
-fn is_redacted(value: &Value) -> bool {
-    value.get("redacted").is_some() || value.as_str() == Some(RIGGING_SECRET)
 }
 
 fn fields(old: &Side, new: &Side, diff: Diff, all: usize, as_json: bool) -> Result<Answer> {
@@ -218,12 +214,10 @@ fn side(
     redactor: &Redactor,
 ) -> Result<Side> {
     if format.is_none_or(|format| format == Format::Json)
-        && let Some(mut config) = rigging(document, policy)?
+        && let Some(mut snapshot) = SnapshotFile::read(document, policy, &Limits::default())?
     {
-        for (path, value) in &mut config {
-            redactor.redact_value(path, value);
-        }
-        return Ok(Side { name: what.to_owned(), config, is_text: false });
+        snapshot.redact(redactor, Format::Json);
+        return Ok(Side { name: what.to_owned(), config: snapshot.config, is_text: false });
     }
     let Some(format) = format.or_else(|| Format::detect(name, document)) else {
         bail!(
@@ -233,43 +227,6 @@ fn side(
     let mut parsed = rig_config::parse(document, format, policy, &Limits::default())?;
     redactor.redact(&mut parsed);
     Ok(Side { name: what.to_owned(), config: parsed.config, is_text: format == Format::Text })
-}
-
-/// The config of a snapshot file of the library Rigging: keys are flat already.
-fn rigging(document: &[u8], policy: &Policy) -> Result<Option<FlatConfig>> {
-    #[derive(serde::Deserialize)]
-    #[serde(deny_unknown_fields)]
-    struct Snapshot {
-        #[serde(default)]
-        version: Option<String>,
-        #[serde(rename = "timestamp")]
-        _timestamp: String,
-        config: serde_json::Map<String, Value>,
-        #[serde(default, rename = "provenance")]
-        _provenance: Value,
-    }
-    let Ok(snapshot) = serde_json::from_slice::<Snapshot>(document) else { return Ok(None) };
-    if snapshot.version.as_deref() != Some("1.0") {
-        let found = snapshot.version.unwrap_or_else(|| "none".to_owned());
-        bail!("a Rigging snapshot of version {}; this rig reads 1.0", output::plain(&found));
-    }
-    let mut config = FlatConfig::new();
-    for (key, value) in snapshot.config {
-        let is_leaf = match &value {
-            Value::Array(items) => items.is_empty(),
-            Value::Object(fields) => fields.is_empty(),
-            _ => true,
-        };
-        if is_leaf {
-            config.insert(key, value);
-            continue;
-        }
-        // A list is flattened under a short name, which then gives way to the key: its dots are steps.
-        let below = serde_json::to_vec(&json!({ "x": value }))?;
-        let below = rig_config::parse(&below, Format::Json, policy, &Limits::default())?;
-        config.extend(below.config.into_iter().map(|(path, value)| (format!("{key}{}", &path[1..]), value)));
-    }
-    Ok(Some(config))
 }
 
 #[cfg(test)]
@@ -285,16 +242,5 @@ mod tests {
         for document in ["-", "a.yaml", "user@host.yaml", "Cargo.toml"] {
             assert_eq!(moment(document), None, "{document}");
         }
-    }
-
-    #[test]
-    fn a_rigging_snapshot_is_flat_already() {
-        let text = br#"{"version":"1.0","timestamp":"2026-01-01T00:00:00Z","config":{"database.host":"x","servers":[{"port":1}],"password":"***redacted***"},"provenance":null}"#;
-        let config = rigging(text, &Policy::default()).unwrap().unwrap();
-        let paths: Vec<&str> = config.keys().map(String::as_str).collect();
-        assert_eq!(paths, ["database.host", "password", "servers[0].port"]);
-        let newer = String::from_utf8_lossy(text).replace("1.0", "2.0");
-        assert!(rigging(newer.as_bytes(), &Policy::default()).is_err());
-        assert!(rigging(br#"{"config":{},"timestamp":"x","mine":1}"#, &Policy::default()).unwrap().is_none());
     }
 }
