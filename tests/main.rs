@@ -16,4 +16,5 @@ mod mistakes;
 mod readme;
 mod recordings;
 mod secrets;
+mod snapshots;
 mod traefik;
