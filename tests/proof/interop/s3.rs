@@ -35,9 +35,12 @@ impl S3 {
         let mut socket = TcpStream::connect(&self.address).unwrap();
         let length = body.len();
         let host = &self.address;
+        // moto asks for a signature and does not check it.
+        let key = "AWS4-HMAC-SHA256 Credential=id/20260101/us-east-1/s3/aws4_request, SignedHeaders=host, Signature=x";
         write!(
             socket,
-            "{method} {path} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n{body}"
+            "{method} {path} HTTP/1.1\r\nhost: {host}\r\nauthorization: {key}\r\nconnection: close\r\n\
+             content-length: {length}\r\n\r\n{body}"
         )
         .unwrap();
         let mut answer = String::new();

@@ -11,7 +11,13 @@ fn example() -> PathBuf {
 }
 
 fn run(folder: &Path) -> String {
-    let said = Command::new(example())
+    let example = example();
+    assert!(
+        example.is_file(),
+        "`cargo test -p rig-client` builds it; `--test it` alone does not: {}",
+        example.display()
+    );
+    let said = Command::new(example)
         .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/shop.yaml"))
         .arg(folder)
         .env("SHOP_DATABASE__HOST", "db1")
