@@ -24,4 +24,5 @@ mod record_command;
 mod recordings;
 mod scrub;
 mod secrets;
+mod snapshots;
 mod traefik;

@@ -15,8 +15,8 @@ use crate::error::{Place, shown};
 use crate::path::Segment;
 use crate::policy::lenient;
 use crate::provenance::{Origin, Provenance, Source};
-use crate::redact::marker_key;
-use crate::{Error, Layers, Limits, Path, Pattern, Policy};
+use crate::redact::{is_redacted, marker_key};
+use crate::{Document, Error, Format, Layers, Limits, Path, Pattern, Policy, Redactor};
 
 /// The media type under which a hub takes a snapshot file.
 pub const MEDIA_TYPE: &str = "application/vnd.rig.snapshot+json";
@@ -25,7 +25,7 @@ pub const MEDIA_TYPE: &str = "application/vnd.rig.snapshot+json";
 const VERSION: &str = "1.0";
 
 /// What stands in the place of a secret where there is no key to make a fingerprint with.
-pub const REDACTED: &str = "***redacted***";
+pub use crate::redact::RIGGING as REDACTED;
 
 /// A configuration at a moment.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -161,10 +161,10 @@ impl SnapshotFile {
         struct Whole<'a> {
             version: &'a str,
             timestamp: Timestamp,
-            config: &'a FlatConfig,
-            provenance: Option<Vec<Entry>>,
             #[serde(skip_serializing_if = "BTreeMap::is_empty")]
             audit: &'a BTreeMap<String, String>,
+            config: &'a FlatConfig,
+            provenance: Option<Vec<Entry>>,
         }
         let entries = self.provenance.iter().map(|(path, origin)| Entry {
             field_path: path.clone(),
@@ -202,6 +202,25 @@ impl SnapshotFile {
         before - self.config.len()
     }
 
+    /// Replaces the secrets by fingerprints: what is marked as one, and what the redactor finds. Returns how many there were.
+    ///
+    /// A field that became one whole is marked as a secret from then on.
+    pub fn redact(&mut self, redactor: &Redactor, format: Format) -> usize {
+        let mut count = 0;
+        for (path, _) in self.provenance.iter().filter(|(_, origin)| origin.secret) {
+            count +=
+                usize::from(self.config.get_mut(path).is_some_and(|value| redactor.redact_marked(value)));
+        }
+        let config = std::mem::take(&mut self.config);
+        let mut doc = Document { format, config, normalised: String::new(), lines: BTreeMap::new() };
+        count += redactor.redact(&mut doc);
+        self.config = doc.config;
+        for (path, origin) in &mut self.provenance {
+            origin.secret |= self.config.get(path).is_some_and(is_redacted);
+        }
+        count
+    }
+
     /// Puts [`REDACTED`] in the place of every fingerprint, whole values and inside texts.
     pub fn forget_fingerprints(&mut self) {
         for value in self.config.values_mut() {
@@ -212,6 +231,20 @@ impl SnapshotFile {
             {
                 *text = blank;
             }
+        }
+    }
+}
+
+/// Whether two values can be compared. Where one is a secret without a fingerprint, or both have one under different keys,
+/// nothing is known of whether they differ.
+pub fn are_comparable(before: &Value, after: &Value) -> bool {
+    match (marker_key(before), marker_key(after)) {
+        (Some(before), Some(after)) => before == after,
+        (before_key, after_key) => {
+            let blank = |value: &Value| value.as_str() == Some(REDACTED);
+            let (before, after) = (blank(before), blank(after));
+            // One of them was replaced, the other is a secret as well.
+            !((before || before_key.is_some()) && (after || after_key.is_some()))
         }
     }
 }
@@ -365,6 +398,37 @@ mod tests {
         assert_eq!(paths("database.**"), "servers[0].port servers[1].port timeout");
         assert_eq!(paths("Servers"), "database.host database.password timeout");
         assert_eq!(paths("**.p*"), "database.host timeout");
+    }
+
+    #[test]
+    fn only_what_can_be_compared_is() {
+        let print = |id: &str, digit: &str| json!({"redacted": format!("hmac:{id}:{}", digit.repeat(16))});
+        for (before, after, comparable) in [
+            (json!(1), json!(2), true),
+            (json!(REDACTED), json!(REDACTED), false),
+            (json!(REDACTED), print("k", "a"), false),
+            (print("k", "a"), print("k", "b"), true),
+            (print("k", "a"), print("j", "a"), false),
+            (print("k", "a"), json!("plain"), true),
+            (json!(REDACTED), json!("plain"), true),
+        ] {
+            assert_eq!(are_comparable(&before, &after), comparable, "{before} {after}");
+        }
+    }
+
+    #[test]
+    fn a_field_that_is_marked_is_redacted_whatever_its_name() {
+        let redactor = Redactor::new(RedactionKey::new("run", [7; 32]).unwrap(), &Policy::default());
+        let mut snapshot = SnapshotFile::default();
+        for (path, secret) in [("pin", true), ("port", false), ("password", false)] {
+            snapshot.config.insert(path.into(), "123456".into());
+            snapshot.provenance.insert(path.into(), Origin { source: Source::Default, secret });
+        }
+        assert_eq!(snapshot.redact(&redactor, Format::Json), 2);
+        let secrets: Vec<bool> = snapshot.provenance.values().map(|origin| origin.secret).collect();
+        assert_eq!(secrets, [true, true, false]);
+        assert_eq!(snapshot.config["port"], "123456");
+        assert_eq!(snapshot.redact(&redactor, Format::Json), 0);
     }
 
     #[test]

@@ -26,6 +26,9 @@ pub mod verify;
 pub mod watch;
 pub mod why;
 
+use std::collections::BTreeMap;
+use std::path::Path;
+
 use anyhow::{Context as _, Result};
 use clap::{Parser, Subcommand};
 use rig_event::StreamName;
@@ -169,11 +172,21 @@ pub struct CaptureArgs {
 }
 
 impl CaptureArgs {
-    /// The query of a capture of a file called `name`.
-    fn query(&self, name: Option<&str>) -> Vec<(String, String)> {
-        let given = [("format", self.format.as_deref()), ("name", name), ("actor", self.actor.as_deref())];
+    /// The query of a capture of a file at `path`, if it is one.
+    fn query(&self, path: Option<&Path>) -> Vec<(String, String)> {
+        let name = path.and_then(Path::file_name).map(|name| name.to_string_lossy());
+        let given =
+            [("format", self.format.as_deref()), ("name", name.as_deref()), ("actor", self.actor.as_deref())];
         let given = given.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?.to_owned())));
-        given.chain(self.meta.iter().map(|(key, value)| (format!("meta.{key}"), value.clone()))).collect()
+        given.chain(self.audit(path).into_iter().map(|(key, value)| (format!("meta.{key}"), value))).collect()
+    }
+
+    /// Who captures what lies at `path`, where, of which version; what was said with --meta stands over what was found.
+    fn audit(&self, path: Option<&Path>) -> BTreeMap<String, String> {
+        let mut audit = rig_client::audit::collect(path.unwrap_or(Path::new(".")));
+        audit.extend(self.actor.clone().map(|actor| ("operator".to_owned(), actor)));
+        audit.extend(self.meta.iter().cloned());
+        audit
     }
 }
 
