@@ -422,3 +422,17 @@ fn a_diff_tells_rules_that_do_nothing_too() {
         assert!(!said.contains("servers"), "{said}");
     }
 }
+
+#[test]
+fn a_move_has_a_severity_of_its_own() {
+    let folder = folder();
+    let old = file(folder.path(), "old.yaml", "rules: [{name: a}, {name: b}, {name: c}]\n");
+    let new = file(folder.path(), "new.yaml", "rules: [{name: c}, {name: a}, {name: b}]\n");
+    let policy = file(
+        folder.path(),
+        "rig.toml",
+        "[[severity]]\npath = \"rules**\"\nop = \"moved\"\nlevel = \"critical\"\n[[severity]]\npath = \"**.rules[*]\"\nop = [\"moved\"]\nlevel = \"critical\"\n",
+    );
+    let said = run(1, &["diff", &old, &new, "--policy", &policy, "--json"]).json();
+    assert_eq!((said["moved"].as_u64(), said["severity"].as_str()), (Some(1), Some("critical")), "{said}");
+}
