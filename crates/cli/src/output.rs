@@ -161,7 +161,10 @@ pub fn change(change: &Change) -> String {
     let mut line = format!("{} {}: ", sign(change.op), plain(&change.path));
     match (&change.before, &change.after) {
         (Some(before), Some(after)) if change.op == Op::Moved => {
-            let _ = write!(line, "moved from [{}] to [{}]", value(before), value(after));
+            let _ = match before == after {
+                true => write!(line, "moved past others, [{}] as before", value(after)),
+                false => write!(line, "moved from [{}] to [{}]", value(before), value(after)),
+            };
         }
         (Some(before), Some(after)) => {
             let _ = write!(line, "{} -> {}", value(before), value(after));

@@ -59,7 +59,9 @@ impl Segment {
 
 fn print_part(path: &mut String, text: &str, special: &[char]) {
     let bare = |c: char| !special.contains(&c) && !c.is_whitespace() && !c.is_control();
-    if !text.is_empty() && text.chars().all(bare) {
+    // Most keys are such words, and every key of every document is asked for.
+    let is_word = text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-'));
+    if !text.is_empty() && (is_word || text.chars().all(bare)) {
         path.push_str(text);
     } else {
         path.push_str(&serde_json::Value::from(text).to_string());

@@ -85,7 +85,8 @@ impl Default for Options {
             segment_bytes: 64 << 20,
             retention_interval: Duration::from_secs(60),
             limits: Limits::default(),
-            capture_budget: 128 << 20,
+            // Two documents of the largest size, which are parsed at the same time in some 1.2 GiB.
+            capture_budget: 256 << 20,
             heartbeat: Duration::from_secs(10),
             read_timeout: Duration::from_secs(30),
             shutdown_deadline: Duration::from_secs(10),

@@ -16,6 +16,7 @@ pub mod ls;
 pub mod record;
 pub mod replay;
 pub mod serve;
+pub mod scrub;
 pub mod snapshot;
 pub mod state;
 pub mod tail;
@@ -78,6 +79,7 @@ enum Command {
     Serve(serve::Args),
     Ls(ls::Args),
     Verify(verify::Args),
+    Scrub(scrub::Args),
 }
 
 /// Runs a command to its end.
@@ -110,6 +112,7 @@ pub fn run(rig: Rig) -> Result<Answer> {
             Command::Serve(args) => serve::run(args).await,
             Command::Ls(args) => ls::run(args).await,
             Command::Verify(args) => verify::run(args).await,
+            Command::Scrub(args) => scrub::run(args).await,
         }
     })
 }

@@ -165,6 +165,15 @@ impl Walk<'_> {
         if name == "config" {
             return self.config(path, entries);
         }
+        if name == "provenance" {
+            // It says where a secret came from, and nothing of the secret.
+            for text in entries.values_mut() {
+                let Value::String(text) = text else { continue };
+                let kinds = self.redactor.string(text, Shapes::Assignments);
+                kinds.into_iter().for_each(|kind| self.found(path, kind));
+            }
+            return;
+        }
         // A change of a field: its values are the field's.
         let field = match entries.get("path") {
             Some(Value::String(field)) if entries.contains_key("before") || entries.contains_key("after") => {

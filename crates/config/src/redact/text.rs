@@ -321,6 +321,18 @@ impl Scan<'_> {
                 if let Some(start) = value {
                     let length = closing(&line[start..end], '"').unwrap_or(end - start);
                     self.add(self.line.start + start..self.line.start + start + length, NAMED, found);
+                } else if let Some(inner) =
+                    line[end..].strip_prefix('>').filter(|_| !line[..end].ends_with('/'))
+                {
+                    // `<property name="accessKey"><value>…</value></property>`
+                    let content = inner.trim_start();
+                    let content = content
+                        .strip_prefix("<value>")
+                        .or_else(|| content.strip_prefix("<string>"))
+                        .unwrap_or(content);
+                    let length = content.find('<').unwrap_or(content.len());
+                    let start = self.line.start + line.len() - content.len();
+                    self.add(start..start + content[..length].trim_end().len(), NAMED, found);
                 }
                 covered = end;
             }

@@ -3,6 +3,7 @@
 //! Almost no text holds a secret, so all the beginnings of tokens and all the pieces of names that announce one are
 //! looked for at once, by one automaton (Aho-Corasick), and what has none of them is done.
 
+use std::ops::Range;
 use std::sync::LazyLock;
 
 use aho_corasick::{AhoCorasick, AhoCorasickKind, Input, MatchKind, StartKind};
@@ -22,6 +23,8 @@ pub(super) enum Hit {
     },
     /// A part of a name that announces a secret, a command that takes one, a device's word for one.
     Name,
+    /// A command that takes a secret. Counts as a [`Hit::Name`] where it is a whole word.
+    Command,
     /// What only a closer look at the value tells.
     Shape(Shape),
 }
@@ -81,7 +84,7 @@ const SHAPES: &[(&str, Shape)] = &[
 
 /// Pieces of names; every name that `names::sense` knows as a secret's has one of them.
 const STEMS: &str = "pass pwd psk secret token key cred auth bearer jwt cookie kennwort passw senha wachtwoord \
-    contrasen motdepasse haslo seed community mnemonic sig= signature pin= rootpw bindpw userpw dbpw \
+    contrasen motdepasse haslo seed phrase community mnemonic sig= signature pin= rootpw bindpw userpw dbpw \
     adminpw pw= pw: pw\" pw' pw< pw> _pw -pw md5 sha tacacs radius wpa wep salt webhook license otp from-literal";
 
 fn table() -> (Vec<Hit>, Vec<&'static str>) {
@@ -97,9 +100,13 @@ fn table() -> (Vec<Hit>, Vec<&'static str>) {
         texts.push(*text);
     }
     let commands = COMMANDS.iter().flat_map(|command| command.names.split_ascii_whitespace());
-    for stem in STEMS.split_ascii_whitespace().chain(["pw ", "pw\t"]).chain(commands) {
+    for stem in STEMS.split_ascii_whitespace().chain(["pw ", "pw\t"]) {
         hits.push(Hit::Name);
         texts.push(stem);
+    }
+    for command in commands {
+        hits.push(Hit::Command);
+        texts.push(command);
     }
     (hits, texts)
 }
@@ -131,10 +138,24 @@ pub(super) fn hits(text: &str) -> Vec<(usize, Hit)> {
                 continue;
             }
         }
+        if kind == Hit::Command {
+            if is_word(text, hit.range()) {
+                found.push((hit.start(), Hit::Name));
+            }
+            continue;
+        }
         found.push((hit.start(), kind));
     }
     found.sort_by_key(|(at, _)| *at);
     found
+}
+
+/// Whether a command stands where `commands::known` would see it: `https` in a URL is none.
+fn is_word(text: &str, range: Range<usize>) -> bool {
+    let before = text[..range.start].chars().next_back();
+    let after = text[range.end..].chars().next();
+    before.is_none_or(|c| c.is_whitespace() || "\"'`($;|&[,/".contains(c))
+        && after.is_none_or(|c| c.is_whitespace() || "\"',]".contains(c))
 }
 
 /// Whether anything in a text is worth a closer look.

@@ -231,7 +231,7 @@ fn the_elements_of_a_keyed_list_are_told_by_their_key() {
             ("removed", "servers[name=old].name", None),
             ("added", "servers[name=new].name", None),
             ("changed", "servers[name=db].port", None),
-            ("moved", "servers[name=api]", None),
+            ("moved", "servers[name=db]", None),
             ("changed", "servers[name=api].port", Some(("string", "number"))),
         ]
     );

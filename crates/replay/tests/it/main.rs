@@ -4,6 +4,7 @@
 
 mod causes;
 mod story;
+mod explain;
 mod timeline;
 
 use std::collections::BTreeMap;
