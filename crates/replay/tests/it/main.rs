@@ -3,8 +3,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that panics has failed")]
 
 mod causes;
-mod story;
 mod explain;
+mod story;
 mod timeline;
 
 use std::collections::BTreeMap;
