@@ -44,7 +44,6 @@ pub(super) const COMMANDS: &[Command] = &[
     command("useradd usermod groupadd rdesktop", "-p", "-p"),
     command("az", "", "-p --account-key --sas-token"),
     command("xfreerdp wlfreerdp", "/p:", ""),
-    command("chpasswd gpg gpg2 influx clickhouse-client vault kubectl oc gh glab psql pg_dump", "", ""),
     Command {
         login: ("-u --user -U --proxy-user -u, --http-user", ':'),
         ..command("curl wget http https xh", "", "")
@@ -67,12 +66,11 @@ fn is_in(list: &str, word: &str) -> bool {
 
 /// Where in an option the secret stands that is written in the same word.
 pub(super) fn within(command: Option<&Command>, word: &str) -> Option<Range<usize>> {
-    if word.starts_with("--") || word.starts_with('-') {
-        if let Some((name, value)) = word.split_once('=')
-            && sense(name) == Sense::Secret
-        {
-            return (!value.is_empty() && !is_placeholder(value)).then(|| name.len() + 1..word.len());
-        }
+    if word.starts_with('-')
+        && let Some((name, value)) = word.split_once('=')
+        && sense(name) == Sense::Secret
+    {
+        return (!value.is_empty() && !is_placeholder(value)).then(|| name.len() + 1..word.len());
     }
     let command = command?;
     let attached = |option: &&str| word.starts_with(*option) && word.len() > option.len();
