@@ -46,7 +46,6 @@ pub(super) const COMMANDS: &[Command] = &[
     command("useradd usermod groupadd rdesktop", "-p", "-p"),
     command("az", "", "-p --account-key --sas-token"),
     command("xfreerdp wlfreerdp", "/p:", ""),
-    command("chpasswd gpg gpg2 influx clickhouse-client vault kubectl oc gh glab psql pg_dump", "", ""),
     Command {
         login: ("-u --user -U --proxy-user -u, --http-user", ':'),
         ..command("curl wget http https xh", "", "")

@@ -33,7 +33,10 @@ pub(super) fn find(text: &str, shapes: Shapes) -> Vec<Found> {
     let mut found = Vec::new();
     among(text, &hits, &mut found);
     let has_docker_auths = text.contains("\"auths\"");
-    let names: Vec<usize> = hits.iter().filter(|(_, hit)| *hit == Hit::Name).map(|(at, _)| *at).collect();
+    let places = |wanted: &[Hit]| -> Vec<usize> {
+        hits.iter().filter(|(_, hit)| wanted.contains(hit)).map(|(at, _)| *at).collect()
+    };
+    let (names, commands) = (places(&[Hit::Name, Hit::Command]), places(&[Hit::Command]));
     let mut in_snmp_community = false;
     let (mut at, mut next) = (0, 0);
     while at < text.len() {
@@ -54,7 +57,10 @@ pub(super) fn find(text: &str, shapes: Shapes) -> Vec<Found> {
         scan.assignments(&mut found);
         scan.queries(&mut found);
         scan.elements(&mut found);
-        scan.commands(&mut found);
+        let next_command = commands.partition_point(|command| *command < scan.line.start);
+        if commands.get(next_command).is_some_and(|command| *command < scan.line.end) {
+            scan.commands(&mut found);
+        }
         scan.told(&mut found);
         match shapes {
             Shapes::All => {
