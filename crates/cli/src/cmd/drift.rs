@@ -3,7 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, anyhow, bail};
-use rig_config::{Format, Limits, Onboarding, Policy, RedactionKey, Redactor, RuleNote, declared_drift};
+use rig_config::{
+    FlatConfig, Format, Limits, Onboarding, Policy, RedactionKey, Redactor, RuleNote, declared_drift,
+};
 use rig_event::event::Against;
 use rig_event::{Seq, ServiceName, Severity, Timestamp, Verdict};
 use rig_replay::{Drift, Service, State, judge};
@@ -231,6 +233,10 @@ fn write_ignore(path: &Path, args: &Args, drifting: &[String]) -> Result<()> {
 /// The rules that do nothing for any service, whichever are shown.
 fn idle(state: &State, policy: &Policy, now: Timestamp) -> Vec<RuleNote> {
     let mut paths: Vec<&str> = Vec::new();
+    // Rules may name elements of lists by key, as diffs do, and configurations name them by index.
+    let named = |config: &FlatConfig| rig_config::diff::named(config, config, policy).0;
+    let by_key: Vec<FlatConfig> = state.services.values().map(|service| named(&service.config)).collect();
+    paths.extend(by_key.iter().flat_map(|config| config.keys().map(String::as_str)));
     for service in state.services.values() {
         let baseline = service.baseline.as_ref().map(|baseline| &baseline.config);
         let declared = service.declared.as_ref().map(|declared| &declared.config);
