@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use super::lists::{self, Matched};
 use super::{Diff, rekeyed};
-use crate::path::Segment;
+use crate::path::{Segment, print_keyed};
 use crate::policy::lenient;
 use crate::{Policy, Severity};
 
@@ -89,6 +89,14 @@ impl Walk<'_> {
     fn fields(&mut self, old: Fields<'_>, new: Fields<'_>, at: &At, lists: bool) {
         let (mut i, mut j) = (0, 0);
         loop {
+            if let (Some((a, old)), Some((b, new))) = (old.get(i), new.get(j))
+                && a == b
+                && old == new
+                && !(lists && memchr::memchr(b'[', a.as_bytes()).is_some())
+            {
+                (i, j) = (i + 1, j + 1);
+                continue;
+            }
             let order = match (old.get(i), new.get(j)) {
                 (None, None) => return,
                 (Some(_), None) => Ordering::Less,
@@ -157,17 +165,17 @@ impl Walk<'_> {
         };
         let policy = self.policy;
         let Matched { key, pairs, moved, ordered } = lists::matched(&olds, &news, &at.new, policy);
-        let step = |names: &Option<lists::Key<'_>>, index: usize, of_new: bool| {
-            let mut step = String::new();
-            match names {
+        let named = |base: &str, index: usize, of_new: bool| {
+            let mut path = String::with_capacity(base.len() + 32);
+            path.push_str(base);
+            match &key {
                 Some(key) => {
                     let values = if of_new { &key.new } else { &key.old };
-                    let value = values[index].clone().into_owned();
-                    Segment::Keyed { key: key.name.to_owned(), value }.print(&mut step);
+                    print_keyed(&mut path, key.name, &values[index]);
                 }
-                None => Segment::Index(index).print(&mut step),
+                None => Segment::Index(index).print(&mut path),
             }
-            step
+            path
         };
         let mut stays = vec![false; olds.len()];
         pairs.iter().flatten().for_each(|&index| stays[index] = true);
@@ -180,8 +188,7 @@ impl Walk<'_> {
         }
 
         for (index, element) in olds.iter().enumerate().filter(|(index, _)| !stays[*index]) {
-            let step = step(&key, index, false);
-            let gone = At { old: join(&at.old, &step), ..At::default() };
+            let gone = At { old: named(&at.old, index, false), ..At::default() };
             element.iter().for_each(|(rest, value)| self.leaf(rest, Some(value), None, &gone));
             if placed {
                 self.push(Op::Placed, gone.old, Some(index.into()), None);
@@ -189,8 +196,7 @@ impl Walk<'_> {
         }
         for (index, (element, pair)) in news.iter().zip(&pairs).enumerate() {
             let Some(before) = *pair else {
-                let step = step(&key, index, true);
-                let come = At { new: join(&at.new, &step), ..At::default() };
+                let come = At { new: named(&at.new, index, true), ..At::default() };
                 if placed {
                     self.push(Op::Placed, come.new.clone(), None, Some(index.into()));
                 }
@@ -199,8 +205,8 @@ impl Walk<'_> {
             };
             if !element.same(&olds[before]) {
                 let here = At {
-                    old: join(&at.old, &step(&key, before, false)),
-                    new: join(&at.new, &step(&key, index, true)),
+                    old: named(&at.old, before, false),
+                    new: named(&at.new, index, true),
                     index: if self.pairs.is_some() {
                         format!("{}[{index}]", at.index)
                     } else {
@@ -211,12 +217,7 @@ impl Walk<'_> {
             }
             if moved[index] {
                 let op = if ordered { Op::Moved } else { Op::Placed };
-                self.push(
-                    op,
-                    join(&at.new, &step(&key, index, true)),
-                    Some(before.into()),
-                    Some(index.into()),
-                );
+                self.push(op, named(&at.new, index, true), Some(before.into()), Some(index.into()));
             }
         }
     }
@@ -232,8 +233,9 @@ pub(super) fn join(base: &str, rest: &str) -> String {
 /// Where the first list of a path opens, outside quotes.
 pub(super) fn bracket(path: &str) -> Option<usize> {
     let bytes = path.as_bytes();
-    if !bytes.contains(&b'"') {
-        return bytes.iter().position(|b| *b == b'[');
+    let first = memchr::memchr(b'[', bytes)?;
+    if memchr::memchr(b'"', &bytes[..first]).is_none() {
+        return Some(first);
     }
     let (mut quoted, mut escaped) = (false, false);
     bytes.iter().position(|b| {
