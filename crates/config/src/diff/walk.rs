@@ -7,7 +7,7 @@ use std::cmp::Ordering;
 use std::collections::HashMap;
 use std::ops::Range;
 
-use rig_event::{Change, Op};
+use rig_event::{Change, FlatConfig, Op};
 use serde_json::Value;
 
 use super::lists::{self, Matched};
@@ -80,9 +80,31 @@ pub(super) struct Walk<'p> {
 }
 
 impl Walk<'_> {
-    /// Compares whole configurations.
-    pub fn run(&mut self, old: &[Entry<'_>], new: &[Entry<'_>]) {
-        self.fields(Fields { entries: old, skip: 0 }, Fields { entries: new, skip: 0 }, &At::default(), true);
+    /// Compares whole configurations. Only lists are gathered; all else is passed by.
+    pub fn run(&mut self, old: &FlatConfig, new: &FlatConfig) {
+        let at = At::default();
+        let (mut olds, mut news) = (old.iter().peekable(), new.iter().peekable());
+        loop {
+            let order = match (olds.peek(), news.peek()) {
+                (None, None) => return,
+                (Some(_), None) => Ordering::Less,
+                (None, Some(_)) => Ordering::Greater,
+                (Some((a, _)), Some((b, _))) => a.cmp(b),
+            };
+            let first = if order.is_le() { olds.peek() } else { news.peek() };
+            let Some((path, _)) = first.copied() else { return };
+            if let Some(open) = bracket(path) {
+                let list = &path[..=open];
+                let inside = |field: &(&String, &Value)| field.0.starts_with(list);
+                let a: Vec<Entry<'_>> = std::iter::from_fn(|| olds.next_if(inside)).map(entry).collect();
+                let b: Vec<Entry<'_>> = std::iter::from_fn(|| news.next_if(inside)).map(entry).collect();
+                self.fields(Fields { entries: &a, skip: 0 }, Fields { entries: &b, skip: 0 }, &at, true);
+                continue;
+            }
+            let before = if order.is_le() { olds.next() } else { None };
+            let after = if order.is_ge() { news.next() } else { None };
+            self.leaf(path, before.map(|(_, value)| value), after.map(|(_, value)| value), &at);
+        }
     }
 
     /// Compares the fields of two maps, or of what became of one. `lists`: whether lists are matched as such.
@@ -221,6 +243,11 @@ impl Walk<'_> {
             }
         }
     }
+}
+
+/// A field of a configuration.
+pub(super) fn entry<'a>((path, value): (&'a String, &'a Value)) -> Entry<'a> {
+    (path, value)
 }
 
 pub(super) fn join(base: &str, rest: &str) -> String {
