@@ -115,9 +115,9 @@ fn a_difference_is_printed_as_whoever_reads_it_wants_it() {
 fn a_baseline_is_signed_checked_and_compared_with() {
     let folder = folder();
     let key = |id: &str, byte: &str| format!("{id} hmac-sha256 {}\n", byte.repeat(32));
-    let keys = file(folder.path(), "keys", &key("k1", "ab"));
-    let rotated = file(folder.path(), "rotated", &(key("k1", "ab") + &key("k2", "cd")));
-    let other = file(folder.path(), "other", &key("k3", "ef"));
+    let keys = file(folder.path(), "keys", key("k1", "ab"));
+    let rotated = file(folder.path(), "rotated", key("k1", "ab") + &key("k2", "cd"));
+    let other = file(folder.path(), "other", key("k3", "ef"));
     let old = file(folder.path(), "old.yaml", "port: 1\npassword: hunter2\n");
     let new = file(folder.path(), "new.yaml", "port: 2\npassword: hunter3\n");
     let approved = folder.path().join("approved.json");

@@ -46,15 +46,18 @@ impl Segment {
             }
             // Writing to a string cannot fail.
             Segment::Index(index) => drop(write!(path, "[{index}]")),
-            Segment::Keyed { key, value } => {
-                path.push('[');
-                print_part(path, key, &['.', '[', ']', '"', '*', '=']);
-                path.push('=');
-                print_part(path, value, &['[', ']', '"', '*']);
-                path.push(']');
-            }
+            Segment::Keyed { key, value } => print_keyed(path, key, value),
         }
     }
+}
+
+/// Appends the step to the element whose `key` is `value`.
+pub(crate) fn print_keyed(path: &mut String, key: &str, value: &str) {
+    path.push('[');
+    print_part(path, key, &['.', '[', ']', '"', '*', '=']);
+    path.push('=');
+    print_part(path, value, &['[', ']', '"', '*']);
+    path.push(']');
 }
 
 fn print_part(path: &mut String, text: &str, special: &[char]) {

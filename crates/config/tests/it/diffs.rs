@@ -184,7 +184,8 @@ proptest! {
         let drift = drift(&old, &new, &policy, &[], now);
         let mut drifted: Vec<_> = drift.fields.iter().map(|field| &field.path).collect();
         let mut expected = expected;
-        (drifted.sort(), expected.sort());
+        drifted.sort();
+        expected.sort();
         prop_assert_eq!(drifted, expected);
     }
 
