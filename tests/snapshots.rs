@@ -343,6 +343,9 @@ fn nothing_of_others_is_overwritten() {
         std::os::unix::fs::symlink(layers.out("target.json"), &link).unwrap();
         layers.write(2, &link, &[]);
         assert!(std::fs::symlink_metadata(&link).unwrap().is_symlink());
+        let pipe = layers.out("pipe.json");
+        assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        assert!(layers.write(2, &pipe, &[]).stderr.contains("no plain file"));
     }
 }
 

@@ -33,7 +33,7 @@
 //! [`template`] (their names), [`storage`] (where they lie), [`audit`] and [`git`] (who, where, which version),
 //! [`redaction`]; then what a service uses: [`Secret`], [`FigmentExt`], [`Recorder`], [`Recording`].
 //!
-//! Features: `figment` (on), `hub` (sending to a hub, brings reqwest), `cloud` (S3, GCS, Azure, brings object_store and TLS).
+//! Features: `figment` (on), `hub` (on; sending to a hub, brings reqwest), `cloud` (S3, GCS, Azure, brings object_store and TLS).
 
 pub mod audit;
 mod error;

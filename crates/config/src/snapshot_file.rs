@@ -447,4 +447,55 @@ mod tests {
         assert_eq!(snapshot.config["password"], REDACTED);
         assert_eq!(snapshot.config["host"], "a");
     }
+
+    use proptest::prelude::*;
+
+    /// Values of every kind under keys that a path has to quote.
+    fn fields() -> impl Strategy<Value = BTreeMap<String, Value>> {
+        let key =
+            prop::sample::select(vec!["a", "b", "a.b", "c d", "x[0]", "\"", "*", "ü", "", "=", "redacted"]);
+        let leaf = prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::from),
+            prop::sample::select(vec!["1", "-0.0", "1e400", "18446744073709551616", "7.50"])
+                .prop_map(|number| serde_json::from_str(number).unwrap()),
+            "[a-z<>&\\n\u{2028}]{0,6}".prop_map(Value::from),
+            Just(json!([])),
+            Just(json!({})),
+        ];
+        let value = leaf.prop_recursive(3, 16, 3, move |inner| {
+            let map = prop::collection::btree_map("[a-c.]{1,2}", inner.clone(), 1..3);
+            prop_oneof![
+                prop::collection::vec(inner, 1..3).prop_map(Value::Array),
+                map.prop_map(|map| Value::Object(map.into_iter().collect())),
+            ]
+        });
+        let name = |key: &str| Path(vec![Segment::Key(key.to_owned())]).to_string();
+        prop::collection::btree_map(key.prop_map(name), value, 0..5)
+    }
+
+    proptest! {
+        #[test]
+        fn print_then_read_is_identity(fields in fields()) {
+            let limits = Limits::default();
+            let mut layers = Layers::new(&limits);
+            let origin = |path: &str| Origin { source: Source::file(path, Some(3)), secret: path.len() > 3 };
+            layers.fields(fields.into_iter().map(|(path, value)| (path.clone(), value, origin(&path)))).unwrap();
+            let crate::Merged { config, mut provenance } = layers.finish(&Policy::default()).unwrap();
+            provenance.retain(|_, origin| origin.source != Source::Unknown || origin.secret);
+            let snapshot = SnapshotFile { config, provenance, ..SnapshotFile::default() };
+            let mut text = Vec::new();
+            snapshot.write(&mut text).unwrap();
+            prop_assert_eq!(SnapshotFile::read(&text, &Policy::default(), &limits).unwrap().unwrap(), snapshot);
+        }
+
+        #[test]
+        fn any_config_of_a_snapshot_is_read_or_refused(keys in prop::collection::vec("[ab.\\[\\]0-9=\"*]{0,8}", 0..6)) {
+            let config: serde_json::Map<String, Value> = keys.into_iter().map(|key| (key, json!([1, {"k": 2}]))).collect();
+            let text = json!({"version": "1.0", "timestamp": "2026-01-01T00:00:00Z", "config": config}).to_string();
+            if let Ok(Some(snapshot)) = SnapshotFile::read(text.as_bytes(), &Policy::default(), &Limits::default()) {
+                prop_assert!(snapshot.config.keys().all(|path| path.parse::<Path>().is_ok()), "{:?}", snapshot.config);
+            }
+        }
+    }
 }

@@ -27,11 +27,14 @@ impl Storage for Local {
         Box::pin(async move {
             let path = Path::new(name);
             let cannot = failed("cannot read", path);
-            let file = match File::open(path) {
-                Ok(file) => file,
+            // Before it is opened: a pipe would be waited for.
+            match fs::metadata(path) {
+                Ok(found) if found.is_file() => {}
+                Ok(_) => return Err(cannot(io::Error::other("it is no plain file"))),
                 Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
                 Err(error) => return Err(cannot(error)),
-            };
+            }
+            let file = File::open(path).map_err(&cannot)?;
             let mut content = Vec::new();
             file.take(limit + 1).read_to_end(&mut content).map_err(cannot)?;
             if content.len() as u64 > limit {

@@ -202,7 +202,7 @@ fn a_callback_that_panics_does_not_leave_anyone_waiting() {
 
 #[cfg(feature = "hub")]
 mod hub {
-    //! A hub is played by a socket: the real one stands in the whole-program tests.
+    //! The real hub in this process and, where it has to stumble, a socket that plays one.
     use std::io::{Read as _, Write as _};
     use std::net::TcpListener;
 
@@ -250,6 +250,24 @@ mod hub {
         );
         assert_eq!(line(&asked[0]), line(&asked[1]));
         assert!(!asked[0].contains("hunter2") && !asked[0].contains("77123"), "{asked:?}");
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_hub_captures_it_with_the_sources_of_its_fields() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let (stop, stopped) = tokio::sync::oneshot::channel();
+        let shutdown = async { drop(stopped.await) };
+        let served = tokio::spawn(rig_hub::serve(listener, shutdown, rig_hub::Options::default()));
+        let (_, recording) = recorded().with_hub(Hub::new(&url).unwrap()).extract::<Settings>().unwrap();
+        let found = tokio::task::spawn_blocking(move || recording.flush(PATIENCE)).await.unwrap().unwrap();
+        assert!(matches!(found.as_slice(), [Outcome::Sent(_)]), "{found:?}");
+        let config = reqwest::get(format!("{url}/v1/streams/main/services/api/config")).await.unwrap();
+        let config: Value = serde_json::from_str(&config.text().await.unwrap()).unwrap();
+        assert_eq!(config["config"]["pin"], "***redacted***");
+        assert_eq!(config["provenance"]["retries"], "default");
+        stop.send(()).unwrap();
+        served.await.unwrap().unwrap();
     }
 
     #[test]
