@@ -7,6 +7,7 @@
 )]
 
 mod demo;
+mod drift;
 mod flows;
 mod golden;
 mod harness;
@@ -14,6 +15,7 @@ mod help;
 mod hostile;
 mod mistakes;
 mod readme;
+mod record_command;
 mod recordings;
 mod secrets;
 mod traefik;

@@ -4,6 +4,7 @@
 mod bench;
 mod crash;
 mod edges;
+mod fuzz;
 mod rules;
 mod services;
 mod steps;
@@ -18,7 +19,10 @@ cargo xtask COMMAND
   test --no-services   the same without the tests that need servers from outside (sets RIG_NO_SERVICES=1)
   bench log [--quick]  durable appends, memory, start; prints tables and writes target/bench/log.json
   bench sse [--quick]  subscribers beside nginx with nchan; target/bench/sse.json
-                       (`bench log|sse PART…` runs only parts of it; an unknown one is answered with their names)
+  bench config [--quick]  documents captured and compared, with their peers; target/bench/config.json
+                       (`bench log|sse|config PART…` runs only parts of it; an unknown one is answered with their names)
+  fuzz [--seconds N] [TARGET…]
+                       every parser against hostile input, 10 minutes each without --seconds; needs a C++ compiler
   services             installs what tests need besides Rust (as root on Debian; elsewhere it says what is missing)
   crash [--rounds N] [--seed S]
                        kills a hub under load N times (10,000 without --rounds) and checks that nothing acknowledged is lost
@@ -31,7 +35,7 @@ fn main() -> ExitCode {
     let services = match words.as_slice() {
         ["test"] => true,
         ["test", "--no-services"] => false,
-        ["bench", bench @ ("log" | "sse"), more @ ..] => {
+        ["bench", bench @ ("log" | "sse" | "config"), more @ ..] => {
             return match bench::run(&root(), &[&[*bench], more].concat()) {
                 Ok(()) => ExitCode::SUCCESS,
                 Err(error) => {
@@ -45,6 +49,15 @@ fn main() -> ExitCode {
                 Ok(()) => ExitCode::SUCCESS,
                 Err(error) => {
                     eprintln!("xtask services: {error:#}");
+                    ExitCode::FAILURE
+                }
+            };
+        }
+        ["fuzz", options @ ..] => {
+            return match fuzz::run(&root(), options) {
+                Ok(()) => ExitCode::SUCCESS,
+                Err(error) => {
+                    eprintln!("xtask fuzz: {error:#}");
                     ExitCode::FAILURE
                 }
             };

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::{rules, services};
+use crate::{fuzz, rules, services};
 
 /// What a step that did not fail came to.
 enum Done {
@@ -21,9 +21,15 @@ struct Run<'a> {
 
 type Step = (&'static str, fn(&Run) -> Result<Done>);
 
+/// For how long every parser is fuzzed here; `cargo xtask fuzz` does it for longer.
+const FUZZ_SECONDS: u64 = 20;
+
 /// The cheap and most often broken comes first; clippy before the tests, because it reports all crates at once.
 const STEPS: &[Step] = &[
-    ("formatting", |run| run.cargo(&["fmt", "--all", "--check"])),
+    ("formatting", |run| {
+        run.cargo(&["fmt", "--all", "--check"])?;
+        run.cargo(&["fmt", "--manifest-path", "fuzz/Cargo.toml", "--check"])
+    }),
     ("house rules", |run| rules::check(run.root).map(|()| Done::Passed)),
     ("clippy", |run| run.cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"])),
     ("services", |run| {
@@ -34,6 +40,10 @@ const STEPS: &[Step] = &[
         }
     }),
     ("tests", |run| run.cargo(&["test", "--workspace"])),
+    ("fuzzing", |run| match fuzz::missing() {
+        Some(missing) => Ok(Done::LeftOut(missing.to_owned())),
+        None => fuzz::all(run.root, FUZZ_SECONDS).map(|()| Done::Passed),
+    }),
     ("docs", |run| run.cargo(&["doc", "--workspace", "--no-deps"])),
     ("licences and sources", |run| {
         let installed = Command::new("cargo-deny")

@@ -158,6 +158,18 @@ impl Client {
         json(self.send(request).await?).await
     }
 
+    /// Appends events, one JSON object a line; all of them or none.
+    ///
+    /// # Errors
+    /// A [`Problem`] when the hub refuses them.
+    pub async fn append(&self, ndjson: Vec<u8>) -> Result<Appended> {
+        let request = self
+            .request(Method::POST, &["events"])?
+            .header("content-type", "application/x-ndjson")
+            .body(ndjson);
+        json(self.send(request).await?).await
+    }
+
     /// The state at `at`, or now.
     ///
     /// # Errors
@@ -232,6 +244,29 @@ impl Client {
     /// A [`Problem`] when it has none.
     pub async fn revoke(&self, service: &ServiceName, query: &[(&str, &str)]) -> Result<Appended> {
         let request = self.request(Method::DELETE, &["services", service.as_str(), "baseline"])?.query(query);
+        json(self.send(request).await?).await
+    }
+
+    /// Declares some of the service's fields with a document.
+    ///
+    /// # Errors
+    /// A [`Problem`] when the hub refuses the document.
+    pub async fn declare(
+        &self,
+        service: &ServiceName,
+        query: &[(&str, &str)],
+        body: Vec<u8>,
+    ) -> Result<Appended> {
+        let request = self.request(Method::PUT, &["services", service.as_str(), "declared"])?.query(query);
+        json(self.send(request.header("content-type", "application/octet-stream").body(body)).await?).await
+    }
+
+    /// Takes the declaration back.
+    ///
+    /// # Errors
+    /// A [`Problem`] when there is none.
+    pub async fn withdraw(&self, service: &ServiceName, query: &[(&str, &str)]) -> Result<Appended> {
+        let request = self.request(Method::DELETE, &["services", service.as_str(), "declared"])?.query(query);
         json(self.send(request).await?).await
     }
 

@@ -1,9 +1,11 @@
 //! What the binaries `rig` and `rig-diff` are made of: the only place that wires the crates together.
 //!
 //! In reading order: [`cmd`] (one file a command; each parses its own arguments, which are checked before anything runs),
-//! [`source`] (where a reading command reads from: a session file, standard input or a hub's stream), [`client`] (the
-//! hub's HTTP interface), [`follow`] and [`sse`] (its live stream),
-//! [`recording`] (a session file being made), [`mod@verify`] (what can be proven of one), [`output`] (what a person sees).
+//! [`source`] (where a reading command reads from: a session file, standard input or a hub's stream), [`timeline`] (the
+//! same with an index), [`client`] (the hub's HTTP interface), [`follow`] and [`sse`] (its live stream), [`recording`] (a
+//! session file being made), [`process`] (other programs, run and ended), [`mod@verify`] (what can be proven of a session
+//! file), [`keys`] and [`policy`] (the keys of baselines and the policy of a command), [`output`] and [`table`] (what a person
+//! sees).
 //!
 //! Every command answers with an [`Answer`] or an error; [`exit`] turns that into the exit code, the same everywhere:
 //! 0 fine, 1 a difference found, 2 trouble.
@@ -11,10 +13,15 @@
 pub mod client;
 pub mod cmd;
 pub mod follow;
+pub mod keys;
 pub mod output;
+pub mod policy;
+pub mod process;
 pub mod recording;
 pub mod source;
 pub mod sse;
+pub mod table;
+pub mod timeline;
 pub mod verify;
 
 use std::process::ExitCode;
@@ -26,6 +33,8 @@ pub enum Answer {
     Fine,
     /// A difference, a drift, a failure.
     Difference,
+    /// The exit code of a command that was run: it is passed on.
+    Code(u8),
 }
 
 /// The exit code for a command's answer; an error is told on standard error.
@@ -33,6 +42,7 @@ pub fn exit(answer: anyhow::Result<Answer>) -> ExitCode {
     match answer {
         Ok(Answer::Fine) => ExitCode::SUCCESS,
         Ok(Answer::Difference) => ExitCode::from(1),
+        Ok(Answer::Code(code)) => ExitCode::from(code),
         // Who closed the pipe has read enough; that is no trouble.
         Err(error) if output::is_closed_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {

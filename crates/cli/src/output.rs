@@ -1,5 +1,7 @@
 //! What a person sees: events as lines, values, tables, colours; and a pipe that closes is no failure.
 
+pub mod diff;
+
 use std::fmt::Write as _;
 use std::io::{self, Write as _};
 
@@ -24,6 +26,15 @@ impl Out {
     pub fn line(&mut self, text: impl AsRef<str>) -> io::Result<()> {
         self.0.write_all(text.as_ref().as_bytes())?;
         self.0.write_all(b"\n")?;
+        self.0.flush()
+    }
+
+    /// Writes a text as it is, all at once.
+    ///
+    /// # Errors
+    /// As [`Out::line`].
+    pub fn text(&mut self, text: &str) -> io::Result<()> {
+        self.0.write_all(text.as_bytes())?;
         self.0.flush()
     }
 
@@ -133,12 +144,14 @@ pub fn verdict(verdict: Verdict) -> String {
     styled(Style::new().fg_color(Some(colour.into())), verdict.as_str())
 }
 
-/// `+`, `-` or `~` in its colour, before a field that was added, removed or changed.
+/// `+`, `-`, `~` or `>` in its colour, before a field that was added, removed or changed, or an element that moved.
 pub fn sign(op: Op) -> String {
     let (sign, colour) = match op {
         Op::Added => ("+", AnsiColor::Green),
         Op::Removed => ("-", AnsiColor::Red),
         Op::Changed => ("~", AnsiColor::Yellow),
+        Op::Moved => (">", AnsiColor::Cyan),
+        Op::Equivalent | Op::Placed => ("=", AnsiColor::White),
     };
     styled(Style::new().fg_color(Some(colour.into())), sign)
 }
@@ -147,11 +160,17 @@ pub fn sign(op: Op) -> String {
 pub fn change(change: &Change) -> String {
     let mut line = format!("{} {}: ", sign(change.op), plain(&change.path));
     match (&change.before, &change.after) {
+        (Some(before), Some(after)) if change.op == Op::Moved => {
+            let _ = write!(line, "moved from [{}] to [{}]", value(before), value(after));
+        }
         (Some(before), Some(after)) => {
             let _ = write!(line, "{} -> {}", value(before), value(after));
         }
         (Some(only), None) | (None, Some(only)) => line.push_str(&value(only)),
         (None, None) => {}
+    }
+    if let Some((from, to)) = change.retyped() {
+        let _ = write!(line, "  ({from} -> {to})");
     }
     let _ = write!(line, "  ({})", severity(change.severity));
     line
@@ -189,8 +208,16 @@ pub fn digest(digest: &str) -> String {
 
 /// An event on one line: seq, time, type, service, and what it says.
 pub fn event(line: &[u8]) -> String {
-    match Envelope::parse(line) {
-        Ok(envelope) => {
+    match Envelope::parse(line).or_else(|error| rig_event::rigd::parse(line).map_err(|_| error)) {
+        Ok(envelope) => event_of(line, Some(envelope)),
+        Err(error) => format!("     ?  {error}: {}", short(&plain(&String::from_utf8_lossy(line)), 120)),
+    }
+}
+
+/// [`event`] for a line that was read already; `None` where it could not be.
+pub fn event_of(line: &[u8], envelope: Option<Envelope>) -> String {
+    match envelope {
+        Some(envelope) => {
             let said = match &envelope.event {
                 Event::Other(_) => short(&plain(&String::from_utf8_lossy(line)), 120),
                 known => summary(known),
@@ -208,7 +235,7 @@ pub fn event(line: &[u8]) -> String {
             }
             shown
         }
-        Err(error) => format!("     ?  {error}: {}", short(&plain(&String::from_utf8_lossy(line)), 120)),
+        None => format!("     ?  {}", short(&plain(&String::from_utf8_lossy(line)), 120)),
     }
 }
 
@@ -250,7 +277,8 @@ fn summary(event: &Event) -> String {
         }
         Event::DiffComputed(e) => {
             text = if e.hunks.is_empty() {
-                format!("{} added, {} removed, {} changed", e.added, e.removed, e.changed)
+                let moved = if e.moved > 0 { format!(", {} moved", e.moved) } else { String::new() };
+                format!("{} added, {} removed, {} changed{moved}", e.added, e.removed, e.changed)
             } else {
                 format!("{} and {} removed", count(e.lines_added, "line added"), e.lines_removed)
                     .replace("line addeds", "lines added")
@@ -259,7 +287,7 @@ fn summary(event: &Event) -> String {
                 let _ = write!(text, " ({})", severity(level));
             }
             text = if e.sections.is_empty() {
-                listed(text, e.changes.iter().map(|c| plain(&c.path)))
+                listed(text, diff::told(&e.changes).map(|c| plain(&c.path)).collect::<Vec<_>>().into_iter())
             } else {
                 listed(
                     text,
@@ -273,6 +301,9 @@ fn summary(event: &Event) -> String {
         | Event::DriftAccepted(e)
         | Event::DriftExpired(e) => {
             text = format!("{}, {}", verdict(e.verdict), count(e.differing, "field"));
+            if e.against == rig_event::event::Against::Declared {
+                text.push_str(" of what is declared");
+            }
             if let Some(level) = e.severity {
                 let _ = write!(text, " ({})", severity(level));
             }
@@ -291,10 +322,20 @@ fn summary(event: &Event) -> String {
         }
         Event::BaselineApproved(e) => {
             text = format!("the config of {}, {}", e.captured, digest(&e.config_digest));
+            if let Some(key) = &e.key_id {
+                let _ = write!(text, ", signed with key {}", plain(key));
+            }
             because(&mut text, e.reason.as_deref());
         }
         Event::BaselineRejected(e) => because(&mut text, Some(&e.reason)),
-        Event::BaselineRevoked(e) => {
+        Event::BaselineDeclared(e) => {
+            text = format!("{}, {}", count(e.config.len() as u64, "field"), digest(&e.config_digest));
+            if let Some((i, n)) = e.part {
+                let _ = write!(text, ", part {i} of {n}");
+            }
+            because(&mut text, e.reason.as_deref());
+        }
+        Event::BaselineRevoked(e) | Event::BaselineWithdrawn(e) => {
             text = digest(&e.digest);
             because(&mut text, e.reason.as_deref());
         }

@@ -229,7 +229,8 @@ fn is_zstd(path: &Path) -> bool {
     path.extension().is_some_and(|ext| ext == "zst")
 }
 
-fn now() -> Timestamp {
+/// The time by this machine's clock.
+pub(crate) fn now() -> Timestamp {
     let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     Timestamp::from_micros(i64::try_from(since.as_micros()).unwrap_or(i64::MAX))
 }

@@ -160,7 +160,7 @@ impl Source {
 }
 
 /// `runs/ci-12.jsonl.zst` is called `ci-12`.
-fn stem(path: &Path) -> String {
+pub(crate) fn stem(path: &Path) -> String {
     let name = path.file_name().map_or_else(Default::default, |name| name.to_string_lossy().into_owned());
     name.split('.').find(|part| !part.is_empty()).unwrap_or("file").to_owned()
 }
@@ -318,6 +318,15 @@ impl Recording {
         if let Some(to) = to.filter(|to| *to != self.state.seq) {
             bail!("{} ends with seq {}; there is no {to} in it", self.what, self.state.seq);
         }
+        self.check()?;
+        Ok(Moment { stream: self.stream, state: self.state, passed_over: self.skipped })
+    }
+
+    /// Says of a recording that was read to its end what is to be said of it, as [`Recording::notes`].
+    ///
+    /// # Errors
+    /// When it is not what was recorded, or no recording at all.
+    pub fn check(&mut self) -> Result<()> {
         if let Some(Ending::Altered { why, .. }) = self.ending() {
             bail!("{} is not what was recorded: {why}", self.what);
         }
@@ -326,7 +335,17 @@ impl Recording {
             self.next()?;
         }
         self.notes();
-        Ok(Moment { stream: self.stream, state: self.state, passed_over: self.skipped })
+        Ok(())
+    }
+
+    /// The name of the stream.
+    pub fn stream(&self) -> &str {
+        &self.stream
+    }
+
+    /// Places of a log without a header that had to be passed over.
+    pub fn passed_over(&self) -> u64 {
+        self.skipped
     }
 
     /// Says on standard error what was passed over, and that a file is unfinished.
@@ -390,6 +409,13 @@ impl Recording {
 pub struct NoRecording {
     /// What the first line is not.
     why: Option<String>,
+}
+
+impl NoRecording {
+    /// With what the first line is not.
+    pub(crate) fn new(why: Option<String>) -> NoRecording {
+        NoRecording { why }
+    }
 }
 
 impl fmt::Display for NoRecording {

@@ -1,14 +1,16 @@
-//! Whether a configuration is what was approved.
+//! Whether a configuration is what was approved, or what somebody declared of it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use rig_event::{Change, DriftField, FlatConfig, Op, Severity, Timestamp, Verdict};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Number, Value};
 
+use crate::diff::named;
 use crate::diff::rekeyed;
 use crate::digest::sha256_hex;
-use crate::{Policy, diff, sections};
+use crate::sections::Syntax;
+use crate::{Policy, diff};
 
 /// A drift that somebody accepted: this field with exactly this `after`. Another value is drift again.
 #[derive(Clone, Copy, Debug)]
@@ -50,10 +52,44 @@ pub fn drift(
     accepted: &[Accepted<'_>],
     now: Timestamp,
 ) -> Drift {
+    let sections = texts(baseline, current).map(|(old, new)| differing_sections(old, new, policy, |_| true));
+    let fields = sections.unwrap_or_else(|| {
+        let field = |change: Change| DriftField {
+            op: change.op,
+            path: change.path,
+            before: change.before,
+            after: change.after,
+            severity: change.severity,
+            accepted: false,
+        };
+        let changes = diff(baseline, current, policy).changes;
+        changes.into_iter().filter(|change| change.op.is_difference()).map(field).collect()
+    });
+    decide(fields, policy, accepted, now)
+}
+
+/// Judges a configuration against a declaration, which names some fields and says nothing of the others.
+///
+/// Only what is declared is compared: a field that it omits is neither removed nor added. Numbers are compared by value
+/// (`8080`, `8080.0` and `8.08e3` are one), strings and types as they are. A declared null, or the value that a
+/// `[[default]]` rule gives the field, is met by a field that is absent; a declared `{}` is met by any map, and a declared
+/// `[]` by an empty list only. Of a text with sections, those are compared that the declaration has.
+pub fn declared_drift(declared: &FlatConfig, current: &FlatConfig, policy: &Policy, now: Timestamp) -> Drift {
+    let sections = texts(declared, current)
+        .map(|(old, new)| differing_sections(old, new, policy, |(declared, _)| declared.is_some()));
+    let fields = sections.unwrap_or_else(|| {
+        let (declared, current) = named(declared, current, policy);
+        declared.iter().flat_map(|(path, value)| unmet(path, value, &current, policy)).collect()
+    });
+    decide(fields, policy, &[], now)
+}
+
+/// What rules and acceptances make of the fields that differ.
+fn decide(differing: Vec<DriftField>, policy: &Policy, accepted: &[Accepted<'_>], now: Timestamp) -> Drift {
     let mut rules = BTreeSet::new();
     let mut not_compared = 0u64;
     let mut fields = Vec::new();
-    for mut field in differing(baseline, current, policy) {
+    for mut field in differing {
         if rekeyed(field.before.as_ref(), field.after.as_ref()) {
             not_compared += 1;
             continue;
@@ -62,6 +98,11 @@ pub fn drift(
             rules.insert(format!("[[ignore]] {}", rule.path));
             continue;
         }
+        rules.extend(
+            policy
+                .expired_ignores(&field.path, now)
+                .map(|rule| format!("[[ignore]] {} has expired", rule.path)),
+        );
         if let Some(acceptance) = accepted.iter().find(|acceptance| acceptance.covers(&field, now)) {
             let until = acceptance.until.map(|until| format!(" until {until}")).unwrap_or_default();
             rules.insert(format!("accepted {}{until}", field.path));
@@ -72,7 +113,15 @@ pub fn drift(
     if not_compared > 0 {
         rules.insert(format!("not compared: secrets under another redaction key: {not_compared}"));
     }
-    let severity = fields.iter().filter(|field| !field.accepted).map(|field| field.severity).max();
+    let open = || fields.iter().filter(|field| !field.accepted);
+    let severity = open().map(|field| field.severity).max();
+    for field in open().filter(|field| Some(field.severity) == severity) {
+        // A section's `before` is not known, and its `after` is a digest.
+        let is_section = field.before.is_none() && field.op == Op::Changed;
+        let after = if is_section { None } else { field.after.as_ref() };
+        let rule = policy.severity_rule(field.op, &field.path, field.before.as_ref(), after);
+        rules.extend(rule.map(ToString::to_string));
+    }
     let verdict = match (fields.is_empty(), severity) {
         (true, _) => Verdict::InSync,
         (false, None) => Verdict::Accepted,
@@ -81,19 +130,87 @@ pub fn drift(
     Drift { verdict, severity, fields, rules: rules.into_iter().collect() }
 }
 
-fn differing(baseline: &FlatConfig, current: &FlatConfig, policy: &Policy) -> Vec<DriftField> {
-    if let (Some(old), Some(new)) = (text_of(baseline), text_of(current)) {
-        return differing_sections(old, new, policy);
-    }
-    let field = |change: Change| DriftField {
-        op: change.op,
-        path: change.path,
-        before: change.before,
-        after: change.after,
-        severity: change.severity,
+/// In which fields the configuration is not what is declared of this one: none or one, but for a list that should be
+/// empty each field in it.
+fn unmet(path: &str, declared: &Value, current: &FlatConfig, policy: &Policy) -> Vec<DriftField> {
+    let field = |op, path: &str, before: Option<&Value>, after: Option<&Value>| DriftField {
+        op,
+        path: path.to_owned(),
+        before: before.cloned(),
+        after: after.cloned(),
+        severity: policy.severity_of_change(op, path, before, after),
         accepted: false,
     };
-    diff(baseline, current, policy).changes.into_iter().map(field).collect()
+    let same = |value: &Value| same_value(declared, value);
+    let is_map = declared.as_object().is_some_and(serde_json::Map::is_empty);
+    let is_list = declared.as_array().is_some_and(Vec::is_empty);
+    match current.get(path) {
+        Some(actual) if same(actual) => Vec::new(),
+        Some(actual) => vec![field(Op::Changed, path, Some(declared), Some(actual))],
+        None if declared.is_null() || policy.default_of(path).is_some_and(same) => Vec::new(),
+        None if is_map && below(path, current, '.').next().is_some() => Vec::new(),
+        None if is_list && below(path, current, '[').next().is_some() => below(path, current, '[')
+            .map(|(path, actual)| field(Op::Added, path, None, Some(actual)))
+            .collect(),
+        None => vec![field(Op::Removed, path, Some(declared), None)],
+    }
+}
+
+/// The fields below a map (`.`) or a list (`[`).
+fn below<'a>(
+    path: &str,
+    config: &'a FlatConfig,
+    step: char,
+) -> impl Iterator<Item = (&'a String, &'a Value)> {
+    // Below the document itself stands everything that begins so, and keys have no step before them.
+    let prefix = match (path.is_empty(), step) {
+        (true, '.') => String::new(),
+        _ => format!("{path}{step}"),
+    };
+    let from = config.range(prefix.clone()..);
+    from.take_while(move |(path, _)| path.starts_with(&prefix)).filter(|(path, _)| !path.is_empty())
+}
+
+/// Whether two leaves say the same: numbers by value, everything else as it stands.
+fn same_value(a: &Value, b: &Value) -> bool {
+    match (a, b) {
+        (Value::Number(a), Value::Number(b)) => same_number(a, b),
+        _ => a == b,
+    }
+}
+
+/// Whether two numbers have the same value, however they are spelled.
+pub(crate) fn same_number(a: &Number, b: &Number) -> bool {
+    a == b || decimal(&a.to_string()) == decimal(&b.to_string())
+}
+
+/// A number's value: its sign, its digits without zeros at either end, and the power of ten behind them. However it is
+/// spelled, equal values give equal answers; the work is linear in the spelling.
+fn decimal(spelled: &str) -> (bool, String, i128) {
+    let (negative, magnitude) = match spelled.strip_prefix('-') {
+        Some(rest) => (true, rest),
+        None => (false, spelled),
+    };
+    let (mantissa, exponent) = magnitude.split_once(['e', 'E']).unwrap_or((magnitude, "0"));
+    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+    let digits = format!("{whole}{fraction}");
+    let trimmed = digits.trim_end_matches('0');
+    let power = exponent.trim_start_matches('+').parse::<i64>();
+    let significant = trimmed.trim_start_matches('0');
+    match power {
+        _ if significant.is_empty() => (false, "0".to_owned(), 0),
+        Ok(power) => {
+            let power = i128::from(power) - fraction.len() as i128 + (digits.len() - trimmed.len()) as i128;
+            (negative, significant.to_owned(), power)
+        }
+        // An exponent beyond all bounds is equal to itself only.
+        Err(_) => (negative, spelled.to_owned(), 0),
+    }
+}
+
+/// Both configurations as texts, where both are.
+fn texts<'a>(old: &'a FlatConfig, new: &'a FlatConfig) -> Option<(&'a str, &'a str)> {
+    text_of(old).zip(text_of(new))
 }
 
 /// The text of a configuration that came from a text document.
@@ -104,14 +221,20 @@ fn text_of(config: &FlatConfig) -> Option<&str> {
     }
 }
 
-fn differing_sections(old: &str, new: &str, policy: &Policy) -> Vec<DriftField> {
+fn differing_sections(
+    old: &str,
+    new: &str,
+    policy: &Policy,
+    counts: impl Fn(&(Option<&String>, Option<&String>)) -> bool,
+) -> Vec<DriftField> {
     let old = section_texts(old);
     let new = section_texts(new);
     let names: BTreeSet<&String> = old.keys().chain(new.keys()).collect();
-    let text = |texts: &BTreeMap<String, String>, name: &String| texts.get(name).cloned().unwrap_or_default();
     let field = |name: &String| {
-        let after = text(&new, name);
-        (text(&old, name) != after).then(|| DriftField {
+        let sides = (old.get(name), new.get(name));
+        let text = |side: Option<&String>| side.cloned().unwrap_or_default();
+        let after = text(sides.1);
+        (counts(&sides) && text(sides.0) != after).then(|| DriftField {
             op: Op::Changed,
             path: name.clone(),
             before: None,
@@ -126,10 +249,10 @@ fn differing_sections(old: &str, new: &str, policy: &Policy) -> Vec<DriftField> 
 /// The text of each section; a text without sections is one, called `text`.
 fn section_texts(text: &str) -> BTreeMap<String, String> {
     let mut texts = BTreeMap::<String, String>::new();
-    if !sections::is_routeros(text) {
+    let Some(syntax) = Syntax::of(text) else {
         return BTreeMap::from([("text".to_owned(), text.to_owned())]);
-    }
-    for (section, line) in sections::sectioned(text) {
+    };
+    for (section, line) in syntax.sections(text) {
         texts.entry(section.into_owned()).or_default().push_str(line);
     }
     texts
@@ -137,6 +260,7 @@ fn section_texts(text: &str) -> BTreeMap<String, String> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
     use serde_json::json;
 
     use super::*;
@@ -215,5 +339,171 @@ mod tests {
         assert_eq!(judge(text("1.1.1.1"), text("8.8.8.8"), policy, &accepted).verdict, Verdict::Drifted);
         let plain = judge(json!({"text": "a\n"}), json!({"text": "b\n"}), "", &[]);
         assert_eq!(plain.fields[0].path, "text");
+    }
+
+    #[test]
+    fn the_rule_that_gave_the_severity_is_named() {
+        let policy =
+            "[[severity]]\npath = \"a\"\nlevel = \"high\"\n[[severity]]\npath = \"b\"\nlevel = \"low\"";
+        let drift = judge(json!({"a": 1, "b": 1}), json!({"a": 2, "b": 2}), policy, &[]);
+        assert_eq!(
+            (drift.severity, drift.rules),
+            (Some(Severity::High), vec!["[[severity]] a high".to_owned()])
+        );
+    }
+
+    #[test]
+    fn a_rule_that_ignored_the_field_until_it_expired_is_named() {
+        let policy = "[[ignore]]\npath = \"a\"\nexpires = \"2026-11-19\"\n[[ignore]]\npath = \"b\"\nexpires = \"2026-11-19\"";
+        let drift = judge(json!({"a": 1, "b": 1}), json!({"a": 2, "b": 1}), policy, &[]);
+        assert_eq!(drift.rules, ["[[ignore]] a has expired"]);
+    }
+
+    /// How many fields are not what is declared.
+    fn unmet(declared: &str, current: &str, policy: &str) -> Vec<(String, Op)> {
+        let flat = |text: &str| serde_json::from_str::<FlatConfig>(text).unwrap();
+        let policy = Policy::parse(policy).unwrap();
+        let drift = declared_drift(&flat(declared), &flat(current), &policy, time(NOW));
+        assert_eq!(drift.verdict == Verdict::InSync, drift.fields.is_empty());
+        drift.fields.into_iter().map(|field| (field.path, field.op)).collect()
+    }
+
+    fn field(path: &str, op: Op) -> Vec<(String, Op)> {
+        vec![(path.to_owned(), op)]
+    }
+
+    #[test]
+    fn only_what_is_declared_is_compared() {
+        assert_eq!(unmet(r#"{"a": 1}"#, r#"{"a": 1, "b": 2}"#, ""), []);
+        assert_eq!(unmet(r#"{"a": 1}"#, r#"{"a": 2, "b": 2}"#, ""), field("a", Op::Changed));
+        assert_eq!(unmet(r#"{"a": 1}"#, r#"{"b": 2}"#, ""), field("a", Op::Removed));
+        assert_eq!(unmet(r#"{"a": 1}"#, r#"{"a.b": 2}"#, ""), field("a", Op::Removed));
+        assert_eq!(unmet(r#"{"l[0]": 1}"#, r#"{"l[0]": 1, "l[1]": 2}"#, ""), []);
+        assert_eq!(unmet("{}", r#"{"b": 2}"#, ""), []);
+        assert_eq!(unmet(r#"{"a": 1}"#, r#"{"a": 2}"#, "[[ignore]]\npath = \"a\""), []);
+    }
+
+    #[test]
+    fn declared_numbers_are_compared_by_value_and_types_are_not() {
+        for (a, b) in [
+            ("8080", "8080.0"),
+            ("1e3", "1000"),
+            ("0.10", "1E-1"),
+            ("-0", "0.000"),
+            ("0e99", "0"),
+            ("18446744073709551616", "1.8446744073709551616e19"),
+            ("12.50e+2", "1250"),
+            ("1e99999999999999999999", "1e99999999999999999999"),
+        ] {
+            for (a, b) in [(a, b), (b, a)] {
+                assert_eq!(unmet(&format!("{{\"a\": {a}}}"), &format!("{{\"a\": {b}}}"), ""), [], "{a} {b}");
+            }
+        }
+        for (a, b) in [
+            ("8080", "\"8080\""),
+            ("1", "true"),
+            ("1", "-1"),
+            ("1e3", "1e4"),
+            ("10", "1"),
+            ("0.1", "0.01"),
+            ("18446744073709551616", "18446744073709551617"),
+        ] {
+            let unmet = unmet(&format!("{{\"a\": {a}}}"), &format!("{{\"a\": {b}}}"), "");
+            assert_eq!(unmet, field("a", Op::Changed), "{a} {b}");
+        }
+    }
+
+    #[test]
+    fn what_an_absent_field_is_by_default_meets_the_declaration() {
+        assert_eq!(unmet(r#"{"a": null}"#, "{}", ""), []);
+        assert_eq!(unmet(r#"{"a": null}"#, r#"{"a": 1}"#, ""), field("a", Op::Changed));
+        let policy = "[[default]]\npath = \"**.port\"\nvalue = 8080";
+        assert_eq!(unmet(r#"{"http.port": 8080.0}"#, "{}", policy), []);
+        assert_eq!(unmet(r#"{"http.port": 8081}"#, "{}", policy), field("http.port", Op::Removed));
+        assert_eq!(
+            unmet(r#"{"http.port": 8080}"#, r#"{"http.port": 8081}"#, policy),
+            field("http.port", Op::Changed)
+        );
+    }
+
+    #[test]
+    fn an_empty_map_is_met_by_any_map_and_an_empty_list_by_none() {
+        assert_eq!(unmet(r#"{"a": {}}"#, r#"{"a.b": 1}"#, ""), []);
+        assert_eq!(unmet(r#"{"": {}}"#, r#"{"a.b": 1}"#, ""), []);
+        assert_eq!(unmet(r#"{"a": {}}"#, r#"{"ab": 1}"#, ""), field("a", Op::Removed));
+        assert_eq!(unmet(r#"{"a": []}"#, r#"{"a[0]": 1, "a[1].b": 1}"#, "").len(), 2);
+        assert_eq!(unmet(r#"{"a": []}"#, r#"{"a[0]": 1}"#, ""), field("a[0]", Op::Added));
+        assert_eq!(unmet(r#"{"a": []}"#, "{}", ""), field("a", Op::Removed));
+    }
+
+    #[test]
+    fn of_a_text_the_declared_sections_are_compared() {
+        let text = |dns: &str, ip: &str| format!("{{\"text\": \"/ip dns\\nset servers={dns}\\n{ip}\"}}");
+        let address = "/ip address\\nadd address=1\\n";
+        assert_eq!(unmet(&text("1.1.1.1", ""), &text("1.1.1.1", address), ""), []);
+        assert_eq!(unmet(&text("1.1.1.1", ""), &text("9.9.9.9", address), ""), field("ip/dns", Op::Changed));
+        assert_eq!(
+            unmet(&text("1.1.1.1", address), &text("1.1.1.1", ""), ""),
+            field("ip/address", Op::Changed)
+        );
+    }
+
+    fn leaf() -> impl Strategy<Value = Value> {
+        prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::from),
+            "-?(0|[1-9][0-9]{0,3})(\\.[0-9]{1,3})?([eE][+-]?[0-9]{1,2})?"
+                .prop_map(|number| serde_json::from_str(&number).unwrap()),
+            "[a-c]{0,2}".prop_map(Value::from),
+            Just(json!([])),
+            Just(json!({})),
+            "[01]{16}".prop_map(|hex| json!({"redacted": format!("hmac:k1:{hex}")})),
+        ]
+    }
+
+    fn config() -> impl Strategy<Value = FlatConfig> {
+        prop::collection::btree_map("[a-d]{1,2}(\\.[a-d]|\\[[0-2]\\])?", leaf(), 0..8)
+    }
+
+    proptest! {
+        #[test]
+        fn a_configuration_has_not_drifted_from_itself(config in config()) {
+            let drift = super::drift(&config, &config, &Policy::default(), &[], time(NOW));
+            prop_assert_eq!((drift.verdict, drift.fields.len(), drift.rules.len()), (Verdict::InSync, 0, 0));
+        }
+
+        #[test]
+        fn a_configuration_meets_the_declaration_of_any_of_its_fields(
+            config in config(), picks in prop::collection::vec(any::<bool>(), 8),
+        ) {
+            let declared: FlatConfig =
+                config.clone().into_iter().zip(picks).filter(|(_, pick)| *pick).map(|(field, _)| field).collect();
+            let drift = declared_drift(&declared, &config, &Policy::default(), time(NOW));
+            prop_assert_eq!((drift.verdict, drift.fields.len()), (Verdict::InSync, 0));
+        }
+
+        #[test]
+        fn an_ignored_field_of_a_list_matched_by_key_never_drifts(
+            mut items in prop::collection::btree_map("[a-f]", (0..9u8, 0..9u8), 0..6), turn in 0..6usize,
+        ) {
+            let policy = Policy::parse(
+                "[[list]]\npath = \"items\"\nkey = \"name\"\nordered = false\n[[ignore]]\npath = \"items[name=*].load\"",
+            ).unwrap();
+            let parse = |items: &[(&String, &(u8, u8))]| {
+                let items: Vec<Value> =
+                    items.iter().map(|(name, (port, load))| json!({"name": name, "port": port, "load": load})).collect();
+                let text = json!({ "items": items }).to_string();
+                crate::parse(text.as_bytes(), crate::Format::Json, &policy, &crate::Limits::default()).unwrap().config
+            };
+            let before = parse(&items.iter().collect::<Vec<_>>());
+            for (_, load) in items.values_mut() {
+                *load += 1;
+            }
+            let mut shuffled: Vec<_> = items.iter().collect();
+            shuffled.rotate_left(turn % items.len().max(1));
+            let drift = super::drift(&before, &parse(&shuffled), &policy, &[], time(NOW));
+            prop_assert_eq!(drift.verdict, Verdict::InSync);
+            prop_assert_eq!(drift.rules.len(), usize::from(!items.is_empty()));
+        }
     }
 }

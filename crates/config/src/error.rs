@@ -35,7 +35,7 @@ pub enum Error {
         why: String,
     },
     /// A format's name is none that rig knows.
-    #[error("{name} is not a format; use json, yaml, toml, ini, env, properties or text")]
+    #[error("{name} is not a format; use {}", Format::NAMES)]
     UnknownFormat {
         /// The name in quotes, or words for one that is too odd to be repeated.
         name: String,
@@ -127,6 +127,31 @@ pub enum Error {
         /// What is wrong.
         why: String,
     },
+    /// A baseline file is wrong.
+    #[error("this is no baseline file{}: {why}", placed(.at))]
+    BadBaseline {
+        /// Where, if known.
+        at: Option<Place>,
+        /// What is wrong.
+        why: String,
+    },
+    /// There is no key to sign a baseline with.
+    #[error("there is no key to sign with: the key file needs a line `ID hmac-sha256 HEX`")]
+    NoSigningKey,
+    /// Layers that cannot be merged.
+    #[error("{what}: {why}")]
+    BadLayer {
+        /// The file, field or variable, escaped and cut.
+        what: String,
+        /// What is wrong with it.
+        why: &'static str,
+    },
+    /// A snapshot file that this version cannot read.
+    #[error("not a snapshot file that rig reads: {why}")]
+    BadSnapshotFile {
+        /// What is wrong with it.
+        why: String,
+    },
     /// The id of a redaction key has characters that would not survive in a marker.
     #[error("bad redaction key id: use 1 to 32 of a-z, 0-9, `-` and `_`")]
     BadKeyId,
@@ -156,6 +181,10 @@ impl Error {
             Error::PathTooLong { .. } => "path-too-long",
             Error::BadPath { .. } => "bad-path",
             Error::BadPolicy { .. } => "bad-policy",
+            Error::BadBaseline { .. } => "bad-baseline",
+            Error::NoSigningKey => "no-signing-key",
+            Error::BadLayer { .. } => "bad-layer",
+            Error::BadSnapshotFile { .. } => "bad-snapshot-file",
             Error::BadKeyId => "bad-key-id",
             Error::Conflict { .. } => "conflict",
         }
@@ -184,7 +213,7 @@ impl Error {
             | Error::DuplicateKey { at, .. }
             | Error::SecretInKey { at }
             | Error::InvalidUtf8 { at } => Some(*at),
-            Error::BadPolicy { at, .. } => *at,
+            Error::BadPolicy { at, .. } | Error::BadBaseline { at, .. } => *at,
             _ => None,
         }
     }

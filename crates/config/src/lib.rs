@@ -9,9 +9,11 @@
 //!
 //! In reading order: [`mod@format`] (what a document is written in), [`mod@parse`] (bytes to a [`Document`]), [`path`] (how a
 //! field is named), [`pattern`] (how rules name fields), [`redact`] (secrets leave), [`digest`] (what identifies a
-//! configuration), [`mod@diff`] and [`text`] (what changed), [`policy`] (what matters), [`mod@drift`] (whether it is what was
-//! approved).
+//! configuration), [`merge`] and [`provenance`] (layers, and where a field came from), [`snapshot_file`] (a configuration
+//! in a file), [`mod@diff`] and [`text`] (what changed), [`policy`] (what matters), [`mod@drift`] (whether it is what was
+//! approved), [`baseline`] (who approved it, signed).
 
+pub mod baseline;
 pub mod diff;
 pub mod digest;
 pub mod document;
@@ -20,25 +22,32 @@ pub mod error;
 mod flatten;
 pub mod format;
 mod lines;
+pub mod merge;
 pub mod parse;
 pub mod path;
 pub mod pattern;
 pub mod policy;
+pub mod provenance;
 pub mod redact;
 pub mod sections;
+pub mod snapshot_file;
 pub mod text;
 mod tree;
 
+pub use baseline::{Baseline, BaselineKeys, Trust};
 pub use diff::{Diff, apply, diff};
 pub use digest::config_digest;
 pub use document::{Document, Limits};
-pub use drift::{Accepted, Drift, drift};
+pub use drift::{Accepted, Drift, declared_drift, drift};
 pub use error::{Error, Place};
 pub use format::Format;
+pub use merge::{Layers, Merged};
 pub use parse::parse;
 pub use path::{Path, Segment};
-pub use pattern::Pattern;
-pub use policy::{IgnoreRule, Policy, RuleNote};
+pub use pattern::{Pattern, ValuePattern};
+pub use policy::{IgnoreRule, Onboarding, Policy, RuleNote};
+pub use provenance::{Origin, Provenance, Source};
 pub use redact::{RedactionKey, Redactor};
 pub use rig_event::{Change, DriftField, FlatConfig, Hunk, Op, SectionSummary, Severity, Timestamp, Verdict};
+pub use snapshot_file::SnapshotFile;
 pub use text::{TextDiff, apply_hunks, text_diff, unified};

@@ -1,13 +1,16 @@
 //! How a policy names fields: a path with `*` for one step, `**` for any number of steps, and `*` inside a key for
-//! any characters.
+//! any characters; and how it tells values apart, by a regular expression.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 
+use regex::{Regex, RegexBuilder};
 use serde::{Deserialize, Deserializer};
 
 use crate::path::{Segment, Step, parse_index, steps};
 use crate::{Error, Path};
+use serde_json::Value;
 
 /// A pattern over paths. A quoted part is literal: `"*"` is the key `*`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,6 +47,14 @@ impl Pattern {
     /// Whether the pattern covers the path or something above it, ignoring case: for rules that must not miss.
     pub(crate) fn matches_at_or_above(&self, path: &Path) -> bool {
         (0..=path.0.len()).rev().any(|end| self.covers(&path.0[..end], true))
+    }
+
+    /// The keys by which the pattern names elements of lists: `name` in `env[name=TOKEN].value`.
+    pub(crate) fn list_keys(&self) -> impl Iterator<Item = &str> {
+        self.steps.iter().filter_map(|want| match want {
+            Want::Keyed(key, _) => Some(key.text.as_str()),
+            _ => None,
+        })
     }
 
     /// Whether the pattern covers exactly these steps.
@@ -84,6 +95,11 @@ impl Glob {
         }
         backtrack(self.text.as_bytes(), text.as_bytes(), |want| *want == b'*', |want, byte| want == byte)
     }
+}
+
+/// Whether a text is as a glob says, in which `*` stands for any characters.
+pub(crate) fn glob_takes(glob: &str, text: &str) -> bool {
+    backtrack(glob.as_bytes(), text.as_bytes(), |want| *want == b'*', |want, byte| want == byte)
 }
 
 /// Matches `items` against `wants`, where a star takes any number of items and anything else exactly one.
@@ -152,6 +168,65 @@ impl<'de> Deserialize<'de> for Pattern {
     }
 }
 
+/// The longest regular expression, in bytes, and the memory that its program may take.
+const MAX_REGEX: usize = 1_000;
+const MAX_PROGRAM: usize = 1 << 20;
+
+/// A regular expression over values, in the syntax of the crate `regex`: it matches anywhere unless `^` and `$` tie it
+/// down, and takes time linear in the value's length, whatever it says.
+///
+/// A string is matched as it is, and any other leaf as its JSON: `8080`, `true`, `null`, `[]`, `{}`. A secret is not there
+/// any more, so no expression matches it.
+#[derive(Clone, Debug)]
+pub struct ValuePattern(Regex);
+
+impl ValuePattern {
+    /// Whether it matches the value.
+    pub fn matches(&self, value: &Value) -> bool {
+        let text = match value {
+            Value::String(text) => Cow::Borrowed(text.as_str()),
+            Value::Object(map) if !map.is_empty() => return false,
+            other => Cow::Owned(other.to_string()),
+        };
+        self.0.is_match(&text)
+    }
+}
+
+impl FromStr for ValuePattern {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text.len() > MAX_REGEX {
+            return Err(format!("a regular expression has at most {MAX_REGEX} bytes"));
+        }
+        let built = RegexBuilder::new(text).size_limit(MAX_PROGRAM).nest_limit(50).build();
+        built.map(ValuePattern).map_err(|error| {
+            // The crate draws where it is; one line says what.
+            let what = error.to_string();
+            let what = what.lines().rev().find_map(|line| line.strip_prefix("error: ").map(str::to_owned));
+            format!("it is no regular expression: {}", what.unwrap_or_else(|| "it is too large".to_owned()))
+        })
+    }
+}
+
+impl PartialEq for ValuePattern {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.as_str() == other.0.as_str()
+    }
+}
+
+impl fmt::Display for ValuePattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.0.as_str())
+    }
+}
+
+impl<'de> Deserialize<'de> for ValuePattern {
+    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        String::deserialize(d)?.parse().map_err(serde::de::Error::custom)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -189,6 +264,21 @@ mod tests {
         check("\"*\".x", &["\"*\".x"], &["a.x"]);
         check("**", &["", "a", "a[0].b"], &[]);
         check("a*c*e", &["ace", "abcde", "acce"], &["ac", "aced"]);
+    }
+
+    #[test]
+    fn values_match_as_their_text_and_secrets_never() {
+        let check = |pattern: &str, value: Value| pattern.parse::<ValuePattern>().unwrap().matches(&value);
+        assert!(check("^true$", Value::Bool(true)) && check("^true$", "true".into()));
+        assert!(check("^0\\.0\\.0\\.0", "0.0.0.0:80".into()) && !check("^0\\.0\\.0\\.0", "10.0.0.0".into()));
+        assert!(check("^[0-9]{1,3}$", 80.into()) && check("^\\[\\]$", serde_json::json!([])));
+        assert!(!check(".*", serde_json::json!({"redacted": "hmac:k1:0123456789abcdef"})));
+        assert!(check("(?i)PROD", "my-prod-db".into()));
+        // Would take for ever where matching goes back.
+        assert!(!check("^(a+)+$", format!("{}b", "a".repeat(100_000)).into()));
+        for bad in ["*", "(", "(a{1000}){1000}", &"a".repeat(2_000)] {
+            assert!(bad.parse::<ValuePattern>().unwrap_err().contains("regular expression"), "{bad}");
+        }
     }
 
     #[test]

@@ -1,14 +1,22 @@
 //! The policy file, `rig.toml`: what is secret, what matters, what is noise.
 
+mod onboard;
+mod overrides;
+
 use std::fmt;
 use std::time::Duration;
 
-use rig_event::{Severity, Timestamp};
+use rig_event::{Op, Severity, Timestamp};
 use serde::{Deserialize, Deserializer, de};
+use serde_json::Value;
 
+pub use self::onboard::Onboarding;
 use crate::lines::LineIndex;
 use crate::path::Segment;
-use crate::{Error, Path, Pattern};
+use crate::pattern::glob_takes;
+use crate::{Error, Path, Pattern, ValuePattern};
+
+pub use crate::diff::rules::{CompareRule, ListRule, Matching};
 
 /// The rules of a policy file. The default has none.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
@@ -18,42 +26,89 @@ pub struct Policy {
     pub secret: Vec<SecretRule>,
     /// How much changes matter.
     pub severity: Vec<SeverityRule>,
-    /// Lists whose elements are told apart by a key.
+    /// How the elements of lists are matched.
     pub list: Vec<ListRule>,
+    /// Values that are equal though they are spelled differently.
+    pub compare: Vec<CompareRule>,
     /// Fields whose drift is noise.
     pub ignore: Vec<IgnoreRule>,
+    /// What fields are where nobody sets them.
+    pub default: Vec<DefaultRule>,
     /// When drift is a failure.
     pub drift: DriftPolicy,
     /// How much history is kept.
     pub retention: Retention,
 }
 
-/// `[[secret]]`: the field, and everything below it, is a secret. Case does not matter.
+/// `[[secret]]`: the field, and everything below it, is a secret. Case does not matter in paths.
+///
+/// A rule may say more than a path, and then holds where all it says is so. One of `source` and `value` may stand without
+/// a path.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(try_from = "SecretRuleForm")]
 pub struct SecretRule {
-    /// Which fields.
+    /// Which fields; `**` where the rule does not say.
     pub path: Pattern,
+    /// Where they came from, as provenance names it, with `*` for any characters: `env:APP_*`, `file:private/*`.
+    pub source: Option<String>,
+    /// How their text looks, with `*` for any characters: `acme_live_*`.
+    pub value: Option<String>,
 }
 
-/// `[[severity]]`: how much a change of the field matters.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SecretRuleForm {
+    path: Option<Pattern>,
+    source: Option<String>,
+    value: Option<String>,
+}
+
+impl TryFrom<SecretRuleForm> for SecretRule {
+    type Error = String;
+
+    fn try_from(form: SecretRuleForm) -> Result<Self, String> {
+        let SecretRuleForm { path, source, value } = form;
+        if path.is_none() && source.is_none() && value.is_none() {
+            return Err("a [[secret]] rule needs a `path`, a `source` or a `value`".to_owned());
+        }
+        let path = match path {
+            Some(path) => path,
+            None => "**".parse().map_err(|error: Error| error.to_string())?,
+        };
+        Ok(SecretRule { path, source, value })
+    }
+}
+
+impl SecretRule {
+    /// Whether the field is secret by this rule.
+    pub(crate) fn covers(&self, path: &Path, value: &serde_json::Value, source: Option<&str>) -> bool {
+        let by_value = self
+            .value
+            .as_deref()
+            .is_none_or(|glob| value.as_str().is_some_and(|text| glob_takes(glob, text)));
+        let by_source =
+            self.source.as_deref().is_none_or(|glob| source.is_some_and(|source| glob_takes(glob, source)));
+        by_value && by_source && self.path.matches_at_or_above(path)
+    }
+}
+
+/// `[[severity]]`: how much a change of the field matters. All that the rule names must hold.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SeverityRule {
     /// Which fields.
     pub path: Pattern,
+    /// Only this kind of change, or one of these; any where absent.
+    #[serde(default, deserialize_with = "ops")]
+    pub op: Vec<Op>,
+    /// Only where the value that is there now matches; of a removed field, the value that was there.
+    #[serde(default)]
+    pub value_matches: Option<ValuePattern>,
+    /// Only where there was a value before that matches.
+    #[serde(default)]
+    pub before_matches: Option<ValuePattern>,
     /// How much.
     pub level: Severity,
-}
-
-/// `[[list]]`: the list's elements are named by their value of a key and not by their position.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ListRule {
-    /// Which lists.
-    pub path: Pattern,
-    /// The key each element must have, with a value of its own.
-    pub key: String,
 }
 
 /// `[[ignore]]`: a drift of the field is none.
@@ -72,6 +127,16 @@ pub struct IgnoreRule {
     /// (in UTC) the rule holds.
     #[serde(default, deserialize_with = "expiry")]
     pub expires: Option<Timestamp>,
+}
+
+/// `[[default]]`: what the field is where nobody sets it. Held against a declared value, an absent field has this one.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DefaultRule {
+    /// Which fields.
+    pub path: Pattern,
+    /// The value.
+    pub value: Value,
 }
 
 /// `[drift]`
@@ -126,6 +191,34 @@ impl fmt::Display for RuleNote {
     }
 }
 
+impl SeverityRule {
+    fn takes(&self, op: Op, before: Option<&Value>, after: Option<&Value>) -> bool {
+        let matches = |pattern: &Option<ValuePattern>, value: Option<&Value>| {
+            pattern.as_ref().is_none_or(|pattern| value.is_some_and(|value| pattern.matches(value)))
+        };
+        (self.op.is_empty() || self.op.contains(&op))
+            && matches(&self.value_matches, after.or(before))
+            && matches(&self.before_matches, before)
+    }
+}
+
+/// As drift events name it: `[[severity]] database.** (removed) critical`.
+impl fmt::Display for SeverityRule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "[[severity]] {}", self.path)?;
+        if !self.op.is_empty() {
+            let ops: Vec<&str> = self.op.iter().map(|op| op.as_str()).collect();
+            write!(f, " ({})", ops.join(", "))?;
+        }
+        for (name, pattern) in [("value", &self.value_matches), ("before", &self.before_matches)] {
+            if let Some(pattern) = pattern {
+                write!(f, " ({name} matches {pattern})")?;
+            }
+        }
+        write!(f, " {}", self.level)
+    }
+}
+
 impl IgnoreRule {
     /// Whether the rule's date has passed.
     pub fn expired(&self, now: Timestamp) -> bool {
@@ -142,19 +235,36 @@ impl Policy {
         })
     }
 
-    /// How much a change of the field matters: what the last matching rule says, so that exceptions stand below
-    /// what they are exceptions to; medium where none matches.
+    /// How much a change somewhere in the field matters, where its values are not known: a section of a text.
     pub fn severity_of(&self, path: &str) -> Severity {
+        self.severity_of_change(Op::Changed, path, None, None)
+    }
+
+    /// How much a change matters: what the last matching rule says, so that exceptions stand below what they are
+    /// exceptions to; medium where none matches.
+    pub fn severity_of_change(
+        &self,
+        op: Op,
+        path: &str,
+        before: Option<&Value>,
+        after: Option<&Value>,
+    ) -> Severity {
+        self.severity_rule(op, path, before, after).map(|rule| rule.level).unwrap_or_default()
+    }
+
+    /// The rule that says how much a change matters, if one does.
+    pub fn severity_rule(
+        &self,
+        op: Op,
+        path: &str,
+        before: Option<&Value>,
+        after: Option<&Value>,
+    ) -> Option<&SeverityRule> {
         if self.severity.is_empty() {
-            return Severity::default();
+            return None;
         }
         let path = lenient(path);
-        self.severity
-            .iter()
-            .rev()
-            .find(|rule| rule.path.matches(&path))
-            .map(|rule| rule.level)
-            .unwrap_or_default()
+        self.severity.iter().rev().find(|rule| rule.takes(op, before, after) && rule.path.matches(&path))
     }
 
     /// The rule by which drift of the field is noise at this moment, if there is one.
@@ -166,9 +276,34 @@ impl Policy {
         self.ignore.iter().find(|rule| !rule.expired(now) && rule.path.matches(&path))
     }
 
-    /// The key that tells the elements of a list apart, if a rule names one.
-    pub(crate) fn list_key(&self, list: &[Segment]) -> Option<&str> {
-        self.list.iter().rev().find(|rule| rule.path.covers(list, false)).map(|rule| rule.key.as_str())
+    /// How the elements of a list are matched, if a rule says so: the last that covers the list.
+    pub(crate) fn matching(&self, list: &[Segment]) -> Option<&Matching> {
+        self.list.iter().rev().find(|rule| rule.path.covers(list, false)).map(|rule| &rule.matching)
+    }
+
+    /// The rule by which two values may be equal though they are spelled differently: the last that covers the field.
+    pub(crate) fn comparison(&self, field: &[Segment]) -> Option<&CompareRule> {
+        self.compare.iter().rev().find(|rule| rule.path.covers(field, false))
+    }
+
+    /// The rules by which drift of the field was noise until they expired.
+    pub(crate) fn expired_ignores(&self, path: &str, now: Timestamp) -> impl Iterator<Item = &IgnoreRule> {
+        let path = if self.ignore.is_empty() { Path::default() } else { lenient(path) };
+        self.ignore.iter().filter(move |rule| rule.expired(now) && rule.path.matches(&path))
+    }
+
+    /// What the field is where nobody sets it: what the last matching rule says.
+    pub(crate) fn default_of(&self, path: &str) -> Option<&Value> {
+        if self.default.is_empty() {
+            return None;
+        }
+        let path = lenient(path);
+        self.default.iter().rev().find(|rule| rule.path.matches(&path)).map(|rule| &rule.value)
+    }
+
+    /// The next moment after `since` at which an ignore rule expires.
+    pub fn expires_after(&self, since: Timestamp) -> Option<Timestamp> {
+        self.ignore.iter().filter_map(|rule| rule.expires).filter(|expires| *expires > since).min()
     }
 
     /// Which rules do nothing: those that match none of the paths, and those that have expired.
@@ -200,8 +335,11 @@ impl Policy {
         let secrets = self.secret.iter().map(|r| rule("secret", &r.path, false));
         let severities = self.severity.iter().map(|r| rule("severity", &r.path, false));
         let lists = self.list.iter().map(|r| rule("list", &r.path, false));
+        let compares = self.compare.iter().map(|r| rule("compare", &r.path, false));
         let ignores = self.ignore.iter().map(|r| rule("ignore", &r.path, r.expired(now)));
-        secrets.chain(severities).chain(lists).chain(ignores).collect()
+        let defaults = self.default.iter().map(|r| rule("default", &r.path, false));
+        let known = secrets.chain(severities).chain(lists).chain(compares);
+        known.chain(ignores).chain(defaults).collect()
     }
 }
 
@@ -215,6 +353,25 @@ struct Rule<'a> {
 /// The steps of a path; one that does not parse (a section of a text, a foreign snapshot's key) is a single key.
 pub(crate) fn lenient(path: &str) -> Path {
     path.parse().unwrap_or_else(|_| Path(vec![Segment::Key(path.to_owned())]))
+}
+
+/// One kind of change, or a list of some.
+fn ops<'de, D: Deserializer<'de>>(d: D) -> Result<Vec<Op>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Ops {
+        One(String),
+        Some(Vec<String>),
+    }
+    let words = match Ops::deserialize(d)? {
+        Ops::One(word) => vec![word],
+        Ops::Some(words) if words.is_empty() => {
+            return Err(de::Error::custom("`op` names no kind of change"));
+        }
+        Ops::Some(words) => words,
+    };
+    let op = |word: String| Op::deserialize(de::value::StringDeserializer::<D::Error>::new(word));
+    words.into_iter().map(op).collect()
 }
 
 fn expiry<'de, D: Deserializer<'de>>(d: D) -> Result<Option<Timestamp>, D::Error> {
@@ -265,6 +422,8 @@ fn bytes<'de, D: Deserializer<'de>>(d: D) -> Result<Option<u64>, D::Error> {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     const EXAMPLE: &str = r#"
@@ -306,6 +465,48 @@ mod tests {
     }
 
     #[test]
+    fn severities_go_by_path_kind_of_change_and_value_and_the_last_match_wins() {
+        let policy = Policy::parse(
+            r#"
+            [[severity]]
+            path = "**"
+            op = "removed"
+            level = "high"
+            [[severity]]
+            path = "**.debug"
+            value_matches = "^true$"
+            level = "critical"
+            [[severity]]
+            path = "**.host"
+            op = ["added", "changed"]
+            before_matches = "prod"
+            level = "critical"
+            [[severity]]
+            path = "log.**"
+            level = "low"
+            "#,
+        )
+        .unwrap();
+        let (on, off, prod, test) = (json!(true), json!(false), json!("prod-1"), json!("test-1"));
+        let of = |op, path, before, after| policy.severity_of_change(op, path, before, after).as_str();
+        assert_eq!(of(Op::Removed, "a", Some(&on), None), "high");
+        assert_eq!(of(Op::Changed, "a", Some(&on), Some(&off)), "medium");
+        assert_eq!(of(Op::Changed, "a.debug", Some(&off), Some(&on)), "critical");
+        assert_eq!(of(Op::Changed, "a.debug", Some(&on), Some(&off)), "medium");
+        // Of a removed field, the value that was there; the later rule wins over the one for removals.
+        assert_eq!(of(Op::Removed, "a.debug", Some(&on), None), "critical");
+        assert_eq!(of(Op::Removed, "a.debug", Some(&off), None), "high");
+        assert_eq!(of(Op::Changed, "db.host", Some(&prod), Some(&test)), "critical");
+        assert_eq!(of(Op::Changed, "db.host", Some(&test), Some(&prod)), "medium");
+        assert_eq!(of(Op::Added, "db.host", None, Some(&prod)), "medium");
+        // Not the highest: what stands last is the exception to what stands above.
+        assert_eq!(of(Op::Removed, "log.debug", Some(&on), None), "low");
+        assert_eq!(policy.severity_of("section"), Severity::Medium);
+        let rule = policy.severity_rule(Op::Removed, "a.debug", Some(&on), None).unwrap();
+        assert_eq!(rule.to_string(), "[[severity]] **.debug (value matches ^true$) critical");
+    }
+
+    #[test]
     fn an_ignore_rule_holds_through_its_last_day() {
         let policy = Policy::parse(EXAMPLE).unwrap();
         assert!(policy.ignores("a.last_seen", time("2027-01-31T23:59:59Z")).is_some());
@@ -332,6 +533,12 @@ mod tests {
             ("[[severity]]\npath = \"a\"\nlevel = \"urgent\"", 3, "urgent"),
             ("\n[[ignore]]\npath = \"a..b\"", 3, "column 3"),
             ("[[ignore]]\npath = \"a\"\nexpires = \"soon\"", 3, "expires"),
+            ("[[ignore]]\npath = \"a\"\nexpires = 2027-02-30", 3, "day"),
+            ("[[ignore]]\npath = \"a\"\nexpires = \"2027-1-31\"", 3, "expires"),
+            ("[[ignore]]\npath = \"a\"\nexpires = \"2027-02-30\"", 3, "expires"),
+            ("[[severity]]\npath = \"a\"\nlevel = \"low\"\nop = \"gone\"", 4, "gone"),
+            ("[[severity]]\npath = \"a\"\nlevel = \"low\"\nop = []", 4, "kind of change"),
+            ("[[severity]]\npath = \"a\"\nlevel = \"low\"\nvalue_matches = \"(\"", 4, "regular expression"),
             ("[retention]\nmax_age = \"90\"", 2, "90d"),
             ("[drift\n", 1, "table"),
         ] {

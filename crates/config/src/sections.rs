@@ -1,9 +1,131 @@
-//! RouterOS exports: what to drop so that two exports of one configuration are equal, and which section a line is in.
+//! Texts with sections: which section a line is in, and what to drop of a RouterOS export so that two exports of one
+//! configuration are equal.
+//!
+//! Sections are tracked over the whole text, so a line far below its section's beginning still belongs to it.
 
 use std::borrow::Cow;
 
-/// The section of lines before any section opens.
+/// The section of a RouterOS export's lines before any section opens.
 pub const FIRST_SECTION: &str = "system/general";
+
+/// How a text shows its sections.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Syntax {
+    /// A RouterOS export: a line `/ip firewall filter` opens `ip/firewall/filter`.
+    Routeros,
+    /// Blocks in braces, as nginx has them: `http > server example.org > location /`.
+    Blocks,
+    /// `[section]` on a line of its own, with settings below.
+    Ini,
+}
+
+impl Syntax {
+    /// How a text shows its sections, if it has any.
+    pub fn of(text: &str) -> Option<Syntax> {
+        if is_routeros(text) {
+            return Some(Syntax::Routeros);
+        }
+        let code = || text.lines().map(str::trim).filter(|line| !line.starts_with(['#', ';']));
+        let (mut opens, mut closes, mut statement) = (0usize, 0usize, false);
+        for line in code() {
+            opens += usize::from(line.ends_with('{'));
+            closes += usize::from(line.starts_with('}'));
+            statement |= line.ends_with(';');
+        }
+        if statement && opens > 0 && opens == closes {
+            return Some(Syntax::Blocks);
+        }
+        let setting = code().any(|line| !line.starts_with('[') && line.contains('='));
+        (setting && code().any(|line| header(line).is_some())).then_some(Syntax::Ini)
+    }
+
+    /// What a line says in such a text.
+    pub(crate) fn noun(self) -> &'static str {
+        match self {
+            Syntax::Routeros => "rule",
+            Syntax::Blocks => "directive",
+            Syntax::Ini => "setting",
+        }
+    }
+
+    /// A section in the words of a summary.
+    pub(crate) fn label(self, section: &str) -> String {
+        match self {
+            Syntax::Routeros => {
+                let words: Vec<&str> = section.split('/').collect();
+                words[words.len().saturating_sub(2)..].join(" ")
+            }
+            Syntax::Blocks => section.rsplit(" > ").next().unwrap_or(section).to_owned(),
+            Syntax::Ini => section.to_owned(),
+        }
+    }
+
+    /// The lines of a text, line ends included, each with the section it stands in.
+    pub fn sections(self, text: &str) -> Vec<(Cow<'_, str>, &str)> {
+        match self {
+            Syntax::Routeros => sectioned(text).collect(),
+            Syntax::Blocks => blocks(text),
+            Syntax::Ini => {
+                let mut open = "global";
+                let section = |line| {
+                    open = header(line).unwrap_or(open);
+                    (Cow::Borrowed(open), line)
+                };
+                text.split_inclusive('\n').map(section).collect()
+            }
+        }
+    }
+}
+
+/// The name of a section that a line opens in brackets.
+fn header(line: &str) -> Option<&str> {
+    let name = line.trim().strip_prefix('[')?.strip_suffix(']')?.trim();
+    (!name.is_empty() && !name.contains(['[', ']', ',', '"'])).then_some(name)
+}
+
+/// The lines of a text with blocks. A block's first and last line belong to it. A server is told by its first name, which
+/// stands below its first line.
+fn blocks(text: &str) -> Vec<(Cow<'_, str>, &str)> {
+    let lines: Vec<&str> = text.split_inclusive('\n').collect();
+    let mut names = vec![String::new(); lines.len()];
+    let mut open: Vec<usize> = Vec::new();
+    for (index, line) in lines.iter().map(|line| line.trim()).enumerate() {
+        if line.starts_with('}') {
+            open.pop();
+        }
+        if let Some(head) = line.strip_suffix('{') {
+            names[index] = head.trim_start_matches('}').split_whitespace().collect::<Vec<_>>().join(" ");
+            open.push(index);
+        } else if let (Some(name), Some(block)) = (line.strip_prefix("server_name "), open.last()) {
+            let first = name.trim_end_matches(';').split_whitespace().next();
+            if let (Some(first), "server") = (first, names[*block].as_str()) {
+                names[*block] = format!("server {first}");
+            }
+        }
+    }
+    let mut path: Vec<usize> = Vec::new();
+    let mut section = |(index, line): (usize, &&str)| {
+        let code = line.trim();
+        let closes = code.starts_with('}');
+        let opens = code.ends_with('{');
+        if closes && opens {
+            path.pop();
+        }
+        if opens {
+            path.push(index);
+        }
+        let steps: Vec<&str> = path.iter().map(|block| names[*block].as_str()).collect();
+        if closes && !opens {
+            path.pop();
+        }
+        if steps.is_empty() { "main".to_owned() } else { steps.join(" > ") }
+    };
+    let mut found: Vec<(Cow<'_, str>, &str)> = Vec::with_capacity(lines.len());
+    for line in lines.iter().enumerate() {
+        found.push((Cow::Owned(section(line)), line.1));
+    }
+    found
+}
 
 /// Whether a text is a RouterOS export: it has the export's header, or a menu line with a command right below.
 pub fn is_routeros(text: &str) -> bool {
@@ -115,6 +237,28 @@ mod tests {
         let filter = "ip/firewall/filter";
         let identity = "system/identity";
         assert_eq!(sections, [FIRST_SECTION, filter, filter, "ip/address", filter, identity, identity]);
+    }
+
+    #[test]
+    fn blocks_and_brackets_are_sections_too() {
+        let nginx = "user www;\nhttp {\n  server {\n    listen 80;\n    server_name a.org www.a.org;\n    location / {\n      return 200;\n    }\n  }\n}\n";
+        assert_eq!(Syntax::of(nginx), Some(Syntax::Blocks));
+        let sections: Vec<_> =
+            Syntax::Blocks.sections(nginx).into_iter().map(|(section, _)| section).collect();
+        let (server, location) = ("http > server a.org", "http > server a.org > location /");
+        assert_eq!(
+            sections,
+            ["main", "http", server, server, server, location, location, location, server, "http"]
+        );
+        let ini = "a=1\n[db]\nhost=x\n[ web ]\nport=1\n";
+        assert_eq!(Syntax::of(ini), Some(Syntax::Ini));
+        let sections: Vec<_> = Syntax::Ini.sections(ini).into_iter().map(|(section, _)| section).collect();
+        assert_eq!(sections, ["global", "db", "db", "web", "web"]);
+        for text in ["a\nb\n", "{\n  \"a\": 1\n}\n", "if (x) {\n", "[1, 2]\na=1\n"] {
+            assert_eq!(Syntax::of(text), None, "{text}");
+        }
+        // More is closed than was opened: still a section for each line.
+        assert_eq!(Syntax::Blocks.sections("}\n}\na {\n").len(), 3);
     }
 
     #[test]

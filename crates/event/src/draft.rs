@@ -101,13 +101,14 @@ impl Body {
     /// Reads one event that a client wants to append: a JSON object with `type`, optional `service`, `id`, `cause` and
     /// `actor`, and the type's own fields, whose bytes and order are kept.
     ///
-    /// `redact` is shown each of the type's own fields by name and value; where it answers `true` it has replaced a secret,
-    /// and the field is written anew.
+    /// `redact` is shown each of the type's own fields, and `id` and `actor`, by name and value; where it answers `true` it
+    /// has replaced a secret in either, and the field is written anew. A key that stands twice, at any depth, is refused:
+    /// what reads only one of the two would not see a secret in the other.
     ///
     /// # Errors
     /// [`Error::Malformed`] when it is no such object, has a key twice, carries `seq`, `ts` or `more` (which the hub
     /// gives), is of a family that only the hub writes, or has wrong fields for a known type; [`Error::TooLong`].
-    pub fn from_client(json: &[u8], mut redact: impl FnMut(&str, &mut Value) -> bool) -> Result<Body> {
+    pub fn from_client(json: &[u8], mut redact: impl FnMut(&mut String, &mut Value) -> bool) -> Result<Body> {
         let malformed = |why: String| Error::Malformed { why };
         if json.len() > MAX_LINE {
             return Err(Error::TooLong { bytes: json.len() });
@@ -136,7 +137,7 @@ impl Body {
             return Err(malformed(format!("events of type `{type_name}` are written by the hub only")));
         }
         let service = text("service")?.map(|name| name.parse::<ServiceName>()).transpose()?;
-        let (id, actor) = (text("id")?, text("actor")?);
+        let (mut id, mut actor) = (text("id")?, text("actor")?);
         if [&id, &actor].into_iter().flatten().any(|t| t.is_empty() || t.len() > MAX_ID) {
             return Err(malformed(format!("`id` and `actor` must have 1 to {MAX_ID} bytes")));
         }
@@ -151,23 +152,21 @@ impl Body {
         let rest = members.iter().filter(|(name, _)| name != "service" && name != "type");
         for (name, value) in first.chain(rest) {
             body.push(b',');
-            put(&mut body, name.as_ref())?;
-            body.push(b':');
-            let raw = value.get();
-            let own = !matches!(name.as_ref(), "service" | "id" | "cause" | "actor");
-            // Pretty-printed: a line must hold no line end. Inside strings they are escaped, so this is white space.
-            let pretty = raw.bytes().any(|b| b == b'\n' || b == b'\r');
-            let holds_text = own && raw.starts_with(['"', '{', '[']);
-            if pretty || holds_text {
-                let mut parsed: Value = serde_json::from_str(raw).map_err(|e| malformed(describe(&e)))?;
-                let changed = own && redact(name, &mut parsed);
-                redacted |= changed;
-                if pretty || changed {
-                    put(&mut body, &parsed)?;
-                    continue;
+            let fixed = matches!(name.as_ref(), "service" | "cause");
+            let field = if fixed { None } else { Field::redacted(name, value, &mut redact)? };
+            match field {
+                Some(field) => {
+                    redacted = true;
+                    let text = field.value.as_str().map(str::to_owned);
+                    match name.as_ref() {
+                        "id" => id = text,
+                        "actor" => actor = text,
+                        _ => {}
+                    }
+                    field.write(&mut body)?;
                 }
+                None => write_member(&mut body, name, value)?,
             }
-            body.extend_from_slice(raw.as_bytes());
         }
         let event = if redacted {
             Event::decode(&type_name, &[b"{", body.as_slice(), b"}"].concat())?
@@ -198,6 +197,153 @@ impl Body {
     pub fn into_envelope(self, seq: Seq, ts: Timestamp) -> crate::Envelope {
         let Draft { service, id, cause, actor, event } = self.draft;
         crate::Envelope { seq, ts, service, id, cause, actor, event }
+    }
+}
+
+/// Writes a JSON object anew with what `redact` replaced in its members; `None` when that was nothing, and then the bytes
+/// are to be kept as they are. `seq`, `ts`, `timestamp`, `type`, `cause` and `more` are not shown to it.
+///
+/// # Errors
+/// [`Error::Malformed`] when it is no object, or a key stands twice in it, at any depth.
+pub fn rewrite(
+    json: &[u8],
+    mut redact: impl FnMut(&mut String, &mut Value) -> bool,
+) -> Result<Option<Vec<u8>>> {
+    let Members(members) =
+        serde_json::from_slice(json).map_err(|e| Error::Malformed { why: describe(&e) })?;
+    let mut names: Vec<&str> = members.iter().map(|(name, _)| name.as_ref()).collect();
+    names.sort_unstable();
+    if names.windows(2).any(|pair| pair[0] == pair[1]) {
+        return Err(Error::Malformed { why: "a key stands twice".to_owned() });
+    }
+    let mut out = Vec::with_capacity(json.len() + 64);
+    let mut changed = false;
+    for (name, value) in &members {
+        out.push(if out.is_empty() { b'{' } else { b',' });
+        let fixed = matches!(name.as_ref(), "seq" | "ts" | "timestamp" | "type" | "cause" | "more");
+        match if fixed { None } else { Field::redacted(name, value, &mut redact)? } {
+            Some(field) => {
+                changed = true;
+                field.write(&mut out)?;
+            }
+            None => write_member(&mut out, name, value)?,
+        }
+    }
+    out.push(b'}');
+    Ok(changed.then_some(out))
+}
+
+/// Appends a member as it stands. Pretty-printed values are written anew: a line must hold no line end. Inside strings line
+/// ends are escaped, so this is white space.
+fn write_member(out: &mut Vec<u8>, name: &str, value: &RawValue) -> Result<()> {
+    put(out, name)?;
+    out.push(b':');
+    let raw = value.get();
+    if raw.bytes().any(|b| b == b'\n' || b == b'\r') {
+        let parsed = crate::spelled::from_str(raw).map_err(|e| Error::Malformed { why: describe(&e) })?;
+        return put(out, &parsed);
+    }
+    out.extend_from_slice(raw.as_bytes());
+    Ok(())
+}
+
+/// A member in which a secret was replaced.
+struct Field {
+    name: String,
+    value: Value,
+}
+
+impl Field {
+    /// Shows a member to `redact`; `None` when there is nothing to replace.
+    fn redacted(
+        name: &str,
+        raw: &RawValue,
+        redact: &mut impl FnMut(&mut String, &mut Value) -> bool,
+    ) -> Result<Option<Field>> {
+        let malformed = |e: &serde_json::Error| Error::Malformed { why: describe(e) };
+        if raw.get().starts_with(['{', '[']) {
+            serde_json::from_str::<NoRepeat>(raw.get()).map_err(|e| malformed(&e))?;
+        }
+        let value = crate::spelled::from_str(raw.get()).map_err(|e| malformed(&e))?;
+        let mut field = Field { name: name.to_owned(), value };
+        Ok(redact(&mut field.name, &mut field.value).then_some(field))
+    }
+
+    fn write(&self, out: &mut Vec<u8>) -> Result<()> {
+        put(out, &self.name)?;
+        out.push(b':');
+        put(out, &self.value)
+    }
+}
+
+/// A key, borrowed where it can be. (A number is an object with one key to serde_json, which derived code would refuse.)
+struct Key<'a>(Cow<'a, str>);
+
+impl<'de> Deserialize<'de> for Key<'de> {
+    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        struct Text;
+        impl<'de> Visitor<'de> for Text {
+            type Value = Key<'de>;
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("a key")
+            }
+            fn visit_borrowed_str<E>(self, key: &'de str) -> Result<Key<'de>, E> {
+                Ok(Key(Cow::Borrowed(key)))
+            }
+            fn visit_str<E>(self, key: &str) -> Result<Key<'de>, E> {
+                Ok(Key(Cow::Owned(key.to_owned())))
+            }
+        }
+        d.deserialize_str(Text)
+    }
+}
+
+/// Any value in which no object has a key twice.
+struct NoRepeat;
+
+impl<'de> Deserialize<'de> for NoRepeat {
+    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        struct Any;
+        impl<'de> Visitor<'de> for Any {
+            type Value = NoRepeat;
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("a JSON value")
+            }
+            fn visit_bool<E>(self, _: bool) -> Result<NoRepeat, E> {
+                Ok(NoRepeat)
+            }
+            fn visit_i64<E>(self, _: i64) -> Result<NoRepeat, E> {
+                Ok(NoRepeat)
+            }
+            fn visit_u64<E>(self, _: u64) -> Result<NoRepeat, E> {
+                Ok(NoRepeat)
+            }
+            fn visit_f64<E>(self, _: f64) -> Result<NoRepeat, E> {
+                Ok(NoRepeat)
+            }
+            fn visit_str<E>(self, _: &str) -> Result<NoRepeat, E> {
+                Ok(NoRepeat)
+            }
+            fn visit_unit<E>(self) -> Result<NoRepeat, E> {
+                Ok(NoRepeat)
+            }
+            fn visit_seq<A: de::SeqAccess<'de>>(self, mut seq: A) -> Result<NoRepeat, A::Error> {
+                while seq.next_element::<NoRepeat>()?.is_some() {}
+                Ok(NoRepeat)
+            }
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<NoRepeat, A::Error> {
+                let mut keys = Vec::new();
+                while let Some((Key(key), NoRepeat)) = map.next_entry::<Key<'de>, NoRepeat>()? {
+                    keys.push(key);
+                }
+                keys.sort_unstable();
+                match keys.windows(2).any(|pair| pair[0] == pair[1]) {
+                    true => Err(de::Error::custom("a key stands twice")),
+                    false => Ok(NoRepeat),
+                }
+            }
+        }
+        d.deserialize_any(Any)
     }
 }
 
@@ -235,7 +381,7 @@ mod tests {
     use crate::Envelope;
     use crate::event::{Lifecycle, SnapshotUnchanged};
 
-    fn kept(_: &str, _: &mut Value) -> bool {
+    fn kept(_: &mut String, _: &mut Value) -> bool {
         false
     }
 
@@ -278,12 +424,12 @@ mod tests {
     #[test]
     fn a_clients_fields_keep_their_bytes_and_order() {
         let body = Body::from_client(
-            b"{ \"z\": 1e3, \"service\":\"api\", \"a\": [1,\n 2.50], \"type\": \"shop.sold\" }",
+            b"{ \"z\": 1e3, \"service\":\"api\", \"a\": [1E3,\n 2.50], \"type\": \"shop.sold\" }",
             kept,
         )
         .unwrap();
         assert!(
-            line(&body).ends_with("\"type\":\"shop.sold\",\"service\":\"api\",\"z\":1e3,\"a\":[1,2.50]}\n"),
+            line(&body).ends_with("\"type\":\"shop.sold\",\"service\":\"api\",\"z\":1e3,\"a\":[1E3,2.50]}\n"),
             "{}",
             line(&body)
         );
@@ -291,8 +437,8 @@ mod tests {
 
     #[test]
     fn a_secret_in_a_clients_event_is_gone_from_line_and_event() {
-        let hide = |name: &str, value: &mut Value| {
-            let found = name == "data";
+        let hide = |name: &mut String, value: &mut Value| {
+            let found = matches!(name.as_str(), "data" | "actor");
             if found {
                 *value = "hidden".into();
             }
@@ -302,6 +448,54 @@ mod tests {
         let body = Body::from_client(json, hide).unwrap();
         assert!(line(&body).ends_with("\"stream\":\"stderr\",\"data\":\"hidden\"}\n"), "{}", line(&body));
         assert!(!format!("{body:?}").contains("hunter2"));
+        let json = br#"{"type":"a.b","actor":"hunter2"}"#;
+        let body = Body::from_client(json, hide).unwrap();
+        assert_eq!(body.draft.actor.as_deref(), Some("hidden"));
+        assert!(!line(&body).contains("hunter2"));
+    }
+
+    #[test]
+    fn a_secret_used_as_a_key_is_gone_too() {
+        let hide = |name: &mut String, _: &mut Value| {
+            let found = name == "hunter2";
+            if found {
+                *name = "hidden".to_owned();
+            }
+            found
+        };
+        let body = Body::from_client(br#"{"type":"a.b","x":1,"hunter2":null}"#, hide).unwrap();
+        assert!(line(&body).ends_with("\"x\":1,\"hidden\":null}\n"), "{}", line(&body));
+    }
+
+    #[test]
+    fn a_key_that_stands_twice_is_refused_at_any_depth() {
+        for json in [
+            r#"{"type":"a.b","x":{"k":"hunter2","k":""}}"#,
+            r#"{"type":"a.b","x":[1.5,{"y":{"k":1,"k":2}}]}"#,
+        ] {
+            assert!(Body::from_client(json.as_bytes(), kept).is_err(), "{json}");
+            assert!(rewrite(json.as_bytes(), kept).is_err(), "{json}");
+        }
+        assert!(
+            Body::from_client(br#"{"type":"a.b","x":[1e400,-0.0,{"a":{"k":1},"k":2},true,null]}"#, kept)
+                .is_ok()
+        );
+    }
+
+    #[test]
+    fn a_line_is_rewritten_only_where_something_was_replaced() {
+        let json =
+            br#"{"seq":1,"ts":"2026-11-20T10:30:05Z","type":"a.b","z":1e3,"data":"hunter2","a":[2.50]}"#;
+        assert_eq!(rewrite(json, kept).unwrap(), None);
+        let hide = |name: &mut String, value: &mut Value| {
+            let found = name == "data";
+            if found {
+                *value = "hidden".into();
+            }
+            found
+        };
+        let rewritten = String::from_utf8(rewrite(json, hide).unwrap().unwrap()).unwrap();
+        assert_eq!(rewritten, String::from_utf8_lossy(json).replace("hunter2", "hidden"));
     }
 
     #[test]

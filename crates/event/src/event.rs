@@ -68,6 +68,8 @@ events! {
     "baseline.approved" => BaselineApproved(BaselineApproved),
     "baseline.rejected" => BaselineRejected(BaselineRejected),
     "baseline.revoked" => BaselineRevoked(BaselineRevoked),
+    "baseline.declared" => BaselineDeclared(BaselineDeclared),
+    "baseline.withdrawn" => BaselineWithdrawn(BaselineRevoked),
     "service.starting" => ServiceStarting(Lifecycle),
     "service.healthy" => ServiceHealthy(Lifecycle),
     "service.ready" => ServiceReady(Lifecycle),
@@ -135,11 +137,16 @@ pub struct SnapshotCaptured {
     /// Operator, deployment, git_sha, hostname and whatever else the client said.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub meta: BTreeMap<String, String>,
-    /// Which source each field came from, where that is known.
+    /// Which source each field came from, where that is known and new since the service's last snapshot: path to
+    /// `file:NAME:LINE`, `env:NAME`, `default`. An entry under the empty path replaces all that stood before.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub provenance: BTreeMap<String, String>,
     /// The whole config: on a service's first snapshot and on keyframes.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "crate::spelled::optional_config"
+    )]
     pub config: Option<FlatConfig>,
     /// Reference to the stored original.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -194,6 +201,9 @@ pub struct DiffComputed {
     pub removed: u64,
     /// Fields changed.
     pub changed: u64,
+    /// Elements of lists with another place among the others.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub moved: u64,
     /// The highest severity among the changes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub severity: Option<Severity>,
@@ -209,6 +219,9 @@ pub struct DiffComputed {
     /// For text: how many lines were removed.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub lines_removed: u64,
+    /// For text: by which version of the rules it was normalised.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub normalisation: u64,
     /// For sectioned text: a sentence a section.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub sections: Vec<SectionSummary>,
@@ -222,6 +235,9 @@ pub struct DiffComputed {
 pub struct Drift {
     /// What it was held against.
     pub against: Against,
+    /// The baseline or the declaration that decided; absent in recordings of before it was told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub baseline: Option<BaselineRef>,
     /// The verdict from this event on.
     pub verdict: Verdict,
     /// The highest severity among the fields that nobody accepted.
@@ -246,6 +262,15 @@ pub struct Drift {
     pub reason: Option<String>,
 }
 
+/// Names a baseline or a declaration.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BaselineRef {
+    /// The event that approved or declared it.
+    pub seq: Seq,
+    /// Digest of its config.
+    pub config_digest: String,
+}
+
 /// What a config is held against.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -268,6 +293,12 @@ pub struct BaselineApproved {
     /// The key that signed the approval.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key_id: Option<String>,
+    /// When it was signed, by the clock of who signed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signed: Option<Timestamp>,
+    /// HMAC-SHA256 over the approval, in hexadecimal; docs/policy.md says over which bytes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signature: Option<String>,
     /// Why.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
@@ -283,14 +314,34 @@ pub struct BaselineRejected {
     pub reason: String,
 }
 
-/// The baseline was taken back: the service has none.
+/// The baseline, or the declaration, was taken back: the service has none.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct BaselineRevoked {
-    /// Digest of the baseline that was revoked.
+    /// Digest of what was taken back.
     pub digest: String,
     /// Why.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+}
+
+/// What somebody wants of the service was declared: from here on its config is held against these fields too. It replaces
+/// what was declared before.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct BaselineDeclared {
+    /// Keyed digest of the declaring document.
+    pub digest: String,
+    /// Digest of `config`.
+    pub config_digest: String,
+    /// Format of the document.
+    pub format: String,
+    /// The declared fields, redacted.
+    pub config: FlatConfig,
+    /// Why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// Set when the fields are split over several events.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub part: Option<Part>,
 }
 
 /// A step in a service's life.

@@ -5,20 +5,22 @@
 //! knows no clock.
 //!
 //! In reading order: [`name`] and [`time`] (what an event is called and when it was), [`value`] (flat configuration and
-//! changes), [`event`] (the kinds of event and what each carries), [`draft`] (an event before it has a place),
+//! changes), [`spelled`] (numbers that keep their spelling), [`event`] (the kinds of event and what each carries), [`draft`] (an event before it has a place),
 //! [`envelope`] (a line read back), [`session`] (header, checkpoint and footer of a recording), [`rigd`] (the
-//! dialect of the Go tool, read only).
+//! dialect of the Go tool, read only). [`keyfile`] is how the keys of those who sign are written down.
 
 pub mod draft;
 pub mod envelope;
 pub mod event;
+pub mod keyfile;
 pub mod name;
 pub mod rigd;
 pub mod session;
+pub mod spelled;
 pub mod time;
 pub mod value;
 
-pub use draft::{Body, Draft, MAX_LINE};
+pub use draft::{Body, Draft, MAX_LINE, rewrite};
 pub use envelope::{Envelope, Head};
 pub use event::Event;
 pub use name::{Epoch, Seq, ServiceName, StreamName};

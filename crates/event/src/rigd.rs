@@ -90,9 +90,9 @@ impl Call {
 
     fn grpc(self) -> event::GrpcCall {
         let grpc_status = match self.grpc_status {
-            Value::String(name) => name,
+            Value::String(name) => grpc_status_name(&name).to_owned(),
             Value::Null => String::new(),
-            other => grpc_status_name(&other.to_string()),
+            other => grpc_status_name(&other.to_string()).to_owned(),
         };
         event::GrpcCall {
             source: self.source,
@@ -105,8 +105,30 @@ impl Call {
     }
 }
 
-fn grpc_status_name(code: &str) -> String {
-    if code == "0" { "OK".to_owned() } else { code.to_owned() }
+/// The names of gRPC's status codes, by number (grpc/doc/statuscodes.md).
+const GRPC_STATUS: [&str; 17] = [
+    "OK",
+    "CANCELLED",
+    "UNKNOWN",
+    "INVALID_ARGUMENT",
+    "DEADLINE_EXCEEDED",
+    "NOT_FOUND",
+    "ALREADY_EXISTS",
+    "PERMISSION_DENIED",
+    "RESOURCE_EXHAUSTED",
+    "FAILED_PRECONDITION",
+    "ABORTED",
+    "OUT_OF_RANGE",
+    "UNIMPLEMENTED",
+    "INTERNAL",
+    "UNAVAILABLE",
+    "DATA_LOSS",
+    "UNAUTHENTICATED",
+];
+
+/// The name of a status that is written as a number; any other is kept.
+fn grpc_status_name(status: &str) -> &str {
+    status.parse::<usize>().ok().and_then(|code| GRPC_STATUS.get(code)).copied().unwrap_or(status)
 }
 
 /// Reads one line of a rigd session log that is not its header.
@@ -168,6 +190,21 @@ mod tests {
             (r.target.as_str(), r.status, r.latency_ms.unwrap().to_string()),
             ("postgres", Some(500), "15.7".to_owned())
         );
+    }
+
+    #[test]
+    fn a_grpc_status_is_a_name_however_it_was_written() {
+        for (written, name) in
+            [("0", "OK"), ("\"14\"", "UNAVAILABLE"), ("\"OK\"", "OK"), ("99", "99"), ("\"Odd\"", "Odd")]
+        {
+            let line = format!(
+                r#"{{"seq":7,"type":"grpc.call.completed","grpc_call":{{"grpc_status":{written}}},"timestamp":"2026-02-23T10:00:02Z"}}"#
+            );
+            let Event::GrpcCallCompleted(call) = parse(line.as_bytes()).unwrap().event else {
+                panic!("{line}")
+            };
+            assert_eq!(call.grpc_status, name);
+        }
     }
 
     #[test]

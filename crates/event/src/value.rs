@@ -9,6 +9,8 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::spelled;
+
 /// A configuration as flat paths (`database.host`, `servers[0].port`) to leaf values.
 ///
 /// A leaf is null, a boolean, a number as it was spelled, a string, an empty list, an empty map,
@@ -73,6 +75,15 @@ pub enum Op {
     Removed,
     /// The field has another value.
     Changed,
+    /// The element of a list has another place among the others; `before` and `after` are its indexes.
+    Moved,
+    /// The field is spelled differently, and a `[[compare]]` rule says that it is the same. No difference, but what the
+    /// fold needs to keep what was written.
+    Equivalent,
+    /// Where an element of a list stands, where that is no difference in itself: `after` alone is the index of a new
+    /// element, `before` alone that of one that is gone, both together those of one in a list that has no order. What
+    /// the fold needs to have every element in its place.
+    Placed,
 }
 
 impl Op {
@@ -82,7 +93,15 @@ impl Op {
             Op::Added => "added",
             Op::Removed => "removed",
             Op::Changed => "changed",
+            Op::Moved => "moved",
+            Op::Equivalent => "equivalent",
+            Op::Placed => "placed",
         }
+    }
+
+    /// Whether it is something to be told; the others are there so that a fold is exact.
+    pub fn is_difference(self) -> bool {
+        !matches!(self, Op::Equivalent | Op::Placed)
     }
 }
 
@@ -94,19 +113,35 @@ pub struct Change {
     /// The flat path of the field.
     pub path: String,
     /// The value before; absent for an added field.
-    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "spelled::present")]
     pub before: Option<Value>,
     /// The value after; absent for a removed field.
-    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "spelled::present")]
     pub after: Option<Value>,
     /// What policy says of it.
     #[serde(default)]
     pub severity: Severity,
 }
 
-/// Keeps an explicit `null` apart from an absent key: `Some(Value::Null)` against `None`.
-fn present<'de, D: serde::Deserializer<'de>>(d: D) -> Result<Option<Value>, D::Error> {
-    Value::deserialize(d).map(Some)
+impl Change {
+    /// The types before and after, where a field changed from one to another: `"8080"` to `8080`.
+    pub fn retyped(&self) -> Option<(&'static str, &'static str)> {
+        let (old, new) = (json_type(self.before.as_ref()?), json_type(self.after.as_ref()?));
+        (self.op == Op::Changed && old != new).then_some((old, new))
+    }
+}
+
+/// The type of a leaf in JSON's words; a secret's is not told.
+fn json_type(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "boolean",
+        Value::Number(_) => "number",
+        Value::String(_) => "string",
+        Value::Array(_) => "array",
+        Value::Object(map) if map.is_empty() => "object",
+        Value::Object(_) => "secret",
+    }
 }
 
 /// One field in which a service differs from what it should be.
@@ -117,10 +152,10 @@ pub struct DriftField {
     /// Its flat path; for a text, the section.
     pub path: String,
     /// The value that was approved.
-    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "spelled::present")]
     pub before: Option<Value>,
     /// The value that is there.
-    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "spelled::present")]
     pub after: Option<Value>,
     /// What policy says of it.
     #[serde(default)]

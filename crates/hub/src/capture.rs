@@ -5,13 +5,14 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use axum::body::{Body, Bytes};
+use axum::body::Body;
 use axum::http::{HeaderMap, StatusCode, header};
 use http_body_util::BodyExt as _;
-use rig_config::{Format, config_digest, parse};
+use rig_config::{Document, Format, Redactor, SnapshotFile, config_digest, parse, snapshot_file};
 use rig_event::event::SnapshotRejected;
 use rig_event::{Draft, Event, Head, ServiceName};
 use rig_replay::Capture;
+use rig_replay::judge::Declaration;
 use tokio::sync::OwnedSemaphorePermit;
 
 use crate::Shared;
@@ -21,6 +22,12 @@ use crate::writer::{Appended, Command};
 
 /// The slowest that a document may come, in bytes a second, beyond the time that a request may take for its next piece.
 const MIN_RATE: u64 = 256 << 10;
+
+/// The format of a snapshot file, as it is asked for and as it stands in events.
+const SNAPSHOT: &str = "snapshot";
+
+/// The most that may be said with a document beyond it, in bytes.
+pub(crate) const MAX_META: usize = 16 << 10;
 
 /// What a client says about a document.
 #[derive(Clone, Debug)]
@@ -77,6 +84,21 @@ pub(crate) async fn capture(
     Err(refused)
 }
 
+/// Reads and understands a document that declares some of a service's fields. What is refused leaves no trace: nothing that
+/// runs was captured.
+pub(crate) async fn declaration(
+    hub: &Shared,
+    request: Request,
+    headers: &HeaderMap,
+    body: Body,
+) -> Result<Declaration, Problem> {
+    let (document, _budget) = receive(hub, headers, body, &mut 0).await?;
+    let _parsing = hub.parsing.clone().acquire_owned().await;
+    let Capture { digest, config_digest, format, config, .. } =
+        understand(hub, headers, &request, document).await?;
+    Ok(Declaration { digest, config_digest, format, config })
+}
+
 /// A key that was used before must have been used for the same service.
 async fn same_request(stream: &Stream, request: &Request, appended: Appended) -> Result<Appended, Problem> {
     if appended.lines.is_some() {
@@ -103,7 +125,7 @@ async fn receive(
     headers: &HeaderMap,
     body: Body,
     received: &mut u64,
-) -> Result<(Bytes, OwnedSemaphorePermit), Problem> {
+) -> Result<(Vec<u8>, OwnedSemaphorePermit), Problem> {
     let limit = hub.options.limits.bytes;
     let too_large = || {
         let detail = format!("the document is larger than the limit of {limit} bytes");
@@ -140,7 +162,7 @@ async fn receive(
             }
         }
     }
-    Ok((document.into(), permit))
+    Ok((document, permit))
 }
 
 /// Parses, digests and redacts.
@@ -148,14 +170,28 @@ async fn understand(
     hub: &Shared,
     headers: &HeaderMap,
     request: &Request,
-    document: Bytes,
+    document: Vec<u8>,
 ) -> Result<Capture, Problem> {
-    let format = format_of(headers, request, &document)?;
+    let asked = request.format.as_deref();
+    // A snapshot file, said to be one: it has no other format.
+    let is_snapshot = asked == Some(SNAPSHOT)
+        || asked.is_none() && essence(headers).as_deref() == Some(snapshot_file::MEDIA_TYPE);
+    let format = if is_snapshot { None } else { Some(format_of(headers, request, &document)?) };
+    let as_json = asked.is_some() && !is_snapshot;
     let (redactor, policy, limits) = (hub.redactor.clone(), hub.policy.clone(), hub.options.limits.clone());
     let parsed = tokio::task::spawn_blocking(move || {
-        let mut parsed = parse(&document, format, &policy, &limits)?;
         let bytes = document.len() as u64;
-        drop(document);
+        // A snapshot file is JSON too; asked for as JSON it is a document like any other.
+        let snapshot = match format {
+            Some(Format::Json) | None if !as_json => SnapshotFile::read(&document, &policy, &limits)?,
+            _ => None,
+        };
+        if let Some(snapshot) = snapshot {
+            drop(document);
+            return Ok(captured(snapshot, bytes, &redactor));
+        }
+        let Some(format) = format else { return Err(no_snapshot()) };
+        let mut parsed = parse(document, format, &policy, &limits)?;
         let (digest, redacted) = parsed.digest_then_redact(&redactor);
         Ok(Capture {
             format: format.to_string(),
@@ -181,15 +217,62 @@ async fn understand(
                 problem = problem.with(key, place);
             }
         }
-        problem.with("format", format.to_string())
+        problem.with("format", format.map_or(SNAPSHOT, Format::as_str))
     })?;
-    let redacted = request.meta.iter().map(|(key, value)| {
-        let mut value = serde_json::Value::from(value.as_str());
-        hub.redactor.redact_value(key, &mut value);
+    // What the client says stands over what the file says.
+    let said = capture.meta.iter().chain(&request.meta);
+    let redacted = said.map(|(key, value)| {
+        let (mut key, mut value) = (key.clone(), serde_json::Value::from(value.as_str()));
+        hub.redactor.redact_event(&mut key, &mut value);
         let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-        (key.clone(), text)
+        (key, text)
     });
     Ok(Capture { meta: redacted.collect(), actor: request.actor.clone(), ..capture })
+}
+
+/// The media type without its parameters.
+fn essence(headers: &HeaderMap) -> Option<String> {
+    let media_type = headers.get(header::CONTENT_TYPE).map(|v| v.to_str().unwrap_or("?"));
+    media_type.map(|m| m.split(';').next().unwrap_or(m).trim().to_ascii_lowercase())
+}
+
+/// A snapshot file as a capture. What is digested is what it says of the configuration: its time is another one each time.
+fn captured(snapshot: SnapshotFile, bytes: u64, redactor: &Redactor) -> Capture {
+    let SnapshotFile { mut config, provenance, mut audit, .. } = snapshot;
+    let sources: BTreeMap<String, String> =
+        provenance.iter().map(|(path, origin)| (path.clone(), origin.source.to_string())).collect();
+    let normalised = serde_json::to_string(&(&config, &sources)).unwrap_or_default();
+    let mut marked = 0;
+    let digest = redactor.digest(&normalised);
+    for (path, _) in provenance.iter().filter(|(_, origin)| origin.secret) {
+        marked += u64::from(config.get_mut(path).is_some_and(|value| redactor.redact_marked(value)));
+    }
+    let mut doc =
+        Document { format: Format::Json, config, normalised: String::new(), lines: BTreeMap::new() };
+    let redacted = redactor.redact(&mut doc) as u64 + marked;
+    // The service is told by the address.
+    audit.remove("service");
+    audit.retain(|key, value| key.len() + value.len() <= MAX_META);
+    if audit.iter().map(|(key, value)| key.len() + value.len()).sum::<usize>() > MAX_META {
+        audit.clear();
+    }
+    Capture {
+        format: SNAPSHOT.to_owned(),
+        bytes,
+        digest,
+        config_digest: config_digest(&doc.config),
+        config: doc.config,
+        redacted,
+        meta: audit,
+        provenance: sources,
+        actor: None,
+    }
+}
+
+fn no_snapshot() -> rig_config::Error {
+    rig_config::Error::BadSnapshotFile {
+        why: "it is no JSON object with `version`, `timestamp` and `config`".to_owned(),
+    }
 }
 
 /// The format: what was asked for, else what the media type says, else what name and content look like.
@@ -199,21 +282,25 @@ fn format_of(headers: &HeaderMap, request: &Request, document: &[u8]) -> Result<
             Problem::new(StatusCode::UNPROCESSABLE_ENTITY, e.code(), e.to_string())
         });
     }
-    let media_type = headers.get(header::CONTENT_TYPE).map(|v| v.to_str().unwrap_or("?"));
-    let essence = media_type.map(|m| m.split(';').next().unwrap_or(m).trim().to_ascii_lowercase());
-    let by_type = match essence.as_deref() {
+    let by_type = match essence(headers).as_deref() {
         Some("application/json") => Some(Format::Json),
         Some("application/yaml" | "application/x-yaml" | "text/yaml" | "text/x-yaml") => Some(Format::Yaml),
         Some("application/toml" | "text/x-toml") => Some(Format::Toml),
+        Some("application/xml" | "text/xml") => Some(Format::Xml),
+        Some("application/hcl" | "text/x-hcl") => Some(Format::Hcl),
         // What clients send when they were not told (the third by curl): it says nothing.
         None | Some("application/octet-stream" | "application/x-www-form-urlencoded" | "text/plain") => None,
         Some(_) => {
-            let detail = "the media type is none that rig reads; leave it out and say ?format=json, yaml, toml, ini, env, properties or text";
+            let detail = format!(
+                "the media type is none that rig reads; leave it out and say ?format={}",
+                Format::NAMES
+            );
             return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "wrong-media-type", detail));
         }
     };
     by_type.or_else(|| Format::detect(request.name.as_deref(), document)).ok_or_else(|| {
-        let detail = "the format cannot be told from name and content; say ?format=json, yaml, toml, ini, env, properties or text";
+        let detail =
+            format!("the format cannot be told from name and content; say ?format={}", Format::NAMES);
         Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "unknown-format", detail)
     })
 }
@@ -224,7 +311,10 @@ async fn reject(stream: &Stream, request: &Request, problem: &Problem, bytes: u6
         code: problem.code().to_owned(),
         reason: problem.detail().to_owned(),
         // A format that was asked for may be anything: only the name of one is repeated.
-        format: request.format.as_ref().and_then(|f| f.parse::<Format>().ok()).map(|f| f.to_string()),
+        format: request.format.as_ref().and_then(|f| match f.as_str() {
+            SNAPSHOT => Some(SNAPSHOT.to_owned()),
+            other => other.parse::<Format>().ok().map(|f| f.to_string()),
+        }),
         bytes,
         line: problem.get("line").and_then(serde_json::Value::as_u64),
         column: problem.get("column").and_then(serde_json::Value::as_u64),

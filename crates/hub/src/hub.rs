@@ -15,10 +15,11 @@ use crate::cut::{Cut, cut_at, put_checkpoint};
 use crate::data::{DataDir, io_error, random, write_private};
 use crate::ids::Ids;
 use crate::metrics::Meters;
+use crate::playback::{Playback, PlaybackLog};
 use crate::problem::Problem;
 use crate::stream::{Stream, Tasks};
 use crate::tail::Tail;
-use crate::writer::Writer;
+use crate::writer::{Refused, Writer};
 use crate::{Error, Options, indexer, retention};
 
 /// How many appends may wait for the writer; who comes then waits to get in line.
@@ -47,6 +48,8 @@ pub(crate) struct Hub {
     /// Held while a stream is made or removed.
     changing: Mutex<()>,
     data: Option<(DataDir, Index)>,
+    /// Whether it serves a recording.
+    read_only: bool,
 }
 
 impl Hub {
@@ -79,6 +82,7 @@ impl Hub {
             streams: RwLock::default(),
             changing: Mutex::new(()),
             data,
+            read_only: false,
         });
         if let Some((data, _)) = &hub.data {
             data.clear_tombstones()?;
@@ -91,6 +95,64 @@ impl Hub {
             hub.open_stream(&StreamName::main(), true).await?;
         }
         Ok(hub)
+    }
+
+    /// A hub of one stream, which is a recording.
+    pub(crate) fn of_recording(
+        options: Options,
+        playback: Playback,
+        stopping: watch::Receiver<bool>,
+    ) -> Result<Arc<Hub>, Error> {
+        let key = RedactionKey::new("memory", random::<32>()?).map_err(|e| Error::Fold(e.to_string()))?;
+        let log = Arc::new(PlaybackLog(playback));
+        let base = log.base().map_err(|e| Error::Fold(e.to_string()))?;
+        let base = Cut { state: base, chain: log.0.chain.clone() };
+        let hub = Hub {
+            policy: Arc::new(options.policy.clone()),
+            redactor: Arc::new(Redactor::new(key, &options.policy)),
+            keys: Arc::default(),
+            parsing: Arc::new(Semaphore::new(PARSING)),
+            capture_budget: Arc::new(Semaphore::new((options.capture_budget >> 10) as usize)),
+            options,
+            stopping,
+            streams: RwLock::default(),
+            changing: Mutex::new(()),
+            data: None,
+            read_only: true,
+        };
+        let head = log.watch();
+        let tail = Arc::new(Tail::default());
+        let (tell, news) = watch::channel(News { seq: log.head(), beats: 0 });
+        let announcer = Announcer {
+            log: log.clone(),
+            head: head.clone(),
+            tail: tail.clone(),
+            news: tell,
+            heartbeat: hub.options.heartbeat,
+            stopping: hub.stopping.clone(),
+        };
+        let name = log.stream().clone();
+        let stream = Stream {
+            name: name.clone(),
+            epoch: log.epoch().clone(),
+            log: log.clone(),
+            tail,
+            head,
+            news,
+            inputs: mpsc::channel(1).0,
+            base: RwLock::new(Arc::new(base)),
+            meters: Arc::default(),
+            index: None,
+            tasks: Mutex::new(Tasks { announcer: Some(tokio::spawn(announcer.run())), ..Tasks::default() }),
+            recording: Some(log),
+        };
+        hub.streams.write().unwrap_or_else(PoisonError::into_inner).insert(name, Arc::new(stream));
+        Ok(Arc::new(hub))
+    }
+
+    /// Refuses what would change something where nothing may be.
+    fn may_change(&self) -> Result<(), Problem> {
+        if self.read_only { Err(Problem::from(Refused::ReadOnly)) } else { Ok(()) }
     }
 
     /// The stream of that name.
@@ -126,6 +188,7 @@ impl Hub {
 
     /// Makes a stream; `false`: it was there. Once begun it is done, also when the client hangs up.
     pub(crate) async fn make(self: &Arc<Self>, name: &str) -> Result<(Arc<Stream>, bool), Problem> {
+        self.may_change()?;
         let (hub, name) = (self.clone(), parse_name(name)?);
         let making = tokio::spawn(async move { hub.make_now(name).await });
         making.await.unwrap_or_else(|e| Err(Problem::internal("defect", e.to_string())))
@@ -145,6 +208,7 @@ impl Hub {
 
     /// Removes a stream and all its events. Once begun it is done, also when the client hangs up.
     pub(crate) async fn remove(self: &Arc<Self>, name: &str) -> Result<(), Problem> {
+        self.may_change()?;
         let (hub, name) = (self.clone(), name.to_owned());
         let removing = tokio::spawn(async move { hub.remove_now(&name).await });
         removing.await.unwrap_or_else(|e| Err(Problem::internal("defect", e.to_string())))
@@ -205,6 +269,8 @@ impl Hub {
             stream: name.clone(),
             epoch: log.epoch().clone(),
             log: log.clone(),
+            reviewed: None,
+            demanded: self.options.baseline_keys.clone(),
             policy: self.policy.clone(),
             clock: self.options.clock,
             keys: self.keys.clone(),
@@ -245,6 +311,7 @@ impl Hub {
                 meters,
                 index,
                 tasks: Mutex::new(tasks),
+                recording: None,
             }
         });
         self.streams.write().unwrap_or_else(PoisonError::into_inner).insert(name.clone(), stream.clone());

@@ -4,7 +4,7 @@
 //! a stream that gives events their place); `cut` (state and chain at any seq); `stream` (what routes
 //! see of it); `tail` (prepared frames);
 //! `announcer` (who tells subscribers of news); `sse` (subscribers); `session` (a stretch as a file); `capture` (a document's way to the writer);
-//! `retention` (the oldest events go); `metrics`; `routes`.
+//! `retention` (the oldest events go); `playback` (a recording as a stream); `metrics`; `routes`.
 
 mod announcer;
 mod capture;
@@ -14,6 +14,7 @@ mod hub;
 mod ids;
 mod indexer;
 mod metrics;
+mod playback;
 mod problem;
 mod retention;
 mod routes;
@@ -38,6 +39,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+pub use playback::Playback;
 pub use problem::Problem;
 
 /// What a hub is to be.
@@ -47,6 +49,8 @@ pub struct Options {
     pub data: Option<PathBuf>,
     /// Rules for secrets, severities, lists, what to ignore and drift.
     pub policy: Policy,
+    /// Keys of which one must have signed an approval; `None`: unsigned ones are taken too.
+    pub baseline_keys: Option<rig_config::BaselineKeys>,
     /// When an append is answered.
     pub durability: Durability,
     /// When the log is sealed; `None`: never.
@@ -74,6 +78,7 @@ impl Default for Options {
         Options {
             data: None,
             policy: Policy::default(),
+            baseline_keys: None,
             durability: Durability::Always,
             seals: Some(Seals::default()),
             segment_bytes: 64 << 20,
@@ -164,8 +169,33 @@ pub async fn serve(
     options: Options,
 ) -> Result<(), Error> {
     let (stop, stopping) = watch::channel(false);
-    let (read_timeout, deadline) = (options.read_timeout, options.shutdown_deadline);
     let hub = hub::Hub::open(options, stopping).await?;
+    run(listener, shutdown, hub, stop).await
+}
+
+/// Serves a recording on `listener` until `shutdown` is ready, as a hub serves a stream: the same addresses, the same bytes. What
+/// would change something is refused with 403 and the code `read-only`.
+///
+/// # Errors
+/// When the recording has no state to begin with, or the listener fails.
+pub async fn play(
+    listener: TcpListener,
+    shutdown: impl Future<Output = ()> + Send,
+    options: Options,
+    playback: Playback,
+) -> Result<(), Error> {
+    let (stop, stopping) = watch::channel(false);
+    let hub = hub::Hub::of_recording(options, playback, stopping)?;
+    run(listener, shutdown, hub, stop).await
+}
+
+async fn run(
+    listener: TcpListener,
+    shutdown: impl Future<Output = ()> + Send,
+    hub: Shared,
+    stop: watch::Sender<bool>,
+) -> Result<(), Error> {
+    let (read_timeout, deadline) = (hub.options.read_timeout, hub.options.shutdown_deadline);
     let app = routes::router(hub.clone());
 
     let mut http = hyper::server::conn::http1::Builder::new();

@@ -5,6 +5,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use axum::http::StatusCode;
 use rig_event::{Epoch, Seq, StreamName};
 use rig_recorder::{EventLog, Lines, ReadError, StreamIndex};
+use rig_replay::State;
 use tokio::sync::{Mutex, mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
@@ -12,6 +13,7 @@ use crate::READ_BYTES;
 use crate::announcer::News;
 use crate::cut::{Cut, cut_at};
 use crate::metrics::Meters;
+use crate::playback::PlaybackLog;
 use crate::problem::Problem;
 use crate::tail::Tail;
 use crate::writer::{Appended, Command, Input, Refused, Write};
@@ -33,6 +35,8 @@ pub(crate) struct Stream {
     /// Absent for a stream in memory.
     pub(crate) index: Option<StreamIndex>,
     pub(crate) tasks: Mutex<Tasks>,
+    /// Set for a recording that is played: nothing can be written to it.
+    pub(crate) recording: Option<Arc<PlaybackLog>>,
 }
 
 /// What runs for a stream until it is closed.
@@ -56,6 +60,9 @@ impl Stream {
         expected: Option<Seq>,
         id: Option<String>,
     ) -> Result<Appended, Refused> {
+        if self.recording.is_some() {
+            return Err(Refused::ReadOnly);
+        }
         let (reply, answer) = oneshot::channel();
         let write = Write { command, expected, id, reply };
         self.inputs.send(Input::Write(write)).await.map_err(|_| Refused::Closed)?;
@@ -83,6 +90,16 @@ impl Stream {
         // It ends by itself once the writer is gone and everybody knows of the last event.
         if let Some(announcer) = tasks.announcer.take() {
             let _ = announcer.await;
+        }
+    }
+
+    /// The state at `seq`.
+    pub(crate) async fn state_at(&self, seq: Seq) -> Result<State, Problem> {
+        match &self.recording {
+            Some(log) if (log.first_seq() - 1..=self.head()).contains(&seq) => {
+                log.state(seq).map_err(|e| Problem::internal("damaged-log", e.to_string()))
+            }
+            _ => Ok(self.cut_at(seq).await?.state),
         }
     }
 

@@ -8,11 +8,11 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use rig_config::Policy;
+use rig_config::{BaselineKeys, Policy};
 use rig_event::event::{LogPruned, LogSealed};
 use rig_event::{Body, Draft, Envelope, Epoch, Event, Seq, ServiceName, StreamName, Timestamp};
 use rig_recorder::{AppendError, Claim, EventLog, Keyring, Lines, Pending};
-use rig_replay::judge::{self, By};
+use rig_replay::judge::{self, Approval, By, Declaration, Demand};
 use rig_replay::{Capture, Refusal};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::MissedTickBehavior;
@@ -62,13 +62,19 @@ pub(crate) enum Command {
     /// What a captured document leads to.
     Capture(ServiceName, Box<Capture>),
     /// Approve a service's current config.
-    Approve { service: ServiceName, seen: Option<String>, by: By },
+    Approve { service: ServiceName, approval: Approval, by: By },
     /// Take a baseline back.
     Revoke { service: ServiceName, by: By },
+    /// Declare some of a service's fields.
+    Declare { service: ServiceName, declaration: Box<Declaration>, by: By },
+    /// Take a declaration back.
+    Withdraw { service: ServiceName, by: By },
     /// Accept differences from the baseline.
     Accept { service: ServiceName, paths: Vec<String>, until: Option<Timestamp>, by: By },
     /// End the acceptances whose date has passed.
     Expire,
+    /// Judge again what stands: the policy may be another, or one of its rules has expired.
+    Review,
     /// Tell what is about to be pruned.
     Pruned(LogPruned),
     /// State the chain and the state hash, signed, where there is news since the last seal.
@@ -97,6 +103,8 @@ pub(crate) enum Refused {
     Event(#[from] rig_event::Error),
     #[error("the log takes no events any more: {0}; restart the hub once the cause is mended")]
     Log(Arc<str>),
+    #[error("this is a recording that is played back: it can be read, and nothing can be changed")]
+    ReadOnly,
     #[error("the stream was removed, or the hub is stopping")]
     Closed,
 }
@@ -109,6 +117,10 @@ pub(crate) struct Writer {
     pub(crate) policy: Arc<Policy>,
     /// The clock; the log's own time never runs backwards, whatever this one does.
     pub(crate) clock: fn() -> Timestamp,
+    /// When verdicts were last looked through for those that time or another policy changes.
+    pub(crate) reviewed: Option<Timestamp>,
+    /// The keys of which one must sign every approval, where that is demanded.
+    pub(crate) demanded: Option<BaselineKeys>,
     /// The keys that seals are signed with.
     pub(crate) keys: Arc<Keyring>,
     /// When to seal.
@@ -205,12 +217,32 @@ impl Writer {
                     }
                     None => closing = true,
                 },
-                _ = expire.tick(), if room => arrived.push_back(own(Command::Expire)),
+                _ = expire.tick(), if room => {
+                    arrived.push_back(own(Command::Expire));
+                    // After it: what has expired just now stands in the state then.
+                    if self.review_is_due() {
+                        arrived.push_back(own(Command::Review));
+                    }
+                }
                 _ = seal.tick(), if room && self.seals.is_some() => arrived.push_back(own(Command::Seal)),
                 // Closing, and everything is durable.
                 else => return,
             }
         }
+    }
+
+    /// Whether verdicts may be others though nothing is captured: at the first look, for the policy may be new, and when an
+    /// ignore rule has expired since the last one.
+    fn review_is_due(&mut self) -> bool {
+        let now = (self.clock)().max(self.cut.state.ts);
+        let due = match self.reviewed {
+            None => true,
+            Some(since) => self.policy.expires_after(since).is_some_and(|expires| expires <= now),
+        };
+        if due {
+            self.reviewed = Some(now);
+        }
+        due
     }
 
     /// Puts what has arrived into one write and enqueues it. Tells whether the end was asked for.
@@ -339,12 +371,20 @@ impl Writer {
             Command::Capture(service, capture) => {
                 tokio::task::block_in_place(|| judge::judge(state, &service, *capture, policy, now))
             }
-            Command::Approve { service, seen, by } => judge::approve(state, &service, seen.as_deref(), by)?,
+            Command::Approve { service, approval, by } => {
+                let demand = self.demanded.as_ref().map(|keys| Demand { keys, stream: &self.stream });
+                judge::approve(state, &service, approval, demand, by)?
+            }
+            Command::Declare { service, declaration, by } => {
+                tokio::task::block_in_place(|| judge::declare(state, &service, *declaration, by, policy, now))
+            }
+            Command::Withdraw { service, by } => judge::withdraw(state, &service, by)?,
             Command::Revoke { service, by } => judge::revoke(state, &service, by)?,
             Command::Accept { service, paths, until, by } => {
                 judge::accept(state, &service, &paths, until, by, policy, now)?
             }
             Command::Expire => judge::expire(state, policy, now),
+            Command::Review => tokio::task::block_in_place(|| judge::review(state, policy, now)),
             Command::Pruned(pruned) => vec![Draft::new(None, Event::LogPruned(pruned))],
             Command::Seal if state.seq == self.sealed => Vec::new(),
             Command::Seal => vec![Draft::new(None, Event::LogSealed(self.seal()))],

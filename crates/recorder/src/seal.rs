@@ -9,6 +9,8 @@ use std::fmt;
 use ed25519_dalek::{Signer as _, Verifier as _};
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use rig_event::event::Signature;
+pub use rig_event::keyfile::BadKey;
+use rig_event::keyfile::{self, Algorithm, hex, unhex};
 use rig_event::session::Outcome;
 use rig_event::{Epoch, Seq, StreamName};
 use sha2::Sha256;
@@ -73,16 +75,6 @@ enum Secret {
     Ed25519Public(Box<ed25519_dalek::VerifyingKey>),
 }
 
-/// A key file cannot be understood.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("line {line} of the key file: {why}")]
-pub struct BadKey {
-    /// The line, from 1.
-    pub line: usize,
-    /// What is wrong with it.
-    pub why: &'static str,
-}
-
 impl Keyring {
     /// Reads a key file: a line a key, `ID hmac-sha256 HEX`, `ID ed25519 HEX` (the 32-byte seed) or `ID ed25519-public HEX`;
     /// `#` begins a comment. To rotate, add a line: the last key signs, and the older ones go on checking.
@@ -90,40 +82,21 @@ impl Keyring {
     /// # Errors
     /// [`BadKey`] with the line.
     pub fn parse(text: &str) -> Result<Keyring, BadKey> {
-        let mut keys: Vec<Key> = Vec::new();
-        for (i, line) in text.lines().enumerate() {
-            let bad = |why| BadKey { line: i + 1, why };
-            let line = line.split('#').next().unwrap_or_default().trim();
-            if line.is_empty() {
-                continue;
-            }
-            let words: Vec<&str> = line.split_whitespace().collect();
-            let &[id, alg, hex] = words.as_slice() else {
-                return Err(bad("it must have three words: ID ALGORITHM HEX"));
-            };
-            if id.len() > 64
-                || !id.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'))
-            {
-                return Err(bad("an id has up to 64 letters, digits, `-`, `_` and `.`"));
-            }
-            if keys.iter().any(|key| key.id == id) {
-                return Err(bad("this id stands in the file twice"));
-            }
-            let bytes = unhex(hex)
-                .and_then(|b| <[u8; 32]>::try_from(b).ok())
-                .ok_or(bad("a key is 64 hexadecimal digits"))?;
-            let secret = match alg {
-                "hmac-sha256" => Secret::Hmac(bytes),
-                "ed25519" => Secret::Ed25519(Box::new(ed25519_dalek::SigningKey::from_bytes(&bytes))),
-                "ed25519-public" => {
-                    let key = ed25519_dalek::VerifyingKey::from_bytes(&bytes);
-                    Secret::Ed25519Public(Box::new(key.map_err(|_| bad("this is no Ed25519 public key"))?))
+        let keys = keyfile::parse(text)?.into_iter().map(|key| {
+            let secret = match key.algorithm {
+                Algorithm::HmacSha256 => Secret::Hmac(key.bytes),
+                Algorithm::Ed25519 => {
+                    Secret::Ed25519(Box::new(ed25519_dalek::SigningKey::from_bytes(&key.bytes)))
                 }
-                _ => return Err(bad("the algorithm is hmac-sha256, ed25519 or ed25519-public")),
+                Algorithm::Ed25519Public => {
+                    let public = ed25519_dalek::VerifyingKey::from_bytes(&key.bytes);
+                    let bad = |_| BadKey { line: key.line, why: "this is no Ed25519 public key" };
+                    Secret::Ed25519Public(Box::new(public.map_err(bad)?))
+                }
             };
-            keys.push(Key { id: id.to_owned(), secret });
-        }
-        Ok(Keyring(keys))
+            Ok(Key { id: key.id, secret })
+        });
+        Ok(Keyring(keys.collect::<Result<_, _>>()?))
     }
 
     /// Whether there is no key at all.
@@ -189,19 +162,6 @@ fn mac(secret: &[u8; 32], claim: &Claim<'_>) -> Option<Hmac<Sha256>> {
     let mut mac = Hmac::<Sha256>::new_from_slice(secret).ok()?;
     mac.update(&claim.message());
     Some(mac)
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|b| format!("{b:02x}")).collect()
-}
-
-/// Lowercase only, so that a signature has one spelling.
-fn unhex(text: &str) -> Option<Vec<u8>> {
-    let digits = text.as_bytes();
-    if !digits.len().is_multiple_of(2) || !digits.iter().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')) {
-        return None;
-    }
-    digits.chunks_exact(2).map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()).collect()
 }
 
 #[cfg(test)]

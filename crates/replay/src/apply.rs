@@ -4,10 +4,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use rig_config::text;
-use rig_event::event::{self, Against, BaselineApproved, DiffComputed, Part, SnapshotCaptured};
+use rig_event::event::{
+    self, Against, BaselineApproved, BaselineDeclared, DiffComputed, Part, SnapshotCaptured,
+};
 use rig_event::{Envelope, Event, FlatConfig, Hunk};
 
-use crate::state::{Acceptance, Baseline, Drift, Edge, Pending, Service, State};
+use crate::provenance;
+use crate::state::{Acceptance, Baseline, Declared, Drift, Edge, Pending, Service, State};
 use crate::{Error, Result};
 
 /// The path under which a text document stands in its config.
@@ -38,6 +41,11 @@ impl State {
             | Event::DriftAccepted(e)
             | Event::DriftExpired(e) => self.service_mut(envelope, |s| s.drifted(envelope, e))?,
             Event::BaselineApproved(e) => self.service_mut(envelope, |s| s.approved(envelope, e))?,
+            Event::BaselineDeclared(e) => self.service_mut(envelope, |s| s.declared(envelope, e))?,
+            Event::BaselineWithdrawn(_) => self.service_mut(envelope, |s| {
+                s.declared = None;
+                Ok(())
+            })?,
             Event::BaselineRevoked(_) => self.service_mut(envelope, |s| {
                 s.baseline = None;
                 s.drift = None;
@@ -146,11 +154,17 @@ impl Service {
             for (path, value) in e.config.iter().flatten() {
                 pending.add_config(path, value);
             }
+            pending.bare = e.config.is_none() && (pending.bare || pending.part.0 == 1);
+            pending.provenance.extend(e.provenance.clone());
         })?
         else {
             return Ok(());
         };
-        let config = whole.map_or_else(|| e.config.clone(), |pending| Some(pending.config));
+        let (config, provenance) = match whole {
+            Some(pending) => ((!pending.bare).then_some(pending.config), pending.provenance),
+            None => (e.config.clone(), e.provenance.clone()),
+        };
+        let carried_whole = config.is_some();
         if let Some(config) = config {
             self.config = Arc::new(config);
             self.config_seq = at.seq;
@@ -158,11 +172,29 @@ impl Service {
         } else if !self.is_captured() {
             return Err(unfounded(at, "a first snapshot must carry its config"));
         }
+        self.learn(provenance, carried_whole);
         self.digest.clone_from(&e.digest);
         self.config_digest.clone_from(&e.config_digest);
         self.format.clone_from(&e.format);
         self.captured_seq = at.seq;
         Ok(())
+    }
+
+    /// Takes what is new about where fields came from, and drops what is about fields that went with a config carried whole.
+    fn learn(&mut self, news: BTreeMap<String, String>, carried_whole: bool) {
+        if news.is_empty() && (self.provenance.is_empty() || !carried_whole) {
+            return;
+        }
+        let provenance = Arc::make_mut(&mut self.provenance);
+        if news.contains_key(provenance::WHOLE) {
+            provenance.clear();
+        }
+        provenance.extend(news);
+        provenance.retain(|path, source| path != provenance::WHOLE || source != provenance::NONE);
+        if carried_whole {
+            let config = &self.config;
+            provenance.retain(|path, _| config.contains_key(path));
+        }
     }
 
     fn diffed(&mut self, at: &Envelope, e: &DiffComputed) -> Result<()> {
@@ -191,6 +223,12 @@ impl Service {
         };
         if hunks.is_empty() {
             rig_config::apply(Arc::make_mut(&mut self.config), changes).map_err(|e| misfit(e.to_string()))?;
+            if !self.provenance.is_empty() {
+                let config = &self.config;
+                let gone = changes.iter().filter(|change| !config.contains_key(&change.path));
+                let provenance = Arc::make_mut(&mut self.provenance);
+                gone.for_each(|change| drop(provenance.remove(&change.path)));
+            }
         } else {
             self.config = Arc::new(patched(&self.config, hunks).map_err(misfit)?);
         }
@@ -242,6 +280,8 @@ impl Service {
             digest: e.digest.clone(),
             key_id: e.key_id.clone(),
             reason: e.reason.clone(),
+            signature: e.signature.clone(),
+            signed: e.signed,
         });
         self.acceptances.clear();
         self.drift = Some(Drift {
@@ -252,6 +292,29 @@ impl Service {
             severity: None,
             since_seq: at.seq,
             verdict: rig_event::Verdict::InSync,
+        });
+        Ok(())
+    }
+
+    fn declared(&mut self, at: &Envelope, e: &BaselineDeclared) -> Result<()> {
+        let Some(whole) = self.gather(at, e.part, |pending| {
+            for (path, value) in &e.config {
+                pending.add_config(path, value);
+            }
+        })?
+        else {
+            return Ok(());
+        };
+        // Until the verdict on it comes, that on the one before stands: it is what the next is news to.
+        let drift = self.declared.take().and_then(|before| before.drift);
+        self.declared = Some(Declared {
+            actor: at.actor.clone(),
+            config: Arc::new(whole.map_or_else(|| e.config.clone(), |pending| pending.config)),
+            config_digest: e.config_digest.clone(),
+            declared_seq: at.seq,
+            digest: e.digest.clone(),
+            drift,
+            reason: e.reason.clone(),
         });
         Ok(())
     }
@@ -271,7 +334,7 @@ impl Service {
             Event::DriftExpired(_) => self.acceptances.retain(|a| !e.accepted.contains(&a.change)),
             _ => {}
         }
-        self.drift = Some(Drift {
+        let drift = Some(Drift {
             against: e.against,
             differing: e.differing,
             fields: e.fields.clone(),
@@ -280,6 +343,10 @@ impl Service {
             since_seq: at.seq,
             verdict: e.verdict,
         });
+        match &mut self.declared {
+            Some(declared) if e.against == Against::Declared => declared.drift = drift,
+            _ => self.drift = drift,
+        }
         Ok(())
     }
 }

@@ -2,17 +2,29 @@
 //!
 //! The hub's current state is a replay that never stops; `rig replay` is the same code over a file. In reading order:
 //! [`state`] (what there is at a seq, its JSON and its hash), [`apply`] (one event onto a state), [`mod@judge`] (the events
-//! that a capture, an approval or a passing date leads to), [`split`] (payloads too large for one event), [`timeline`] (a
-//! recording with an index: any event, and the state at any of them, at once).
+//! that a capture, an approval or a passing date leads to), [`provenance`]
+//! (the sources of fields, of which events carry what is new), [`split`] (payloads too large for one event), [`timeline`] (a
+//! recording with an index: any event, and the state at any of them, at once), and what is read out of one: [`explain`] (what
+//! broke, and what was changed before), [`traffic`], [`logs`], [`blame`], [`why`], [`compare`] (by what events are: [`identity`])
+//! and [`bisect`].
 
 pub mod apply;
+pub mod bisect;
+pub mod blame;
+pub mod compare;
+pub mod explain;
+pub mod identity;
 pub mod judge;
+pub mod provenance;
+pub mod logs;
 pub mod split;
 pub mod state;
 pub mod timeline;
+pub mod traffic;
+pub mod why;
 
 pub use judge::{Capture, Refusal, judge};
-pub use state::{Acceptance, Baseline, Drift, Edge, Environment, Service, State};
+pub use state::{Acceptance, Baseline, Declared, Drift, Edge, Environment, Service, State};
 pub use timeline::Timeline;
 
 use rig_event::{Envelope, Seq};

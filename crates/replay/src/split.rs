@@ -1,5 +1,7 @@
 //! Payloads too large for one event: cut into parts that the fold puts together again.
 
+use std::collections::BTreeMap;
+
 use rig_event::{Change, FlatConfig, Hunk};
 use serde::Serialize;
 use serde_json::Value;
@@ -25,6 +27,24 @@ pub fn config(config: FlatConfig) -> Vec<FlatConfig> {
         }
     }
     parts.done
+}
+
+/// Cuts what is said about the sources of fields; nothing said makes no part.
+pub fn provenance(provenance: BTreeMap<String, String>) -> Vec<BTreeMap<String, String>> {
+    let mut parts = Parts::new();
+    for (path, source) in provenance {
+        let len = encoded(&path) + encoded(&source) + 2;
+        parts.next(len, |part: &mut BTreeMap<String, String>| {
+            part.insert(path, source);
+        });
+    }
+    parts.done.retain(|part| !part.is_empty());
+    parts.done
+}
+
+/// Whether two payloads fit in one part.
+pub fn fit_together(one: &impl Serialize, other: &impl Serialize) -> bool {
+    encoded(one) + encoded(other) <= PART_BYTES
 }
 
 /// Cuts a list of changes.

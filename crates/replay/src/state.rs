@@ -10,10 +10,11 @@ use std::io;
 use std::sync::{Arc, OnceLock};
 
 use rig_event::event::{Against, Part};
+use rig_event::spelled::{self, to_value};
 use rig_event::{Change, DriftField, FlatConfig, Hunk, Seq, ServiceName, Severity, Timestamp, Verdict};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, to_value};
+use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use crate::{Error, Result};
@@ -48,6 +49,8 @@ pub struct Service {
     pub config_digest: String,
     /// The event since which `config` is as it is.
     pub config_seq: Seq,
+    /// What was declared of it.
+    pub declared: Option<Declared>,
     /// Diffs since the config was last carried whole.
     pub diffs: u64,
     /// Digest of the document that was captured last.
@@ -60,6 +63,8 @@ pub struct Service {
     pub format: String,
     /// A split payload whose last part is not there yet.
     pub pending: Option<Pending>,
+    /// Which source each field came from, as far as whoever captured it said.
+    pub provenance: Arc<BTreeMap<String, String>>,
     /// `starting`, `healthy`, `ready`, `failed`, `stopping` or `stopped`, once a lifecycle event came.
     pub status: Option<String>,
     hash: OnceLock<[u8; 32]>,
@@ -89,6 +94,32 @@ pub struct Baseline {
     /// The key that signed it.
     pub key_id: Option<String>,
     /// Why.
+    pub reason: Option<String>,
+    /// The signature, in hexadecimal.
+    pub signature: Option<String>,
+    /// When it was signed.
+    pub signed: Option<Timestamp>,
+}
+
+/// What somebody wants of a service: some of its fields, from outside (a repository).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Declared {
+    /// Who declared it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub actor: Option<String>,
+    /// The fields.
+    pub config: Arc<FlatConfig>,
+    /// Their digest.
+    pub config_digest: String,
+    /// The `baseline.declared` event.
+    pub declared_seq: Seq,
+    /// Digest of the document.
+    pub digest: String,
+    /// How the service's config stands against it; absent until one of them changes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drift: Option<Drift>,
+    /// Why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
 }
 
@@ -133,17 +164,23 @@ pub struct Drift {
 /// A payload that came in parts, as far as it is there.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Pending {
+    /// Whether none of the parts carried a config.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub bare: bool,
     /// Changes of a `diff.computed`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub changes: Vec<Change>,
     /// Config of a `snapshot.captured`.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty", deserialize_with = "spelled::config")]
     pub config: FlatConfig,
     /// Hunks of a `diff.computed`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub hunks: Vec<Hunk>,
     /// The last part that came, and of how many.
     pub part: Part,
+    /// Provenance of a `snapshot.captured`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub provenance: BTreeMap<String, String>,
     /// The type of the event that is split.
     pub r#type: String,
 }
@@ -258,25 +295,35 @@ impl Service {
 /// held as a [`Value`], whose maps are sorted.
 #[derive(Serialize, Deserialize)]
 struct Form {
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "spelled::optional")]
     acceptances: Option<Value>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     baseline: Option<BaselineForm>,
     captured_seq: Seq,
+    #[serde(deserialize_with = "spelled::config")]
     config: Arc<FlatConfig>,
     config_digest: String,
     config_seq: Seq,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    declared: Option<Value>,
     diffs: u64,
     digest: String,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "spelled::optional")]
     drift: Option<Value>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     error: Option<String>,
     format: String,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "spelled::optional")]
     pending: Option<Value>,
+    // Left out where there is none, so that the hash of a state without provenance is what it always was.
+    #[serde(default, skip_serializing_if = "no_provenance")]
+    provenance: Arc<BTreeMap<String, String>>,
     #[serde(default)]
     status: Option<String>,
+}
+
+fn no_provenance(provenance: &Arc<BTreeMap<String, String>>) -> bool {
+    provenance.is_empty()
 }
 
 #[derive(Serialize, Deserialize)]
@@ -286,7 +333,7 @@ struct BaselineForm {
     approved_seq: Seq,
     captured: Seq,
     /// Left out where it is the service's current config.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "spelled::optional_config")]
     config: Option<Arc<FlatConfig>>,
     config_digest: String,
     digest: String,
@@ -294,6 +341,10 @@ struct BaselineForm {
     key_id: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     reason: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    signature: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    signed: Option<Timestamp>,
 }
 
 impl Serialize for Service {
@@ -307,6 +358,8 @@ impl Serialize for Service {
             digest: b.digest,
             key_id: b.key_id,
             reason: b.reason,
+            signature: b.signature,
+            signed: b.signed,
         });
         let value = |v: serde_json::Result<Value>| v.map_err(serde::ser::Error::custom);
         Form {
@@ -318,12 +371,14 @@ impl Serialize for Service {
             config: self.config.clone(),
             config_digest: self.config_digest.clone(),
             config_seq: self.config_seq,
+            declared: self.declared.as_ref().map(|d| value(to_value(d))).transpose()?,
             diffs: self.diffs,
             digest: self.digest.clone(),
             drift: self.drift.as_ref().map(|d| value(to_value(d))).transpose()?,
             error: self.error.clone(),
             format: self.format.clone(),
             pending: self.pending.as_ref().map(|p| value(to_value(p))).transpose()?,
+            provenance: self.provenance.clone(),
             status: self.status.clone(),
         }
         .serialize(s)
@@ -342,6 +397,8 @@ impl<'de> Deserialize<'de> for Service {
             digest: b.digest,
             key_id: b.key_id,
             reason: b.reason,
+            signature: b.signature,
+            signed: b.signed,
         });
         fn read<T: DeserializeOwned, E: serde::de::Error>(value: Option<Value>) -> Result<Option<T>, E> {
             value.map(serde_json::from_value).transpose().map_err(E::custom)
@@ -353,12 +410,14 @@ impl<'de> Deserialize<'de> for Service {
             config: form.config,
             config_digest: form.config_digest,
             config_seq: form.config_seq,
+            declared: read(form.declared)?,
             diffs: form.diffs,
             digest: form.digest,
             drift: read(form.drift)?,
             error: form.error,
             format: form.format,
             pending: read(form.pending)?,
+            provenance: form.provenance,
             status: form.status,
             hash: OnceLock::new(),
         })
@@ -416,6 +475,15 @@ mod tests {
             severity: Severity::High,
             accepted: true,
         };
+        let drift = Drift {
+            against: Against::Baseline,
+            differing: 1,
+            fields: vec![field],
+            rules: vec!["x".into()],
+            severity: Some(Severity::High),
+            since_seq: 3,
+            verdict: Verdict::Accepted,
+        };
         let config = Arc::new(FlatConfig::from([("a".to_owned(), 1.into()), ("b.c".to_owned(), "x".into())]));
         let service = Service {
             acceptances: vec![Acceptance {
@@ -430,19 +498,22 @@ mod tests {
                 actor: Some("ana".into()),
                 key_id: Some("k".into()),
                 reason: Some("r".into()),
+                signature: Some("00".into()),
+                signed: Some(Timestamp::from_micros(8)),
                 ..Default::default()
             }),
             captured_seq: 1,
-            config,
-            drift: Some(Drift {
-                against: Against::Baseline,
-                differing: 1,
-                fields: vec![field],
-                rules: vec!["x".into()],
-                severity: Some(Severity::High),
-                since_seq: 3,
-                verdict: Verdict::Accepted,
+            config: config.clone(),
+            declared: Some(Declared {
+                actor: Some("ana".into()),
+                config,
+                config_digest: "sha256:0".into(),
+                declared_seq: 2,
+                digest: "hmac:k1:0".into(),
+                drift: Some(drift.clone()),
+                reason: Some("r".into()),
             }),
+            drift: Some(drift),
             error: Some("e".into()),
             pending: Some(Pending {
                 part: (1, 2),

@@ -1,24 +1,38 @@
 //! `rig baseline`: what a service's config should be.
 
+use std::path::PathBuf;
+
 use anyhow::{Context as _, Result, bail};
 use clap::Subcommand;
-
+use rig_config::{Baseline, Limits, Trust};
 use rig_event::ServiceName;
+use rig_event::event::Signature;
+use rig_replay::Service;
 
 use super::snapshot;
-use crate::Answer;
+use crate::client::Appended;
+use crate::keys::KeyArgs;
 use crate::output::{self, Out};
-use crate::source::Source;
+use crate::source::{Moment, Source};
+use crate::{Answer, recording};
 
 /// Approve, show, verify or revoke a service's baseline
 ///
-/// The baseline is the config that somebody approved; drift is the difference from it.
+/// The baseline is the config that somebody approved; drift is the difference from it. Signed with a key that the hub does
+/// not have, an approval cannot be changed unseen by whoever can write to the hub. What is declared of a service is a
+/// document that names some of its fields; only those are compared.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
   rig baseline approve http://127.0.0.1:7070/main api --reason 'release 4.2'
-  rig baseline verify http://127.0.0.1:7070/main api || echo 'api is not what was approved'
-  rig baseline show session.jsonl api")]
+  rig baseline approve http://127.0.0.1:7070/main api --sign --keys baseline-keys --actor ana
+  rig baseline verify http://127.0.0.1:7070/main api --keys baseline-keys
+  rig baseline verify http://127.0.0.1:7070/main api --baseline api.baseline.json --keys baseline-keys
+  rig baseline show session.jsonl api --out api.baseline.json
+  rig baseline declare http://127.0.0.1:7070/main api deploy/api.yaml
+
+A key file has a line a key, `ID hmac-sha256 HEX` with 64 hexadecimal digits (openssl rand -hex 32); the last one signs and
+all of them check, so a key is rotated by adding one. RIG_BASELINE_KEYS may hold those lines instead of a file.")]
 pub struct Args {
     #[command(subcommand)]
     action: Action,
@@ -35,19 +49,58 @@ enum Action {
         /// Approve only if this is still the document's digest
         #[arg(long)]
         digest: Option<String>,
+        /// Sign the approval
+        #[arg(long)]
+        sign: bool,
+        #[command(flatten)]
+        keys: KeyArgs,
     },
     /// Show what was approved, when and by whom
     Show {
         #[command(flatten)]
         of: Of,
+        /// Write the baseline with its signature to a file
+        #[arg(long, value_name = "FILE")]
+        out: Option<PathBuf>,
+        /// Sign what is written, in place of any signature it has
+        #[arg(long, requires = "out")]
+        sign: bool,
+        #[command(flatten)]
+        keys: KeyArgs,
     },
-    /// Compare the current config's digest with the approved one: exit code 1 when they differ
+    /// Compare the current config with the approved one, and check its signature where keys are given
+    ///
+    /// Exit code 1 when they differ, and with keys also when the baseline is unsigned, altered, or signed by an unknown key.
     Verify {
         #[command(flatten)]
         of: Of,
+        /// Compare with this baseline file, and not with what was approved at the hub
+        #[arg(long, value_name = "FILE")]
+        baseline: Option<PathBuf>,
+        #[command(flatten)]
+        keys: KeyArgs,
     },
     /// Take the baseline back
     Revoke {
+        #[command(flatten)]
+        of: Of,
+        #[command(flatten)]
+        because: Because,
+    },
+    /// Declare some of the service's fields with a document, in place of what was declared before
+    Declare {
+        #[command(flatten)]
+        of: Of,
+        /// The document, or - for standard input
+        file: String,
+        /// Read it as json, yaml, toml, ini, env, properties or text, whatever its name says
+        #[arg(long, value_name = "FORMAT")]
+        format: Option<String>,
+        #[command(flatten)]
+        because: Because,
+    },
+    /// Take back what is declared
+    Withdraw {
         #[command(flatten)]
         of: Of,
         #[command(flatten)]
@@ -85,34 +138,127 @@ impl Because {
 
 pub(super) async fn run(args: Args) -> Result<Answer> {
     match args.action {
-        Action::Approve { of, because, digest } => {
-            let mut query = because.query();
-            query.extend(digest.as_deref().map(|digest| ("digest", digest)));
-            let refused = || format!("the config of {} was not approved", of.service);
-            let client = of.source.hub("a baseline is approved")?;
-            snapshot::print(&client.approve(&of.service, &query).await.with_context(refused)?, of.json)?;
-            Ok(Answer::Fine)
+        Action::Approve { of, because, digest, sign, keys } => {
+            of.approve(&because, digest, sign, &keys).await
         }
         Action::Revoke { of, because } => {
-            let refused = || format!("the baseline of {} was not revoked", of.service);
             let client = of.source.hub("a baseline is revoked")?;
-            snapshot::print(
-                &client.revoke(&of.service, &because.query()).await.with_context(refused)?,
-                of.json,
-            )?;
-            Ok(Answer::Fine)
+            let answer = client.revoke(&of.service, &because.query()).await;
+            of.told(answer.with_context(|| format!("the baseline of {} was not revoked", of.service))?)
         }
-        Action::Show { of } => of.show().await,
-        Action::Verify { of } => of.verify().await,
+        Action::Declare { of, file, format, because } => {
+            let client = of.source.hub("a service is declared")?;
+            let (name, document) = snapshot::read(&file)?;
+            let mut query = because.query();
+            let said = [("format", &format), ("name", &name)];
+            query.extend(said.into_iter().filter_map(|(key, value)| Some((key, value.as_deref()?))));
+            let answer = client.declare(&of.service, &query, document).await;
+            of.told(answer.with_context(|| format!("{file} was not declared of {}", of.service))?)
+        }
+        Action::Withdraw { of, because } => {
+            let client = of.source.hub("a declaration is withdrawn")?;
+            let answer = client.withdraw(&of.service, &because.query()).await;
+            of.told(answer.with_context(|| format!("what is declared of {} stays", of.service))?)
+        }
+        Action::Show { of, out, sign, keys } => of.show(out, sign, &keys).await,
+        Action::Verify { of, baseline, keys } => of.verify(baseline, &keys).await,
     }
 }
 
 impl Of {
-    async fn show(&self) -> Result<Answer> {
+    fn told(&self, appended: Appended) -> Result<Answer> {
+        if appended.events.is_empty() && !self.json {
+            output::note("nothing is new");
+        }
+        snapshot::print(&appended, self.json)?;
+        Ok(Answer::Fine)
+    }
+
+    async fn approve(
+        &self,
+        because: &Because,
+        digest: Option<String>,
+        sign: bool,
+        keys: &KeyArgs,
+    ) -> Result<Answer> {
+        let refused = || format!("the config of {} was not approved", self.service);
+        let client = self.source.hub("a baseline is approved")?;
+        let mut query = because.query();
+        if !sign {
+            query.extend(digest.as_deref().map(|digest| ("digest", digest)));
+            return self.told(client.approve(&self.service, &query).await.with_context(refused)?);
+        }
+        let keys = keys.require("--sign")?;
         let at = self.source.state(None).await?;
-        let Some(baseline) = &at.service(&self.service)?.baseline else {
+        let service = at.service(&self.service)?;
+        if !service.is_captured() {
+            bail!("{} has no snapshot yet: there is nothing to approve", self.service);
+        }
+        let seen = digest.unwrap_or_else(|| service.digest.clone());
+        if seen != service.digest && seen != service.config_digest {
+            bail!(
+                "{} moved on: its digest is {}; look at it before you approve it",
+                self.service,
+                service.digest
+            );
+        }
+        let mut baseline = Baseline {
+            stream: Some(at.stream.clone()),
+            service: Some(self.service.to_string()),
+            digest: Some(service.digest.clone()),
+            actor: because.actor.clone(),
+            reason: because.reason.clone(),
+            ..Baseline::new(service.config.clone(), recording::now())
+        };
+        baseline.sign(&keys)?;
+        let signature = baseline.signature.unwrap_or_default();
+        let signed = baseline.approved.to_string();
+        // By the document's digest: what was signed is exactly this config of exactly this document.
+        query.extend([("digest", service.digest.as_str()), ("signed", &signed)]);
+        query.extend([("key_id", signature.key_id.as_str()), ("signature", &signature.value)]);
+        self.told(client.approve(&self.service, &query).await.with_context(refused)?)
+    }
+
+    /// What was approved of a service, in the form that is signed.
+    fn approved(&self, at: &Moment, service: &Service) -> Result<Baseline> {
+        let Some(approved) = &service.baseline else {
             bail!("{} has no baseline; `rig baseline approve` makes one", self.service)
         };
+        let signature = approved.key_id.as_ref().zip(approved.signature.as_ref());
+        Ok(Baseline {
+            stream: Some(at.stream.clone()),
+            service: Some(self.service.to_string()),
+            digest: Some(approved.digest.clone()),
+            config_digest: approved.config_digest.clone(),
+            approved: approved.signed.unwrap_or_default(),
+            actor: approved.actor.clone(),
+            reason: approved.reason.clone(),
+            meta: Default::default(),
+            config: approved.config.clone(),
+            signature: signature.map(|(key_id, value)| Signature {
+                key_id: key_id.clone(),
+                alg: rig_config::baseline::ALGORITHM.to_owned(),
+                value: value.clone(),
+            }),
+        })
+    }
+
+    async fn show(&self, file: Option<PathBuf>, sign: bool, keys: &KeyArgs) -> Result<Answer> {
+        let at = self.source.state(None).await?;
+        let service = at.service(&self.service)?;
+        let mut approved = self.approved(&at, service)?;
+        if sign {
+            approved.approved = recording::now();
+            approved.sign(&keys.require("--sign")?)?;
+        }
+        if let Some(file) = &file {
+            if approved.signature.is_none() {
+                bail!("the baseline of {} is not signed: say --sign to sign what is written", self.service);
+            }
+            let cannot = || format!("cannot write {}", file.display());
+            std::fs::write(file, approved.to_json()).with_context(cannot)?;
+        }
+        let Some(baseline) = &service.baseline else { return Ok(Answer::Fine) };
         let shown = serde_json::json!({
             "digest": baseline.digest,
             "config_digest": baseline.config_digest,
@@ -121,6 +267,8 @@ impl Of {
             "actor": baseline.actor,
             "reason": baseline.reason,
             "key_id": baseline.key_id,
+            "signed": baseline.signed,
+            "signature": baseline.signature,
         });
         let mut out = Out::new();
         if self.json {
@@ -133,7 +281,9 @@ impl Of {
         out.line(format!("config digest  {}", output::plain(&baseline.config_digest)))?;
         out.line(format!("captured       as event {}", baseline.captured))?;
         out.line(format!("approved       as event {}", baseline.approved_seq))?;
-        for (what, said) in [("by", &baseline.actor), ("because", &baseline.reason)] {
+        let signed = baseline.key_id.as_ref().zip(baseline.signed);
+        let signed = signed.map(|(key, when)| format!("with key {key} at {when}"));
+        for (what, said) in [("by", &baseline.actor), ("because", &baseline.reason), ("signed", &signed)] {
             if let Some(said) = said {
                 out.line(format!("{what:<14} {}", output::plain(said)))?;
             }
@@ -141,25 +291,62 @@ impl Of {
         Ok(Answer::Fine)
     }
 
-    async fn verify(&self) -> Result<Answer> {
+    async fn verify(&self, file: Option<PathBuf>, keys: &KeyArgs) -> Result<Answer> {
+        let keys = keys.load()?;
         let at = self.source.state(None).await?;
         let service = at.service(&self.service)?;
-        let Some(baseline) = &service.baseline else {
-            bail!("{} has no baseline to verify against; `rig baseline approve` makes one", self.service);
+        let baseline = match &file {
+            Some(path) => {
+                let shown = path.display().to_string();
+                let (_, bytes) = snapshot::read(&shown)?;
+                let baseline = Baseline::parse(&bytes, &Limits::default()).context(shown.clone())?;
+                if baseline.service.as_deref().is_some_and(|name| name != self.service.as_str()) {
+                    bail!("{shown} is the baseline of another service than {}", self.service);
+                }
+                baseline
+            }
+            None => self.approved(&at, service)?,
         };
+        let trust = keys.map(|keys| baseline.verify(&keys));
         let (approved, current) = (&baseline.config_digest, &service.config_digest);
+        let same = approved == current;
         let mut out = Out::new();
         if self.json {
             out.json(&serde_json::json!({
                 "stream": at.stream, "service": self.service, "seq": at.state.seq,
-                "same": approved == current, "approved": approved, "current": current,
+                "same": same, "approved": approved, "current": current, "signature": trust,
+                "key_id": baseline.signature.as_ref().map(|signature| &signature.key_id),
             }))?;
-        } else if approved == current {
-            out.line(format!("{} is what was approved: {approved}", self.service))?;
         } else {
-            out.line(format!("{} is not what was approved", self.service))?;
-            out.line(format!("  approved {approved}\n  current  {current}"))?;
+            if same {
+                out.line(format!("{} is what was approved: {}", self.service, output::plain(approved)))?;
+            } else {
+                out.line(format!("{} is not what was approved", self.service))?;
+                out.line(format!(
+                    "  approved {}\n  current  {}",
+                    output::plain(approved),
+                    output::plain(current)
+                ))?;
+            }
+            if let Some(trust) = trust {
+                out.line(told(trust, &baseline))?;
+            }
         }
-        Ok(if approved == current { Answer::Fine } else { Answer::Difference })
+        Ok(if same && trust.is_none_or(|trust| trust == Trust::Valid) {
+            Answer::Fine
+        } else {
+            Answer::Difference
+        })
+    }
+}
+
+fn told(trust: Trust, baseline: &Baseline) -> String {
+    let key =
+        baseline.signature.as_ref().map(|signature| output::plain(&signature.key_id)).unwrap_or_default();
+    match trust {
+        Trust::Valid => format!("valid: signed with key {key} at {}", baseline.approved),
+        Trust::Unsigned => "unsigned: nobody vouches for the baseline".to_owned(),
+        Trust::Altered => "altered: the baseline is not what was signed".to_owned(),
+        Trust::UnknownKey => format!("unknown-key: signed with key {key}, which is none of those given"),
     }
 }

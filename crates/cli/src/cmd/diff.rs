@@ -1,38 +1,66 @@
 //! `rig diff`, and the binary `rig-diff`: what differs between two configurations.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::{Context as _, Result, anyhow, bail};
+use rig_config::baseline::{Baseline, Trust};
 use rig_config::{Diff, FlatConfig, Format, Limits, Pattern, Policy, RedactionKey, Redactor, TextDiff};
-use rig_event::{Seq, ServiceName};
+use rig_event::{Seq, ServiceName, Severity};
 use serde_json::{Value, json};
 
 use super::{hub, snapshot};
 use crate::Answer;
-use crate::output::{self, Out};
+use crate::keys::KeyArgs;
+use crate::output::{self, Out, diff as shown};
 use crate::source::Source;
 
 /// What the library Rigging writes in place of a secret.
 const RIGGING_SECRET: &str = "***redacted***";
 
-/// Compare two configurations: documents, snapshots, or moments of a recording
+/// What is printed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+enum Output {
+    /// For the eye, in colours where somebody sees them
+    #[default]
+    Text,
+    /// A unified diff; of fields, of their lines `path: value`
+    Unified,
+    /// For the comment of a pull request, within GitHub's 65,536 characters
+    Markdown,
+    /// Everything, as JSON
+    Json,
+    /// JSON Patch (RFC 6902)
+    JsonPatch,
+    /// JSON Merge Patch (RFC 7386)
+    MergePatch,
+}
+
+/// Compare two configurations: documents, snapshots, baselines, or moments of a recording
 ///
-/// Each side is a document (json, yaml, toml, ini, env, properties, text), a snapshot file of the library Rigging, - for
-/// standard input, or a moment of a recording or a hub's stream: SOURCE@SEQ, with #SERVICE where it has several.
+/// Each side is a document (json, yaml, toml, ini, env, properties, hcl, xml, text), a snapshot file of the library Rigging, a
+/// baseline file, - for standard input, or a moment of a recording or a hub's stream: SOURCE@SEQ, with #SERVICE where it has
+/// several. With --baseline there is one side, and the baseline is what it was.
+///
+/// Elements of lists are matched by their name, id or key where that tells them apart, else by what they have in common.
 /// Secrets are not shown: they become fingerprints under a key that is made for this run and forgotten.
 ///
-/// Exit code 0: no difference; 1: a difference; 2: trouble.
+/// Exit code 0: no difference (with --fail-on: none of that severity); 1: a difference; 2: trouble, also a baseline whose
+/// signature --verify does not accept.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
-    /// What it was
+    /// What it was; with --baseline, what it is
     old: String,
     /// What it is
-    new: String,
-    /// Read both documents as json, yaml, toml, ini, env, properties or text, whatever their names say
+    new: Option<String>,
+    /// What to print
+    #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
+    format: Output,
+    /// Read both documents in this format, whatever their names say
     #[arg(long, value_name = "FORMAT")]
-    format: Option<Format>,
-    /// The policy file: secrets, severities, lists matched by key
+    input_format: Option<Format>,
+    /// The policy file: secrets, severities, how lists and values are compared
     #[arg(long, value_name = "FILE", env = "RIG_POLICY")]
     policy: Option<PathBuf>,
     /// Leave these fields out: a path, * for one step, ** for any, ignoring case; may be given more than once
@@ -41,22 +69,50 @@ pub struct Args {
     /// Leave redacted fields out
     #[arg(long)]
     ignore_redacted: bool,
+    /// The lowest severity that makes the exit code 1: low, medium, high, critical [default: any difference]
+    #[arg(long, value_name = "LEVEL")]
+    fail_on: Option<Severity>,
+    /// Compare with the approved configuration in this file
+    #[arg(long, value_name = "FILE")]
+    baseline: Option<PathBuf>,
+    /// Do not compare: approve the document, and write it as the baseline, signed
+    #[arg(long, requires = "baseline", conflicts_with = "verify")]
+    sign: bool,
+    /// Compare only if a known key signed the baseline as it is
+    #[arg(long, requires = "baseline")]
+    verify: bool,
+    #[command(flatten)]
+    keys: KeyArgs,
     /// Print the difference as JSON
-    #[arg(long)]
+    #[arg(long, conflicts_with = "format")]
     json: bool,
 }
 
 impl Args {
     /// Compares two sides under a policy.
     pub(super) fn of(old: String, new: String, policy: PathBuf) -> Args {
-        let exclude = Vec::new();
-        Args { old, new, format: None, policy: Some(policy), exclude, ignore_redacted: false, json: false }
+        Args {
+            old,
+            new: Some(new),
+            format: Output::Text,
+            input_format: None,
+            policy: Some(policy),
+            exclude: Vec::new(),
+            ignore_redacted: false,
+            fail_on: None,
+            baseline: None,
+            sign: false,
+            verify: false,
+            keys: KeyArgs::default(),
+            json: false,
+        }
     }
 }
 
 const EXAMPLES: &str = "\
 Examples:
   rig diff staging.yaml prod.yaml --exclude 'replicas' --exclude '**.image'
+  rig diff old.yaml new.yaml --format markdown | gh pr comment 12 --body-file -
   rig diff session.jsonl@12 session.jsonl@40 --json
   rig diff 'http://127.0.0.1:7070/main@1#api' 'http://127.0.0.1:7070/main#api'
   kubectl get cm api -o json | rig diff approved.json -";
@@ -65,8 +121,10 @@ Examples:
 pub const EXAMPLES_ALONE: &str = "\
 Examples:
   rig-diff staging.yaml prod.yaml --exclude 'replicas' --exclude '**.image'
+  rig-diff old.yaml new.yaml --format json-patch
   rig-diff session.jsonl@12 session.jsonl@40 --json
-  kubectl get cm api -o json | rig-diff approved.json -";
+  rig-diff --baseline approved.json --sign prod.yaml --keys baseline.keys
+  kubectl get cm api -o json | rig-diff --baseline approved.json --verify --keys baseline.keys -";
 
 /// One of the two sides.
 struct Side {
@@ -79,92 +137,233 @@ struct Side {
 /// Compares; the answer is whether they differ.
 ///
 /// # Errors
-/// When a side cannot be read or parsed.
+/// When a side cannot be read or parsed, or the baseline's signature is not what it has to be.
 pub async fn run(args: Args) -> Result<Answer> {
-    if args.old == "-" && args.new == "-" {
+    let (old, new) = match (&args.baseline, &args.new) {
+        (None, Some(new)) => (Some(args.old.as_str()), new.as_str()),
+        (None, None) => bail!("two sides are needed, or one and --baseline"),
+        (Some(_), None) => (None, args.old.as_str()),
+        (Some(_), Some(_)) => bail!("with --baseline there is one other side"),
+    };
+    if old == Some("-") && new == "-" {
         bail!("only one side can come from standard input");
     }
     let policy = args.policy.as_deref().map(hub::policy).transpose()?.unwrap_or_default();
     let exclude = args.exclude.iter().map(|text| text.to_lowercase().parse::<Pattern>());
     let exclude = exclude.collect::<Result<Vec<_>, _>>().context("--exclude")?;
-    let mut secret = [0; 32];
-    getrandom::fill(&mut secret).map_err(|e| anyhow!("the system gives no random numbers: {e}"))?;
-    let redactor = Redactor::new(RedactionKey::new("run", secret)?, &policy);
+    let redactor = Redactor::new(run_key()?, &policy);
+    let read = |operand: &str| {
+        let operand = operand.to_owned();
+        let (policy, redactor) = (&policy, &redactor);
+        async move { read(&operand, args.input_format, policy, redactor).await }
+    };
 
-    let old = read(&args.old, args.format, &policy, &redactor).await?;
-    let new = read(&args.new, args.format, &policy, &redactor).await?;
+    let new = read(new).await?;
+    let old = match (old, &args.baseline) {
+        (Some(old), _) => read(old).await?,
+        (None, Some(file)) if args.sign => return approve(file, new, &args.keys),
+        (None, Some(file)) => baseline(file, &args)?,
+        (None, None) => bail!("two sides are needed, or one and --baseline"),
+    };
+    let as_json = args.json || args.format == Output::Json;
+    let output = if as_json { Output::Json } else { args.format };
     if old.is_text && new.is_text {
-        return text(&old, &new, args.json);
+        if !exclude.is_empty() {
+            output::note("--exclude names fields, and these texts have none: nothing is left out");
+        }
+        return text(&old, &new, output, &args, &policy);
     }
     if old.is_text || new.is_text {
         let (text, other) = if old.is_text { (&old.name, &new.name) } else { (&new.name, &old.name) };
-        bail!("{text} is plain text and {other} is not; --format text compares both line by line");
+        bail!("{text} is plain text and {other} is not; --input-format text compares both line by line");
     }
-    let mut diff = rig_config::diff(&old.config, &new.config, &policy);
-    let all = diff.changes.len();
-    diff.changes.retain(|change| {
-        let sides = [&change.before, &change.after];
-        let secret = || sides.into_iter().flatten().any(is_redacted);
-        let excluded = || {
+    let whole = rig_config::diff(&old.config, &new.config, &policy);
+    let (diff, left_out) = without(whole, &exclude, args.ignore_redacted, args.baseline.is_some());
+    fields(&old, new, diff, left_out, output, &args, &policy)
+}
+
+/// A redaction key for this run. Its id is its own too, so that fingerprints of another run are known as such.
+fn run_key() -> Result<RedactionKey> {
+    let (mut secret, mut id) = ([0; 32], [0; 4]);
+    for bytes in [&mut secret[..], &mut id[..]] {
+        getrandom::fill(bytes).map_err(|e| anyhow!("the system gives no random numbers: {e}"))?;
+    }
+    Ok(RedactionKey::new(&format!("run-{:08x}", u32::from_be_bytes(id)), secret)?)
+}
+
+/// How much was left out of a difference, and why.
+#[derive(Default)]
+struct LeftOut {
+    /// As asked by `--exclude` and `--ignore-redacted`.
+    asked: usize,
+    /// Secrets whose fingerprints are under different keys.
+    not_compared: usize,
+}
+
+/// A difference less what is not to be told.
+fn without(whole: Diff, exclude: &[Pattern], ignore_redacted: bool, baseline: bool) -> (Diff, LeftOut) {
+    let mut left_out = LeftOut::default();
+    let kept = whole.changes.into_iter().filter(|change| {
+        let sides = || [&change.before, &change.after].into_iter().flatten();
+        let excluded = !exclude.is_empty() && {
             let path = change.path.to_lowercase().parse().ok();
             path.is_some_and(|path| exclude.iter().any(|pattern| pattern.matches(&path)))
         };
-        !(args.ignore_redacted && secret() || excluded())
+        let told = usize::from(change.op.is_difference());
+        if excluded || (ignore_redacted && sides().any(is_redacted)) {
+            left_out.asked += told;
+            return false;
+        }
+        // A key is made for each run, so a baseline's fingerprints are always under another: no word on those secrets.
+        if baseline && sides().count() == 2 && sides().all(is_redacted) {
+            left_out.not_compared += told;
+            return false;
+        }
+        true
     });
-    fields(&old, &new, diff, all, args.json)
+    let diff = Diff::of(kept.collect());
+    (diff, left_out)
 }
 
 fn is_redacted(value: &Value) -> bool {
     value.get("redacted").is_some() || value.as_str() == Some(RIGGING_SECRET)
 }
 
-fn fields(old: &Side, new: &Side, diff: Diff, all: usize, as_json: bool) -> Result<Answer> {
-    use rig_event::Op;
-    let count = |op: Op| diff.changes.iter().filter(|change| change.op == op).count();
-    let (added, removed, changed) = (count(Op::Added), count(Op::Removed), count(Op::Changed));
-    let severity = diff.changes.iter().map(|change| change.severity).max();
-    let left_out = all - diff.changes.len();
-    let mut out = Out::new();
-    if as_json {
-        out.json(&json!({
-            "old": old.name, "new": new.name, "added": added, "removed": removed, "changed": changed,
-            "severity": severity, "left_out": left_out, "changes": diff.changes,
-        }))?;
-    } else {
-        for change in &diff.changes {
-            out.line(output::change(change))?;
-        }
-        if left_out > 0 {
-            output::note(format!("{} left out, as asked", output::count(left_out as u64, "difference")));
-        }
-        if !diff.changes.is_empty() {
-            let severity = severity.map(output::severity).unwrap_or_default();
-            out.line(format!("{added} added, {removed} removed, {changed} changed ({severity})"))?;
-        }
-    }
-    Ok(if diff.changes.is_empty() { Answer::Fine } else { Answer::Difference })
+fn answer(is_empty: bool, severity: Option<Severity>, fail_on: Option<Severity>) -> Answer {
+    let fails = !is_empty && fail_on.is_none_or(|least| severity.is_some_and(|severity| severity >= least));
+    if fails { Answer::Difference } else { Answer::Fine }
 }
 
-fn text(old: &Side, new: &Side, as_json: bool) -> Result<Answer> {
-    let whole = |side: &Side| side.config.get("text").and_then(Value::as_str).unwrap_or_default().to_owned();
-    let diff = rig_config::text_diff(&whole(old), &whole(new));
-    let TextDiff { hunks, lines_added, lines_removed, sections } = &diff;
+fn fields(
+    old: &Side,
+    mut new: Side,
+    diff: Diff,
+    left_out: LeftOut,
+    output: Output,
+    args: &Args,
+    policy: &Policy,
+) -> Result<Answer> {
+    if left_out.asked + left_out.not_compared > 0
+        && matches!(output, Output::Unified | Output::JsonPatch | Output::MergePatch)
+    {
+        // What is left out is as it was.
+        new.config = old.config.clone();
+        rig_config::diff::apply_some(&mut new.config, &diff.changes)?;
+    }
     let mut out = Out::new();
-    if as_json {
-        out.json(&json!({
-            "old": old.name, "new": new.name, "lines_added": lines_added, "lines_removed": lines_removed,
-            "sections": sections, "hunks": hunks,
-        }))?;
-    } else if !hunks.is_empty() {
-        out.line(format!("--- {}\n+++ {}", output::plain(&old.name), output::plain(&new.name)))?;
-        for line in rig_config::unified(hunks).lines() {
-            out.line(output::diff_line(line))?;
+    match output {
+        Output::Text => out.text(&shown::fields(&diff))?,
+        Output::Markdown => out.text(&shown::fields_markdown(&old.name, &new.name, &diff))?,
+        Output::Unified => {
+            let lines = rig_config::text_diff(&shown::lines(&old.config), &shown::lines(&new.config));
+            print_unified(&mut out, &old.name, &new.name, &lines)?;
         }
-        for section in sections {
-            out.line(output::plain(&format!("{}: {}", section.section, section.summary)))?;
+        Output::Json => out.json(&json!({
+            "old": old.name, "new": new.name, "added": diff.added, "removed": diff.removed, "changed": diff.changed,
+            "moved": diff.moved, "equivalent": diff.equivalent, "severity": diff.severity, "left_out": left_out.asked,
+            "not_compared": left_out.not_compared,
+            "changes": shown::told(&diff.changes).map(shown::change_json).collect::<Vec<_>>(),
+        }))?,
+        Output::JsonPatch => {
+            out.json(&rig_config::diff::patch::json_patch(&old.config, &new.config, policy))?;
+        }
+        Output::MergePatch => {
+            let (patch, nulls) = rig_config::diff::patch::merge_patch(&old.config, &new.config);
+            out.json(&patch)?;
+            for path in nulls {
+                output::note(format!("{} is null now; a merge patch removes it instead", output::plain(&path)));
+            }
         }
     }
-    Ok(if hunks.is_empty() { Answer::Fine } else { Answer::Difference })
+    shown::left_out(&diff, left_out.asked).iter().for_each(output::note);
+    if left_out.not_compared > 0 {
+        output::note(format!(
+            "{} not compared: their fingerprints are under different keys",
+            output::count(left_out.not_compared as u64, "secret")
+        ));
+    }
+    Ok(answer(diff.is_empty(), diff.severity, args.fail_on))
+}
+
+fn print_unified(out: &mut Out, old: &str, new: &str, diff: &TextDiff) -> Result<()> {
+    // On a terminal nothing foreign may steer it; a tool reads the lines as they are.
+    let text = if output::is_coloured(&std::io::stdout()) && !diff.hunks.is_empty() {
+        let (old, new) = (output::plain(old), output::plain(new));
+        format!("--- {old}\n+++ {new}\n{}", shown::hunks(&diff.hunks))
+    } else {
+        shown::unified(old, new, diff)
+    };
+    Ok(out.text(&text)?)
+}
+
+fn text(old: &Side, new: &Side, output: Output, args: &Args, policy: &Policy) -> Result<Answer> {
+    let whole = |side: &Side| side.config.get("text").and_then(Value::as_str).unwrap_or_default().to_owned();
+    let diff = rig_config::text_diff(&whole(old), &whole(new));
+    let mut out = Out::new();
+    match output {
+        Output::Text => out.text(&shown::text(&old.name, &new.name, &diff))?,
+        Output::Unified => print_unified(&mut out, &old.name, &new.name, &diff)?,
+        Output::Markdown => out.text(&shown::text_markdown(&old.name, &new.name, &diff))?,
+        Output::Json => out.json(&json!({
+            "old": old.name, "new": new.name, "lines_added": diff.lines_added, "lines_removed": diff.lines_removed,
+            "sections": diff.sections, "hunks": diff.hunks, "normalisation": rig_config::text::NORMALISATION,
+        }))?,
+        Output::JsonPatch | Output::MergePatch => {
+            bail!("plain text has no fields to patch; --format unified gives a patch of its lines")
+        }
+    }
+    let sections = diff.sections.iter().map(|section| policy.severity_of(&section.section)).max();
+    let severity = sections.unwrap_or_else(|| policy.severity_of("text"));
+    Ok(answer(diff.hunks.is_empty(), Some(severity), args.fail_on))
+}
+
+/// The approved side, checked as far as was asked.
+fn baseline(file: &Path, args: &Args) -> Result<Side> {
+    let name = file.display().to_string();
+    let bytes = std::fs::read(file).with_context(|| format!("cannot read {name}"))?;
+    let baseline = Baseline::parse(&bytes, &Limits::default()).with_context(|| name.clone())?;
+    let trust = if args.verify {
+        Some(baseline.verify(&args.keys.require("--verify")?))
+    } else {
+        args.keys.load()?.map(|keys| baseline.verify(&keys))
+    };
+    match trust {
+        Some(Trust::Valid) => {}
+        Some(trust) => bail!("{name} is not to be trusted: {}", why(trust)),
+        None => output::note(format!("{name} was not verified; --verify and keys do that")),
+    }
+    Ok(Side { name, is_text: is_text(&baseline.config), config: baseline.config.as_ref().clone() })
+}
+
+fn why(trust: Trust) -> &'static str {
+    match trust {
+        Trust::Valid => "it is signed",
+        Trust::Unsigned => "nobody signed it",
+        Trust::Altered => "it is not what was signed",
+        Trust::UnknownKey => "it is signed by a key that is not among these",
+    }
+}
+
+/// Writes a document as the approved one, signed, in one step: a reader sees the old file or the new one.
+fn approve(file: &Path, new: Side, keys: &KeyArgs) -> Result<Answer> {
+    let keys = keys.require("--sign")?;
+    let name = file.display();
+    let mut baseline = Baseline::new(Arc::new(new.config), crate::recording::now());
+    baseline.actor = std::env::var("RIG_ACTOR").ok().filter(|actor| !actor.is_empty());
+    baseline.sign(&keys)?;
+    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let mut temporary =
+        tempfile::NamedTempFile::new_in(folder).with_context(|| format!("cannot write {name}"))?;
+    std::io::Write::write_all(&mut temporary, baseline.to_json().as_bytes())?;
+    temporary.as_file().sync_all()?;
+    temporary.persist(file).with_context(|| format!("cannot write {name}"))?;
+    let key = baseline.signature.map(|signature| signature.key_id).unwrap_or_default();
+    output::note(format!("{name}: {} approved, signed with {}", new.name, output::plain(&key)));
+    Ok(Answer::Fine)
+}
+
+fn is_text(config: &FlatConfig) -> bool {
+    config.len() == 1 && config.get("text").is_some_and(Value::is_string)
 }
 
 /// One side: a moment where it names one, else a document.
@@ -183,7 +382,7 @@ async fn read(operand: &str, format: Option<Format>, policy: &Policy, redactor: 
             },
         };
         let service = at.service(&name)?;
-        let is_text = service.format == Format::Text.as_str();
+        let is_text = service.format.parse::<Format>().is_ok_and(Format::is_text);
         return Ok(Side { name: operand.to_owned(), config: service.config.as_ref().clone(), is_text });
     }
     let (name, document) = snapshot::read(operand)?;
@@ -232,7 +431,7 @@ fn side(
     };
     let mut parsed = rig_config::parse(document, format, policy, &Limits::default())?;
     redactor.redact(&mut parsed);
-    Ok(Side { name: what.to_owned(), config: parsed.config, is_text: format == Format::Text })
+    Ok(Side { name: what.to_owned(), config: parsed.config, is_text: format.is_text() })
 }
 
 /// The config of a snapshot file of the library Rigging: keys are flat already.

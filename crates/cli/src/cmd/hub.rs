@@ -11,6 +11,7 @@ use super::Interrupts;
 use crate::Answer;
 use crate::client::Client;
 use crate::output::{self, Out};
+use crate::{keys, policy};
 
 /// Run the hub
 ///
@@ -35,6 +36,9 @@ pub struct Args {
     /// The policy file
     #[arg(long, value_name = "FILE", env = "RIG_POLICY")]
     policy: Option<PathBuf>,
+    /// Take approvals of baselines only if one of these keys signed them; RIG_BASELINE_KEYS may hold the keys instead
+    #[arg(long, value_name = "FILE", env = "RIG_BASELINE_KEYS_FILE")]
+    baseline_keys: Option<PathBuf>,
     /// When an append is answered: always (after it was synced) or interval=50ms (synced so much later at most)
     #[arg(long, value_name = "MODE", env = "RIG_DURABILITY", default_value = "always")]
     durability: Durability,
@@ -42,7 +46,8 @@ pub struct Args {
 
 pub(super) async fn run(args: Args) -> Result<Answer> {
     tell();
-    let policy = args.policy.as_deref().map(policy).transpose()?.unwrap_or_default();
+    let policy = policy::load(args.policy.as_deref())?;
+    let baseline_keys = keys::load(args.baseline_keys.as_deref())?;
     let data = if args.memory { None } else { Some(args.data.map_or_else(default_data, Ok)?) };
     let listener = listen(&args.listen).await?;
     let address = format!("http://{}", listener.local_addr()?);
@@ -51,7 +56,8 @@ pub(super) async fn run(args: Args) -> Result<Answer> {
         None => output::note("data in memory: gone when the hub ends"),
     }
 
-    let options = rig_hub::Options { data, policy, durability: args.durability, ..Default::default() };
+    let durability = args.durability;
+    let options = rig_hub::Options { data, policy, baseline_keys, durability, ..Default::default() };
     let mut interrupts = Interrupts::listen()?;
     let hub = rig_hub::serve(listener, async move { interrupts.wait().await }, options);
     tokio::pin!(hub);
@@ -70,7 +76,7 @@ pub(super) async fn run(args: Args) -> Result<Answer> {
 }
 
 /// Sends what the libraries tell to standard error.
-fn tell() {
+pub(super) fn tell() {
     let filter = tracing_subscriber::EnvFilter::builder()
         .with_env_var("RIG_LOG")
         .with_default_directive(tracing::level_filters::LevelFilter::INFO.into())
@@ -83,11 +89,9 @@ fn tell() {
         .try_init();
 }
 
-/// Reads a policy file.
+/// Reads a policy file, and what the environment says over it.
 pub(super) fn policy(path: &std::path::Path) -> Result<Policy> {
-    let text = std::fs::read_to_string(path)
-        .with_context(|| format!("cannot read the policy {}", path.display()))?;
-    Policy::parse(&text).with_context(|| format!("the policy {}", path.display()))
+    policy::load(Some(path))
 }
 
 fn default_data() -> Result<PathBuf> {
@@ -99,7 +103,7 @@ fn default_data() -> Result<PathBuf> {
 }
 
 /// Binds, on this machine only: what listens for others needs tokens, which do not exist yet.
-async fn listen(address: &str) -> Result<TcpListener> {
+pub(super) async fn listen(address: &str) -> Result<TcpListener> {
     let cannot = || format!("cannot listen on {address}; --listen 127.0.0.1:0 takes a free port");
     let resolved: Vec<_> = tokio::net::lookup_host(address).await.with_context(cannot)?.collect();
     if let Some(outside) = resolved.iter().find(|address| !address.ip().is_loopback()) {

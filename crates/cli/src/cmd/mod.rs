@@ -2,18 +2,27 @@
 
 pub mod accept;
 pub mod baseline;
+pub mod bisect;
+pub mod blame;
+pub mod compare;
 pub mod demo;
 pub mod diff;
 pub mod drift;
+pub mod explain;
 pub mod hub;
+pub mod judge;
+pub mod logs;
 pub mod ls;
 pub mod record;
 pub mod replay;
+pub mod serve;
 pub mod snapshot;
 pub mod state;
 pub mod tail;
+pub mod traffic;
 pub mod verify;
 pub mod watch;
+pub mod why;
 
 use anyhow::{Context as _, Result};
 use clap::{Parser, Subcommand};
@@ -54,10 +63,19 @@ enum Command {
     Drift(drift::Args),
     Accept(accept::Args),
     Baseline(baseline::Args),
+    Judge(judge::Args),
     Tail(tail::Args),
     Record(record::Args),
     Replay(replay::Args),
     State(state::Args),
+    Explain(explain::Args),
+    Traffic(traffic::Args),
+    Logs(logs::Args),
+    Blame(blame::Args),
+    Why(why::Args),
+    Compare(compare::Args),
+    Bisect(bisect::Args),
+    Serve(serve::Args),
     Ls(ls::Args),
     Verify(verify::Args),
 }
@@ -77,10 +95,19 @@ pub fn run(rig: Rig) -> Result<Answer> {
             Command::Drift(args) => drift::run(args).await,
             Command::Accept(args) => accept::run(args).await,
             Command::Baseline(args) => baseline::run(args).await,
+            Command::Judge(args) => judge::run(args).await,
             Command::Tail(args) => tail::run(args).await,
             Command::Record(args) => record::run(args).await,
             Command::Replay(args) => replay::run(args).await,
             Command::State(args) => state::run(args).await,
+            Command::Explain(args) => explain::run(args).await,
+            Command::Traffic(args) => traffic::run(args).await,
+            Command::Logs(args) => logs::run(args).await,
+            Command::Blame(args) => blame::run(args).await,
+            Command::Why(args) => why::run(args).await,
+            Command::Compare(args) => compare::run(args).await,
+            Command::Bisect(args) => bisect::run(args).await,
+            Command::Serve(args) => serve::run(args).await,
             Command::Ls(args) => ls::run(args).await,
             Command::Verify(args) => verify::run(args).await,
         }
@@ -97,6 +124,11 @@ pub fn block_on(command: impl Future<Output = Result<Answer>>) -> Result<Answer>
         .build()
         .context("the threads of the program could not be started")?;
     runtime.block_on(command)
+}
+
+/// The event at a position of a recording, on one line.
+fn event_line(timeline: &rig_replay::Timeline, at: usize) -> Result<String> {
+    Ok(crate::output::event_of(&timeline.line(at)?, Some(timeline.envelope(at)?)))
 }
 
 /// Which hub, and which of its streams.

@@ -1,11 +1,15 @@
-//! `rig record`: a stream into a session file.
+//! `rig record`: a stream, or a command's run, into a session file.
 
+mod command;
+mod lines;
+
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, anyhow, bail};
-use rig_event::Seq;
 use rig_event::session::Outcome;
+use rig_event::{Seq, ServiceName};
 
 use super::Interrupts;
 use crate::Answer;
@@ -18,22 +22,34 @@ use crate::source::Source;
 /// How often what was written is handed on, so that a reader of the file is not far behind.
 const FLUSH: Duration = Duration::from_millis(250);
 
-/// Record a stream to a session file
+/// Record a stream, or a command's run, to a session file
 ///
 /// It records what is there and then what comes, until Ctrl-C or SIGTERM: then the file gets its footer. A file that was left
 /// unfinished is resumed where it ends. A disk that is full stops the recording and nothing else.
 ///
 /// With --rotate-size or --rotate-age the recording goes on in another file now and then: FILE has the first events, and each
 /// further file has the seq of its first event in its name. Each of them replays by itself.
+///
+/// With -- CMD… it runs a command with a hub of its own, whose address it finds in RIG_HUB and RIG_URL, and its stream in RIG_STREAM. What
+/// the command says there, what it writes to standard output and standard error, and how it ends is recorded. Its output passes
+/// unchanged, signals are passed on, and the exit code is the command's, also where the recording failed. FILE is replaced.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
   rig record http://127.0.0.1:7070/main -o today.jsonl.zst
   rig record http://127.0.0.1:7070/ci-1234 -o run.jsonl --until-caught-up --outcome failed
-  rig record http://127.0.0.1:7070/main -o prod.jsonl.zst --rotate-size 256MiB --rotate-age 24h")]
+  rig record http://127.0.0.1:7070/main -o prod.jsonl.zst --rotate-size 256MiB --rotate-age 24h
+  rig record -o test.jsonl.zst -- cargo test")]
 pub struct Args {
     /// The hub's stream
-    source: Source,
+    #[arg(required_unless_present = "command")]
+    source: Option<Source>,
+    /// The command to run, and its arguments
+    #[arg(last = true, value_name = "CMD", conflicts_with_all = ["source", "from", "until_caught_up", "rotate_size", "rotate_age", "json"])]
+    command: Vec<OsString>,
+    /// What the command is called in the events [default: the name of its program]
+    #[arg(long, value_name = "NAME", requires = "command")]
+    service: Option<ServiceName>,
     /// The session file; .zst at its end compresses it
     #[arg(short, long, value_name = "FILE")]
     output: PathBuf,
@@ -43,7 +59,7 @@ pub struct Args {
     /// End when everything that is there was recorded
     #[arg(long)]
     until_caught_up: bool,
-    /// How it ended, for the footer: passed, failed, crashed or interrupted [default: passed; interrupted after a signal]
+    /// How it ended, for the footer: passed, failed, crashed or interrupted [default: passed; interrupted after a signal; of a command, as it ended]
     #[arg(long, value_parser = outcome)]
     outcome: Option<Outcome>,
     /// The recording's name [default: that of the file]
@@ -86,10 +102,6 @@ fn number(text: &str, units: &[(&str, u64)]) -> Option<u64> {
 }
 
 pub(super) async fn run(args: Args) -> Result<Answer> {
-    let mut interrupts = Interrupts::listen()?;
-    let Source::Stream(client) = &args.source else {
-        bail!("{} is a recording already; `rig record` takes a hub's stream", args.source);
-    };
     let file = args.output.display();
     if args.output.as_os_str() == "-" {
         bail!("a recording goes to a file, not to standard output: `rig tail --json` prints events there");
@@ -101,6 +113,11 @@ pub(super) async fn run(args: Args) -> Result<Answer> {
         );
     }
     let name = args.session.clone().unwrap_or_else(|| stem(&args.output));
+    let Some(source) = &args.source else { return run_command(args, name).await };
+    let Source::Stream(client) = source else {
+        bail!("{source} is a recording already; `rig record` takes a hub's stream");
+    };
+    let mut interrupts = Interrupts::listen()?;
     let recording = begin(client, &args, name).await?;
     let (mut recording, outcome) = follow(client, &args, recording, &mut interrupts).await?;
     recording.sign(client, outcome).await;
@@ -118,6 +135,17 @@ pub(super) async fn run(args: Args) -> Result<Answer> {
         ));
     }
     Ok(Answer::Fine)
+}
+
+async fn run_command(args: Args, session: String) -> Result<Answer> {
+    let program = args.command.first().map(Path::new).and_then(Path::file_name).unwrap_or_default();
+    let named = output::short(&output::plain(&program.to_string_lossy()), 40);
+    let service = match args.service {
+        Some(service) => service,
+        None => named.parse().or_else(|_| "command".parse())?,
+    };
+    let Args { command, output: file, outcome, .. } = args;
+    command::run(command::Run { command, file, session, service, outcome }).await
 }
 
 /// Records everything that is there into a finished file.

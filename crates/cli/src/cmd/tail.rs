@@ -61,7 +61,7 @@ impl Filter {
 }
 
 /// The hub's rule, so that a filter means the same on a file.
-fn types(text: &str) -> Result<String> {
+pub(super) fn types(text: &str) -> Result<String> {
     let fine = |name: &str| {
         let stem = name.strip_suffix('*').unwrap_or(name);
         !name.is_empty() && stem.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b))

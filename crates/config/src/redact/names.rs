@@ -12,17 +12,20 @@ pub(super) enum Sense {
 }
 
 /// Words that on their own name a secret when a name ends in them, written together with others (`dbpassword`) too.
-const NOUNS: &str =
-    "password passwd passwort kennwort passphrase passcode secret token apikey privatekey credential";
+const NOUNS: &str = "password passwd passwort kennwort passphrase passcode passkey secret token apikey privatekey privkey accesskey \
+    secretkey authkey signingkey encryptionkey masterkey sharedkey sshkey licensekey credential creds pwd mnemonic \
+    senha wachtwoord contrasena motdepasse haslo";
 
 /// Words that name a secret only when they stand alone.
-const SHORT_NOUNS: &str =
-    "pass pwd pw psk jwt authorization bearer requirepass masterauth userpass keystring cookie setcookie";
+const SHORT_NOUNS: &str = "pass pw psk jwt authorization bearer requirepass masterauth keystring cookie setcookie cred rootpw bindpw \
+    userpw dbpw adminpw rocommunity rwcommunity authtok wepkey sharedsecret";
 
 /// What makes a secret of the word `key` or `keys` that follows it.
 const KEY_KINDS: &str = "\
-    api private secret access encryption encrypt signing jwt shared preshared master session auth authentication \
-    account storage license static md5 hmac deploy ssl";
+    api private secret access encryption encrypt decryption signing sign jwt shared preshared master session auth \
+    authentication account storage license static md5 hmac deploy ssl client ssh webhook aes cipher crypt crypto tls \
+    vault unseal recovery activation admin ingest app application subscription cookie csrf rsa fernet wpa wep bot \
+    push sas hash256 tacacs radius ospf bgp eigrp isakmp product bearer";
 
 /// Words that may follow a secret's noun and leave it one: `password_hash`, `secretValue`.
 const NEUTRAL: &str = "\
@@ -38,15 +41,33 @@ const HARMLESS: &str = "\
     allowed rotation reset prompt hint label labels field header prefix suffix env var variable key keys \
     class mount store manager backend engine version scope scopes source location template encryption \
     authentication iterations cost rounds user username email role namespace annotations create bucket \
-    region group owner description recovery target uid gid driver domain external";
+    region group owner description recovery target uid gid driver domain external arn strength complexity server \
+    separator pattern regex placeholder icon title desc help hint visible hidden show validation check checks \
+    requests request usage window per rate cost pricing budget context grace renew renewal lookup resolver \
+    permissions protected changed at on date time timestamp since updated created last tries attempts retries \
+    lockout charset style mask status state configured present exists valid rotated rotate rotates reuse history \
+    less manager service services selector generator helper cache index parser review reviewer vocab vocabulary \
+    grant grants resource page link color colour version audiences issuers introspection revocation \
+    exchange change encoder decoder samesite secure httponly percent ratio bits bytes estimate estimator step steps";
 
 /// What comes before `pass` where it is a verb: nginx' `proxy_pass`.
-const PASSING: &str = "proxy fastcgi uwsgi scgi grpc memcached by first single multi";
+const PASSING: &str =
+    "proxy fastcgi uwsgi scgi grpc memcached by first single multi high low band did must will test tests";
+
+/// Words that end in `pass` and have nothing to do with one.
+const COMPASSES: &str = "bypass compass encompass trespass overpass underpass surpass proxypass firstpass";
+
+/// First words of names that talk about a secret.
+const TALKING: &str =
+    "existing require allow no show hide has is enable disable skip forgot should ask prompt automount";
 
 /// What a name says of its value. Case, `-`, `_`, `.` and camel case make no difference.
 pub(super) fn sense(name: &str) -> Sense {
+    if !may_say_something(name) {
+        return Sense::Innocent;
+    }
     let words = words(name);
-    let first_says = words.first().is_some_and(|first| is_in("existing require allow no", first));
+    let first_says = words.first().is_some_and(|first| is_in(TALKING, first));
     let Some(noun) = (0..words.len()).rev().find(|&at| is_noun(&words, at)).filter(|_| !first_says) else {
         return Sense::Innocent;
     };
@@ -54,7 +75,9 @@ pub(super) fn sense(name: &str) -> Sense {
     match rest.last() {
         _ if rest.iter().all(|word| is_in(NEUTRAL, word)) => {
             // `max_tokens` counts them.
-            let counts = words.first().is_some_and(|first| is_in("max min num total count", first));
+            let counts = words.first().is_some_and(|first| {
+                is_in("max min num total count prompt completion input output n", first)
+            });
             if counts { Sense::Mentions } else { Sense::Secret }
         }
         Some(last) if is_in(HARMLESS, last) => Sense::Innocent,
@@ -94,14 +117,52 @@ fn is_noun(words: &[String], at: usize) -> bool {
     match singular {
         "key" => is_in(KEY_KINDS, before),
         "string" => before == "key",
-        "seed" => is_in("otp totp hotp", before),
+        "seed" => is_in("otp totp hotp nkey wallet", before),
+        "community" => is_in("snmp ro rw read write", before),
+        "salt" => is_in("password auth secret hash keys key logged nonce", before),
         "pass" => !is_in(PASSING, before),
-        _ => is_in(SHORT_NOUNS, singular) || NOUNS.split(' ').any(|noun| singular.ends_with(noun)),
+        "auth" => is_in("basic http", before) && at + 1 == words.len(),
+        _ => {
+            is_in(SHORT_NOUNS, singular)
+                || is_in(SHORT_NOUNS, word)
+                || NOUNS.split_ascii_whitespace().any(|noun| singular.ends_with(noun) || word.ends_with(noun))
+                || (word.ends_with("pass") && !is_in(COMPASSES, word))
+        }
     }
 }
 
+/// Whether a name has a piece of a word that [`is_noun`] knows, in any case; what has none need not be taken apart.
+pub(super) fn may_say_something(name: &str) -> bool {
+    const PIECES: [&[u8]; 17] = [
+        b"pass", b"pw", b"psk", b"secret", b"token", b"key", b"cred", b"auth", b"bearer", b"jwt", b"cookie",
+        b"wort", b"sen", b"hasl", b"contra", b"comm", b"mne",
+    ];
+    const MORE: [&[u8]; 4] = [b"seed", b"salt", b"motde", b"wacht"];
+    let bytes = name.as_bytes();
+    if !name.is_ascii() {
+        return true;
+    }
+    let begins = |at: usize, piece: &[u8]| {
+        bytes.get(at..at + piece.len()).is_some_and(|there| there.eq_ignore_ascii_case(piece))
+    };
+    (0..bytes.len()).any(|at| {
+        matches!(bytes[at] | 0x20, b'p' | b's' | b't' | b'k' | b'c' | b'a' | b'b' | b'j' | b'w' | b'h' | b'm')
+            && PIECES.iter().chain(&MORE).any(|piece| begins(at, piece))
+    })
+}
+
+/// Whether a name is only a hint at a secret, so that the value decides: `key`, `auth`, `salt`, `signature`.
+pub(super) fn is_weak(name: &str) -> bool {
+    const HINTS: &str = "key keys auth cred salt seed signature sig license access session private crypt cipher \
+        webhook otp mfa totp phrase login sid code pin apikey dsn encryption";
+    const OPEN: &str = "public pub fingerprint hash sha sha1 sha256 digest checksum etag commit revision uuid guid \
+        integrity thumbprint name id ref version image tag certificate cert path file url";
+    let words = words(name);
+    words.last().is_some_and(|last| is_in(HINTS, last)) && !words.iter().any(|word| is_in(OPEN, word))
+}
+
 fn is_in(list: &str, word: &str) -> bool {
-    list.split(' ').any(|listed| listed == word)
+    list.split_ascii_whitespace().any(|listed| listed == word)
 }
 
 /// The words of a name in lower case, without the digits that number them.

@@ -2,8 +2,10 @@
 
 use proptest::prelude::*;
 
+use serde_json::json;
+
 use super::*;
-use crate::{Limits, parse};
+use crate::{Format, Limits, parse};
 
 fn redactor(policy: &str) -> Redactor {
     Redactor::new(RedactionKey::new("k1", [7; 32]).unwrap(), &Policy::parse(policy).unwrap())
@@ -106,13 +108,15 @@ fn lines_of_other_files() {
 fn redacted(policy: &str, text: &str) -> Vec<String> {
     let mut doc = document(text, Format::Yaml);
     let count = redactor(policy).redact(&mut doc);
+    let partly =
+        doc.config.values().filter_map(Value::as_str).filter(|text| text.contains("<redacted:")).count();
     let hidden: Vec<_> = doc
         .config
         .iter()
         .filter(|(_, value)| marker_key(value).is_some())
         .map(|(path, _)| path.clone())
         .collect();
-    assert_eq!(count, hidden.len(), "{:?}", doc.config);
+    assert_eq!(count, hidden.len() + partly, "{:?}", doc.config);
     assert_eq!(redactor(policy).redact(&mut doc), 0, "{:?}", doc.config);
     hidden
 }
@@ -173,7 +177,55 @@ fn fields_are_secret_by_policy_and_by_looks() {
     let policy = "[[secret]]\npath = \"**.Private*\"\n";
     let text = "a: {private_stuff: {x: 1, on: true}}\nurl: postgres://u:p@h/x\naws: AKIAIOSFODNN7EXAMPLE\n\
                 pem: |\n  -----BEGIN PRIVATE KEY-----\n  MII\n  -----END PRIVATE KEY-----\nhost: KEEP\n";
-    assert_eq!(redacted(policy, text), ["a.private_stuff.on", "a.private_stuff.x", "aws", "pem", "url"]);
+    assert_eq!(redacted(policy, text), ["a.private_stuff.on", "a.private_stuff.x", "aws", "pem"]);
+}
+
+#[test]
+fn a_rule_may_ask_for_source_and_value() {
+    let policy = "[[secret]]\nsource = \"env:APP_*\"\n[[secret]]\nvalue = \"acme_*\"\npath = \"a.**\"\n";
+    let redactor = redactor(policy);
+    let hidden = |path, text, source| redactor.redact_field(path, &mut Value::from(text), source);
+    assert!(
+        hidden("x", "1", Some("env:APP_PORT"))
+            && !hidden("x", "1", Some("env:PORT"))
+            && !hidden("x", "1", None)
+    );
+    assert!(hidden("a.b", "acme_1", None) && !hidden("b", "acme_1", None) && !hidden("a.b", "other", None));
+    assert!(
+        hidden("x", "hunter2", Some("env:DB_PASSWORD")) && hidden("x", "1", Some("file:secrets/db.yaml"))
+    );
+    assert!(Policy::parse("[[secret]]\n").is_err());
+}
+
+#[test]
+fn the_host_of_a_url_stays() {
+    let mut value = json!("postgres://u:hunter2@KEEP:5432/x");
+    assert!(redactor("").redact_value("url", &mut value));
+    let text = value.as_str().unwrap();
+    assert!(text.starts_with("postgres://<redacted:hmac:k1:") && text.ends_with(">@KEEP:5432/x"), "{text}");
+}
+
+#[test]
+fn both_markers_are_known_in_one_place() {
+    for marker in [
+        json!({"redacted": "hmac:k1:0123456789abcdef"}),
+        json!("***redacted***"),
+        json!("<redacted:hmac:k1:0123456789abcdef>"),
+    ] {
+        assert!(is_redacted(&marker), "{marker}");
+    }
+    for other in
+        [json!({"redacted": "no"}), json!("redacted"), json!(null), json!({"redacted": true, "x": 1})]
+    {
+        assert!(!is_redacted(&other), "{other}");
+    }
+}
+
+#[test]
+fn a_rule_may_name_an_element_by_its_key() {
+    let policy = "[[secret]]\npath = \"env[name=LICENCE].value\"\n";
+    let text = "env: [{name: HOME, value: a}, {name: LICENCE, value: b, hint: c}]";
+    assert_eq!(redacted(policy, text), ["env[1].value"]);
 }
 
 #[test]

@@ -6,48 +6,85 @@
 
 use std::ops::Range;
 
+use super::commands;
+use super::fields::is_reference;
+use super::marker::begins_with_marker;
 use super::names::{Sense, sense};
-use super::{begins_with_marker, values};
+use super::triggers::{Hit, hits};
+use super::values::{Found, among, is_placeholder};
 
 /// Which shapes to look for.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Shapes {
     /// All, for configuration text.
     All,
     /// Only those with a sign between name and value, for a string that may be prose.
     Assignments,
+    /// For what programs print: those of configuration text, but `name value` only where the value is no word.
+    Log,
 }
 
 /// Where the secrets stand in a text, from left to right, without overlap.
-pub(super) fn find(text: &str, shapes: Shapes) -> Vec<Range<usize>> {
-    let mut found = values::find(text);
-    let mut at = 0;
-    let mut in_snmp_community = false;
+pub(super) fn find(text: &str, shapes: Shapes) -> Vec<Found> {
+    let hits = hits(text);
+    if hits.is_empty() {
+        return Vec::new();
+    }
+    let mut found = Vec::new();
+    among(text, &hits, &mut found);
     let has_docker_auths = text.contains("\"auths\"");
+    let names: Vec<usize> = hits.iter().filter(|(_, hit)| *hit == Hit::Name).map(|(at, _)| *at).collect();
+    let mut in_snmp_community = false;
+    let (mut at, mut next) = (0, 0);
     while at < text.len() {
+        // Straight to the next line with a name in it, unless all below a RouterOS section's heading counts.
+        if !in_snmp_community {
+            next += names[next..].iter().take_while(|name| **name < at).count();
+            let Some(name) = names.get(next) else { break };
+            at = line_start(text, at, *name);
+        }
         let line = at..logical_line_end(text, at);
         at = line.end + 1;
         let content = &text[line.clone()];
         if content.starts_with('/') {
             in_snmp_community = content.starts_with("/snmp community");
         }
-        let scan = Scan { text, line, in_snmp_community, has_docker_auths };
+        let scan = Scan { text, line, in_snmp_community, has_docker_auths, shapes };
         let earlier = found.len();
         scan.assignments(&mut found);
         scan.queries(&mut found);
         scan.elements(&mut found);
         scan.commands(&mut found);
+        scan.told(&mut found);
         match shapes {
             Shapes::All => {
                 scan.directives(&mut found);
                 scan.next_line(&mut found);
             }
+            Shapes::Log => {
+                scan.directives(&mut found);
+                scan.options(&mut found);
+            }
             Shapes::Assignments => scan.options(&mut found),
         }
         // What a block scalar took need not be read again.
-        at = found[earlier..].iter().map(|range| range.end).fold(at, usize::max);
+        at = found[earlier..].iter().map(|one| one.range.end).fold(at, usize::max);
+        at += text[at.min(text.len())..].bytes().take_while(|byte| *byte & 0xc0 == 0x80).count();
     }
     disjoint(text, found)
+}
+
+/// Where the logical line begins that an offset lies in, no earlier than `from`, where one begins.
+fn line_start(text: &str, from: usize, at: usize) -> usize {
+    let mut start = at;
+    loop {
+        start = text[from..start].rfind('\n').map_or(from, |feed| from + feed + 1);
+        // A line behind a backslash is no line of its own.
+        if start == from || !text[from..start - 1].ends_with('\\') {
+            return start;
+        }
+        start -= 1;
+    }
 }
 
 /// The end of the line that begins at an offset, with the lines that a backslash at its end continues.
@@ -63,17 +100,23 @@ fn logical_line_end(text: &str, start: usize) -> usize {
 }
 
 /// Joins overlapping ranges and drops what is redacted already or is nothing.
-fn disjoint(text: &str, mut found: Vec<Range<usize>>) -> Vec<Range<usize>> {
-    found.sort_by_key(|range| (range.start, range.end));
-    let mut joined = Vec::<Range<usize>>::new();
-    for range in found {
+pub(super) fn disjoint(text: &str, mut found: Vec<Found>) -> Vec<Found> {
+    found.sort_by_key(|one| (one.range.start, one.range.end));
+    let mut joined = Vec::<Found>::new();
+    for one in found {
         match joined.last_mut() {
-            Some(last) if range.start < last.end => last.end = last.end.max(range.end),
-            _ => joined.push(range),
+            Some(last) if one.range.start < last.range.end => {
+                // A maker's name says more than that the field is called a password.
+                if last.kind == NAMED {
+                    last.kind = one.kind;
+                }
+                last.range.end = last.range.end.max(one.range.end);
+            }
+            _ => joined.push(one),
         }
     }
-    joined.retain(|range| {
-        let secret = text[range.clone()].trim_matches(|c: char| is_padding(c) || c == '"' || c == '\'');
+    joined.retain(|one| {
+        let secret = text[one.range.clone()].trim_matches(|c: char| is_padding(c) || c == '"' || c == '\'');
         !secret.is_empty() && !begins_with_marker(secret)
     });
     joined
@@ -84,9 +127,12 @@ fn is_padding(c: char) -> bool {
     c.is_whitespace() || matches!(c, ';' | ',' | '\\')
 }
 
-/// The commands whose options are known to hold passwords.
-const COMMANDS: &str =
-    "mysql mysqldump mysqladmin mysqlimport mariadb mariadb-dump mariadb-admin sshpass curl wget";
+/// What is found by the name before it.
+pub(super) const NAMED: &str = "named-secret";
+
+fn named(range: Range<usize>) -> Found {
+    Found { range, kind: NAMED }
+}
 
 /// One logical line of a text.
 struct Scan<'a> {
@@ -94,11 +140,12 @@ struct Scan<'a> {
     line: Range<usize>,
     in_snmp_community: bool,
     has_docker_auths: bool,
+    shapes: Shapes,
 }
 
 impl Scan<'_> {
     /// `name=value` and `name: value`.
-    fn assignments(&self, found: &mut Vec<Range<usize>>) {
+    fn assignments(&self, found: &mut Vec<Found>) {
         let line = &self.text[self.line.clone()];
         let mut covered = 0;
         for (at, sign) in line.char_indices().filter(|(_, c)| matches!(c, '=' | ':')) {
@@ -115,10 +162,13 @@ impl Scan<'_> {
             let Some(value) = self.value(start, sign, name.starts_with('-')) else { continue };
             let text = &self.text[value.clone()];
             let number = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit() || b == b'.');
-            let boolean = ["true", "false"].iter().any(|word| text.eq_ignore_ascii_case(word));
-            if !(boolean || (number && sense == Sense::Mentions)) {
+            let boolean =
+                ["true", "false", "yes", "no", "none", "null", "nil", "undefined", "~", "{}", "[]", "{", "["];
+            let boolean =
+                boolean.iter().any(|word| text.trim_end_matches([',', ';']).eq_ignore_ascii_case(word));
+            if !(boolean || (number && sense == Sense::Mentions) || is_reference(text)) {
                 covered = value.end;
-                found.push(value);
+                found.push(named(value));
             }
         }
     }
@@ -168,7 +218,7 @@ impl Scan<'_> {
     }
 
     /// `name value` to the end of the line.
-    fn directives(&self, found: &mut Vec<Range<usize>>) {
+    fn directives(&self, found: &mut Vec<Found>) {
         let words = self.words();
         for (at, word) in words.iter().enumerate() {
             let name = self.text[word.clone()].trim_matches(|c| matches!(c, '"' | '\''));
@@ -186,8 +236,15 @@ impl Scan<'_> {
             if let ([first, ..], [.., last]) = (values, values) {
                 let value = self.text[first.start..last.end].trim_end_matches(is_padding);
                 let assigned = value.starts_with(['=', ':']);
-                if !assigned && !value.is_empty() {
-                    found.push(first.start..first.start + value.len());
+                let end = match self.shapes {
+                    Shapes::Log if sense(name) == Sense::Secret => match odd_word(value) {
+                        Some(end) => end,
+                        None => continue,
+                    },
+                    _ => value.len(),
+                };
+                if !assigned && !value.is_empty() && !is_reference(value) {
+                    found.push(named(first.start..first.start + end));
                 }
             }
         }
@@ -200,48 +257,113 @@ impl Scan<'_> {
         match name {
             "pass" | "bearer" | "Bearer" => false,
             _ if !name.chars().all(is_name) => false,
-            "community" | "rocommunity" | "rwcommunity" => at == 0 || first.starts_with("snmp"),
+            "community" | "rocommunity" | "rwcommunity" => {
+                at == 0 || first.starts_with("snmp") || word(at - 1) == "snmp"
+            }
             "auth" | "priv" => first == "snmp-server" && at > 1,
+            "authentication" | "privacy" => first == "snmp-server" && at > 1,
+            // `/ppp secret` is a place in RouterOS' menu.
+            "secret" if at > 0 && word(at - 1).ends_with("ppp") => false,
             "md5" => at > 0 && word(at - 1).bytes().all(|b| b.is_ascii_digit()),
             "key" => {
                 let typed = word(at + 1).len() == 1 && word(at + 1).bytes().all(|b| b.is_ascii_digit());
                 let server = ["tacacs", "radius"].iter().any(|server| first.starts_with(server));
-                server || word(at.wrapping_sub(1)) == "isakmp" || (typed && at + 2 < words.len())
+                let below_server = at == 0 && self.is_below(&["tacacs", "radius"]);
+                server
+                    || below_server
+                    || word(at.wrapping_sub(1)) == "isakmp"
+                    || (typed && at + 2 < words.len())
             }
+            // The command, not what is behind it.
+            _ if commands::known(name).is_some() => false,
             _ => sense(name) == Sense::Secret,
         }
     }
 
+    /// Whether this line is indented below one, not far above, that begins with one of these words.
+    fn is_below(&self, words: &[&str]) -> bool {
+        let indent = |line: &str| line.len() - line.trim_start().len();
+        let own = indent(&self.text[self.line.clone()]);
+        let above = self.text[..self.line.start].rsplit('\n').skip(1).take(16);
+        own > 0
+            && above
+                .filter(|line| !line.trim().is_empty())
+                .find(|line| indent(line) < own)
+                .is_some_and(|line| words.iter().any(|word| line.trim_start().starts_with(word)))
+    }
+
+    /// `name="…password" … value="…"` in XML, and the `default` of a Terraform variable whose name says it.
+    fn told(&self, found: &mut Vec<Found>) {
+        let line = &self.text[self.line.clone()];
+        let trimmed = line.trim_start();
+        if let Some(rest) = trimmed.strip_prefix("variable \"") {
+            let name = rest.split('"').next().unwrap_or_default();
+            let below = self.text.get(self.line.end + 1..).unwrap_or_default();
+            let block = below.split("\n}").next().unwrap_or_default();
+            let default = block.find("default").filter(|_| sense(name) == Sense::Secret);
+            if let Some(open) = default.and_then(|at| Some(at + block[at..].find('"')? + 1)) {
+                let start = self.line.end + 1 + open;
+                let length = closing(&block[open..], '"').unwrap_or(block.len() - open);
+                self.add(start..start + length, NAMED, found);
+            }
+        }
+        let mut covered = 0;
+        for attribute in ["name=\"", "key=\"", "Name=\"", "Key=\""] {
+            for (at, _) in line.match_indices(attribute) {
+                let name = line[at + attribute.len()..].split('"').next().unwrap_or_default();
+                if at < covered || sense(name) != Sense::Secret {
+                    continue;
+                }
+                let rest = at + attribute.len() + name.len();
+                let end = line[rest..].find('>').map_or(line.len(), |end| rest + end);
+                let value =
+                    line[rest..end].to_ascii_lowercase().find("value=\"").map(|value| rest + value + 7);
+                if let Some(start) = value {
+                    let length = closing(&line[start..end], '"').unwrap_or(end - start);
+                    self.add(self.line.start + start..self.line.start + start + length, NAMED, found);
+                }
+                covered = end;
+            }
+        }
+    }
+
     /// `--name value` on a command line inside a string.
-    fn options(&self, found: &mut Vec<Range<usize>>) {
+    fn options(&self, found: &mut Vec<Found>) {
         let words = self.words();
         for pair in words.windows(2) {
             let [name, value] = pair else { continue };
             let name = &self.text[name.clone()];
             if name.starts_with('-') && name.chars().all(is_name) && sense(name) == Sense::Secret {
-                found.push(value.clone());
+                let argument = &self.text[value.clone()];
+                if !argument.starts_with("--") && !is_placeholder(argument) {
+                    found.push(Found { range: value.clone(), kind: "command-line" });
+                }
             }
         }
     }
 
     /// The signature in a URL's query: with it the URL is all that is needed.
-    fn queries(&self, found: &mut Vec<Range<usize>>) {
+    fn queries(&self, found: &mut Vec<Found>) {
         let line = &self.text[self.line.clone()];
+        let mut covered = 0;
         for (at, _) in line.match_indices(['?', '&', ';']) {
             let Some((name, value)) = line[at + 1..].split_once('=') else { continue };
             let name_is = |known: &str| name.eq_ignore_ascii_case(known);
-            if !["sig", "signature", "x-amz-signature", "x-goog-signature"].into_iter().any(name_is) {
+            if at < covered
+                || !["sig", "signature", "x-amz-signature", "x-goog-signature"].into_iter().any(name_is)
+            {
                 continue;
             }
             let ends = |c: char| c.is_whitespace() || matches!(c, '&' | '#' | '"' | '\'' | '`' | ';');
             let length = value.find(ends).unwrap_or(value.len());
-            let start = self.line.start + at + 1 + name.len() + 1;
-            self.add(start..start + length, found);
+            covered = at + 1 + name.len() + 1 + length;
+            let start = covered - length + self.line.start;
+            self.add(start..start + length, "url-signature", found);
         }
     }
 
     /// `<password>…</password>`.
-    fn elements(&self, found: &mut Vec<Range<usize>>) {
+    fn elements(&self, found: &mut Vec<Found>) {
         let line = &self.text[self.line.clone()];
         let mut covered = 0;
         for (at, _) in line.match_indices('<') {
@@ -253,44 +375,47 @@ impl Scan<'_> {
             }
             let end = line[start..].find("</").map_or(line.len(), |end| start + end);
             covered = end;
-            self.add(self.line.start + start..self.line.start + end, found);
+            if !is_reference(&line[start..end]) {
+                self.add(self.line.start + start..self.line.start + end, NAMED, found);
+            }
         }
     }
 
     /// The passwords of well-known commands: `mysql -p…`, `curl -u user:…`, `sshpass -p …`.
-    fn commands(&self, found: &mut Vec<Range<usize>>) {
+    fn commands(&self, found: &mut Vec<Found>) {
         let words = self.words();
-        let mut command = "";
+        let mut command = None;
         for (at, word) in words.iter().enumerate() {
             let text = &self.text[word.clone()];
-            let name =
-                text.trim_start_matches(['"', '\'', '`', '(', '$']).rsplit('/').next().unwrap_or_default();
-            if COMMANDS.split(' ').any(|known| known == name) {
-                command = name;
+            if let Some(known) = commands::known(text) {
+                command = Some(known);
                 continue;
             }
-            let next = || words.get(at + 1).map(|next| next.start);
-            let start = match command {
-                "" => continue,
-                "curl" | "wget" => match text {
-                    "-u" | "--user" | "-U" | "--proxy-user" => next(),
-                    _ if text.starts_with("--user=") => Some(word.start + "--user=".len()),
-                    _ if text.starts_with("-u") => Some(word.start + 2),
-                    _ => None,
-                },
-                "sshpass" if text == "-p" => next(),
-                _ if text.starts_with("-p") && text.len() > 2 => Some(word.start + 2),
-                _ => None,
-            };
-            let Some(start) = start else { continue };
-            let argument = self.argument(start);
-            if !matches!(command, "curl" | "wget") {
-                self.add(argument, found);
-            } else if let Some((user, password)) = self.text[argument.clone()].split_once(':')
-                && !password.starts_with("//")
-                && !user.contains('<')
+            if command.is_none() {
+                continue;
+            }
+            // An argument in quotes may have blanks in it, so it is measured anew.
+            let own = self.argument(word.start);
+            let mut range =
+                commands::within(command, &self.text[own.clone()]).map(|range| (own.start, range));
+            if range.is_none()
+                && let Some(next) = words.get(at + 1)
             {
-                self.add(argument.start + user.len() + 1..argument.end, found);
+                let next = self.argument(next.start);
+                let behind = commands::behind(command, text, &self.text[next.clone()]);
+                range = behind.map(|range| (next.start, range));
+            }
+            if let Some((start, range)) = range {
+                let secret = &self.text[start + range.start..start + range.end];
+                let quotes = |c| matches!(c, '"' | '\'');
+                let inner = secret.trim_start_matches(quotes);
+                let from = start + range.end - inner.len();
+                // `-p'a b'`: from the quote on to the one that closes it.
+                let end = match secret.chars().next().filter(|c| quotes(*c)) {
+                    Some(_) => self.argument(start + range.start).end,
+                    None => from + inner.trim_end_matches(quotes).len(),
+                };
+                self.add(from..end.max(from), "command-line", found);
             }
         }
     }
@@ -307,7 +432,7 @@ impl Scan<'_> {
     }
 
     /// `password` or `password:` alone on a line, and one word alone on the next.
-    fn next_line(&self, found: &mut Vec<Range<usize>>) {
+    fn next_line(&self, found: &mut Vec<Found>) {
         let name = self.text[self.line.clone()].trim();
         let name = name.strip_suffix(':').unwrap_or(name);
         if name.ends_with(['s', 'S']) || !name.chars().all(is_name) || sense(name) != Sense::Secret {
@@ -321,14 +446,14 @@ impl Scan<'_> {
             && !word.contains(char::is_whitespace)
             && !word.ends_with([':', '{', '['])
         {
-            self.add(start..start + word.len(), found);
+            self.add(start..start + word.len(), NAMED, found);
         }
     }
 
     /// Adds what is not redacted yet.
-    fn add(&self, secret: Range<usize>, found: &mut Vec<Range<usize>>) {
+    fn add(&self, secret: Range<usize>, kind: &'static str, found: &mut Vec<Found>) {
         if !secret.is_empty() && !self.text[secret.clone()].contains("<redacted:") {
-            found.push(secret);
+            found.push(Found { range: secret, kind });
         }
     }
 
@@ -346,6 +471,24 @@ impl Scan<'_> {
         }
         self.line.end - skipped.len()
     }
+}
+
+/// The end of the first word that is no word of prose: it has a digit, a sign or capitals in it. A few small words may
+/// stand before it: `password is …`.
+fn odd_word(value: &str) -> Option<usize> {
+    for word in words(value).take(3) {
+        let text = value[word.clone()]
+            .trim_matches(|c: char| matches!(c, '"' | '\'' | '`' | ',' | '.' | ';' | '(' | ')' | ':'));
+        if matches!(text, "is" | "was" | "are" | "to" | "value" | "set" | "now" | "as" | "=" | "->" | "") {
+            continue;
+        }
+        let digits = text.bytes().filter(u8::is_ascii_digit).count();
+        let signs = text.bytes().any(|b| b"!#$%^&*+=~@".contains(&b));
+        let humps = text.chars().skip(1).any(char::is_uppercase) && text.chars().any(char::is_lowercase);
+        let odd = text.len() >= 4 && digits < text.len() && (digits > 0 || signs || humps);
+        return (odd && !is_placeholder(text)).then_some(word.end);
+    }
+    None
 }
 
 fn is_name(c: char) -> bool {

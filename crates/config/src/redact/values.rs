@@ -2,154 +2,249 @@
 
 use std::ops::Range;
 
-/// How tokens of known makers begin, by how many characters follow at least.
-const TOKENS: [(usize, &str); 5] = [
-    (10, "xoxa- xoxb- xoxe- xoxp- xoxr- xoxs- xapp- sk_live_ sk_test_ rk_live_ rk_test_ whsec_"),
-    (
-        16,
-        "glpat- gldt- glrt- glptt- glcbt- sk-ant- sk-proj- ya29. pypi-AgE hvs. hvb. \
-        dckr_pat_ hooks.slack.com/services/ discord.com/api/webhooks/",
-    ),
-    (20, "ghp_ gho_ ghu_ ghs_ ghr_ github_pat_ shpat_ shpss_ AGE-SECRET-KEY-1"),
-    (30, "AIza SG. npm_ dop_v1_"),
-    (32, "sk-"),
-];
+use super::tokens::{Body, MAKERS, is_high_entropy, is_random};
+use super::triggers::{Hit, Shape, hits};
+
+/// Where a secret stands in a text, and what it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Found {
+    /// Its bytes.
+    pub range: Range<usize>,
+    /// A word for what was found, such as `github-token`; never anything of the value.
+    pub kind: &'static str,
+}
+
+/// Kinds that leave the rest of their line as it is: `postgres://…@host`.
+pub(super) const IN_PLACE: [&str; 3] = ["url-credentials", "dsn-password", "url-signature"];
 
 /// Where secrets stand in a text, in no particular order.
-pub(super) fn find(text: &str) -> Vec<Range<usize>> {
-    let mut found = private_keys(text);
-    // Nothing below is shorter.
-    if text.len() >= 8 {
-        tokens(text, &mut found);
-        passwords_in_urls(text, &mut found);
-        passwords_in_dsns(text, &mut found);
-        authorizations(text, &mut found);
-    }
+pub(super) fn find(text: &str) -> Vec<Found> {
+    let mut found = Vec::new();
+    among(text, &hits(text), &mut found);
     found
+}
+
+/// The same, for a text whose hits are known.
+pub(super) fn among(text: &str, hits: &[(usize, Hit)], found: &mut Vec<Found>) {
+    // Within what was found or passed over from an earlier start, a later start finds no more.
+    let mut covered = 0;
+    let (mut url_end, mut dsn_end, mut web_end) = (0, 0, 0);
+    // Which makers' tokens were looked for up to where: within a word that was no token, a later start gives none.
+    let mut passed = Vec::<(usize, usize)>::new();
+    for &(at, hit) in hits {
+        let earlier = found.len();
+        match hit {
+            Hit::Name => {}
+            _ if at < covered
+                && !matches!(hit, Hit::Shape(Shape::Url | Shape::Dsn | Shape::Authorization)) => {}
+            Hit::Token { maker, length } => {
+                if !passed.iter().any(|&(other, end)| other == maker && at < end) {
+                    let end = token(text, at, maker, length, found);
+                    passed.retain(|&(other, end)| other != maker && at < end);
+                    passed.push((maker, end));
+                }
+            }
+            Hit::Shape(Shape::PrivateKey) => private_key(text, at, found),
+            Hit::Shape(Shape::Putty) => putty_key(text, at, found),
+            Hit::Shape(Shape::Url) if at >= url_end => url_end = url(text, at, found),
+            Hit::Shape(Shape::Dsn) => {
+                dsn(text, dsn_end, at, found);
+                dsn_end = at + 1;
+            }
+            Hit::Shape(Shape::WebToken) if at >= web_end => web_end = web_token(text, at, found),
+            Hit::Shape(Shape::EncodedKey) => encoded_key(text, at, found),
+            Hit::Shape(Shape::Authorization) => authorization(text, at, found),
+            Hit::Shape(Shape::AzureSecret) => {
+                around(text, at, 3, 3, 30, Body::Loose, "azure-client-secret", found);
+            }
+            Hit::Shape(Shape::Terraform) => {
+                around(text, at, 14, 9, 50, Body::Loose, "terraform-token", found)
+            }
+            Hit::Shape(Shape::TelegramBot) => telegram(text, at, found),
+            Hit::Shape(Shape::Mailchimp) => mailchimp(text, at, found),
+            Hit::Shape(Shape::PgPass) => pgpass(text, at, found),
+            Hit::Shape(Shape::Url | Shape::WebToken) => {}
+        }
+        covered = found[earlier..].iter().map(|one| one.range.end).fold(covered, usize::max);
+    }
+    if found.iter().any(|one| one.kind == "aws-access-key") {
+        secret_access_keys(text, found);
+    }
 }
 
 /// Whether what stands where a key belongs is a secret. Prose is no such thing: a token has digits.
 pub(super) fn is_secret_key(key: &str) -> bool {
+    if key.len() < 8 {
+        return false;
+    }
     let is_public = key.contains("CERTIFICATE") || key.contains("PUBLIC KEY");
     if (key.contains("-----BEGIN") || key.contains("-----END")) && !is_public {
         return true;
     }
-    let mut found = Vec::new();
-    if key.len() >= 8 {
-        tokens(key, &mut found);
-        passwords_in_urls(key, &mut found);
-    }
-    found
-        .into_iter()
-        .any(|range| key[range.clone()].contains(':') || key[range].contains(|c: char| c.is_ascii_digit()))
+    find(key).into_iter().any(|one| {
+        let secret = &key[one.range];
+        one.kind != "authorization" && (secret.contains(':') || secret.contains(|c: char| c.is_ascii_digit()))
+    })
 }
 
 /// Whether a text begins a private key that it does not end.
 pub(super) fn opens_private_key(text: &str) -> bool {
-    private_keys(text).last().is_some_and(|range| !text[range.clone()].contains("-----END "))
+    let last = find(text).into_iter().filter(|one| one.kind == "private-key").next_back();
+    last.is_some_and(|one| {
+        let key = &text[one.range];
+        key.contains("-BEGIN ") && !key.contains("-END ")
+    })
 }
 
-/// PEM blocks of private keys; one without an end reaches to the end of the text.
-fn private_keys(text: &str) -> Vec<Range<usize>> {
-    let mut found = Vec::new();
-    let mut at = 0;
-    while let Some(begin) = text[at..].find("-----BEGIN ").map(|begin| at + begin) {
-        let label_at = begin + "-----BEGIN ".len();
-        at = label_at;
-        let label = text[label_at..].split("-----").next().unwrap_or_default();
-        let is_private = label.len() < 64 && label.contains("PRIVATE KEY");
-        if is_private {
-            let body = label_at + label.len();
-            let end = text[body..].find("-----END ").map(|end| body + end + "-----END ".len());
-            let end = end.and_then(|end| text[end..].find("-----").map(|dashes| end + dashes + 5));
-            at = end.unwrap_or(text.len());
-            found.push(begin..at);
-        }
+/// The token that begins here, if enough follows its prefix. Returns the end of its word.
+fn token(text: &str, at: usize, maker: usize, length: usize, found: &mut Vec<Found>) -> usize {
+    let (kind, _, least, body) = MAKERS[maker];
+    let start = at + length;
+    let rest = &text.as_bytes()[start..];
+    let end = start + rest.iter().position(|byte| !body.has(*byte)).unwrap_or(rest.len());
+    // Hexadecimal and upper case bodies end in a word's middle where something else is written: that is no token.
+    let goes_on = matches!(body, Body::Hex | Body::Upper)
+        && text.as_bytes().get(end).is_some_and(|byte| byte.is_ascii_alphanumeric());
+    let odd = body == Body::Hex || is_random(&text[start..end]) || kind == "private-key";
+    if end - start >= least && odd && !goes_on {
+        found.push(Found { range: at..end, kind });
     }
-    found
+    end
 }
 
-/// A JSON Web Token is three parts in base 64, the first of which is `{"`.
-const WEB_TOKEN: &str = "eyJ";
-
-/// Only capitals and digits follow these: `ASIA_PACIFIC_SOUTHEAST` is none.
-const ACCESS_KEYS: [&str; 2] = ["AKIA", "ASIA"];
-
-/// Whether a token can begin with a byte.
-const BEGINS: [bool; 256] = {
-    let mut begins = [false; 256];
-    begins[WEB_TOKEN.as_bytes()[0] as usize] = true;
-    begins[ACCESS_KEYS[0].as_bytes()[0] as usize] = true;
-    begins[ACCESS_KEYS[1].as_bytes()[0] as usize] = true;
-    let mut group = 0;
-    while group < TOKENS.len() {
-        let prefixes = TOKENS[group].1.as_bytes();
-        let mut i = 0;
-        while i < prefixes.len() {
-            if i == 0 || prefixes[i - 1] == b' ' {
-                begins[prefixes[i] as usize] = true;
-            }
-            i += 1;
-        }
-        group += 1;
-    }
-    begins
-};
-
-/// Every text that a client sends comes through here, so it is passed over once and not once for each prefix.
-fn tokens(text: &str, found: &mut Vec<Range<usize>>) {
-    let in_token = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.' | '/' | '+');
-    let mut in_word = false;
-    // Within a word that was too short from its first match of a prefix on, a later one is shorter still.
-    let mut covered = Vec::<(&str, usize)>::new();
-    for (at, &byte) in text.as_bytes().iter().enumerate() {
-        let begins = BEGINS[usize::from(byte)] && !in_word;
-        in_word = byte.is_ascii_alphanumeric();
-        if !begins {
-            continue;
-        }
-        let mut look = |prefix: &'static str, fits: &dyn Fn(&str) -> bool| {
-            let is_covered = || covered.iter().any(|&(other, end)| other == prefix && at < end);
-            if !text[at..].starts_with(prefix) || is_covered() {
-                return;
-            }
-            let end = text[at..].find(|c| !in_token(c)).map_or(text.len(), |end| at + end);
-            covered.retain(|&(other, _)| other != prefix);
-            covered.push((prefix, end));
-            if fits(&text[at + prefix.len()..end]) {
-                found.push(at..end);
-            }
-        };
-        for (length, prefixes) in TOKENS {
-            prefixes.split(' ').for_each(|prefix| look(prefix, &|rest| rest.len() >= length));
-        }
-        let is_access_key = |b: u8| b.is_ascii_uppercase() || b.is_ascii_digit();
-        for prefix in ACCESS_KEYS {
-            look(prefix, &|rest| rest.len() >= 16 && rest.bytes().take(16).all(is_access_key));
-        }
-        look(WEB_TOKEN, &|rest| rest.len() >= 24 && rest.matches('.').count() >= 2);
-    }
-}
-
-fn passwords_in_urls(text: &str, found: &mut Vec<Range<usize>>) {
-    if !text.contains('@') {
+/// The PEM block of a private key; one without an end reaches to the end of the text.
+fn private_key(text: &str, at: usize, found: &mut Vec<Found>) {
+    let label_at = at + text[at..].find("BEGIN ").unwrap_or(0) + "BEGIN ".len();
+    let label = text[label_at..].split("----").next().unwrap_or_default();
+    let is_private = label.len() < 64 && (label.contains("PRIVATE KEY") || label.contains(" SEED"));
+    if !is_private {
         return;
     }
-    let mut word_at = 0;
-    for word in text.split_inclusive(|c: char| c.is_whitespace() || matches!(c, '"' | '\'' | '`')) {
-        if let Some(last_at) = word.rfind('@') {
-            let word = &word[..last_at];
-            let mut covered = 0;
-            for (scheme_end, _) in word.match_indices("://") {
-                let start = scheme_end + 3;
-                if let Some(length) = user_and_password(&word[start..]).filter(|_| start >= covered) {
-                    covered = start + length;
-                    found.push(word_at + start..word_at + covered);
-                }
-            }
-        }
-        word_at += word.len();
+    let body = label_at + label.len();
+    let end = ["-END ", "- END "]
+        .iter()
+        .filter_map(|word| Some(body + text[body..].find(word)? + word.len()))
+        .min();
+    let end = end.and_then(|end| Some(end + text[end..].find("----")? + 4));
+    let end = end.map(|end| end + text[end..].len() - text[end..].trim_start_matches('-').len());
+    found.push(Found { range: at..end.unwrap_or(text.len()), kind: "private-key" });
+}
+
+/// A key as PuTTY writes it: to the end of the line with its MAC.
+fn putty_key(text: &str, at: usize, found: &mut Vec<Found>) {
+    let mac = text[at..].find("Private-MAC:").or_else(|| text[at..].find("Private-Hash:"));
+    let end = match mac {
+        Some(mac) => at + mac + text[at + mac..].find('\n').unwrap_or(text.len() - at - mac),
+        None => text.len(),
+    };
+    found.push(Found { range: at..end, kind: "private-key" });
+}
+
+/// A run of characters around a hit: so many before it, and so many at least behind it.
+#[expect(clippy::too_many_arguments, reason = "each is a number of one shape")]
+fn around(
+    text: &str,
+    at: usize,
+    before: usize,
+    length: usize,
+    least: usize,
+    body: Body,
+    kind: &'static str,
+    found: &mut Vec<Found>,
+) {
+    let bytes = text.as_bytes();
+    let start = at.saturating_sub(before);
+    let behind = bytes[at + length..].iter().take(512).take_while(|byte| body.has(**byte)).count();
+    let fits = at >= before && bytes[start..at].iter().all(|byte| body.has(*byte)) && behind >= least;
+    if fits && text.is_char_boundary(start) {
+        found.push(Found { range: start..at + length + behind, kind });
     }
+}
+
+/// `123456789:AA…`
+fn telegram(text: &str, at: usize, found: &mut Vec<Found>) {
+    let bytes = text.as_bytes();
+    let digits = bytes[..at].iter().rev().take(11).take_while(|byte| byte.is_ascii_digit()).count();
+    let behind = bytes[at + 1..].iter().take(64).take_while(|byte| Body::Word.has(**byte)).count();
+    if (8..=10).contains(&digits) && (33..=36).contains(&behind) {
+        found.push(Found { range: at - digits..at + 1 + behind, kind: "telegram-token" });
+    }
+}
+
+/// `host:5432:database:user:password`, a line of PostgreSQL's password file.
+fn pgpass(text: &str, at: usize, found: &mut Vec<Found>) {
+    let line = text[at..].split(['\n', ' ']).next().unwrap_or_default();
+    let Some((colon, _)) = line.match_indices(':').nth(3) else { return };
+    let password = &line[colon + 1..];
+    if !password.is_empty() && !password.starts_with("<redacted:") {
+        found.push(Found { range: at + colon + 1..at + line.len(), kind: "pgpass" });
+    }
+}
+
+/// `0123456789abcdef0123456789abcdef-us12`
+fn mailchimp(text: &str, at: usize, found: &mut Vec<Found>) {
+    let bytes = text.as_bytes();
+    let digits = bytes[..at].iter().rev().take(33).take_while(|byte| byte.is_ascii_hexdigit()).count();
+    let behind = bytes[at + 3..].iter().take(3).take_while(|byte| byte.is_ascii_digit()).count();
+    if digits == 32 && (1..=2).contains(&behind) {
+        found.push(Found { range: at - 32..at + 3 + behind, kind: "mailchimp-key" });
+    }
+}
+
+/// A JSON Web Token: three parts in base 64 (five where it is encrypted), the first of which is `{"`. Grafana's older
+/// keys are one such part. Returns the end of the word.
+fn web_token(text: &str, at: usize, found: &mut Vec<Found>) -> usize {
+    let bytes = text.as_bytes();
+    if at > 0 && Body::Word.has(bytes[at - 1]) {
+        return at;
+    }
+    let length = bytes[at..].iter().take_while(|byte| Body::Loose.has(**byte)).count();
+    let token = &text[at..at + length];
+    let is_grafana = token.starts_with("eyJrIjoi") && length >= 40;
+    if (length >= 27 && token.matches('.').count() >= 2) || is_grafana {
+        found.push(Found { range: at..at + length, kind: "jwt" });
+    }
+    at + length
+}
+
+/// The PEM block of a private key in base 64, as Kubernetes and environment variables hold it.
+fn encoded_key(text: &str, at: usize, found: &mut Vec<Found>) {
+    const PRIVATE: [&str; 6] = [
+        // "-----BEGIN " and then: "PRIVATE", "RSA PRI", "EC PRIV", "OPENSSH", "ENCRYPT", "DSA PRI"
+        "LS0tLS1CRUdJTiBQUklWQ",
+        "LS0tLS1CRUdJTiBSU0EgUFJJ",
+        "LS0tLS1CRUdJTiBFQyBQUklW",
+        "LS0tLS1CRUdJTiBPUEVOU1NI",
+        "LS0tLS1CRUdJTiBFTkNSWVBU",
+        "LS0tLS1CRUdJTiBEU0EgUFJJ",
+    ];
+    if PRIVATE.iter().any(|start| text[at..].starts_with(start)) {
+        let in_key = |byte: &u8| byte.is_ascii_alphanumeric() || b"+/=_-\n".contains(byte);
+        let length = text.as_bytes()[at..].iter().take_while(|byte| in_key(byte)).count();
+        let end = at + text[at..at + length].trim_end().len();
+        found.push(Found { range: at..end, kind: "private-key" });
+    }
+}
+
+/// What ends a URL or DSN inside a longer text.
+fn ends_word(c: char) -> bool {
+    c.is_whitespace() || matches!(c, '"' | '\'' | '`')
+}
+
+/// User and password of the URLs in the word of a `://`. Returns the end of the word.
+fn url(text: &str, at: usize, found: &mut Vec<Found>) -> usize {
+    let end = text[at..].find(ends_word).map_or(text.len(), |end| at + end);
+    let Some(last_at) = text[at..end].rfind('@').map(|last| at + last) else { return end };
+    let word = &text[at..last_at];
+    let mut covered = 0;
+    for (scheme_end, _) in word.match_indices("://") {
+        let start = scheme_end + 3;
+        if let Some(length) = user_and_password(&word[start..]).filter(|_| start >= covered) {
+            covered = start + length;
+            found.push(Found { range: at + start..at + covered, kind: "url-credentials" });
+        }
+    }
+    end
 }
 
 /// How long the user and password are that a URL begins with behind its scheme, in a word cut at its last `@`.
@@ -166,8 +261,34 @@ fn user_and_password(rest: &str) -> Option<usize> {
         None => rest,
     };
     // What is left of a marker's neighbours is no password: it would have gone with them.
-    let secret = user_info.split_once(':').is_some_and(|(_, password)| !password.is_empty());
+    let secret = user_info.split_once(':').filter(|(_, password)| !password.is_empty());
+    let secret = secret.is_some_and(|(_, password)| !is_placeholder(password));
     (secret && !user_info.contains("<redacted:hmac:")).then_some(user_info.len())
+}
+
+/// Whether a text only says where the value comes from: `${NAME}`, `{{ .Values.name }}`, `$(NAME)`, `<password>`,
+/// `***`.
+pub(super) fn is_placeholder(text: &str) -> bool {
+    let inner = |open: &str, close: &str| text.strip_prefix(open)?.strip_suffix(close);
+    let name = |text: &str| {
+        let fine = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b'-');
+        let name = text.trim();
+        !name.is_empty() && name.len() <= 64 && name.bytes().all(fine)
+    };
+    let stars = text.len() >= 3 && text.bytes().all(|b| b == b'*' || b == b'x' || b == b'X' || b == b'.');
+    let variable = [("${", "}"), ("{{", "}}"), ("$(", ")"), ("%(", ")s")]
+        .iter()
+        .any(|(o, c)| inner(o, c).is_some_and(name));
+    let said = inner("<", ">").is_some_and(|said| {
+        !said.is_empty()
+            && said.len() <= 40
+            && said.bytes().all(|b| b.is_ascii_lowercase() || matches!(b, b'-' | b'_' | b' '))
+    });
+    // `$http_authorization`, as nginx has it.
+    let nginx = text
+        .strip_prefix('$')
+        .is_some_and(|rest| rest.contains('_') && rest.bytes().all(|b| b.is_ascii_lowercase() || b == b'_'));
+    stars || variable || said || nginx
 }
 
 /// Whether the user in a URL without a password is a token: long, of letters and digits.
@@ -179,37 +300,43 @@ fn looks_like_token(user: &str) -> bool {
         && user.bytes().any(|b| b.is_ascii_alphabetic())
 }
 
-/// `user:password@tcp(host)/name`, as drivers of MySQL for Go are told it.
-fn passwords_in_dsns(text: &str, found: &mut Vec<Range<usize>>) {
-    let mut word_at = 0;
-    for word in text.split_inclusive(|c: char| c.is_whitespace() || matches!(c, '"' | '\'' | '`')) {
-        let end =
-            ["@tcp(", "@tcp6(", "@udp(", "@unix("].iter().filter_map(|address| word.rfind(address)).max();
-        let before = &word[..end.unwrap_or(0)];
-        if let Some((user, password)) = before.split_once(':')
-            && !password.is_empty()
-            && !before.contains("<redacted:")
-        {
-            found.push(word_at + user.len() + 1..word_at + before.len());
-        }
-        word_at += word.len();
+/// `user:password@tcp(host)/name`, as drivers of MySQL for Go are told it; `at` is where its `@` stands,
+/// and it begins at `from` or later.
+fn dsn(text: &str, from: usize, at: usize, found: &mut Vec<Found>) {
+    let blank = text[from..at].char_indices().rfind(|(_, c)| ends_word(*c));
+    let start = blank.map_or(from, |(blank, c)| from + blank + c.len_utf8());
+    let before = &text[start..at];
+    if let Some((user, password)) = before.split_once(':')
+        && !password.is_empty()
+        && !before.contains("<redacted:")
+    {
+        found.push(Found { range: start + user.len() + 1..at, kind: "dsn-password" });
     }
 }
 
 /// `Bearer …` and `Basic …` with something that looks like no word.
-fn authorizations(text: &str, found: &mut Vec<Range<usize>>) {
-    const SCHEMES: [&str; 5] = ["Bearer", "bearer", "BEARER", "Basic", "basic"];
-    for (space, _) in text.match_indices(' ') {
-        if SCHEMES.iter().any(|scheme| text[..space].ends_with(scheme)) {
-            let start = space + 1;
-            let in_token = |c: char| c.is_ascii_alphanumeric() || "+/=._~-".contains(c);
-            let token =
-                &text[start..text[start..].find(|c| !in_token(c)).map_or(text.len(), |end| start + end)];
-            let odd = token.bytes().any(|b| b.is_ascii_digit()) || token.contains('=') || token.len() >= 24;
-            if token.len() >= 8 && odd {
-                found.push(start..start + token.len());
-            }
+fn authorization(text: &str, at: usize, found: &mut Vec<Found>) {
+    let start = at + text[at..].find(' ').map_or(0, |blank| blank + 1);
+    let in_token = |b: &u8| b.is_ascii_alphanumeric() || b"+/=._~-".contains(b);
+    let length = text.as_bytes()[start..].iter().take_while(|byte| in_token(byte)).count();
+    let token = &text[start..start + length];
+    let odd = token.bytes().any(|b| b.is_ascii_digit()) || token.contains('=') || length >= 24;
+    if length >= 8 && odd && (at == 0 || !text.as_bytes()[at - 1].is_ascii_alphanumeric()) {
+        found.push(Found { range: start..start + length, kind: "authorization" });
+    }
+}
+
+/// The 40 characters of a secret access key, in a text that has the id of one.
+fn secret_access_keys(text: &str, found: &mut Vec<Found>) {
+    let in_key = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/');
+    let bytes = text.as_bytes();
+    let mut at = 0;
+    while at < bytes.len() {
+        let length = bytes[at..].iter().take_while(|byte| in_key(**byte)).count();
+        if length == 40 && is_high_entropy(&text[at..at + length]) {
+            found.push(Found { range: at..at + length, kind: "aws-secret-key" });
         }
+        at += length + 1;
     }
 }
 
@@ -219,6 +346,8 @@ mod tests {
 
     #[test]
     fn secrets_are_known_by_their_looks() {
+        let key = "-----BEGIN RSA PRIVATE KEY-----\nMII\n-----END RSA PRIVATE KEY-----";
+        let framed = format!("x{key}y");
         for (text, expected) in [
             ("AKIAIOSFODNN7EXAMPLE", "AKIAIOSFODNN7EXAMPLE"),
             ("key is ghp_0123456789abcdefghij!", "ghp_0123456789abcdefghij"),
@@ -231,13 +360,14 @@ mod tests {
             ("Authorization: Bearer abcdef0123", "abcdef0123"),
             ("git clone https://0123456789abcdef0123@h/x", "0123456789abcdef0123"),
             ("dsn u:p:w@tcp(h:3306)/db", "p:w"),
-            (
-                "x-----BEGIN RSA PRIVATE KEY-----\nMII\n-----END RSA PRIVATE KEY-----y",
-                "-----BEGIN RSA PRIVATE KEY-----\nMII\n-----END RSA PRIVATE KEY-----",
-            ),
+            (&framed, key),
             ("-----BEGIN PRIVATE KEY-----\nMII", "-----BEGIN PRIVATE KEY-----\nMII"),
+            (
+                "---- BEGIN SSH2 ENCRYPTED PRIVATE KEY ----\nP2/\n---- END SSH2 ENCRYPTED PRIVATE KEY ----",
+                "---- BEGIN SSH2 ENCRYPTED PRIVATE KEY ----\nP2/\n---- END SSH2 ENCRYPTED PRIVATE KEY ----",
+            ),
         ] {
-            let found: Vec<_> = find(text).into_iter().map(|range| &text[range]).collect();
+            let found: Vec<_> = find(text).into_iter().map(|one| &text[one.range]).collect();
             assert_eq!(found, [expected], "{text}");
         }
         for text in [
@@ -251,8 +381,20 @@ mod tests {
             "sk-short",
             "Bearer tokens",
             "task-1234",
+            "postgres://app:${DB_PASSWORD}@db/x",
+            "ghp_xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx",
+            "npm_config_user_agent_of_a_long_name_1",
         ] {
             assert!(find(text).is_empty(), "{text}: {:?}", find(text));
+        }
+    }
+
+    #[test]
+    fn many_beginnings_cost_no_more_than_their_number() {
+        for piece in
+            ["://a:b", "eyJ", "-----BEGIN PRIVATE", "sk-", "@tcp(", "://", "Basic ", "LS0tLS1CRUdJTi", "$6$"]
+        {
+            find(&piece.repeat(100_000));
         }
     }
 }

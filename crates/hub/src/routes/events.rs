@@ -10,7 +10,7 @@ use rig_event::{Event, Head, ServiceName};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use super::{Path, Query, appended, event_problem, range};
+use super::{Path, Query, appended, event_problem, no_secret, range};
 use crate::Shared;
 use crate::problem::Problem;
 use crate::sse::{self, Cursor, Filter, Subscription};
@@ -136,6 +136,9 @@ fn bodies(redactor: &Redactor, headers: &HeaderMap, body: &[u8]) -> Result<Vec<r
     let parsed = events.into_iter().enumerate().map(|(i, json)| {
         let body = rig_event::Body::from_client(json, |name, value| redact(redactor, name, value))
             .map_err(|e| event_problem(&e).with("index", i))?;
+        if let Some(service) = &body.draft.service {
+            no_secret(redactor, service).map_err(|problem| problem.with("index", i))?;
+        }
         if needs_service(&body.draft.event) && body.draft.service.is_none() {
             let detail = format!("a {} event must name its `service`", body.draft.event.type_name());
             return Err(Problem::bad_request("malformed-event", detail).with("index", i));
@@ -145,16 +148,13 @@ fn bodies(redactor: &Redactor, headers: &HeaderMap, body: &[u8]) -> Result<Vec<r
     parsed.collect()
 }
 
-/// Replaces the secrets in a field of a client's event. What programs print is looked through line by line.
-fn redact(redactor: &Redactor, name: &str, value: &mut Value) -> bool {
-    let by_value = redactor.redact_value(name, value);
-    let Value::String(text) = value else { return by_value };
-    if !matches!(name, "data" | "message" | "error" | "path") {
-        return by_value;
+/// Replaces the secrets in a field of a client's event, its name and the keys in it included. What the writer and the
+/// index need to be a text stays one.
+fn redact(redactor: &Redactor, name: &mut String, value: &mut Value) -> bool {
+    match (name.as_str(), &mut *value) {
+        ("id" | "actor", Value::String(text)) => !redactor.redact_log(text).is_empty(),
+        _ => !redactor.redact_event(name, value).is_empty(),
     }
-    let (redacted, found) = redactor.redact_text(text);
-    *text = redacted;
-    by_value || found > 0
 }
 
 /// Whether the state cannot take the event without a service.

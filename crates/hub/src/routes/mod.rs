@@ -39,6 +39,10 @@ pub(crate) fn router(hub: Shared) -> Router {
             &format!("{service}/baseline"),
             get(services::baseline).put(services::approve).delete(services::revoke),
         )
+        .route(
+            &format!("{service}/declared"),
+            get(services::declared).put(services::declare).delete(services::withdraw),
+        )
         .route(&format!("{service}/drift/accept"), post(services::accept))
         .fallback(async || {
             Problem::not_found(
@@ -188,7 +192,10 @@ impl From<Refused> for Problem {
             Refused::Decision(refusal) => {
                 use rig_replay::Refusal;
                 let status = match refusal {
-                    Refusal::NoSnapshot(_) | Refusal::NoBaseline(_) => StatusCode::NOT_FOUND,
+                    Refusal::NoSnapshot(_) | Refusal::NoBaseline(_) | Refusal::NoDeclaration(_) => {
+                        StatusCode::NOT_FOUND
+                    }
+                    Refusal::Untrusted(_) => StatusCode::FORBIDDEN,
                     Refusal::OtherDigest { .. } | Refusal::NothingToAccept(_) => StatusCode::CONFLICT,
                     Refusal::Past | Refusal::TooMany(_) | Refusal::Pattern(_) => {
                         StatusCode::UNPROCESSABLE_ENTITY
@@ -198,6 +205,7 @@ impl From<Refused> for Problem {
             }
             Refused::Event(e) => event_problem(&e),
             Refused::Log(_) => Problem::unavailable("log-failed", detail),
+            Refused::ReadOnly => Problem::new(StatusCode::FORBIDDEN, "read-only", detail),
             Refused::Closed => Problem::unavailable("closed", detail),
         }
     }
@@ -241,12 +249,28 @@ fn answer(body: &impl serde::Serialize) -> Result<Response, Problem> {
 /// `actor` and `reason` of a decision. A reason is free text: what looks like a secret in it does not reach the log.
 fn by(hub: &Shared, actor: Option<String>, reason: Option<String>) -> Result<rig_replay::judge::By, Problem> {
     Ok(rig_replay::judge::By {
-        actor: actor_name(actor)?,
+        actor: actor_name(hub, actor)?,
         reason: reason.map(|r| hub.redactor.redact_text(&r).0),
     })
 }
 
-fn actor_name(actor: Option<String>) -> Result<Option<String>, Problem> {
+/// Refuses a service that is named by a secret: its name would stand in every event.
+fn no_secret(redactor: &rig_config::Redactor, service: &rig_event::ServiceName) -> Result<(), Problem> {
+    match redactor.is_secret_name(service.as_str()) {
+        true => Err(Problem::bad_request(
+            "secret-in-name",
+            "the name of the service looks like a secret; it is not kept",
+        )),
+        false => Ok(()),
+    }
+}
+
+/// Who does it, without what looks like a secret in it.
+fn actor_name(hub: &Shared, actor: Option<String>) -> Result<Option<String>, Problem> {
+    let actor = actor.map(|mut name| {
+        hub.redactor.redact_log(&mut name);
+        name
+    });
     match actor {
         Some(name) if name.is_empty() || name.len() > 256 || name.chars().any(char::is_control) => Err(
             Problem::bad_request("bad-actor", "`actor` must have 1 to 256 bytes and no control characters"),

@@ -1,15 +1,20 @@
-//! Services: capturing their documents, their config at any seq, their baseline, accepting drift.
+//! Services: capturing their documents, their config at any seq, their baseline, what is declared of them, accepting drift.
+
+use std::sync::Arc;
 
 use axum::Json;
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
-use rig_event::{Seq, ServiceName};
+use rig_event::event::BaselineRejected;
+use rig_event::keyfile::unhex;
+use rig_event::{Draft, Event, Seq, ServiceName};
+use rig_replay::judge::{Approval, By, Signed};
 use serde::Deserialize;
 use serde_json::json;
 
-use super::{Answer, Path, Query, actor_name, answer, appended, by, moment};
+use super::{Answer, Path, Query, actor_name, answer, appended, by, moment, no_secret};
 use crate::capture;
 use crate::problem::Problem;
 use crate::writer::Command;
@@ -31,19 +36,23 @@ pub(super) async fn capture(
         service: service_name(&service)?,
         format: query.text("format"),
         name: query.text("name"),
-        actor: actor_name(query.text("actor"))?,
-        id: query.text("id"),
+        actor: actor_name(&hub, query.text("actor"))?,
+        id: query.text("id").map(|mut id| {
+            hub.redactor.redact_log(&mut id);
+            id
+        }),
         meta: query.prefixed("meta."),
     };
     query.done()?;
     let id_fits = request.id.as_ref().is_none_or(|id| (1..=rig_event::draft::MAX_ID).contains(&id.len()));
-    let meta_fits = request.meta.iter().map(|(k, v)| k.len() + v.len()).sum::<usize>() <= 16 << 10;
+    let meta_fits = request.meta.iter().map(|(k, v)| k.len() + v.len()).sum::<usize>() <= capture::MAX_META;
     if !id_fits || !meta_fits {
         return Err(Problem::bad_request(
             "bad-query",
             "`id` takes up to 256 bytes, all of `meta.…` up to 16 KiB",
         ));
     }
+    no_secret(&hub.redactor, &request.service)?;
     let events = capture::capture(&hub, &stream, request, &headers, body).await?;
     appended(&stream, events, StatusCode::CREATED).await
 }
@@ -57,7 +66,7 @@ pub(super) async fn config(
     let (stream, name) = (hub.stream(&stream)?, service_name(&service)?);
     let at = query.number("at")?;
     query.done()?;
-    let state = stream.cut_at(at.unwrap_or_else(|| stream.head())).await?.state;
+    let state = stream.state_at(at.unwrap_or_else(|| stream.head())).await?;
     let service = state
         .service(name.as_str())
         .filter(|s| s.is_captured())
@@ -72,6 +81,8 @@ pub(super) async fn config(
         digest: &'a str,
         config_digest: &'a str,
         config: &'a rig_event::FlatConfig,
+        #[serde(skip_serializing_if = "std::collections::BTreeMap::is_empty")]
+        provenance: &'a std::collections::BTreeMap<String, String>,
     }
     answer(&Config {
         stream: stream.name.as_str(),
@@ -82,6 +93,7 @@ pub(super) async fn config(
         digest: &service.digest,
         config_digest: &service.config_digest,
         config: &service.config,
+        provenance: &service.provenance,
     })
 }
 
@@ -93,7 +105,7 @@ pub(super) async fn baseline(
 ) -> Answer {
     query.done()?;
     let (stream, name) = (hub.stream(&stream)?, service_name(&service)?);
-    let state = stream.cut_at(stream.head()).await?.state;
+    let state = stream.state_at(stream.head()).await?;
     let service = state.service(name.as_str()).ok_or_else(|| no_snapshot(&name, state.seq))?;
     let baseline = service.baseline.as_ref().ok_or_else(|| {
         Problem::not_found("no-baseline", format!("service {name} has no baseline; approve one with PUT"))
@@ -109,6 +121,8 @@ pub(super) async fn baseline(
             "actor": baseline.actor,
             "reason": baseline.reason,
             "key_id": baseline.key_id,
+            "signed": baseline.signed,
+            "signature": baseline.signature,
         },
         "drift": service.drift,
     })))
@@ -120,11 +134,35 @@ pub(super) async fn approve(
     Path((stream, service)): Path<(String, String)>,
     mut query: Query,
 ) -> Result<Response, Problem> {
-    let (stream, service) = (hub.stream(&stream)?, service_name(&service)?);
-    let by = by(&hub, query.text("actor"), query.text("reason"))?;
+    let reason = query.0.get("reason").cloned();
+    let (stream, service, by) = decider(&hub, &stream, &service, &mut query)?;
     let seen = query.text("digest");
+    let signed = signature(&mut query)?;
     query.done()?;
-    decide(&stream, Command::Approve { service, seen, by }).await
+    let bad = |why| Err(Problem::bad_request("bad-signature", why));
+    if signed.is_some() && seen.is_none() {
+        return bad("a signed approval says which `digest` it signed");
+    }
+    if signed.is_some() && by.reason != reason {
+        return bad(
+            "the reason has a secret in it by its looks; it would be redacted and the signature void",
+        );
+    }
+    let (digest, actor) = (seen.clone(), by.actor.clone());
+    let approval = Approval { seen, signed };
+    let refused =
+        match stream.write(Command::Approve { service: service.clone(), approval, by }, None, None).await {
+            Ok(events) => return appended(&stream, events, StatusCode::OK).await,
+            Err(refused) => Problem::from(refused),
+        };
+    if refused.code() == "untrusted-approval" {
+        // Somebody tried what they may not: that is worth a trace.
+        let event = Event::BaselineRejected(BaselineRejected { digest, reason: refused.detail().to_owned() });
+        let draft = Draft { actor, ..Draft::new(Some(service), event) };
+        let body = draft.encode().map_err(|e| Problem::internal("defect", e.to_string()))?;
+        stream.write(Command::Append(vec![body]), None, None).await?;
+    }
+    Err(refused)
 }
 
 /// `DELETE …/services/{service}/baseline`: takes the baseline back.
@@ -133,10 +171,61 @@ pub(super) async fn revoke(
     Path((stream, service)): Path<(String, String)>,
     mut query: Query,
 ) -> Result<Response, Problem> {
-    let (stream, service) = (hub.stream(&stream)?, service_name(&service)?);
-    let by = by(&hub, query.text("actor"), query.text("reason"))?;
+    let (stream, service, by) = decider(&hub, &stream, &service, &mut query)?;
     query.done()?;
     decide(&stream, Command::Revoke { service, by }).await
+}
+
+/// `GET …/services/{service}/declared`
+pub(super) async fn declared(
+    State(hub): State<Shared>,
+    Path((stream, service)): Path<(String, String)>,
+    query: Query,
+) -> Answer {
+    query.done()?;
+    let (stream, name) = (hub.stream(&stream)?, service_name(&service)?);
+    let state = stream.cut_at(stream.head()).await?.state;
+    let declared = state.service(name.as_str()).and_then(|service| service.declared.as_ref());
+    let declared = declared.ok_or_else(|| {
+        Problem::not_found(
+            "no-declaration",
+            format!("nothing is declared of service {name}; PUT a document here"),
+        )
+    })?;
+    Ok(Json(json!({ "stream": stream.name, "service": name, "declared": declared })))
+}
+
+/// `PUT …/services/{service}/declared`: declares some of the service's fields with a document.
+pub(super) async fn declare(
+    State(hub): State<Shared>,
+    Path((stream, service)): Path<(String, String)>,
+    mut query: Query,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Problem> {
+    let (stream, service, by) = decider(&hub, &stream, &service, &mut query)?;
+    let request = capture::Request {
+        service: service.clone(),
+        format: query.text("format"),
+        name: query.text("name"),
+        actor: by.actor.clone(),
+        id: None,
+        meta: Default::default(),
+    };
+    query.done()?;
+    let declaration = Box::new(capture::declaration(&hub, request, &headers, body).await?);
+    decide(&stream, Command::Declare { service, declaration, by }).await
+}
+
+/// `DELETE …/services/{service}/declared`: takes the declaration back.
+pub(super) async fn withdraw(
+    State(hub): State<Shared>,
+    Path((stream, service)): Path<(String, String)>,
+    mut query: Query,
+) -> Result<Response, Problem> {
+    let (stream, service, by) = decider(&hub, &stream, &service, &mut query)?;
+    query.done()?;
+    decide(&stream, Command::Withdraw { service, by }).await
 }
 
 /// What `POST …/drift/accept` takes.
@@ -174,6 +263,33 @@ pub(super) async fn accept(
     let until = acceptance.until.as_deref().map(moment).transpose()?;
     let by = by(&hub, acceptance.actor, acceptance.reason)?;
     decide(&stream, Command::Accept { service, paths: acceptance.paths, until, by }).await
+}
+
+/// What every decision says: the stream and the service it is about, who decides and why.
+fn decider(
+    hub: &Shared,
+    stream: &str,
+    service: &str,
+    query: &mut Query,
+) -> Result<(Arc<Stream>, ServiceName, By), Problem> {
+    let (stream, service) = (hub.stream(stream)?, service_name(service)?);
+    Ok((stream, service, by(hub, query.text("actor"), query.text("reason"))?))
+}
+
+/// The signature of an approval: `key_id`, `signed` and `signature`, or none of them.
+fn signature(query: &mut Query) -> Result<Option<Signed>, Problem> {
+    let bad = |why| Problem::bad_request("bad-signature", why);
+    match (query.text("key_id"), query.text("signed"), query.text("signature")) {
+        (None, None, None) => Ok(None),
+        (Some(key_id), Some(at), Some(value)) => {
+            let is_id = rig_event::keyfile::is_id(&key_id);
+            if !is_id || unhex(&value).is_none_or(|bytes| bytes.len() != 32) {
+                return Err(bad("`key_id` is the id of a key and `signature` 64 hexadecimal digits"));
+            }
+            Ok(Some(Signed { key_id, at: moment(&at)?, value }))
+        }
+        _ => Err(bad("a signature has three parts: `key_id`, `signed` and `signature`")),
+    }
 }
 
 async fn decide(stream: &Stream, command: Command) -> Result<Response, Problem> {

@@ -66,7 +66,7 @@ pub(super) async fn state(
     let stream = hub.stream(&stream)?;
     let at = query.number("at")?;
     query.done()?;
-    let state = stream.cut_at(at.unwrap_or_else(|| stream.head())).await?.state;
+    let state = stream.state_at(at.unwrap_or_else(|| stream.head())).await?;
     answer(&state.view(stream.name.as_str()))
 }
 

@@ -245,3 +245,72 @@ async fn a_large_diff_of_many_sections_is_captured() {
     assert!(config["config"]["text"].as_str().unwrap().contains("add name=b19999"));
     hub.stop().await;
 }
+
+const SNAPSHOT: &str = r#"{"version":"1.0","timestamp":"2026-01-01T00:00:00Z",
+  "config":{"database.host":"a","database.port":5432,"database.password":"hunter2","pin":77123,"tags":["x","y"]},
+  "provenance":[{"FieldPath":"Database.Host","KeyPath":"database.host","SourceName":"env:APP_DATABASE__HOST","Secret":false},
+    {"FieldPath":"Pin","KeyPath":"pin","SourceName":"file:a.yaml","Line":7,"Secret":true},
+    {"FieldPath":"Tags","KeyPath":"tags","SourceName":"default","Secret":false},
+    {"FieldPath":"X","KeyPath":"database.port","SourceName":"postgres://app:hunter2@db/x","Secret":false}],
+  "audit":{"operator":"ana","service":"other"}}"#;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_snapshot_file_is_captured_with_the_sources_of_its_fields() {
+    let hub = TestHub::in_memory().await;
+    let (status, first) = hub.capture("service=api&meta.operator=eve&meta.n=1", SNAPSHOT).await;
+    assert_eq!((status, types(&first)), (201, vec!["snapshot.captured"]), "{first}");
+    let event = &first["events"][0];
+    assert_eq!(
+        (&event["format"], &event["meta"]),
+        (&json!("snapshot"), &json!({"n": "1", "operator": "eve"}))
+    );
+    let sources = json!({
+        "database.host": "env:APP_DATABASE__HOST", "pin": "file:a.yaml:7", "tags[0]": "default", "tags[1]": "default"
+    });
+    assert_eq!(event["provenance"], sources);
+    // What is marked as a secret is one, whatever its name says.
+    assert!(event["config"]["pin"]["redacted"].as_str().unwrap().starts_with("hmac:"), "{event}");
+    assert!(!first.to_string().contains("hunter2") && !first.to_string().contains("77123"), "{first}");
+    // Taken again at another time it says the same.
+    let later = SNAPSHOT.replace("2026-01-01", "2026-02-02");
+    assert_eq!(
+        types(&hub.capture("service=api&format=snapshot", later.clone()).await.1),
+        ["snapshot.unchanged"]
+    );
+    let moved = later.replace("a.yaml", "b.yaml");
+    let (_, moved) = hub.capture("service=api", moved).await;
+    assert_eq!(
+        (types(&moved), &moved["events"][0]["provenance"]),
+        (vec!["snapshot.captured"], &json!({"pin": "file:b.yaml:7"}))
+    );
+    let (_, there) = hub.get("services/api/config").await;
+    assert_eq!(
+        (&there["provenance"]["pin"], &there["provenance"]["tags[0]"]),
+        (&json!("file:b.yaml:7"), &json!("default"))
+    );
+    let (_, state) = hub.get("state").await;
+    assert_eq!(state["services"]["api"]["provenance"], there["provenance"]);
+    // A plain document says nothing about sources, and what was known is forgotten.
+    let (_, plain) = hub.capture("service=api&format=json", r#"{"pin":1,"tags":["x"]}"#).await;
+    assert_eq!(plain["events"][0]["provenance"], json!({"": "unknown"}));
+    let (_, there) = hub.get("services/api/config").await;
+    assert_eq!(there["provenance"], Value::Null);
+    hub.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_sent_as_a_snapshot_file_must_be_one() {
+    let hub = TestHub::in_memory().await;
+    for body in ["{\"a\":1}".to_owned(), "a: 1".to_owned(), SNAPSHOT.replace("\"1.0\"", "\"2.0\"")] {
+        let (status, problem) = hub.capture("service=api&format=snapshot", body).await;
+        assert_eq!((status, &problem["code"]), (422, &json!("bad-snapshot-file")), "{problem}");
+        assert!(!problem.to_string().contains("hunter2"), "{problem}");
+    }
+    // Asked for as JSON it is JSON.
+    let (_, plain) = hub.capture("service=api&format=json", SNAPSHOT).await;
+    assert_eq!(plain["events"][0]["config"]["version"], "1.0");
+    let clash = SNAPSHOT.replace("\"pin\":77123", "\"database\":1");
+    let (status, problem) = hub.capture("service=api", clash).await;
+    assert_eq!((status, &problem["code"]), (422, &json!("bad-layer")), "{problem}");
+    hub.stop().await;
+}

@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use super::drift;
 use crate::apply::TEXT;
+use crate::provenance;
 use crate::split;
 use crate::state::{Service, State};
 
@@ -35,7 +36,7 @@ pub struct Capture {
     pub redacted: u64,
     /// What the client said about it.
     pub meta: BTreeMap<String, String>,
-    /// Which source each field came from.
+    /// Which source each field came from, as far as that is known.
     pub provenance: BTreeMap<String, String>,
     /// Who captured it.
     pub actor: Option<String>,
@@ -69,13 +70,12 @@ pub fn judge(
     let keyframe = changed && service.diffs + 1 >= KEYFRAME_DIFFS;
     let difference =
         (changed && !first).then(|| difference(&service.config, &capture.config, other_kind, policy));
-    let drift = service.baseline.as_ref().filter(|_| changed).and_then(|baseline| {
-        // What has expired just now is accepted no more.
-        let accepted = service.acceptances.iter().filter(|a| a.until.is_none_or(|until| until > now));
-        drift::standing(&baseline.config, &capture.config, policy, accepted, now)
-            .news_since(service.drift.as_ref())
-    });
+    let drift = match changed {
+        true => drift::news(service, &capture.config, policy, now),
+        false => Vec::new(),
+    };
 
+    let provenance = provenance::news(&service.provenance, capture.provenance, &capture.config);
     let captured = SnapshotCaptured {
         digest: capture.digest,
         config_digest: capture.config_digest,
@@ -84,11 +84,12 @@ pub fn judge(
         fields: capture.config.len() as u64,
         redacted: capture.redacted,
         meta: capture.meta,
-        provenance: capture.provenance,
+        provenance: BTreeMap::new(),
         ..SnapshotCaptured::default()
     };
     let whole = (first || other_kind || keyframe).then_some(capture.config);
-    let mut events: Vec<Event> = snapshot_parts(captured, whole).map(Event::SnapshotCaptured).collect();
+    let mut events: Vec<Event> =
+        snapshot_parts(captured, whole, provenance).map(Event::SnapshotCaptured).collect();
     if let Some(difference) = difference {
         let to = state.seq + (drafts.len() + events.len()) as Seq;
         let computed = DiffComputed { from: service.captured_seq, to, ..difference };
@@ -123,6 +124,7 @@ fn difference(old: &FlatConfig, new: &FlatConfig, other_kind: bool, policy: &Pol
             lines_added: found.lines_added,
             lines_removed: found.lines_removed,
             sections: found.sections,
+            normalisation: rig_config::text::NORMALISATION,
             ..DiffComputed::default()
         };
     }
@@ -131,26 +133,39 @@ fn difference(old: &FlatConfig, new: &FlatConfig, other_kind: bool, policy: &Pol
         added: found.added,
         removed: found.removed,
         changed: found.changed,
+        moved: found.moved,
         severity: found.severity,
         changes: if other_kind { Vec::new() } else { found.changes },
         ..DiffComputed::default()
     }
 }
 
+/// A snapshot as one event where config and provenance fit in one; else the parts of the config, then those of the provenance.
 fn snapshot_parts(
     captured: SnapshotCaptured,
     config: Option<FlatConfig>,
+    provenance: BTreeMap<String, String>,
 ) -> impl Iterator<Item = SnapshotCaptured> {
-    let configs: Vec<Option<FlatConfig>> = match config {
-        Some(config) => split::config(config).into_iter().map(Some).collect(),
-        None => vec![None],
+    let mut parts: Vec<(Option<FlatConfig>, BTreeMap<String, String>)> = match config {
+        Some(config) => split::config(config).into_iter().map(|part| (Some(part), BTreeMap::new())).collect(),
+        None => Vec::new(),
     };
-    let of = configs.len() as u32;
-    (1..=of).zip(configs).map(move |(i, config)| SnapshotCaptured {
+    let mut sources = split::provenance(provenance);
+    if let ([(config, beside)], [only]) = (&mut parts[..], &mut sources[..])
+        && split::fit_together(config, only)
+    {
+        *beside = std::mem::take(only);
+        sources.clear();
+    }
+    parts.extend(sources.into_iter().map(|part| (None, part)));
+    if parts.is_empty() {
+        parts.push((None, BTreeMap::new()));
+    }
+    let of = parts.len() as u32;
+    (1..=of).zip(parts).map(move |(i, (config, provenance))| SnapshotCaptured {
         config,
+        provenance,
         part: (of > 1).then_some((i, of)),
-        // Said once: with the part that takes effect.
-        provenance: if i == of { captured.provenance.clone() } else { BTreeMap::new() },
         ..captured.clone()
     })
 }

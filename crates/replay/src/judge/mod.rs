@@ -4,13 +4,15 @@
 //! be judged again under another policy. A decision's events get the seqs right after the state's, so they may refer to
 //! each other.
 
+mod again;
 mod baseline;
 mod capture;
 mod drift;
 
-pub use baseline::{approve, revoke};
+pub use again::{Decision, Outcome, Rejudge};
+pub use baseline::{Approval, Declaration, Demand, Signed, approve, declare, revoke, withdraw};
 pub use capture::{Capture, KEYFRAME_DIFFS, judge};
-pub use drift::{accept, expire};
+pub use drift::{Standing, accept, expire, review, verdicts};
 
 use rig_event::{Draft, Event, ServiceName};
 
@@ -23,6 +25,9 @@ pub enum Refusal {
     /// The service has no baseline.
     #[error("service {0:?} has no baseline; approve one first")]
     NoBaseline(String),
+    /// Nothing is declared of the service.
+    #[error("nothing is declared of service {0:?}")]
+    NoDeclaration(String),
     /// The digest that was to be approved is not the current one.
     #[error(
         "service {service:?} moved on: its current digest is {current}; look at it before you approve it"
@@ -33,6 +38,9 @@ pub enum Refusal {
         /// Its digest now.
         current: String,
     },
+    /// The approval is not signed as it must be.
+    #[error("the approval is {0}, and this hub takes signed ones only: `rig baseline approve --sign`")]
+    Untrusted(rig_config::Trust),
     /// No field that is not accepted yet matches.
     #[error("no differing field of service {0:?} matches that is not accepted already")]
     NothingToAccept(String),
@@ -53,7 +61,9 @@ impl Refusal {
         match self {
             Refusal::NoSnapshot(_) => "no-snapshot",
             Refusal::NoBaseline(_) => "no-baseline",
+            Refusal::NoDeclaration(_) => "no-declaration",
             Refusal::OtherDigest { .. } => "digest-mismatch",
+            Refusal::Untrusted(_) => "untrusted-approval",
             Refusal::NothingToAccept(_) => "nothing-to-accept",
             Refusal::Past => "until-in-the-past",
             Refusal::TooMany(_) => "too-many-fields",

@@ -69,8 +69,10 @@ use rig_event::{Envelope, Seq, Timestamp, rigd};
 
 pub use cursor::Cursor;
 pub use filter::{Filter, Matcher};
+pub(crate) use json::Text;
 pub use pace::Pace;
 pub use scan::{Chunk, MAX_LONG_LINE};
+pub(crate) use skim::Skim;
 pub use source::{Bytes, STRETCH, Stretch, stretch};
 
 use crate::{Error, Result, State};
@@ -194,6 +196,11 @@ pub struct Timeline {
     footer: Option<Box<Footer>>,
     torn: Option<u64>,
     finished: bool,
+}
+
+/// Reads an event of either dialect in full, and says whether it is rigd's.
+pub(crate) fn parse_any(line: &[u8]) -> Option<(Envelope, bool)> {
+    scan::parse(line).ok()
 }
 
 /// What a fold costs that is worth a checkpoint.
@@ -641,6 +648,55 @@ impl Timeline {
         source::read_exact(self.bytes.as_ref(), line, slot.offset)
     }
 
+    /// Calls `see` with the lines of the events at `positions`, which go up. Lines that lie close together are read together.
+    ///
+    /// # Errors
+    /// As [`Timeline::line`], and what `see` says.
+    pub fn visit<E: From<Error>>(
+        &self,
+        positions: impl IntoIterator<Item = usize>,
+        mut see: impl FnMut(usize, &[u8]) -> Result<(), E>,
+    ) -> Result<(), E> {
+        const WINDOW: u64 = 1 << 20;
+        const HOLE: u64 = 8 << 10;
+        let mut buffer = Vec::new();
+        let mut batch: Vec<(usize, Slot)> = Vec::new();
+        let mut positions = positions.into_iter();
+        loop {
+            let next = positions.next();
+            let slot = match next {
+                Some(at) => Some((
+                    at,
+                    *self.slots.get(at).ok_or(Error::Beyond { wanted: at, len: self.slots.len() })?,
+                )),
+                None => None,
+            };
+            let joins = match (batch.first(), batch.last(), slot) {
+                (Some((_, first)), Some((_, last)), Some((_, slot))) => {
+                    let end = slot.offset + u64::from(slot.len);
+                    slot.offset >= last.offset
+                        && end - first.offset <= WINDOW
+                        && slot.offset - (last.offset + u64::from(last.len)).min(slot.offset) <= HOLE
+                }
+                (None, ..) => true,
+                _ => false,
+            };
+            if !joins && let (Some((_, first)), Some((_, last))) = (batch.first(), batch.last()) {
+                let start = first.offset;
+                buffer.resize((last.offset + u64::from(last.len) - start) as usize, 0);
+                source::read_exact(self.bytes.as_ref(), &mut buffer, start)?;
+                for (at, slot) in batch.drain(..) {
+                    let from = (slot.offset - start) as usize;
+                    see(at, buffer.get(from..from + slot.len as usize).unwrap_or_default())?;
+                }
+            }
+            match slot {
+                Some(slot) => batch.push(slot),
+                None => return Ok(()),
+            }
+        }
+    }
+
     /// An event, read in full.
     ///
     /// # Errors
@@ -662,6 +718,17 @@ impl Timeline {
     /// The types that came up.
     pub fn types(&self) -> impl Iterator<Item = &str> {
         self.types.all().iter().map(AsRef::as_ref)
+    }
+
+    /// The services that events are about.
+    pub fn services(&self) -> impl Iterator<Item = &str> {
+        let mut named = vec![false; self.names.all().len()];
+        for slot in &self.slots {
+            if let Some(named) = named.get_mut(slot.service as usize) {
+                *named = true;
+            }
+        }
+        self.names.all().iter().zip(named).filter(|(_, named)| *named).map(|(name, _)| name.as_ref())
     }
 
     /// The pairs of services between which there was traffic.

@@ -254,13 +254,17 @@ impl<'a> Skim<'a> {
             | b"kafka.request.completed" => !self.rigd || seen.has(Field::Payload),
             b"grpc.call.completed" => {
                 // A status that is no name is turned into one elsewhere.
-                (!self.rigd || seen.has(Field::Payload))
-                    && self.call.grpc_status.is_none_or(|s| s.starts_with(b"\"") && !s.contains(&b'\\'))
+                (!self.rigd || seen.has(Field::Payload)) && self.call.grpc_status.is_none_or(is_name)
             }
             b"service.log" => !self.rigd || seen.has(Field::Log),
             other => !is_folded(other),
         }
     }
+}
+
+/// Whether a gRPC status is written as a name, in quotes and without escapes.
+fn is_name(status: &[u8]) -> bool {
+    matches!(status, [b'"', b'A'..=b'Z', .., b'"']) && !status.contains(&b'\\')
 }
 
 /// Whether a type carries what has to be read with care: it changes the state, or its fields are held against a struct.

@@ -1,0 +1,168 @@
+//! `rig serve`: plays a recording back as a hub's stream.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail};
+use rig_event::{Epoch, Seq, StreamName};
+use rig_hub::Playback;
+use rig_recorder::Chain;
+use rig_replay::Timeline;
+use rig_replay::timeline::{Dialect, Pace};
+use tokio::sync::watch;
+
+use super::{Interrupts, hub};
+use crate::Answer;
+use crate::client::Client;
+use crate::output::{self, Out};
+use crate::source::Source;
+
+/// Play a recording back as a hub's stream
+///
+/// Every subscriber can be tried against an incident: lines, seqs, times and the epoch are those of the recording, and everything that
+/// can be read from a hub can be read here, as far as it has happened. What would change something is refused with 403. The
+/// first line on standard output is the address, once it is ready; it goes on until Ctrl-C or SIGTERM.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  rig serve incident.jsonl.zst --speed max
+  rig serve incident.jsonl --listen 127.0.0.1:0 --speed 10x --idle 2s --from 400")]
+pub struct Args {
+    /// A session file, -, or a log
+    session: Source,
+    /// How fast: 1x, 10x, 0.5x; max: everything is there at once
+    #[arg(long, value_name = "SPEED", default_value = "1x", value_parser = speed)]
+    speed: Speed,
+    /// Everything before this event has happened already
+    #[arg(long, value_name = "SEQ")]
+    from: Option<Seq>,
+    /// The longest pause between two events (ms, s, m)
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    idle: Option<Duration>,
+    /// Where to listen; port 0 takes a free one
+    #[arg(long, value_name = "ADDR", env = "RIG_LISTEN", default_value = "127.0.0.1:7070")]
+    listen: String,
+}
+
+/// A speed; `None`: as fast as can be.
+type Speed = Option<f64>;
+
+#[expect(clippy::unnecessary_wraps, clippy::option_option, reason = "what clap calls")]
+fn speed(text: &str) -> Result<Speed, String> {
+    if text == "max" {
+        return Ok(None);
+    }
+    let speed = text.strip_suffix('x').and_then(|times| times.parse::<f64>().ok());
+    match speed {
+        Some(speed) if speed.is_finite() && (0.001..=1_000_000.0).contains(&speed) => Ok(Some(speed)),
+        _ => Err("write 10x, 0.5x or max".to_owned()),
+    }
+}
+
+/// A time with its unit.
+pub(super) fn time(text: &str) -> Result<Duration, String> {
+    let units = [("ms", 1), ("s", 1_000), ("m", 60_000)];
+    let found = units.iter().find_map(|(unit, factor)| {
+        let count = text.strip_suffix(unit)?.parse::<u64>().ok()?;
+        count.checked_mul(*factor).filter(|ms| *ms > 0)
+    });
+    found.map(Duration::from_millis).ok_or_else(|| "write a time such as 500ms, 2s or 1m".to_owned())
+}
+
+pub(super) async fn run(args: Args) -> Result<Answer> {
+    hub::tell();
+    let indexed = args.session.timeline(None).await?;
+    indexed.notes(false)?;
+    let timeline = Arc::new(indexed.timeline);
+    let (stream, epoch, chain) = named(&timeline, &indexed.what)?;
+    let (first, last) = (timeline.seq(0).max(1), timeline.seq(0).max(1) + timeline.len() as u64 - 1);
+    if let Some(from) = args.from.filter(|from| !(first..=last + 1).contains(from)) {
+        bail!("{} has the events {first} to {last}; there is no {from} in it", indexed.what);
+    }
+    let begin = match args.speed {
+        None => last,
+        Some(_) => args.from.unwrap_or(first) - 1,
+    };
+    let (head, heads) = watch::channel(begin);
+    let playback = Playback { stream: stream.clone(), epoch, timeline: timeline.clone(), chain, head: heads };
+    let listener = hub::listen(&args.listen).await?;
+    let address = format!("http://{}", listener.local_addr()?);
+    let mut interrupts = Interrupts::listen()?;
+    let serving =
+        rig_hub::play(listener, async move { interrupts.wait().await }, Default::default(), playback);
+    tokio::pin!(serving);
+    let client = Client::new(&address, Some(stream.clone()))?;
+    tokio::select! {
+        ended = &mut serving => {
+            ended?;
+            return Ok(Answer::Fine);
+        }
+        ready = client.ready() => ready?,
+    }
+    Out::new().line(&address)?;
+    output::note(format!(
+        "{} plays as {address}/{stream}, {}",
+        indexed.what,
+        output::count(timeline.len() as u64, "event")
+    ));
+    let pace = args.speed.map(|speed| Pace { speed, longest: args.idle });
+    let play = async {
+        if let Some(pace) = pace {
+            advance(&timeline, first, pace, &head).await;
+        }
+        output::note("everything was played; it stays to be read until Ctrl-C");
+        // The sender stays: without it subscribers would be told that the stream ended.
+        std::future::pending::<()>().await;
+    };
+    tokio::select! {
+        ended = &mut serving => ended?,
+        () = play => {}
+    }
+    drop(head);
+    Ok(Answer::Fine)
+}
+
+/// Moves the head on as time goes by, faster or slower.
+async fn advance(timeline: &Timeline, first: Seq, pace: Pace, head: &watch::Sender<Seq>) {
+    let mut at = usize::try_from(*head.borrow() + 1 - first).unwrap_or(usize::MAX);
+    let mut due = tokio::time::Instant::now();
+    while at < timeline.len() {
+        if at > 0 {
+            due += pace.pause(timeline.entry(at - 1).ts, timeline.entry(at).ts);
+        }
+        tokio::time::sleep_until(due).await;
+        // Whatever is due by now goes out together.
+        let now = tokio::time::Instant::now();
+        while at + 1 < timeline.len() {
+            let pause = pace.pause(timeline.entry(at).ts, timeline.entry(at + 1).ts);
+            if due + pause > now {
+                break;
+            }
+            due += pause;
+            at += 1;
+        }
+        head.send_replace(first + at as u64);
+        at += 1;
+    }
+}
+
+/// What the stream is called, its epoch, and the chain before its first event.
+fn named(timeline: &Timeline, what: &str) -> Result<(StreamName, Epoch, Chain)> {
+    if timeline.dialect() == Some(Dialect::Rigd) {
+        bail!("{what} is a log of rigd: its lines are not those of a stream, and are not rewritten to be");
+    }
+    let Some(header) = timeline.header() else {
+        // A log says neither; its lines are the same all the same.
+        let (first, len) = (timeline.seq(0), timeline.len() as u64);
+        if len > 0 && timeline.seq(timeline.len() - 1) != first + len - 1 {
+            bail!("{what} has gaps: as a stream it would promise what it does not have");
+        }
+        let stream: StreamName = timeline.stream().parse().unwrap_or_else(|_| StreamName::main());
+        let epoch: Epoch = "replayed".parse()?;
+        let chain = Chain::genesis(&stream, &epoch);
+        return Ok((stream, epoch, chain));
+    };
+    let chain =
+        header.chain.parse().ok().with_context(|| format!("{what}: the header's chain is no hash"))?;
+    Ok((header.stream.clone(), header.epoch.clone(), chain))
+}

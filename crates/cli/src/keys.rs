@@ -1,0 +1,61 @@
+//! Where the keys of baselines come from: a file or the environment, never an argument that others could see.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result, bail};
+use rig_config::BaselineKeys;
+
+/// The variable that holds the keys themselves, in the lines of a key file.
+const VARIABLE: &str = "RIG_BASELINE_KEYS";
+
+/// The keys that baselines are signed and checked with.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub struct KeyArgs {
+    /// The keys of baselines, a line `ID hmac-sha256 HEX` each: the last signs, all check [default: what RIG_BASELINE_KEYS holds]
+    #[arg(long, value_name = "FILE", env = "RIG_BASELINE_KEYS_FILE")]
+    keys: Option<PathBuf>,
+}
+
+impl KeyArgs {
+    /// The keys of the file, else of the environment; `None` where neither is given.
+    ///
+    /// # Errors
+    /// As [`load`].
+    pub fn load(&self) -> Result<Option<BaselineKeys>> {
+        load(self.keys.as_deref())
+    }
+
+    /// The keys, for what cannot be done without.
+    ///
+    /// # Errors
+    /// As [`KeyArgs::load`], and when no keys are given at all.
+    pub fn require(&self, what: &str) -> Result<BaselineKeys> {
+        match self.load()? {
+            Some(keys) => Ok(keys),
+            None => bail!("{what} needs keys: name a file with --keys, or put its lines into {VARIABLE}"),
+        }
+    }
+}
+
+/// The keys of a file, else of the environment; `None` where neither is given.
+///
+/// # Errors
+/// When the file cannot be read, or there is no key in what was given.
+pub fn load(file: Option<&Path>) -> Result<Option<BaselineKeys>> {
+    let (text, from) = match file {
+        Some(path) => {
+            let shown = path.display().to_string();
+            (std::fs::read_to_string(path).with_context(|| format!("cannot read {shown}"))?, shown)
+        }
+        None => match std::env::var(VARIABLE) {
+            Ok(text) => (text, format!("the environment variable {VARIABLE}")),
+            Err(std::env::VarError::NotPresent) => return Ok(None),
+            Err(std::env::VarError::NotUnicode(_)) => bail!("{VARIABLE} is no text"),
+        },
+    };
+    let keys = BaselineKeys::parse(&text).with_context(|| from.clone())?;
+    if keys.is_empty() {
+        bail!("there is no key in {from}: it needs a line `ID hmac-sha256 HEX`");
+    }
+    Ok(Some(keys))
+}

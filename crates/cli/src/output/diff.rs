@@ -1,0 +1,307 @@
+//! A difference as people and programs want it: for the eye, as a unified diff, as Markdown for a pull request.
+
+use std::fmt::Write as _;
+use std::ops::Range;
+
+use anstyle::{AnsiColor, Style};
+use rig_config::text::changed_words;
+use rig_config::{Diff, FlatConfig, Hunk, TextDiff};
+use rig_event::{Change, Op};
+use serde_json::{Value, json};
+
+use super::{DIM, change, count, diff_line, plain, severity, styled};
+
+/// The most characters that a comment on GitHub may have.
+pub const MARKDOWN_LIMIT: usize = 65_536;
+
+/// Room for what is said of that which did not fit.
+const MARKDOWN_REST: usize = 512;
+
+/// Longest value in a cell of a table.
+const CELL: usize = 200;
+
+/// `1 added, 2 changed`, of what there is; nothing where nothing differs.
+pub fn tally(diff: &Diff) -> String {
+    let counts =
+        [(diff.added, "added"), (diff.removed, "removed"), (diff.changed, "changed"), (diff.moved, "moved")];
+    // The first three are always said, so that a script finds them.
+    let said =
+        counts.iter().filter(|(n, what)| *n > 0 || *what != "moved").map(|(n, what)| format!("{n} {what}"));
+    said.collect::<Vec<_>>().join(", ")
+}
+
+/// The difference of fields for the eye, a line a field and a tally.
+pub fn fields(diff: &Diff) -> String {
+    let mut out = String::new();
+    for told in told(&diff.changes) {
+        let _ = writeln!(out, "{}", change(told));
+    }
+    if !diff.is_empty() {
+        let severity = diff.severity.map(severity).unwrap_or_default();
+        let _ = writeln!(out, "{} ({severity})", tally(diff));
+    }
+    out
+}
+
+/// The changes that are differences.
+pub fn told(changes: &[Change]) -> impl Iterator<Item = &Change> {
+    changes.iter().filter(|change| change.op.is_difference())
+}
+
+/// A change as JSON, with the types where they changed.
+pub fn change_json(change: &Change) -> Value {
+    let mut value = json!(change);
+    if let (Some((from, to)), Some(fields)) = (change.retyped(), value.as_object_mut()) {
+        fields.insert("retyped".to_owned(), json!({"from": from, "to": to}));
+    }
+    value
+}
+
+/// Fields as lines, `path: value`, for a unified diff.
+pub fn lines(config: &FlatConfig) -> String {
+    let mut out = String::new();
+    for (path, value) in config {
+        let _ = writeln!(out, "{}: {}", plain(path), plain(&value.to_string()));
+    }
+    out
+}
+
+/// A unified diff for the eye: with colours, and where a line became another, the words that differ stand out.
+pub fn hunks(hunks: &[Hunk]) -> String {
+    let mut out = String::new();
+    for hunk in hunks {
+        let Hunk { old_start, old_lines, new_start, new_lines, lines } = hunk;
+        let place = format!("@@ -{old_start},{old_lines} +{new_start},{new_lines} @@");
+        let _ = writeln!(out, "{}", diff_line(&place));
+        let is = |line: &String, sign: char| line.starts_with(sign);
+        let mut at = 0;
+        while at < lines.len() {
+            let removed = lines[at..].iter().take_while(|line| is(line, '-')).count();
+            let added = lines[at + removed..].iter().take_while(|line| is(line, '+')).count();
+            let pairs = removed.min(added);
+            let (mut olds, mut news) = (Vec::new(), Vec::new());
+            for pair in 0..pairs {
+                let (old, new) = (&lines[at + pair], &lines[at + removed + pair]);
+                let (a, b) = changed_words(&old[1..], &new[1..]).unwrap_or_default();
+                olds.push(worded(old, &a));
+                news.push(worded(new, &b));
+            }
+            olds.extend(lines[at + pairs..at + removed].iter().map(|line| diff_line(line)));
+            news.extend(lines[at + removed + pairs..at + removed + added].iter().map(|line| diff_line(line)));
+            for line in olds.into_iter().chain(news) {
+                let _ = writeln!(out, "{line}");
+            }
+            at += removed + added;
+            if removed + added == 0 {
+                let _ = writeln!(out, "{}", diff_line(&lines[at]));
+                at += 1;
+            }
+        }
+    }
+    out
+}
+
+/// A line of a diff in its colour, with ranges of bytes behind its sign in reverse.
+fn worded(line: &str, ranges: &[Range<usize>]) -> String {
+    if ranges.is_empty() {
+        return diff_line(line);
+    }
+    let colour = if line.starts_with('+') { AnsiColor::Green } else { AnsiColor::Red };
+    let base = Style::new().fg_color(Some(colour.into()));
+    let mut out = styled(base, &line[..1]);
+    let mut at = 1;
+    for range in ranges {
+        let (start, end) = (range.start + 1, range.end + 1);
+        if at < start {
+            out.push_str(&styled(base, plain(&line[at..start])));
+        }
+        out.push_str(&styled(base.invert(), plain(&line[start..end])));
+        at = end;
+    }
+    if at < line.len() {
+        out.push_str(&styled(base, plain(&line[at..])));
+    }
+    out
+}
+
+/// The difference of texts for the eye: the unified diff, and a sentence a section.
+pub fn text(old: &str, new: &str, diff: &TextDiff) -> String {
+    if diff.hunks.is_empty() {
+        return String::new();
+    }
+    let mut out = format!("--- {}\n+++ {}\n", plain(old), plain(new));
+    out.push_str(&hunks(&diff.hunks));
+    for section in &diff.sections {
+        let _ = writeln!(out, "{}", plain(&format!("{}: {}", section.section, section.summary)));
+    }
+    out
+}
+
+/// A unified diff as tools read it, with the names of both sides; nothing where nothing differs.
+pub fn unified(old: &str, new: &str, diff: &TextDiff) -> String {
+    if diff.hunks.is_empty() {
+        return String::new();
+    }
+    format!("--- {}\n+++ {}\n{}", plain(old), plain(new), rig_config::unified(&diff.hunks))
+}
+
+/// The difference of fields as Markdown, within what a comment on GitHub may have.
+pub fn fields_markdown(old: &str, new: &str, diff: &Diff) -> String {
+    let mut out = heading(old, new);
+    if diff.is_empty() {
+        out.push_str("No difference.\n");
+        return out;
+    }
+    let level = diff.severity.map(|severity| format!(", severity **{severity}**")).unwrap_or_default();
+    let _ = write!(
+        out,
+        "{}{level}\n\n| | field | before | after | severity |\n|---|---|---|---|---|\n",
+        tally(diff)
+    );
+    let mut left: Vec<&Change> = told(&diff.changes).collect();
+    // What matters most comes first, so that it is there when not all fits.
+    left.sort_by_key(|change| std::cmp::Reverse(change.severity));
+    let all = left.len();
+    for (shown, change) in left.into_iter().enumerate() {
+        let cell = |value: &Option<Value>| {
+            value.as_ref().map(|value| code(&super::value(value), CELL)).unwrap_or_default()
+        };
+        let sign = match change.op {
+            Op::Added => "➕",
+            Op::Removed => "➖",
+            Op::Moved => "↕",
+            _ => "✏️",
+        };
+        let mut after = cell(&change.after);
+        if let Some((from, to)) = change.retyped() {
+            let _ = write!(after, " ({from} → {to})");
+        }
+        let row = format!(
+            "| {sign} | {} | {} | {after} | {} |\n",
+            code(&plain(&change.path), CELL),
+            cell(&change.before),
+            change.severity
+        );
+        if out.len() + row.len() > MARKDOWN_LIMIT - MARKDOWN_REST {
+            let _ = write!(out, "\n… and {} more, which do not fit here.\n", all - shown);
+            return out;
+        }
+        out.push_str(&row);
+    }
+    out
+}
+
+/// The difference of texts as Markdown, within the same bounds.
+pub fn text_markdown(old: &str, new: &str, diff: &TextDiff) -> String {
+    let mut out = heading(old, new);
+    if diff.hunks.is_empty() {
+        out.push_str("No difference.\n");
+        return out;
+    }
+    let _ = writeln!(out, "{} added, {} removed\n", count(diff.lines_added, "line"), diff.lines_removed);
+    for (shown, section) in diff.sections.iter().enumerate() {
+        let line =
+            format!("- {}: {}\n", code(&plain(&section.section), CELL), escaped(&plain(&section.summary)));
+        if out.len() + line.len() > MARKDOWN_LIMIT / 4 {
+            let _ = writeln!(out, "- … and {} more", diff.sections.len() - shown);
+            break;
+        }
+        out.push_str(&line);
+    }
+    let lines = || diff.hunks.iter().flat_map(|hunk| &hunk.lines);
+    let fence = "`".repeat(lines().map(|line| longest_run(line)).max().unwrap_or(0).max(2) + 1);
+    let _ = write!(out, "\n{fence}diff\n");
+    let body = rig_config::unified(&diff.hunks);
+    let all = body.lines().count();
+    for (shown, line) in body.lines().enumerate() {
+        let line = plain(line);
+        if out.len() + line.len() + fence.len() + 2 > MARKDOWN_LIMIT - MARKDOWN_REST {
+            let _ = write!(out, "{fence}\n\n… and {} more lines, which do not fit here.\n", all - shown);
+            return out;
+        }
+        out.push_str(&line);
+        out.push('\n');
+    }
+    let _ = writeln!(out, "{fence}");
+    out
+}
+
+fn heading(old: &str, new: &str) -> String {
+    format!("### {} → {}\n\n", code(&plain(old), CELL), code(&plain(new), CELL))
+}
+
+/// Text as a code span, in which nothing is a link, a mention or a tag; cut, and safe in a table.
+fn code(text: &str, most: usize) -> String {
+    let text = super::short(text, most);
+    if text.is_empty() {
+        return String::new();
+    }
+    let fence = "`".repeat(longest_run(&text) + 1);
+    // A span keeps one blank at each end apart from backticks in it.
+    let pad = if text.starts_with(['`', ' ']) || text.ends_with(['`', ' ']) { " " } else { "" };
+    format!("{fence}{pad}{}{pad}{fence}", text.replace('|', "\\|"))
+}
+
+fn escaped(text: &str) -> String {
+    text.chars()
+        .flat_map(|c| {
+            let special = matches!(c, '\\' | '`' | '*' | '_' | '<' | '>' | '[' | ']' | '@' | '#' | '|' | '~');
+            special.then_some('\\').into_iter().chain([c])
+        })
+        .collect()
+}
+
+fn longest_run(text: &str) -> usize {
+    text.split(|c| c != '`').map(str::len).max().unwrap_or(0)
+}
+
+/// What was left out, in words for standard error.
+pub fn left_out(diff: &Diff, left_out: usize) -> Vec<String> {
+    let mut notes = Vec::new();
+    if left_out > 0 {
+        notes.push(format!("{} left out, as asked", count(left_out as u64, "difference")));
+    }
+    if diff.equivalent > 0 {
+        let equal = count(diff.equivalent, "field");
+        notes.push(format!("{equal} spelled differently and equal by a [[compare]] rule"));
+    }
+    notes.into_iter().map(|note| styled(DIM, note)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use rig_config::{Policy, diff, text_diff};
+
+    use super::*;
+
+    fn flat(value: Value) -> FlatConfig {
+        value.as_object().unwrap().clone().into_iter().collect()
+    }
+
+    #[test]
+    fn a_comment_keeps_within_the_limit_and_says_what_is_missing() {
+        let new: FlatConfig = (0..20_000).map(|n| (format!("field{n}"), json!("x".repeat(30)))).collect();
+        let shown = fields_markdown("a", "b", &diff(&FlatConfig::new(), &new, &Policy::default()));
+        assert!(shown.len() <= MARKDOWN_LIMIT && shown.contains(" more, which do not fit here."));
+        let text = |word: &str| (0..20_000).map(|n| format!("{word} {n} ```\n")).collect::<String>();
+        let shown = text_markdown("a", "b", &text_diff(&text("old"), &text("new")));
+        assert!(shown.len() <= MARKDOWN_LIMIT && shown.contains(" more lines, which do not fit here."));
+        assert!(shown.contains("\n````diff\n"));
+    }
+
+    #[test]
+    fn markdown_cannot_be_broken_out_of() {
+        let new = flat(json!({"a|b": "`|` <img> @all #1\n| x |"}));
+        let shown = fields_markdown("a", "b", &diff(&FlatConfig::new(), &new, &Policy::default()));
+        let row = shown.lines().last().unwrap();
+        assert_eq!(row, r#"| ➕ | `a\|b` |  | ``"`\|` <img> @all #1\\n\| x \|"`` | medium |"#);
+    }
+
+    #[test]
+    fn the_words_that_differ_stand_out() {
+        let shown = hunks(&text_diff("listen 80;\nsame\n", "listen 8080;\nsame\n").hunks);
+        assert!(shown.contains("\u{1b}[7m"), "{shown:?}");
+        let plain = anstream::adapter::strip_str(&shown).to_string();
+        assert_eq!(plain, "@@ -1,2 +1,2 @@\n-listen 80;\n+listen 8080;\n same\n");
+    }
+}

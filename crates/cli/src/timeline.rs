@@ -1,0 +1,384 @@
+//! A `SOURCE` as a [`Timeline`]: files read in place, everything else kept in an unlinked temporary file, and as many
+//! threads as there are processors to index it.
+//!
+//! [`Source::timeline`] indexes to the end. A player that shows the beginning in the meantime takes [`Source::bytes`], makes
+//! a `Timeline` over [`Opened::bytes`], and hands the chunks of [`Chunks`] in as they come.
+
+use std::fs::File;
+use std::io::{self, Read, Write as _};
+use std::sync::mpsc::{self, Receiver, SyncSender, TryRecvError};
+use std::sync::{Arc, Mutex};
+use std::thread;
+
+use anyhow::{Context as _, Result, bail};
+use rig_event::Seq;
+use rig_replay::timeline::{Bytes, Chunk, Damage, Ending, Timeline, stretch};
+
+use crate::output;
+use crate::source::{NoRecording, Source, download, stem};
+
+/// The longest recording that is decompressed or copied, in bytes: a small compressed file can claim to be any size.
+const MOST: u64 = 64 << 30;
+
+/// Chunks that wait for whoever takes them.
+const AHEAD: usize = 8;
+
+/// A file that is read in place.
+#[derive(Debug)]
+pub struct FileBytes(File);
+
+impl FileBytes {
+    /// Reads `file` wherever it is asked to; where it stands does not matter.
+    pub fn new(file: File) -> FileBytes {
+        FileBytes(file)
+    }
+}
+
+impl Bytes for FileBytes {
+    #[cfg(unix)]
+    fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<usize> {
+        std::os::unix::fs::FileExt::read_at(&self.0, buf, offset)
+    }
+
+    #[cfg(windows)]
+    fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<usize> {
+        std::os::windows::fs::FileExt::seek_read(&self.0, buf, offset)
+    }
+
+    fn size(&self) -> io::Result<u64> {
+        Ok(self.0.metadata()?.len())
+    }
+}
+
+/// Bytes that come one after the other, kept in an unlinked temporary file: a live stream for a timeline.
+#[derive(Debug)]
+pub struct Spool {
+    file: File,
+    bytes: Arc<FileBytes>,
+    len: u64,
+}
+
+impl Spool {
+    /// An empty one.
+    ///
+    /// # Errors
+    /// When no temporary file can be made.
+    pub fn new() -> Result<Spool> {
+        let file = tempfile::tempfile().context("no temporary file can be made")?;
+        let bytes = Arc::new(FileBytes(file.try_clone().context("the temporary file cannot be read")?));
+        Ok(Spool { file, bytes, len: 0 })
+    }
+
+    /// Puts bytes behind those that are there.
+    ///
+    /// # Errors
+    /// When the disk is full, or the recording longer than any may be.
+    pub fn append(&mut self, bytes: &[u8]) -> Result<()> {
+        self.len += bytes.len() as u64;
+        if self.len > MOST {
+            bail!("the recording is longer than {} GiB", MOST >> 30);
+        }
+        self.file.write_all(bytes).context("the temporary file cannot be written")
+    }
+
+    /// What a timeline reads.
+    pub fn bytes(&self) -> Arc<dyn Bytes> {
+        self.bytes.clone()
+    }
+
+    /// How many bytes there are.
+    pub fn len(&self) -> u64 {
+        self.len
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Everything that can be read from `input`; where it is cut or broken, what came before, and why there is no more.
+    fn fill(&mut self, mut input: impl Read) -> Result<Option<String>> {
+        let mut buffer = vec![0; 1 << 18];
+        loop {
+            match input.read(&mut buffer) {
+                Ok(0) => return Ok(None),
+                Ok(len) => self.append(&buffer[..len])?,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Ok(Some(error.to_string())),
+            }
+        }
+    }
+}
+
+/// The bytes of a `SOURCE`, decompressed.
+#[derive(Debug)]
+pub struct Opened {
+    /// The bytes.
+    pub bytes: Arc<dyn Bytes>,
+    /// How many there are.
+    pub len: u64,
+    /// Name of the stream, where the recording names none.
+    pub name: String,
+    /// Why there are no more, where they could not be read to their end.
+    pub broken: Option<String>,
+}
+
+/// A `SOURCE` with its index.
+#[derive(Debug)]
+pub struct Indexed {
+    /// The index.
+    pub timeline: Timeline,
+    /// For messages.
+    pub what: String,
+    /// As in [`Opened`].
+    pub broken: Option<String>,
+}
+
+impl Source {
+    /// Opens it for reading anywhere. Compressed files are decompressed, standard input and a hub's stream copied, to a
+    /// temporary file.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub async fn bytes(&self, to: Option<Seq>) -> Result<Opened> {
+        match self {
+            Source::Stdin => {
+                let (spool, broken) = decompressed(io::stdin().lock()).context("standard input")?;
+                Ok(Opened { len: spool.len(), bytes: spool.bytes(), name: "stdin".to_owned(), broken })
+            }
+            Source::File(path) => {
+                let context = || format!("cannot open {}", path.display());
+                let file = File::open(path).with_context(context)?;
+                let name = stem(path);
+                if file.metadata().with_context(context)?.is_dir() {
+                    bail!("{} is a folder", path.display());
+                }
+                let bytes = FileBytes(file);
+                let mut magic = [0; 4];
+                let is_file = bytes.0.metadata().is_ok_and(|meta| meta.is_file());
+                if is_file
+                    && !(bytes.read_at(&mut magic, 0).with_context(context)? == 4 && magic == ZSTD_MAGIC)
+                {
+                    let len = bytes.size().with_context(context)?;
+                    return Ok(Opened { bytes: Arc::new(bytes), len, name, broken: None });
+                }
+                let (spool, broken) = decompressed(bytes.0).with_context(|| path.display().to_string())?;
+                Ok(Opened { len: spool.len(), bytes: spool.bytes(), name, broken })
+            }
+            Source::Stream(client) => {
+                let bytes = FileBytes(download(client, None, to).await?);
+                let len = bytes.size().context("the temporary file cannot be read")?;
+                Ok(Opened { bytes: Arc::new(bytes), len, name: client.stream.to_string(), broken: None })
+            }
+        }
+    }
+
+    /// Indexes it to its end.
+    ///
+    /// # Errors
+    /// When it cannot be read, or nothing in it is an event or a header.
+    pub async fn timeline(&self, to: Option<Seq>) -> Result<Indexed> {
+        let Opened { bytes, len, name, broken } = self.bytes(to).await?;
+        let what = self.to_string();
+        let mut timeline = Timeline::new(bytes.clone(), &name);
+        let mut chunks = Chunks::new(bytes, len);
+        while let Some(chunk) = chunks.next().transpose().with_context(|| what.clone())? {
+            timeline.extend(chunk);
+        }
+        timeline.finish();
+        if !timeline.is_recording() {
+            if let Some(why) = broken {
+                bail!("{what}: {why}");
+            }
+            let first = timeline.damage().or(timeline.passed_over().1).map(ToString::to_string);
+            return Err(anyhow::Error::from(NoRecording::new(first)).context(what));
+        }
+        Ok(Indexed { timeline, what, broken })
+    }
+}
+
+const ZSTD_MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
+
+/// What `input` holds, decompressed if its first bytes say that it is compressed.
+fn decompressed(mut input: impl Read) -> Result<(Spool, Option<String>)> {
+    let mut start = Vec::new();
+    input.by_ref().take(ZSTD_MAGIC.len() as u64).read_to_end(&mut start).context("it cannot be read")?;
+    let compressed = start == ZSTD_MAGIC;
+    let whole = io::Cursor::new(start).chain(input);
+    let mut spool = Spool::new()?;
+    let broken = if compressed {
+        let decoder = zstd::stream::read::Decoder::new(whole).context("it cannot be decompressed")?;
+        spool.fill(decoder)?.map(|why| format!("it cannot be decompressed to its end: {why}"))
+    } else {
+        spool.fill(whole)?.map(|why| format!("it cannot be read to its end: {why}"))
+    };
+    Ok((spool, broken))
+}
+
+/// The chunks of some bytes in their order, scanned by other threads. Dropping it stops them.
+#[derive(Debug)]
+pub struct Chunks {
+    results: Receiver<Receiver<rig_replay::Result<Chunk>>>,
+    /// The next chunk, while it is being scanned.
+    waiting: Option<Receiver<rig_replay::Result<Chunk>>>,
+}
+
+/// What the threads share: who comes next takes the next stretch.
+struct Work {
+    from: u64,
+    results: SyncSender<Receiver<rig_replay::Result<Chunk>>>,
+}
+
+impl Chunks {
+    /// Begins to scan the first `len` bytes, after which nothing comes.
+    pub fn new(bytes: Arc<dyn Bytes>, len: u64) -> Chunks {
+        let (sender, results) = mpsc::sync_channel(AHEAD);
+        let work = Arc::new(Mutex::new(Work { from: 0, results: sender }));
+        let threads = thread::available_parallelism().map_or(1, usize::from).clamp(1, 8);
+        for _ in 0..threads {
+            let (bytes, work) = (bytes.clone(), work.clone());
+            thread::spawn(move || scan(bytes.as_ref(), len, &work));
+        }
+        Chunks { results, waiting: None }
+    }
+
+    /// The next chunk if it is there already; `Err(false)`: not yet; `Err(true)`: there is none any more.
+    pub fn try_next(&mut self) -> Result<rig_replay::Result<Chunk>, bool> {
+        if self.waiting.is_none() {
+            match self.results.try_recv() {
+                Ok(next) => self.waiting = Some(next),
+                Err(TryRecvError::Empty) => return Err(false),
+                Err(TryRecvError::Disconnected) => return Err(true),
+            }
+        }
+        let Some(waiting) = &self.waiting else { return Err(true) };
+        let got = waiting.try_recv();
+        if !matches!(got, Err(TryRecvError::Empty)) {
+            self.waiting = None;
+        }
+        got.map_err(|error| error == TryRecvError::Disconnected)
+    }
+}
+
+impl Iterator for Chunks {
+    type Item = rig_replay::Result<Chunk>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let waiting = self.waiting.take().or_else(|| self.results.recv().ok())?;
+        waiting.recv().ok()
+    }
+}
+
+fn scan(bytes: &dyn Bytes, len: u64, work: &Mutex<Work>) {
+    let mut buffer = Vec::new();
+    loop {
+        let (sender, receiver) = mpsc::sync_channel(1);
+        let next = {
+            // A thread that panicked leaves nothing half done here.
+            let mut work = work.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+            let next = stretch(bytes, work.from, len, true);
+            work.from = match &next {
+                Ok(Some(next)) => next.end,
+                Ok(None) => return,
+                Err(_) => len,
+            };
+            // It waits here when nobody takes the chunks, and ends when nobody will.
+            if work.results.send(receiver).is_err() {
+                return;
+            }
+            next
+        };
+        let chunk = match next {
+            Ok(Some(next)) => next.scan(bytes, &mut buffer),
+            Ok(None) => return,
+            Err(error) => Err(error),
+        };
+        if sender.send(chunk).is_err() {
+            return;
+        }
+    }
+}
+
+impl Indexed {
+    /// What is wrong with the recording, if anything is: it is readable only in part.
+    pub fn trouble(&self) -> Option<String> {
+        let (passed, first) = self.timeline.passed_over();
+        let place = |damage: &Damage| output::plain(&damage.to_string());
+        if let Some(damage) = self.timeline.damage() {
+            return Some(format!(
+                "{} is damaged and readable only up to there: {}",
+                self.what,
+                place(damage)
+            ));
+        }
+        if let Some(why) = &self.broken {
+            return Some(format!("{}: {}", self.what, output::plain(why)));
+        }
+        if let Some(first) = first {
+            let places = output::count(passed, "place");
+            return Some(format!(
+                "{}: {places} could not be read as they stand, first: {}",
+                self.what,
+                place(first)
+            ));
+        }
+        match self.timeline.ending() {
+            Ending::Torn(bytes) => {
+                Some(format!("{} is cut: its last {bytes} bytes are no whole line", self.what))
+            }
+            _ => None,
+        }
+    }
+
+    /// Says on standard error what could not be read. With `strict` that is an error.
+    ///
+    /// # Errors
+    /// With `strict`, when something could not be read.
+    pub fn notes(&self, strict: bool) -> Result<()> {
+        match self.trouble() {
+            Some(trouble) if strict => bail!(trouble),
+            Some(trouble) => output::note(trouble),
+            None => {}
+        }
+        if self.timeline.ending() == Ending::Unfinished {
+            output::note(format!("{} is unfinished: it ends without a footer", self.what));
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lines(events: u64) -> Vec<u8> {
+        let line = |seq| {
+            format!(
+                "{{\"seq\":{seq},\"ts\":\"2026-11-20T10:30:05Z\",\"type\":\"service.log\",\"data\":\"{seq}\"}}\n"
+            )
+        };
+        (1..=events).map(line).collect::<String>().into_bytes()
+    }
+
+    #[test]
+    fn threads_give_the_chunks_in_their_order() {
+        let bytes: Arc<dyn Bytes> = Arc::new(lines(150_000));
+        let len = bytes.len().unwrap();
+        let mut timeline = Timeline::new(bytes.clone(), "x");
+        for chunk in Chunks::new(bytes, len) {
+            timeline.extend(chunk.unwrap());
+        }
+        timeline.finish();
+        assert_eq!((timeline.len(), timeline.seq(149_999), timeline.passed_over().0), (150_000, 150_000, 0));
+    }
+
+    #[test]
+    fn a_cut_compressed_file_is_what_can_be_had_of_it() {
+        let packed = zstd::encode_all(&lines(1000)[..], 3).unwrap();
+        let (spool, broken) = decompressed(&packed[..packed.len() - 7]).unwrap();
+        assert!(broken.is_some());
+        let (whole, fine) = decompressed(&packed[..]).unwrap();
+        assert!(fine.is_none() && whole.len() >= spool.len());
+        assert_eq!(whole.len(), lines(1000).len() as u64);
+    }
+}

@@ -1,0 +1,195 @@
+//! Which element of a list is which of another version of it.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::hash::Hash;
+
+use serde_json::Value;
+use similar::{Algorithm, DiffOp, capture_diff_slices};
+
+use super::walk::Fields;
+use crate::Policy;
+use crate::path::Segment;
+use crate::policy::{Matching, lenient};
+
+/// The keys that tell elements apart where no rule says anything, in the order they are tried.
+pub const KEYS: [&str; 3] = ["name", "id", "key"];
+
+/// What belongs together in two versions of a list.
+pub(super) struct Matched<'a> {
+    /// The key that names the elements, where one does.
+    pub key: Option<Key<'a>>,
+    /// For each new element the old one that it was.
+    pub pairs: Vec<Option<usize>>,
+    /// For each new element whether its place among those that stayed is another.
+    pub moved: Vec<bool>,
+    /// Whether the order of the list means something.
+    pub ordered: bool,
+}
+
+/// A key that tells the elements apart in both versions, with its value in each element.
+pub(super) struct Key<'a> {
+    pub name: &'a str,
+    pub old: Vec<Cow<'a, str>>,
+    pub new: Vec<Cow<'a, str>>,
+}
+
+/// Matches the elements of the list at a path.
+pub(super) fn matched<'a>(
+    old: &[Fields<'a>],
+    new: &[Fields<'a>],
+    path: &str,
+    policy: &'a Policy,
+) -> Matched<'a> {
+    let rule = rule(path, policy);
+    match (key(old, new, rule), rule) {
+        (Some(key), Some(Matching::Key { ordered, .. })) => by_key(key, *ordered),
+        (Some(key), _) => by_key(key, true),
+        (None, Some(Matching::Index)) => by_index(old.len(), new.len()),
+        (None, Some(Matching::Set)) => as_set(old, new, path, policy),
+        (None, _) => as_sequence(old, new, path, policy),
+    }
+}
+
+/// What the policy says of the list at a path.
+pub(super) fn rule<'a>(path: &str, policy: &'a Policy) -> Option<&'a Matching> {
+    if policy.list.is_empty() { None } else { policy.matching(&lenient(path).0) }
+}
+
+/// The key by which the elements are matched, if they are matched by one.
+pub(super) fn key<'a>(old: &[Fields<'a>], new: &[Fields<'a>], rule: Option<&'a Matching>) -> Option<Key<'a>> {
+    match rule {
+        Some(Matching::Key { key, .. }) => keyed(old, new, key),
+        Some(_) => None,
+        None => KEYS.iter().find_map(|key| keyed(old, new, key)),
+    }
+}
+
+fn by_index(old: usize, new: usize) -> Matched<'static> {
+    let pairs = (0..new).map(|index| (index < old).then_some(index)).collect();
+    Matched { key: None, pairs, moved: vec![false; new], ordered: true }
+}
+
+/// The values of a key, if it has one of its own in every element of both versions.
+fn keyed<'a>(old: &[Fields<'a>], new: &[Fields<'a>], name: &'a str) -> Option<Key<'a>> {
+    // As it stands behind another step, with a dot.
+    let mut path = "_".to_owned();
+    Segment::Key(name.to_owned()).print(&mut path);
+    let rest = &path[1..];
+    let values = |elements: &[Fields<'a>]| {
+        let values: Vec<Cow<'a, str>> =
+            elements.iter().map(|element| scalar(element, rest)).collect::<Option<_>>()?;
+        let mut seen = HashMap::with_capacity(values.len());
+        values.iter().all(|value| seen.insert(value.as_ref(), ()).is_none()).then_some(values)
+    };
+    Some(Key { name, old: values(old)?, new: values(new)? })
+}
+
+fn scalar<'a>(element: &Fields<'a>, rest: &str) -> Option<Cow<'a, str>> {
+    let at = element.entries.binary_search_by(|(path, _)| path[element.skip..].cmp(rest)).ok()?;
+    match element.entries[at].1 {
+        Value::String(text) => Some(Cow::Borrowed(text)),
+        value @ (Value::Bool(_) | Value::Number(_)) => Some(Cow::Owned(value.to_string())),
+        _ => None,
+    }
+}
+
+fn by_key(key: Key<'_>, ordered: bool) -> Matched<'_> {
+    let places: HashMap<&str, usize> =
+        key.old.iter().enumerate().map(|(n, value)| (value.as_ref(), n)).collect();
+    let pairs: Vec<Option<usize>> = key.new.iter().map(|value| places.get(value.as_ref()).copied()).collect();
+    let moved = moved(&pairs);
+    Matched { key: Some(key), pairs, moved, ordered }
+}
+
+/// Which elements have to move when as many as possible stay: those outside a longest rising subsequence.
+pub(super) fn moved(pairs: &[Option<usize>]) -> Vec<bool> {
+    // By length, the new index at which a rising run of that length ends lowest; and what comes before each.
+    let mut ends: Vec<usize> = Vec::new();
+    let mut previous: Vec<Option<usize>> = vec![None; pairs.len()];
+    for (index, old) in pairs.iter().enumerate().filter(|(_, old)| old.is_some()) {
+        let at = ends.partition_point(|end| pairs[*end] < *old);
+        previous[index] = at.checked_sub(1).map(|before| ends[before]);
+        if at == ends.len() {
+            ends.push(index);
+        } else {
+            ends[at] = index;
+        }
+    }
+    let mut moved: Vec<bool> = pairs.iter().map(Option::is_some).collect();
+    let mut next = ends.last().copied();
+    while let Some(index) = next {
+        moved[index] = false;
+        next = previous[index];
+    }
+    moved
+}
+
+/// A longest common subsequence of whole elements; what stands in the place of others is paired with them in turn.
+fn as_sequence(old: &[Fields<'_>], new: &[Fields<'_>], path: &str, policy: &Policy) -> Matched<'static> {
+    let (olds, news) = ids(old, new, path, policy);
+    let mut pairs = vec![None; new.len()];
+    for op in capture_diff_slices(Algorithm::Myers, &olds, &news) {
+        let (old, new) = (op.old_range(), op.new_range());
+        if matches!(op, DiffOp::Equal { .. } | DiffOp::Replace { .. }) {
+            new.zip(old).for_each(|(index, before)| pairs[index] = Some(before));
+        }
+    }
+    Matched { key: None, moved: vec![false; new.len()], pairs, ordered: true }
+}
+
+/// Equal elements, the first with the first.
+fn as_set(old: &[Fields<'_>], new: &[Fields<'_>], path: &str, policy: &Policy) -> Matched<'static> {
+    let (olds, news) = ids(old, new, path, policy);
+    let mut places: HashMap<u32, Vec<usize>> = HashMap::new();
+    olds.iter().enumerate().rev().for_each(|(index, id)| places.entry(*id).or_default().push(index));
+    let pairs: Vec<Option<usize>> = news.iter().map(|id| places.get_mut(id)?.pop()).collect();
+    Matched { key: None, moved: moved(&pairs), pairs, ordered: false }
+}
+
+/// A number for each element, the same for those that are equal.
+fn ids(old: &[Fields<'_>], new: &[Fields<'_>], path: &str, policy: &Policy) -> (Vec<u32>, Vec<u32>) {
+    if policy.compare.is_empty() {
+        return numbered(old.iter().map(Content), new.iter().map(Content));
+    }
+    let normalised = |(index, element): (usize, &Fields<'_>)| {
+        let value = |(rest, value): (&str, &Value)| {
+            let path = lenient(&format!("{path}[{index}]{rest}"));
+            (
+                rest.to_owned(),
+                policy.comparison(&path.0).map_or_else(|| value.clone(), |rule| rule.normalised(value)),
+            )
+        };
+        element.iter().map(value).collect::<Vec<_>>()
+    };
+    numbered(old.iter().enumerate().map(normalised), new.iter().enumerate().map(normalised))
+}
+
+fn numbered<T: Hash + Eq>(
+    old: impl Iterator<Item = T>,
+    new: impl Iterator<Item = T>,
+) -> (Vec<u32>, Vec<u32>) {
+    let mut known: HashMap<T, u32> = HashMap::new();
+    let mut number = |content: T| {
+        let next = known.len() as u32;
+        *known.entry(content).or_insert(next)
+    };
+    (old.map(&mut number).collect(), new.map(&mut number).collect())
+}
+
+/// An element by what is in it.
+struct Content<'a, 'b>(&'b Fields<'a>);
+
+impl PartialEq for Content<'_, '_> {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.same(other.0)
+    }
+}
+
+impl Eq for Content<'_, '_> {}
+
+impl Hash for Content<'_, '_> {
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        self.0.iter().for_each(|field| field.hash(state));
+    }
+}

@@ -1,0 +1,168 @@
+//! What changed between two flat configurations, and how to make the change.
+//!
+//! In reading order: [`rules`] (how things are compared), `walk` (two configurations side by side), `lists` (which
+//! element is which), [`mod@apply`] (from the old to the new), [`nest`] (fields back to a tree), [`patch`] (JSON Patch and JSON Merge
+//! Patch).
+//!
+//! A configuration names the elements of a list by index, as they stand in the document. A diff names those that it
+//! matched by a key, `servers[name=api].port`: so a change is the same wherever the element stands. Elsewhere what is
+//! removed has the index it had, and all else the index it has.
+
+mod apply;
+mod lists;
+mod names;
+pub mod nest;
+pub mod patch;
+pub mod rules;
+mod walk;
+
+use std::collections::HashMap;
+
+use rig_event::{Change, FlatConfig, Op, Severity};
+use serde_json::Value;
+
+use self::walk::{Entry, Walk};
+use crate::Policy;
+use crate::redact::marker_key;
+
+pub use self::apply::{apply, apply_some};
+pub use self::lists::KEYS;
+pub use self::names::named;
+
+/// The difference between two configurations.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Diff {
+    /// How many fields are new.
+    pub added: u64,
+    /// How many fields are gone.
+    pub removed: u64,
+    /// How many fields have another value.
+    pub changed: u64,
+    /// How many elements of lists have another place.
+    pub moved: u64,
+    /// How many fields are spelled differently and equal by a rule. No difference.
+    pub equivalent: u64,
+    /// How many places the changes note for the fold. No difference.
+    pub placed: u64,
+    /// The highest severity of a change; `None` where nothing changed.
+    pub severity: Option<Severity>,
+    /// The changes in the order of their paths; in a list, first the elements that are gone, then those there are.
+    pub changes: Vec<Change>,
+}
+
+impl Diff {
+    /// A difference of these changes, counted anew.
+    pub fn of(changes: Vec<Change>) -> Diff {
+        let mut diff = Diff::default();
+        for change in &changes {
+            diff.count(change);
+        }
+        Diff { changes, ..diff }
+    }
+
+    fn count(&mut self, change: &Change) {
+        *match change.op {
+            Op::Added => &mut self.added,
+            Op::Removed => &mut self.removed,
+            Op::Changed => &mut self.changed,
+            Op::Moved => &mut self.moved,
+            Op::Equivalent => &mut self.equivalent,
+            Op::Placed => &mut self.placed,
+        } += 1;
+        if change.op.is_difference() {
+            self.severity = self.severity.max(Some(change.severity));
+        }
+    }
+
+    /// Whether anything is to be told.
+    pub fn is_empty(&self) -> bool {
+        self.added + self.removed + self.changed + self.moved == 0
+    }
+}
+
+/// Compares two configurations in one walk over both.
+///
+/// Applying all of `changes` leads from the old configuration to the new one exactly, also from one spelling of a
+/// value to another that a rule holds equal.
+///
+/// Two fingerprints under different redaction keys say nothing of the secrets behind them. Such a field is a change
+/// all the same, of severity low: were it left out, applying the diff would keep the fingerprint under the old key,
+/// and no later change of that secret could ever be seen.
+pub fn diff(old: &FlatConfig, new: &FlatConfig, policy: &Policy) -> Diff {
+    let mut walk = Walk { policy, diff: Diff::default(), pairs: None };
+    walk.run(&entries(old), &entries(new));
+    walk.diff
+}
+
+/// Which old element each new element of a list was, by the list's path in the new configuration.
+type Pairs = HashMap<String, Vec<Option<usize>>>;
+
+/// The same, with what was matched in lists whose elements are not where they were.
+fn diff_with_pairs(old: &FlatConfig, new: &FlatConfig, policy: &Policy) -> (Diff, Pairs) {
+    let mut walk = Walk { policy, diff: Diff::default(), pairs: Some(Pairs::new()) };
+    walk.run(&entries(old), &entries(new));
+    (walk.diff, walk.pairs.unwrap_or_default())
+}
+
+fn entries(config: &FlatConfig) -> Vec<Entry<'_>> {
+    config.iter().map(|(path, value)| (path.as_str(), value)).collect()
+}
+
+/// Whether both values are fingerprints of secrets, under different keys.
+pub(crate) fn rekeyed(before: Option<&Value>, after: Option<&Value>) -> bool {
+    match (before.and_then(marker_key), after.and_then(marker_key)) {
+        (Some(old), Some(new)) => old != new,
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rig_event::Op;
+    use serde_json::json;
+
+    use super::*;
+
+    fn flat(value: Value) -> FlatConfig {
+        value.as_object().unwrap().clone().into_iter().collect()
+    }
+
+    #[test]
+    fn each_kind_of_change_is_counted_and_rated() {
+        let policy = Policy::parse("[[severity]]\npath = \"db.**\"\nlevel = \"critical\"\n").unwrap();
+        let old = flat(json!({"a": 1, "db.host": "x", "gone": null, "same": []}));
+        let new = flat(json!({"a": 2, "db.host": "y", "same": [], "z": {}}));
+        let diff = diff(&old, &new, &policy);
+        assert_eq!((diff.added, diff.removed, diff.changed), (1, 1, 2));
+        assert_eq!(diff.severity, Some(Severity::Critical));
+        let paths: Vec<_> = diff.changes.iter().map(|c| (c.path.as_str(), c.op, c.severity)).collect();
+        assert_eq!(
+            paths,
+            [
+                ("a", Op::Changed, Severity::Medium),
+                ("db.host", Op::Changed, Severity::Critical),
+                ("gone", Op::Removed, Severity::Medium),
+                ("z", Op::Added, Severity::Medium),
+            ]
+        );
+        assert_eq!(diff.changes[2].before, Some(Value::Null));
+    }
+
+    #[test]
+    fn a_secret_under_a_new_key_is_a_low_change() {
+        let policy = Policy::parse("[[severity]]\npath = \"**\"\nlevel = \"critical\"\n").unwrap();
+        let secret = |marker: &str| flat(json!({"password": {"redacted": marker}}));
+        let under = |old, new| diff(&secret(old), &secret(new), &policy).severity;
+        assert_eq!(under("hmac:k1:0123456789abcdef", "hmac:k1:0123456789abcdef"), None);
+        assert_eq!(under("hmac:k1:0123456789abcdef", "hmac:k1:0000000000000000"), Some(Severity::Critical));
+        assert_eq!(under("hmac:k1:0123456789abcdef", "hmac:k2:0000000000000000"), Some(Severity::Low));
+    }
+
+    #[test]
+    fn a_change_that_does_not_fit_changes_nothing() {
+        let mut config = flat(json!({"a": 1, "b": 2}));
+        let changes = diff(&flat(json!({"a": 1, "b": 3})), &FlatConfig::new(), &Policy::default()).changes;
+        assert_eq!(apply(&mut config, &changes).unwrap_err().code(), "conflict");
+        assert_eq!(config, flat(json!({"a": 1, "b": 2})));
+    }
+}

@@ -1,0 +1,269 @@
+//! One walk over two flat configurations that are sorted by path, with the lists on the way matched as a whole.
+//!
+//! A list's fields stand together in the sorted order, and so do an element's. Nothing is built of them: an element is
+//! a stretch of the fields and a length of path to skip.
+
+use std::cmp::Ordering;
+use std::collections::HashMap;
+use std::ops::Range;
+
+use rig_event::{Change, Op};
+use serde_json::Value;
+
+use super::lists::{self, Matched};
+use super::{Diff, rekeyed};
+use crate::path::Segment;
+use crate::policy::lenient;
+use crate::{Policy, Severity};
+
+/// A field: its path and its value.
+pub(super) type Entry<'a> = (&'a str, &'a Value);
+
+/// Fields that have the first `skip` bytes of their paths in common.
+#[derive(Clone, Copy)]
+pub(super) struct Fields<'a> {
+    pub entries: &'a [Entry<'a>],
+    pub skip: usize,
+}
+
+impl<'a> Fields<'a> {
+    /// The rest of a field's path, with its value.
+    pub fn get(&self, index: usize) -> Option<Entry<'a>> {
+        self.entries.get(index).map(|(path, value)| (&path[self.skip..], *value))
+    }
+
+    /// The rests of all paths, with their values.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = Entry<'a>> {
+        self.entries.iter().map(|(path, value)| (&path[self.skip..], *value))
+    }
+
+    pub fn slice(&self, range: Range<usize>, more: usize) -> Fields<'a> {
+        Fields { entries: &self.entries[range], skip: self.skip + more }
+    }
+
+    /// Whether both have the same fields with the same values.
+    pub fn same(&self, other: &Fields<'_>) -> bool {
+        self.entries.len() == other.entries.len() && self.iter().eq(other.iter())
+    }
+
+    /// How many fields from `from` on begin with this.
+    pub fn run(&self, from: usize, prefix: &str) -> usize {
+        self.entries[from..].partition_point(|(path, _)| {
+            let rest = path.as_bytes().get(self.skip..).unwrap_or_default();
+            &rest[..rest.len().min(prefix.len())] <= prefix.as_bytes()
+        })
+    }
+}
+
+/// Where the walk is: the same element's path in the old and in the new configuration.
+#[derive(Clone, Default)]
+struct At {
+    old: String,
+    new: String,
+    /// In the new one by indexes alone, where pairs are noted.
+    index: String,
+}
+
+impl At {
+    fn join(&self, rest: &str) -> At {
+        At { old: join(&self.old, rest), new: join(&self.new, rest), index: join(&self.index, rest) }
+    }
+}
+
+/// The walk, and what it found.
+pub(super) struct Walk<'p> {
+    pub policy: &'p Policy,
+    pub diff: Diff,
+    /// For each list whose elements are not matched by position, by its path in the new configuration: which old element
+    /// each new one was. Noted where asked for.
+    pub pairs: Option<HashMap<String, Vec<Option<usize>>>>,
+}
+
+impl Walk<'_> {
+    /// Compares whole configurations.
+    pub fn run(&mut self, old: &[Entry<'_>], new: &[Entry<'_>]) {
+        self.fields(Fields { entries: old, skip: 0 }, Fields { entries: new, skip: 0 }, &At::default(), true);
+    }
+
+    /// Compares the fields of two maps, or of what became of one. `lists`: whether lists are matched as such.
+    fn fields(&mut self, old: Fields<'_>, new: Fields<'_>, at: &At, lists: bool) {
+        let (mut i, mut j) = (0, 0);
+        loop {
+            let order = match (old.get(i), new.get(j)) {
+                (None, None) => return,
+                (Some(_), None) => Ordering::Less,
+                (None, Some(_)) => Ordering::Greater,
+                (Some((a, _)), Some((b, _))) => a.cmp(b),
+            };
+            let (before, after) = (
+                if order.is_le() { old.get(i) } else { None },
+                if order.is_ge() { new.get(j) } else { None },
+            );
+            let Some((rest, _)) = before.or(after) else { return };
+            // All that sorts between two fields of a list is in it: where both sides have it, both stand at it now.
+            if lists && let Some(open) = bracket(rest) {
+                let list = &rest[..=open];
+                let (olds, news) = (old.run(i, list), new.run(j, list));
+                let starts =
+                    |fields: Fields<'_>, at| fields.get(at).is_some_and(|(r, _)| r.starts_with(list));
+                if starts(old, i) && starts(new, j) {
+                    let (a, b) = (old.slice(i..i + olds, open), new.slice(j..j + news, open));
+                    if !a.same(&b) {
+                        self.list(a, b, &at.join(&rest[..open]));
+                    }
+                    (i, j) = (i + olds, j + news);
+                    continue;
+                }
+            }
+            i += usize::from(before.is_some());
+            j += usize::from(after.is_some());
+            self.leaf(rest, before.map(|(_, value)| value), after.map(|(_, value)| value), at);
+        }
+    }
+
+    fn leaf(&mut self, rest: &str, before: Option<&Value>, after: Option<&Value>, at: &At) {
+        let op = match (before, after) {
+            (Some(old), Some(new)) if old == new => return,
+            (Some(_), Some(_)) => Op::Changed,
+            (Some(_), None) => Op::Removed,
+            _ => Op::Added,
+        };
+        let base = if op == Op::Removed { &at.old } else { &at.new };
+        let path = join(base, rest);
+        let rule = || {
+            let covered = self.policy.comparison(&lenient(&path).0)?;
+            covered.equal(before?, after?).then_some(Op::Equivalent)
+        };
+        let op = if op == Op::Changed && !self.policy.compare.is_empty() { rule().unwrap_or(op) } else { op };
+        self.push(op, path, before.cloned(), after.cloned());
+    }
+
+    fn push(&mut self, op: Op, path: String, before: Option<Value>, after: Option<Value>) {
+        let severity = if !op.is_difference() || rekeyed(before.as_ref(), after.as_ref()) {
+            Severity::Low
+        } else {
+            self.policy.severity_of_change(op, &path, before.as_ref(), after.as_ref())
+        };
+        let change = Change { op, path, before, after, severity };
+        self.diff.count(&change);
+        self.diff.changes.push(change);
+    }
+
+    /// Compares two lists that are not the same.
+    fn list(&mut self, old: Fields<'_>, new: Fields<'_>, at: &At) {
+        let (Some(olds), Some(news)) = (elements(old), elements(new)) else {
+            // Not as a document's fields are: a list with gaps, or one whose elements were named by a key.
+            return self.fields(old, new, at, false);
+        };
+        let policy = self.policy;
+        let Matched { key, pairs, moved, ordered } = lists::matched(&olds, &news, &at.new, policy);
+        let step = |names: &Option<lists::Key<'_>>, index: usize, of_new: bool| {
+            let mut step = String::new();
+            match names {
+                Some(key) => {
+                    let values = if of_new { &key.new } else { &key.old };
+                    let value = values[index].clone().into_owned();
+                    Segment::Keyed { key: key.name.to_owned(), value }.print(&mut step);
+                }
+                None => Segment::Index(index).print(&mut step),
+            }
+            step
+        };
+        let mut stays = vec![false; olds.len()];
+        pairs.iter().flatten().for_each(|&index| stays[index] = true);
+        // Where only the end of the list is longer or shorter, indexes say it all.
+        let common = olds.len().min(news.len());
+        let in_place = pairs.iter().enumerate().all(|(n, old)| *old == (n < common).then_some(n));
+        let placed = key.is_some() || !in_place;
+        if let Some(noted) = self.pairs.as_mut().filter(|_| !in_place) {
+            noted.insert(at.index.clone(), pairs.clone());
+        }
+
+        for (index, element) in olds.iter().enumerate().filter(|(index, _)| !stays[*index]) {
+            let step = step(&key, index, false);
+            let gone = At { old: join(&at.old, &step), ..At::default() };
+            element.iter().for_each(|(rest, value)| self.leaf(rest, Some(value), None, &gone));
+            if placed {
+                self.push(Op::Placed, gone.old, Some(index.into()), None);
+            }
+        }
+        for (index, (element, pair)) in news.iter().zip(&pairs).enumerate() {
+            let Some(before) = *pair else {
+                let step = step(&key, index, true);
+                let come = At { new: join(&at.new, &step), ..At::default() };
+                if placed {
+                    self.push(Op::Placed, come.new.clone(), None, Some(index.into()));
+                }
+                element.iter().for_each(|(rest, value)| self.leaf(rest, None, Some(value), &come));
+                continue;
+            };
+            if !element.same(&olds[before]) {
+                let here = At {
+                    old: join(&at.old, &step(&key, before, false)),
+                    new: join(&at.new, &step(&key, index, true)),
+                    index: if self.pairs.is_some() {
+                        format!("{}[{index}]", at.index)
+                    } else {
+                        String::new()
+                    },
+                };
+                self.fields(olds[before], *element, &here, true);
+            }
+            if moved[index] {
+                let op = if ordered { Op::Moved } else { Op::Placed };
+                self.push(
+                    op,
+                    join(&at.new, &step(&key, index, true)),
+                    Some(before.into()),
+                    Some(index.into()),
+                );
+            }
+        }
+    }
+}
+
+pub(super) fn join(base: &str, rest: &str) -> String {
+    let mut path = String::with_capacity(base.len() + rest.len());
+    path.push_str(base);
+    path.push_str(rest);
+    path
+}
+
+/// Where the first list of a path opens, outside quotes.
+pub(super) fn bracket(path: &str) -> Option<usize> {
+    let bytes = path.as_bytes();
+    if !bytes.contains(&b'"') {
+        return bytes.iter().position(|b| *b == b'[');
+    }
+    let (mut quoted, mut escaped) = (false, false);
+    bytes.iter().position(|b| {
+        match b {
+            _ if escaped => escaped = false,
+            b'\\' => escaped = quoted,
+            b'"' => quoted = !quoted,
+            _ => return *b == b'[' && !quoted,
+        }
+        false
+    })
+}
+
+/// The elements of a list by index; `None` where its fields are not `[0]` to the last without a gap.
+pub(super) fn elements<'a>(list: Fields<'a>) -> Option<Vec<Fields<'a>>> {
+    let mut found: Vec<(usize, Fields<'a>)> = Vec::new();
+    let mut from = 0;
+    while let Some((rest, _)) = list.get(from) {
+        let close = rest.find(']')?;
+        let digits = rest.get(1..close)?;
+        let canonical =
+            digits.bytes().all(|b| b.is_ascii_digit()) && (digits.len() == 1 || !digits.starts_with('0'));
+        let index: usize = canonical.then(|| digits.parse().ok()).flatten()?;
+        let step = &rest[..=close];
+        let run =
+            list.entries[from..].iter().take_while(|(path, _)| path[list.skip..].starts_with(step)).count();
+        found.push((index, list.slice(from..from + run, step.len())));
+        from += run;
+    }
+    found.sort_unstable_by_key(|(index, _)| *index);
+    let gapless = found.iter().enumerate().all(|(n, (index, _))| n == *index);
+    gapless.then(|| found.into_iter().map(|(_, element)| element).collect())
+}

@@ -1,0 +1,173 @@
+//! Passwords on command lines: which options of which commands take one.
+
+use std::ops::Range;
+
+use super::names::{Sense, sense};
+use super::values;
+
+/// The options of some commands that take a secret.
+pub(super) struct Command {
+    /// What the commands are called.
+    pub names: &'static str,
+    /// Options whose secret is written right behind: `-pX`.
+    attached: &'static str,
+    /// Options whose secret is the next argument: `-a X`.
+    next: &'static str,
+    /// Options that take `user:password`; the sign between them.
+    login: (&'static str, char),
+}
+
+const fn command(names: &'static str, attached: &'static str, next: &'static str) -> Command {
+    Command { names, attached, next, login: ("", ':') }
+}
+
+/// Commands known here. Options whose name says it (`--password`) need no row.
+pub(super) const COMMANDS: &[Command] = &[
+    command(
+        "mysql mysqldump mysqladmin mysqlimport mysqlcheck mysqlbinlog mysqlsh mariadb mariadb-dump mariadb-admin",
+        "-p",
+        "",
+    ),
+    command("sshpass", "-p", "-p"),
+    command(
+        "mongo mongosh mongodump mongorestore mongoexport mongoimport cqlsh docker podman nerdctl helm skopeo buildah",
+        "",
+        "-p",
+    ),
+    command("redis-cli valkey-cli keydb-cli", "", "-a"),
+    command("ldapsearch ldapadd ldapmodify ldapdelete ldappasswd ldapwhoami", "", "-w -s -a"),
+    command("sqlcmd bcp ipmitool mosquitto_pub mosquitto_sub unzip zip isql", "-P", "-P"),
+    command("7z 7za 7zr rar unrar", "-p", ""),
+    command("snmpwalk snmpget snmpset snmpbulkwalk snmpgetnext snmpstatus", "", "-c -A -X"),
+    command("keytool jarsigner", "", "-storepass -keypass -srcstorepass -deststorepass"),
+    command("openssl", "", "-passin -passout -pass -k -K -passwd"),
+    command("useradd usermod groupadd rdesktop", "-p", "-p"),
+    command("az", "", "-p --account-key --sas-token"),
+    command("xfreerdp wlfreerdp", "/p:", ""),
+    command("chpasswd gpg gpg2 influx clickhouse-client vault kubectl oc gh glab psql pg_dump", "", ""),
+    Command {
+        login: ("-u --user -U --proxy-user -u, --http-user", ':'),
+        ..command("curl wget http https xh", "", "")
+    },
+    Command { login: ("--user -u", ':'), ..command("etcdctl lftp nats ncftp", "", "") },
+    Command { login: ("-U --user", '%'), ..command("smbclient rpcclient smbget winexe", "", "") },
+];
+
+/// The command that a word names, whatever folder it lies in.
+pub(super) fn known(word: &str) -> Option<&'static Command> {
+    let name =
+        word.trim_start_matches(['"', '\'', '`', '(', '$', ';', '|', '&', '[', ',']).rsplit('/').next()?;
+    let name = name.trim_end_matches(['"', '\'', ',', ']']);
+    COMMANDS.iter().find(|command| is_in(command.names, name))
+}
+
+fn is_in(list: &str, word: &str) -> bool {
+    !word.is_empty() && list.split(' ').any(|listed| listed == word)
+}
+
+/// Where in an option the secret stands that is written in the same word.
+pub(super) fn within(command: Option<&Command>, word: &str) -> Option<Range<usize>> {
+    if word.starts_with("--") || word.starts_with('-') {
+        if let Some((name, value)) = word.split_once('=')
+            && sense(name) == Sense::Secret
+        {
+            return (!value.is_empty() && !is_placeholder(value)).then(|| name.len() + 1..word.len());
+        }
+    }
+    let command = command?;
+    let attached = |option: &&str| word.starts_with(*option) && word.len() > option.len();
+    if let Some(option) = command.attached.split(' ').filter(|option| !option.is_empty()).find(attached) {
+        let value = word[option.len()..].strip_prefix('=').unwrap_or(&word[option.len()..]);
+        let start = word.len() - value.len();
+        return (!value.is_empty() && !is_placeholder(value)).then_some(start..word.len());
+    }
+    let (options, sign) = command.login;
+    // `-uuser:password` and `--user=user:password`
+    let joined = options.split(' ').filter(|option| !option.is_empty()).find_map(|option| {
+        let rest = word.strip_prefix(option).filter(|rest| !rest.is_empty())?;
+        if option.starts_with("--") { rest.strip_prefix('=') } else { Some(rest) }
+    })?;
+    let password = password_of(joined, sign)?;
+    let offset = word.len() - joined.len();
+    Some(offset + password.start..offset + password.end)
+}
+
+/// Where the secret stands in the argument behind an option.
+pub(super) fn behind(command: Option<&Command>, option: &str, argument: &str) -> Option<Range<usize>> {
+    let whole = || (!argument.is_empty() && !is_placeholder(argument)).then_some(0..argument.len());
+    if let Some(command) = command {
+        if is_in(command.login.0, option) {
+            return password_of(argument, command.login.1);
+        }
+        if is_in(command.next, option) {
+            let start = argument.strip_prefix("pass:").map_or(0, |rest| argument.len() - rest.len());
+            let elsewhere = ["file:", "env:", "fd:", "stdin"].iter().any(|from| argument.starts_with(from));
+            return whole().map(|all| start..all.end).filter(|_| !elsewhere);
+        }
+    }
+    let name = option.trim_start_matches('-');
+    let named = option.starts_with('-') && !option.contains(['=', ' ']) && sense(name) == Sense::Secret;
+    if named && !argument.starts_with("--") { whole() } else { None }
+}
+
+/// Whether an argument is no secret: a variable's name, or what was redacted before.
+fn is_placeholder(argument: &str) -> bool {
+    values::is_placeholder(argument) || argument.starts_with("<redacted:")
+}
+
+/// The password in `user:password`.
+fn password_of(login: &str, sign: char) -> Option<Range<usize>> {
+    let (user, password) = login.split_once(sign)?;
+    let fine = !password.is_empty()
+        && !password.starts_with("//")
+        && !user.contains('<')
+        && !is_placeholder(password);
+    fine.then(|| user.len() + sign.len_utf8()..login.len())
+}
+
+/// Where secrets stand in a list of arguments: which argument, and where in it. `before` is what stands elsewhere and
+/// comes first, as Kubernetes' `command` does before its `args`.
+pub(super) fn in_arguments(before: &[&str], arguments: &[&str]) -> Vec<(usize, Range<usize>)> {
+    let mut found = Vec::new();
+    let mut command = before.iter().rev().find_map(|word| known(word));
+    for (at, word) in arguments.iter().enumerate() {
+        if let Some(named) = known(word) {
+            command = Some(named);
+            continue;
+        }
+        if let Some(range) = within(command, word) {
+            found.push((at, range));
+        } else if let Some(next) = arguments.get(at + 1)
+            && let Some(range) = behind(command, word, next)
+        {
+            found.push((at + 1, range));
+        }
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn passwords_in_lists_of_arguments_are_found() {
+        let check = |arguments: &[&str], expected: &[&str]| {
+            let found = in_arguments(&[], arguments);
+            let found: Vec<_> = found.into_iter().map(|(at, range)| &arguments[at][range]).collect();
+            assert_eq!(found, expected, "{arguments:?}");
+        };
+        check(&["mysql", "-u", "root", "-phunter2"], &["hunter2"]);
+        check(&["/usr/bin/redis-cli", "-a", "hunter2", "ping"], &["hunter2"]);
+        check(&["server", "--password", "hunter2", "--port", "1"], &["hunter2"]);
+        check(&["server", "--db-password=hunter2"], &["hunter2"]);
+        check(&["curl", "-u", "me:hunter2", "https://h"], &["hunter2"]);
+        check(&["curl", "-ume:hunter2"], &["hunter2"]);
+        check(&["smbclient", "//h/s", "-U", "me%hunter2"], &["hunter2"]);
+        check(&["openssl", "rsa", "-passin", "pass:hunter2"], &["hunter2"]);
+        check(&["openssl", "rsa", "-passin", "file:/x"], &[]);
+        check(&["mkdir", "-pX", "-p", "x"], &[]);
+        check(&["server", "--password", "${DB_PASSWORD}", "--token-file", "/x"], &[]);
+        assert_eq!(in_arguments(&["mysql"], &["-phunter2"]), [(0, 2..9)]);
+    }
+}

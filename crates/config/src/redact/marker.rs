@@ -1,0 +1,103 @@
+//! What stands in a secret's place, the key it is made with, and how it is known again.
+
+use std::fmt;
+
+use hmac::{Hmac, KeyInit, Mac};
+use serde_json::{Value, json};
+use sha2::Sha256;
+
+use crate::Error;
+use crate::digest::hex;
+
+/// What the configuration library Rigging writes in place of a secret.
+pub const RIGGING: &str = "***redacted***";
+
+/// The key that fingerprints are made with. Its id stands in every marker.
+#[derive(Clone)]
+pub struct RedactionKey {
+    id: String,
+    secret: [u8; 32],
+}
+
+impl RedactionKey {
+    /// A key under an id of 1 to 32 characters of `a-z`, `0-9`, `-` and `_`.
+    pub fn new(id: &str, secret: [u8; 32]) -> Result<Self, Error> {
+        is_key_id(id).then(|| RedactionKey { id: id.to_owned(), secret }).ok_or(Error::BadKeyId)
+    }
+
+    /// The id that stands in markers.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// The HMAC of bytes for one purpose; the purpose keeps a fingerprint from being a prefix of a digest.
+    pub(super) fn hmac(&self, purpose: &[u8], bytes: &[u8]) -> String {
+        // HMAC takes a key of any length; were it ever refused, the fixed answer would still leak nothing.
+        let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(&self.secret) else { return "0".repeat(64) };
+        mac.update(purpose);
+        mac.update(&[0]);
+        mac.update(bytes);
+        hex(&mac.finalize().into_bytes())
+    }
+}
+
+impl fmt::Debug for RedactionKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RedactionKey").field("id", &self.id).finish_non_exhaustive()
+    }
+}
+
+fn is_key_id(id: &str) -> bool {
+    let fine = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'-' | b'_');
+    (1..=32).contains(&id.len()) && id.bytes().all(fine)
+}
+
+/// The key id of a fingerprint, `hmac:k1:3f9a…` with 16 digits of hex.
+fn fingerprint_key(text: &str) -> Option<&str> {
+    let (id, digits) = text.strip_prefix("hmac:")?.split_once(':')?;
+    let fine =
+        is_key_id(id) && digits.len() == 16 && digits.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+    fine.then_some(id)
+}
+
+/// The key id of a redacted value's marker, `{"redacted":"hmac:k1:3f9a…"}`.
+pub(crate) fn marker_key(value: &Value) -> Option<&str> {
+    let map = value.as_object().filter(|map| map.len() == 1)?;
+    fingerprint_key(map.get("redacted")?.as_str()?)
+}
+
+/// Whether a value is what stands in a secret's place: rig's `{"redacted":"hmac:…"}` and, in a string, `<redacted:hmac:…>`,
+/// or `***redacted***`, which Rigging writes. This is the one place that knows; whoever leaves redacted fields out asks here.
+pub fn is_redacted(value: &Value) -> bool {
+    match value {
+        Value::String(text) => is_marker(text),
+        other => marker_key(other).is_some(),
+    }
+}
+
+/// Whether a text is the fingerprint that a marker holds.
+pub(super) fn is_fingerprint(text: &str) -> bool {
+    fingerprint_key(text).is_some()
+}
+
+/// The marker that takes a whole value's place.
+pub(super) fn marker(fingerprint: &str) -> Value {
+    json!({ "redacted": fingerprint })
+}
+
+/// The marker that takes a secret's place inside a text.
+pub(super) fn inline(fingerprint: &str) -> String {
+    format!("<redacted:{fingerprint}>")
+}
+
+/// Whether a string is the marker of a secret that was replaced before.
+pub(super) fn is_marker(text: &str) -> bool {
+    let inner = text.strip_prefix("<redacted:").and_then(|rest| rest.strip_suffix('>'));
+    text == RIGGING || inner.is_some_and(|inner| fingerprint_key(inner).is_some())
+}
+
+/// Whether a text's first piece is the marker of a secret: what an earlier pass left, whatever it left behind it.
+pub(super) fn begins_with_marker(text: &str) -> bool {
+    let end = text.find('>').map_or(text.len(), |at| at + 1);
+    is_marker(&text[..end]) || text == RIGGING
+}

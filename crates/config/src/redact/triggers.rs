@@ -1,0 +1,143 @@
+//! The one pass over every text: which parts of it are worth a closer look.
+//!
+//! Almost no text holds a secret, so all the beginnings of tokens and all the pieces of names that announce one are
+//! looked for at once, by one automaton (Aho-Corasick), and what has none of them is done.
+
+use std::sync::LazyLock;
+
+use aho_corasick::{AhoCorasick, AhoCorasickKind, Input, MatchKind, StartKind};
+
+use super::commands::COMMANDS;
+use super::tokens::MAKERS;
+
+/// Something found in passing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Hit {
+    /// How a maker's tokens begin.
+    Token {
+        /// Its place in [`MAKERS`].
+        maker: usize,
+        /// The length of the prefix.
+        length: usize,
+    },
+    /// A part of a name that announces a secret, a command that takes one, a device's word for one.
+    Name,
+    /// What only a closer look at the value tells.
+    Shape(Shape),
+}
+
+/// The shapes of secrets that are no single token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Shape {
+    /// `://`
+    Url,
+    /// `-----BEGIN ` and its kin.
+    PrivateKey,
+    /// `PuTTY-User-Key-File-`
+    Putty,
+    /// `eyJ`: base 64 of `{"`.
+    WebToken,
+    /// `LS0tLS1CRUdJTi`: base 64 of `-----BEGIN `.
+    EncodedKey,
+    /// `Bearer ` and `Basic `
+    Authorization,
+    /// `@tcp(`
+    Dsn,
+    /// `8Q~`, in the middle of what Azure calls a client secret.
+    AzureSecret,
+    /// `:AA`, in the middle of what Telegram gives a bot.
+    TelegramBot,
+    /// `.atlasv1.`, in the middle of a token for Terraform's cloud.
+    Terraform,
+    /// `:5432:`, in a line of `.pgpass`.
+    PgPass,
+    /// `-us1` to `-us2`, at the end of a key for Mailchimp.
+    Mailchimp,
+}
+
+const SHAPES: &[(&str, Shape)] = &[
+    ("://", Shape::Url),
+    ("-----BEGIN ", Shape::PrivateKey),
+    ("---- BEGIN ", Shape::PrivateKey),
+    ("PuTTY-User-Key-File-", Shape::Putty),
+    ("eyJ", Shape::WebToken),
+    ("LS0tLS1CRUdJTi", Shape::EncodedKey),
+    ("bearer ", Shape::Authorization),
+    ("basic ", Shape::Authorization),
+    ("negotiate ", Shape::Authorization),
+    ("splunk ", Shape::Authorization),
+    ("@tcp(", Shape::Dsn),
+    ("@tcp6(", Shape::Dsn),
+    ("@udp(", Shape::Dsn),
+    ("@unix(", Shape::Dsn),
+    ("8Q~", Shape::AzureSecret),
+    ("7Q~", Shape::AzureSecret),
+    (":AA", Shape::TelegramBot),
+    (".atlasv1.", Shape::Terraform),
+    (":5432:", Shape::PgPass),
+    ("-us1", Shape::Mailchimp),
+    ("-us2", Shape::Mailchimp),
+];
+
+/// Pieces of names; every name that `names::sense` knows as a secret's has one of them.
+const STEMS: &str = "pass pwd psk secret token key cred auth bearer jwt cookie kennwort passw senha wachtwoord \
+    contrasen motdepasse haslo seed community mnemonic sig= signature pin= rootpw bindpw userpw dbpw \
+    adminpw pw= pw: pw\" pw' pw< pw> _pw -pw md5 sha tacacs radius wpa wep salt webhook license otp from-literal";
+
+fn table() -> (Vec<Hit>, Vec<&'static str>) {
+    let (mut hits, mut texts) = (Vec::new(), Vec::new());
+    for (maker, (_, prefixes, ..)) in MAKERS.iter().enumerate() {
+        for prefix in prefixes.split_ascii_whitespace() {
+            hits.push(Hit::Token { maker, length: prefix.len() });
+            texts.push(prefix);
+        }
+    }
+    for (text, shape) in SHAPES {
+        hits.push(Hit::Shape(*shape));
+        texts.push(*text);
+    }
+    let commands = COMMANDS.iter().flat_map(|command| command.names.split_ascii_whitespace());
+    for stem in STEMS.split_ascii_whitespace().chain(["pw ", "pw\t"]).chain(commands) {
+        hits.push(Hit::Name);
+        texts.push(stem);
+    }
+    (hits, texts)
+}
+
+/// A constant that takes a moment to make.
+static TRIGGERS: LazyLock<Option<(AhoCorasick, Vec<Hit>)>> = LazyLock::new(|| {
+    let (hits, texts) = table();
+    let automaton = AhoCorasick::builder()
+        .ascii_case_insensitive(true)
+        .match_kind(MatchKind::Standard)
+        .start_kind(StartKind::Unanchored)
+        .kind(Some(AhoCorasickKind::DFA))
+        .build(texts);
+    Some((automaton.ok()?, hits))
+});
+
+/// Where the hits in a text begin, sorted. `None` when it cannot be told and the whole text must be looked at.
+pub(super) fn hits(text: &str) -> Vec<(usize, Hit)> {
+    let Some((automaton, kinds)) = &*TRIGGERS else { return Vec::new() };
+    let mut found = Vec::new();
+    for hit in automaton.find_overlapping_iter(Input::new(text)) {
+        let kind = kinds[hit.pattern().as_usize()];
+        // Makers write their prefixes in one way; names are written in any.
+        if let Hit::Token { maker, .. } = kind {
+            let written = &text.as_bytes()[hit.range()];
+            let exact = MAKERS[maker].1.split_ascii_whitespace().any(|prefix| prefix.as_bytes() == written);
+            let in_word = hit.start() > 0 && text.as_bytes()[hit.start() - 1].is_ascii_alphanumeric();
+            if !exact || in_word {
+                continue;
+            }
+        }
+        found.push((hit.start(), kind));
+    }
+    found.sort_by_key(|(at, _)| *at);
+    found
+}
+
+/// Whether anything in a text is worth a closer look.
+pub(super) fn any(text: &str) -> bool {
+    TRIGGERS.as_ref().is_none_or(|(automaton, _)| automaton.is_match(text))
+}

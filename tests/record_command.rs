@@ -1,0 +1,147 @@
+//! `rig record -o FILE -- CMD`: the command comes first, and nothing of what it did is missing from the file.
+
+use std::process::Stdio;
+
+use crate::harness::{Running, Said, finish, folder, rig, run, text, verify};
+
+/// Runs a shell script under `rig record`, and gives what it said with the lines of the file.
+#[track_caller]
+fn record(code: i32, script: &str) -> (Said, Vec<serde_json::Value>) {
+    let folder = folder();
+    let file = folder.path().join("run.jsonl");
+    let mut command = rig(&["record", "-o", text(&file), "--", "sh", "-c", script]);
+    command.env("RIG", env!("CARGO_BIN_EXE_rig")).current_dir(&folder);
+    let said = finish(code, command, b"");
+    let lines = std::fs::read_to_string(&file).unwrap();
+    (said, lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect())
+}
+
+fn types(lines: &[serde_json::Value]) -> Vec<&str> {
+    lines.iter().map(|line| line["type"].as_str().unwrap()).filter(|name| *name != "log.sealed").collect()
+}
+
+#[test]
+fn output_passes_unchanged_and_every_line_is_recorded() {
+    let (said, lines) = record(0, "echo one; echo two >&2; printf 'three'");
+    assert_eq!((said.stdout.as_str(), said.stderr.as_str()), ("one\nthree", "two\n"));
+    let logs = |stream: &str| -> Vec<String> {
+        let of = lines.iter().filter(|line| line["type"] == "service.log" && line["stream"] == stream);
+        of.map(|line| line["data"].as_str().unwrap().to_owned()).collect()
+    };
+    assert_eq!((logs("stdout"), logs("stderr")), (vec!["one".into(), "three".into()], vec!["two".into()]));
+    let footer = lines.last().unwrap();
+    assert_eq!(
+        (footer["type"].as_str(), footer["outcome"].as_str()),
+        (Some("session.footer"), Some("passed"))
+    );
+    assert_eq!(types(&lines)[..2], ["session.header", "service.starting"]);
+    assert_eq!(types(&lines)[types(&lines).len() - 2], "service.stopped");
+}
+
+#[test]
+fn bytes_that_are_no_text_pass_unchanged_too() {
+    let folder = folder();
+    let file = folder.path().join("run.jsonl");
+    let bytes: Vec<u8> = (0..=255).cycle().take(300_000).collect();
+    std::fs::write(folder.path().join("bytes"), &bytes).unwrap();
+    let out =
+        rig(&["record", "-o", text(&file), "--", "cat", "bytes"]).current_dir(&folder).output().unwrap();
+    assert!(out.stdout == bytes, "{} bytes came out", out.stdout.len());
+    assert!(out.status.success());
+    assert_eq!(verify(text(&file), None), "unsigned");
+}
+
+#[test]
+fn many_short_lines_are_all_there() {
+    let (_, lines) = record(0, "yes | head -n 20000");
+    assert_eq!(types(&lines).iter().filter(|name| **name == "service.log").count(), 20_000);
+}
+
+#[test]
+fn what_the_command_posts_to_its_hub_is_in_the_recording() {
+    let script = "printf 'port: 1\\n' > api.yaml; $RIG snapshot api api.yaml > out && test -n \"$RIG_URL\" && test -n \"$RIG_STREAM\"";
+    let (_, lines) = record(0, script);
+    assert!(types(&lines).contains(&"snapshot.captured"), "{lines:?}");
+}
+
+#[test]
+fn a_secret_in_the_output_passes_and_is_not_recorded() {
+    let script = "echo PASSWORD=hunter2; echo to postgres://u:hunter2@db/x; printf -- '-----BEGIN PRIVATE KEY-----\\nhunter2hunter2\\n-----END PRIVATE KEY-----\\n'";
+    let (said, lines) = record(0, script);
+    assert!(said.stdout.contains("hunter2"));
+    assert!(!format!("{lines:?}").contains("hunter2"), "{lines:?}");
+    assert_eq!(types(&lines).iter().filter(|name| **name == "service.log").count(), 3);
+}
+
+#[test]
+fn the_exit_code_is_the_commands_own_and_the_outcome_says_how() {
+    let outcome = |lines: &[serde_json::Value]| lines.last().unwrap()["outcome"].as_str().unwrap().to_owned();
+    let (_, lines) = record(7, "exit 7");
+    assert_eq!(outcome(&lines), "failed");
+    assert!(types(&lines).contains(&"service.failed"));
+    let (_, lines) = record(128 + 11, "kill -SEGV $$");
+    assert_eq!(outcome(&lines), "crashed");
+    let folder = folder();
+    let file = folder.path().join("run.jsonl");
+    finish(127, rig(&["record", "-o", text(&file), "--", "no-such-program"]), b"");
+    assert!(std::fs::read_to_string(&file).unwrap().contains("\"outcome\":\"failed\""));
+}
+
+#[test]
+fn a_recording_that_cannot_be_made_does_not_keep_the_command_from_running() {
+    let said = run(3, &["record", "-o", "/no/such/folder/run.jsonl", "--", "sh", "-c", "echo ran; exit 3"]);
+    assert_eq!(said.stdout, "ran\n");
+    assert!(said.stderr.contains("warning") && said.stderr.contains("missing"), "{}", said.stderr);
+    // No room for the private hub either.
+    let folder = folder();
+    let mut command = rig(&["record", "-o", "run.jsonl", "--", "sh", "-c", "echo ran; exit 4"]);
+    command.env("TMPDIR", "/no/such/folder").current_dir(&folder);
+    let said = finish(4, command, b"");
+    assert_eq!(said.stdout, "ran\n");
+    assert!(said.stderr.contains("without a recording"), "{}", said.stderr);
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_disk_that_is_full_costs_the_recording_and_nothing_else() {
+    let said = run(5, &["record", "-o", "/dev/full", "--", "sh", "-c", "yes | head -n 5000; exit 5"]);
+    assert_eq!(said.stdout.len(), 10_000);
+    assert!(said.stderr.contains("warning") && said.stderr.contains("missing"), "{}", said.stderr);
+}
+
+#[test]
+fn a_request_to_end_reaches_the_whole_group() {
+    let folder = folder();
+    let file = folder.path().join("run.jsonl");
+    let below = "trap \"echo below\" TERM; echo up; while :; do sleep 0.02; done";
+    let script = format!("trap 'echo above; exit 9' TERM; sh -c '{below}' & wait; wait");
+    let running = Running::start(rig(&["record", "-o", text(&file), "--", "sh", "-c", &script]));
+    assert_eq!(running.line(), "up");
+    running.signal("TERM");
+    let mut said = [running.line(), running.line()];
+    said.sort();
+    assert_eq!(said, ["above", "below"]);
+    assert_eq!(running.wait(), 9);
+    let lines = std::fs::read_to_string(&file).unwrap();
+    assert!(lines.contains("service.stopping") && lines.contains("\"outcome\":\"interrupted\""), "{lines}");
+}
+
+#[test]
+fn what_the_command_left_behind_neither_hangs_nor_stays() {
+    let (_, lines) = record(0, "sleep 1000 & echo $! > pid; echo done");
+    assert!(types(&lines).contains(&"service.stopped"));
+    // One that left the group cannot be ended, and is not waited for.
+    let (said, lines) = record(0, "setsid sleep 20 & echo done");
+    assert_eq!(said.stdout, "done\n");
+    assert!(types(&lines).contains(&"service.stopped"));
+}
+
+#[test]
+fn standard_input_is_the_commands() {
+    let folder = folder();
+    let file = folder.path().join("run.jsonl");
+    let said = finish(0, rig(&["record", "-o", text(&file), "--", "cat"]), b"a\nb");
+    assert_eq!(said.stdout, "a\nb");
+    let mut command = rig(&["record", "-o", text(&file), "--", "cat"]);
+    assert!(command.stdin(Stdio::null()).output().unwrap().stdout.is_empty());
+}
