@@ -189,7 +189,7 @@ fn a_snapshot_file_is_read_wherever_a_document_is() {
     let diff = run(1, &["diff", &first, &second, "--json"]).json();
     let paths: Vec<&str> =
         diff["changes"].as_array().unwrap().iter().map(|c| c["path"].as_str().unwrap()).collect();
-    assert_eq!(paths, ["database.host", "servers[0]", "servers[1]"]);
+    assert_eq!(paths, ["database.host", "servers[1]", "servers[0]"]);
     let event = run(0, &["snapshot", "api", &first, "--hub", &hub.url, "--json"]).json()["events"][0].clone();
     assert_eq!(event["format"], "snapshot");
     assert_eq!(event["provenance"]["database.host"], format!("file:{}:2", layers.base));

@@ -46,7 +46,7 @@ pub fn run(setup: &Setup, report: &mut Report) -> Result<()> {
         let files: [&Path; 2] = [&old, &new];
         let ours = measure("diff", rounds, &files)?;
         let small = fields * value < 10_000_000;
-        let few = if fields > 1_000 { 1 } else { rounds };
+        let few = if fields > 1_000 { rounds.min(5) } else { rounds };
         let peer = |program: &Option<peers::Program>, script: &str, wanted: bool| {
             program.as_ref().filter(|_| wanted).and_then(|program| measure_with(program, script, few, &files))
         };

@@ -3,7 +3,6 @@
 //! Almost no text holds a secret, so all the beginnings of tokens and all the pieces of names that announce one are
 //! looked for at once, by one automaton (Aho-Corasick), and what has none of them is done.
 
-use std::ops::Range;
 use std::sync::LazyLock;
 
 use aho_corasick::{AhoCorasick, AhoCorasickKind, Input, MatchKind, StartKind};
@@ -21,9 +20,9 @@ pub(super) enum Hit {
         /// The length of the prefix.
         length: usize,
     },
-    /// A part of a name that announces a secret, a command that takes one, a device's word for one.
+    /// A part of a name that announces a secret, a device's word for one.
     Name,
-    /// A command that takes a secret. Counts as a [`Hit::Name`] where it is a whole word.
+    /// A command whose options take one.
     Command,
     /// What only a closer look at the value tells.
     Shape(Shape),
@@ -87,26 +86,28 @@ const STEMS: &str = "pass pwd psk secret token key cred auth bearer jwt cookie k
     contrasen motdepasse haslo seed phrase community mnemonic sig= signature pin= rootpw bindpw userpw dbpw \
     adminpw pw= pw: pw\" pw' pw< pw> _pw -pw md5 sha tacacs radius wpa wep salt webhook license otp from-literal";
 
-fn table() -> (Vec<Hit>, Vec<&'static str>) {
+fn table() -> (Vec<Hit>, Vec<String>) {
     let (mut hits, mut texts) = (Vec::new(), Vec::new());
     for (maker, (_, prefixes, ..)) in MAKERS.iter().enumerate() {
         for prefix in prefixes.split_ascii_whitespace() {
             hits.push(Hit::Token { maker, length: prefix.len() });
-            texts.push(prefix);
+            texts.push(prefix.to_owned());
         }
     }
     for (text, shape) in SHAPES {
         hits.push(Hit::Shape(*shape));
-        texts.push(*text);
+        texts.push((*text).to_owned());
     }
-    let commands = COMMANDS.iter().flat_map(|command| command.names.split_ascii_whitespace());
     for stem in STEMS.split_ascii_whitespace().chain(["pw ", "pw\t"]) {
         hits.push(Hit::Name);
-        texts.push(stem);
+        texts.push(stem.to_owned());
     }
-    for command in commands {
-        hits.push(Hit::Command);
-        texts.push(command);
+    for name in COMMANDS.iter().flat_map(|command| command.names.split_ascii_whitespace()) {
+        // Two letters stand in many words; with what ends the command's name they do not.
+        for end in [' ', '"', '\''] {
+            hits.push(Hit::Command);
+            texts.push(format!("{name}{end}"));
+        }
     }
     (hits, texts)
 }
@@ -138,24 +139,14 @@ pub(super) fn hits(text: &str) -> Vec<(usize, Hit)> {
                 continue;
             }
         }
-        if kind == Hit::Command {
-            if is_word(text, hit.range()) {
-                found.push((hit.start(), Hit::Name));
-            }
+        let in_word = hit.start() > 0 && text.as_bytes()[hit.start() - 1].is_ascii_alphanumeric();
+        if kind == Hit::Command && in_word {
             continue;
         }
         found.push((hit.start(), kind));
     }
     found.sort_by_key(|(at, _)| *at);
     found
-}
-
-/// Whether a command stands where `commands::known` would see it: `https` in a URL is none.
-fn is_word(text: &str, range: Range<usize>) -> bool {
-    let before = text[..range.start].chars().next_back();
-    let after = text[range.end..].chars().next();
-    before.is_none_or(|c| c.is_whitespace() || "\"'`($;|&[,/".contains(c))
-        && after.is_none_or(|c| c.is_whitespace() || "\"',]".contains(c))
 }
 
 /// Whether anything in a text is worth a closer look.
