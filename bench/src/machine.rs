@@ -48,6 +48,13 @@ pub fn resident_kib(pids: &[u32]) -> u64 {
     pids.iter().filter_map(of).sum()
 }
 
+/// The most that was ever resident of this process, in KiB.
+pub fn most_resident_kib() -> u64 {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let most = status.lines().find_map(|l| l.strip_prefix("VmHWM:")?.split_whitespace().next()?.parse().ok());
+    most.unwrap_or(0)
+}
+
 /// A process and its children, which is where a server with workers does its work.
 pub fn family(pid: u32) -> Vec<u32> {
     let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();

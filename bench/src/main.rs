@@ -1,12 +1,14 @@
-//! `rig-bench log|sse`: the log and the stream measured beside their peers in the same run. `cargo xtask bench` builds and starts it.
+//! `rig-bench log|sse|config`: the log, the stream and the configuration core measured beside their peers in the same run. `cargo xtask bench` builds and starts it.
 //!
 //! In reading order: `machine` (what `/proc` tells), `histogram`, `report` (the table and the JSON), `server` (the hub and
-//! nginx as children), `http` (requests over raw sockets), `log`, `sse`.
+//! nginx as children), `http` (requests over raw sockets), `log`, `sse`,
+//! `config`.
 //!
 //! Nothing here is a test: figures depend on the machine and on what else it does. What counts are ratios inside one run,
 //! so both sides of a ratio are measured in turns. Everything is on loopback, and bounded in time and in count.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "it is there to print figures")]
 
+mod config;
 mod histogram;
 mod http;
 mod log;
@@ -27,6 +29,8 @@ rig-bench COMMAND [--quick] [PART…]
         parts: engine http memory start
   sse   subscribers: fan-out, latency, memory, catch-up
         parts: fanout latency catch-up
+  config  a document captured: time and memory
+        parts: capture
 
   --quick   fewer rounds and smaller sizes: to see that it works, not for figures
 ";
@@ -54,11 +58,15 @@ type Run = fn(&Setup) -> Result<()>;
 
 fn main() -> ExitCode {
     let mut args: Vec<String> = std::env::args().skip(1).collect();
+    if args.first().is_some_and(|arg| arg == "child") {
+        return ended(config::child(&args[1..]));
+    }
     let quick = args.iter().any(|arg| arg == "--quick");
     args.retain(|arg| arg != "--quick");
     let (known, run): (&[&str], Run) = match args.first().map(String::as_str) {
         Some("log") => (log::PARTS, log::run),
         Some("sse") => (sse::PARTS, sse::run),
+        Some("config") => (config::PARTS, config::run),
         _ => {
             eprint!("{HELP}");
             return ExitCode::from(2);
@@ -69,7 +77,11 @@ fn main() -> ExitCode {
         eprint!("there is no part `{unknown}`\n\n{HELP}");
         return ExitCode::from(2);
     }
-    match setup(quick, parts).and_then(|setup| run(&setup)) {
+    ended(setup(quick, parts).and_then(|setup| run(&setup)))
+}
+
+fn ended(result: Result<()>) -> ExitCode {
+    match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(e) => {
             eprintln!("rig-bench: {e:#}");

@@ -18,7 +18,8 @@ cargo xtask COMMAND
   test --no-services   the same without the tests that need servers from outside (sets RIG_NO_SERVICES=1)
   bench log [--quick]  durable appends, memory, start; prints tables and writes target/bench/log.json
   bench sse [--quick]  subscribers beside nginx with nchan; target/bench/sse.json
-                       (`bench log|sse PART…` runs only parts of it; an unknown one is answered with their names)
+  bench config [--quick]  documents captured and compared, with their peers; target/bench/config.json
+                       (`bench log|sse|config PART…` runs only parts of it; an unknown one is answered with their names)
   services             installs what tests need besides Rust (as root on Debian; elsewhere it says what is missing)
   crash [--rounds N] [--seed S]
                        kills a hub under load N times (10,000 without --rounds) and checks that nothing acknowledged is lost
@@ -31,7 +32,7 @@ fn main() -> ExitCode {
     let services = match words.as_slice() {
         ["test"] => true,
         ["test", "--no-services"] => false,
-        ["bench", bench @ ("log" | "sse"), more @ ..] => {
+        ["bench", bench @ ("log" | "sse" | "config"), more @ ..] => {
             return match bench::run(&root(), &[&[*bench], more].concat()) {
                 Ok(()) => ExitCode::SUCCESS,
                 Err(error) => {

@@ -6,6 +6,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, anyhow, bail};
 use bytes::Bytes;
 use reqwest::{Method, RequestBuilder, Response, Url};
+use rig_event::session::Outcome;
 use rig_event::{Epoch, Seq, ServiceName, StreamName};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -187,14 +188,20 @@ impl Client {
         json(self.send(self.request(Method::GET, &[])?).await?).await
     }
 
-    /// A session file of `from..=to`.
+    /// A session file of a stretch, whose ends may be left to the hub, that says how it ended.
     ///
     /// # Errors
     /// A [`Problem`] when there is no such stretch.
-    pub async fn session(&self, from: Option<Seq>, to: Option<Seq>) -> Result<Response> {
-        let (from, to) = (from.map(|from| ("from", from)), to.map(|to| ("to", to)));
-        let request = self.request(Method::GET, &["session"])?.query(from.as_slice()).query(to.as_slice());
-        self.send(request).await
+    pub async fn session(
+        &self,
+        (from, to): (Option<Seq>, Option<Seq>),
+        outcome: Option<Outcome>,
+    ) -> Result<Response> {
+        let query = [("from", from.map(|seq| seq.to_string())), ("to", to.map(|seq| seq.to_string()))];
+        let outcome = outcome.map(|outcome| ("outcome", outcome.as_str().to_owned()));
+        let query: Vec<_> =
+            query.into_iter().filter_map(|(name, value)| Some((name, value?))).chain(outcome).collect();
+        self.send(self.request(Method::GET, &["session"])?.query(&query)).await
     }
 
     /// The live stream: after `last_id`, or from `from`, or from the next event on.

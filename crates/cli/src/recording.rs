@@ -183,11 +183,12 @@ impl Recording {
 
     /// Has the hub sign the end: that, and not the last seal, proves where the recording ends.
     ///
-    /// The footer of the empty session after the last event states the same chain and state. A hub that does not answer
-    /// leaves the recording unsigned, which `rig verify` tells.
-    pub async fn sign(&mut self, client: &Client) {
+    /// The footer of the empty session after the last event states the same chain, state and outcome. A hub that does not
+    /// answer leaves the recording unsigned, which `rig verify` tells.
+    pub async fn sign(&mut self, client: &Client, outcome: Outcome) {
         let last = self.last_seq();
-        let Ok(file) = source::download(client, Some(last + 1), Some(last)).await else { return };
+        let stretch = (Some(last + 1), Some(last));
+        let Ok(file) = source::download_as(client, stretch, Some(outcome)).await else { return };
         let Ok(mut reader) = SessionReader::new(BufReader::new(file)) else { return };
         let same =
             reader.header().is_some_and(|h| h.epoch == self.header.epoch && h.stream == self.header.stream);

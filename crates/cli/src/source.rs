@@ -9,7 +9,7 @@ use std::str::FromStr;
 
 use anyhow::{Context as _, Result, anyhow, bail};
 use clap::builder::{TypedValueParser, ValueParserFactory};
-use rig_event::session::{Checkpoint, Header};
+use rig_event::session::{Checkpoint, Header, Outcome};
 use rig_event::{Envelope, Seq, ServiceName, rigd};
 use rig_recorder::Chain;
 use rig_recorder::session::{Dialect, Ending, Problem, SessionReader};
@@ -167,8 +167,17 @@ fn stem(path: &Path) -> String {
 
 /// A stream's session file in a folder for temporary things, gone when it is closed: it may be larger than memory.
 pub(crate) async fn download(client: &Client, from: Option<Seq>, to: Option<Seq>) -> Result<File> {
-    let mut answer =
-        client.session(from, to).await.with_context(|| format!("nothing from {}", client.source()))?;
+    download_as(client, (from, to), None).await
+}
+
+/// The same, of a recording that ended so.
+pub(crate) async fn download_as(
+    client: &Client,
+    stretch: (Option<Seq>, Option<Seq>),
+    outcome: Option<Outcome>,
+) -> Result<File> {
+    let answer = client.session(stretch, outcome).await;
+    let mut answer = answer.with_context(|| format!("nothing from {}", client.source()))?;
     let mut file = tempfile::tempfile().context("no temporary file can be made")?;
     while let Some(chunk) = answer.chunk().await.context("the download broke off")? {
         file.write_all(&chunk).context("the temporary file cannot be written")?;

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 use anyhow::Result;
 use rig_event::event::{LogSealed, Signature};
-use rig_event::session::Header;
+use rig_event::session::{Header, Outcome};
 use rig_event::{Event, Seq};
 use rig_recorder::Chain;
 use rig_recorder::seal::{Checked, Claim, Keyring};
@@ -82,12 +82,15 @@ struct Signatures {
 }
 
 impl Signatures {
-    fn check(&mut self, keys: &Keyring, claim: &Claim<'_>, signatures: &[Signature]) {
+    /// Whether a signature proves the claim.
+    fn check(&mut self, keys: &Keyring, claim: &Claim<'_>, signatures: &[Signature]) -> bool {
+        let mut proven = false;
         for signature in signatures {
             self.any = true;
             let key = signature.key_id.clone();
             match keys.check(claim, signature) {
                 Checked::Valid => {
+                    proven = true;
                     self.upto = claim.upto;
                     self.valid.insert(key);
                 }
@@ -95,6 +98,7 @@ impl Signatures {
                 Checked::UnknownKey => drop(self.unknown.insert(key)),
             }
         }
+        proven
     }
 }
 
@@ -106,6 +110,11 @@ pub fn verify(recording: &mut Recording, keys: &Keyring) -> Result<Report> {
     let (mut found, mut events, mut seals) = (Signatures::default(), 0, 0);
     let header = recording.header().cloned();
     let mut altered = header.as_ref().and_then(|header| beginning(header, recording));
+    let mut beginning_proven = true;
+    if let (Some(header), Some(checkpoint)) = (&header, recording.checkpoint()) {
+        let claim = claim(header, checkpoint.seq, &header.chain, &checkpoint.hash, None);
+        beginning_proven = found.check(keys, &claim, &checkpoint.signatures);
+    }
     while altered.is_none() {
         let before = recording.chain();
         match recording.step() {
@@ -119,7 +128,11 @@ pub fn verify(recording: &mut Recording, keys: &Keyring) -> Result<Report> {
                 };
                 seals += 1;
                 altered = misfit(seal, event.envelope.seq, before);
-                found.check(keys, &claim(header, seal.upto, &seal.chain, &seal.state), &seal.signatures);
+                found.check(
+                    keys,
+                    &claim(header, seal.upto, &seal.chain, &seal.state, None),
+                    &seal.signatures,
+                );
             }
             // Cut so short that nothing is left to read.
             Err(error) if error.is::<NoRecording>() => break,
@@ -132,10 +145,8 @@ pub fn verify(recording: &mut Recording, keys: &Keyring) -> Result<Report> {
     match (recording.ending(), &header) {
         (Some(Ending::Altered { why, .. }), _) => drop(altered.get_or_insert_with(|| why.clone())),
         (Some(Ending::Finished(footer)), Some(header)) if altered.is_none() => {
-            found.check(keys, &claim(header, footer.last_seq, &footer.chain, &hash), &footer.signatures);
-            end_proven =
-                !footer.signatures.is_empty() && found.upto == footer.last_seq && found.forged.is_empty();
-            end_proven &= footer.signatures.iter().any(|s| found.valid.contains(&s.key_id));
+            let claim = claim(header, footer.last_seq, &footer.chain, &hash, Some(footer.outcome));
+            end_proven = found.check(keys, &claim, &footer.signatures);
         }
         _ => {}
     }
@@ -178,6 +189,9 @@ pub fn verify(recording: &mut Recording, keys: &Keyring) -> Result<Report> {
         let why = format!(
             "signed up to seq {sealed_upto} of {last_seq}, and the footer is not: the end is not proven"
         );
+        (Verdict::Unsealed, Some(why))
+    } else if !beginning_proven {
+        let why = "the state that it begins with is not signed by a key that was given".to_owned();
         (Verdict::Unsealed, Some(why))
     } else {
         (Verdict::Verified, None)
@@ -241,8 +255,14 @@ fn misfit(seal: &LogSealed, seq: Seq, before: Chain) -> Option<String> {
         .then(|| format!("the seal at seq {seq} states another hash chain: a line before it was changed"))
 }
 
-fn claim<'a>(header: &'a Header, upto: Seq, chain: &'a str, state: &'a str) -> Claim<'a> {
-    Claim { stream: &header.stream, epoch: &header.epoch, upto, chain, state }
+fn claim<'a>(
+    header: &'a Header,
+    upto: Seq,
+    chain: &'a str,
+    state: &'a str,
+    end: Option<Outcome>,
+) -> Claim<'a> {
+    Claim { stream: &header.stream, epoch: &header.epoch, upto, chain, state, end }
 }
 
 #[cfg(test)]
@@ -289,15 +309,17 @@ mod tests {
             rig: "0".into(),
         };
         let mut lines = vec![serde_json::to_string(&header).unwrap()];
-        let sign = |upto, chain: &str, state: &str| -> Vec<Signature> {
-            keys.sign(&Claim { stream: &stream, epoch: &epoch, upto, chain, state }).into_iter().collect()
+        let sign = |upto, chain: &str, state: &str, end| -> Vec<Signature> {
+            keys.sign(&Claim { stream: &stream, epoch: &epoch, upto, chain, state, end })
+                .into_iter()
+                .collect()
         };
         for seq in 1..=12 {
             let event = if seq % write.seal_every == 0 {
                 let (chain, state) = (chain.to_string(), state.hash());
                 Event::LogSealed(LogSealed {
                     upto: seq - 1,
-                    signatures: sign(seq - 1, &chain, &state),
+                    signatures: sign(seq - 1, &chain, &state, None),
                     chain,
                     state,
                 })
@@ -317,7 +339,11 @@ mod tests {
             state.apply(&body.into_envelope(seq, Timestamp::default())).unwrap();
             lines.push(String::from_utf8(line).unwrap());
         }
-        let signatures = if write.sign_footer { sign(12, &chain.to_string(), &state.hash()) } else { vec![] };
+        let signatures = if write.sign_footer {
+            sign(12, &chain.to_string(), &state.hash(), Some(Outcome::Passed))
+        } else {
+            vec![]
+        };
         let footer = Footer {
             last_seq: 12,
             events: 12,
@@ -433,6 +459,22 @@ mod tests {
             Verdict::Unsealed,
             "a tail cut at a seal, with a footer of the forger's"
         );
+        // Cut just before a seal, whose signature is over the very chain and state that the footer states.
+        let mut reused = session(&WRITE);
+        let value = |line: &String| serde_json::from_str::<serde_json::Value>(line).unwrap();
+        let signatures = value(&reused[8])["signatures"].clone();
+        reused.drain(8..13);
+        let footer = reused.last_mut().unwrap();
+        let mut value = value(footer);
+        value["signatures"] = signatures;
+        *footer = value.to_string();
+        refit(&mut reused);
+        let (verdict, why) = check(&reused, KEY);
+        assert!(verdict <= Verdict::WrongKey, "a seal's signature moved to the footer: {verdict:?} {why}");
+        let mut outcome = session(&WRITE);
+        let footer = outcome.last_mut().unwrap();
+        *footer = footer.replace("passed", "failed");
+        assert!(check(&outcome, KEY).0 <= Verdict::WrongKey);
         let mut downgraded = session(&WRITE);
         downgraded[0] = downgraded[0].replace("\"v\":1", "\"v\":0");
         let text = downgraded.join("\n");
@@ -471,9 +513,9 @@ mod tests {
                 continue;
             };
             let Ok(report) = verify(&mut recording, &keys) else { continue };
-            // Not signed is what only names the recording: its name, its time, the version of rig, the outcome, the duration.
+            // Not signed is what only names the recording: its name, its time, the version of rig, the duration.
             let named = |value: &mut serde_json::Value| {
-                for key in ["session", "started", "rig", "outcome", "duration_ms"] {
+                for key in ["session", "started", "rig", "duration_ms"] {
                     value.as_object_mut().unwrap().remove(key);
                 }
             };

@@ -35,7 +35,7 @@ pub enum Error {
         why: String,
     },
     /// A format's name is none that rig knows.
-    #[error("{name} is not a format; use json, yaml, toml, ini, env, properties or text")]
+    #[error("{name} is not a format; use {}", Format::NAMES)]
     UnknownFormat {
         /// The name in quotes, or words for one that is too odd to be repeated.
         name: String,

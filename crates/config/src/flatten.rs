@@ -1,13 +1,14 @@
 //! From a tree to flat paths.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
 
 use rig_event::FlatConfig;
 use serde_json::Value;
 
 use crate::error::{Place, shown};
 use crate::path::Segment;
-use crate::tree::{Kind, Node, Tree, line_number};
+use crate::tree::{Kind, Node, line_number};
 use crate::{Error, Limits, Policy, redact};
 
 /// The longest path: with it and two values at their limit an event still fits.
@@ -61,47 +62,46 @@ impl<'a> Flattener<'a> {
         self.field(line_number(at), value)
     }
 
-    /// Adds the fields of a tree.
-    pub fn tree(&mut self, root: &Node) -> Result<(), Error> {
-        self.visit(root)
-    }
-
-    fn visit(&mut self, node: &Node) -> Result<(), Error> {
-        match &node.kind {
-            Kind::Leaf(value) => self.field(node.line, value.clone()),
+    /// Adds the fields of a tree and takes it apart on the way: a value is moved and not copied.
+    pub fn tree(&mut self, node: Node<'_>) -> Result<(), Error> {
+        match node.kind {
+            Kind::Leaf(value) => self.field(node.line, value),
             Kind::List(items) if items.is_empty() => self.field(node.line, Value::Array(Vec::new())),
             Kind::Map(entries) if entries.is_empty() => {
                 self.field(node.line, Value::Object(serde_json::Map::new()))
             }
             Kind::List(items) => self.list(items),
-            Kind::Map(entries) => {
-                entries.iter().try_for_each(|(key, entry)| self.step(Segment::Key(key.clone()), entry))
-            }
+            Kind::Map(entries) => entries
+                .into_iter()
+                .try_for_each(|(key, entry)| self.step(Segment::Key(key.into_owned()), entry)),
+            // What is below it is shared in its turn, so that little is copied here.
+            Kind::Shared(node) => self.tree(Rc::unwrap_or_clone(node)),
         }
     }
 
-    fn list(&mut self, items: &[Tree]) -> Result<(), Error> {
+    fn list(&mut self, items: Vec<Node<'_>>) -> Result<(), Error> {
         let key = self.policy.list_key(&self.segments).map(str::to_owned);
-        let keyed = key.and_then(|key| distinct(items, &key).map(|values| (key, values)));
+        let keyed = key.and_then(|key| distinct(&items, &key).map(|values| (key, values)));
         match keyed {
             Some((key, values)) => items
-                .iter()
+                .into_iter()
                 .zip(values)
                 .try_for_each(|(item, value)| self.step(Segment::Keyed { key: key.clone(), value }, item)),
-            None => {
-                items.iter().enumerate().try_for_each(|(index, item)| self.step(Segment::Index(index), item))
-            }
+            None => items
+                .into_iter()
+                .enumerate()
+                .try_for_each(|(index, item)| self.step(Segment::Index(index), item)),
         }
     }
 
-    fn step(&mut self, segment: Segment, node: &Node) -> Result<(), Error> {
+    fn step(&mut self, segment: Segment, node: Node<'_>) -> Result<(), Error> {
         let length = self.path.len();
         segment.print(&mut self.path);
         if self.path.len() > MAX_PATH {
             return Err(Error::PathTooLong { path: shown(&self.path), limit: MAX_PATH });
         }
         self.segments.push(segment);
-        self.visit(node)?;
+        self.tree(node)?;
         self.segments.pop();
         self.path.truncate(length);
         Ok(())
@@ -135,9 +135,9 @@ fn room(limits: &Limits) -> u64 {
 }
 
 /// The texts by which a key tells all elements apart, if it does.
-fn distinct(items: &[Tree], key: &str) -> Option<Vec<String>> {
-    let value = |item: &Tree| match &item.kind {
-        Kind::Map(entries) => match &entries.get(key)?.kind {
+fn distinct(items: &[Node<'_>], key: &str) -> Option<Vec<String>> {
+    let value = |item: &Node<'_>| match item.kind() {
+        Kind::Map(entries) => match entries.get(key)?.kind() {
             Kind::Leaf(Value::String(text)) => Some(text.clone()),
             Kind::Leaf(value @ (Value::Bool(_) | Value::Number(_))) => Some(value.to_string()),
             _ => None,
@@ -155,13 +155,31 @@ fn distinct(items: &[Tree], key: &str) -> Option<Vec<String>> {
 
 /// How many bytes a leaf takes as JSON.
 pub(crate) fn json_length(value: &Value) -> usize {
-    let escaped = |b: u8| match b {
-        b'"' | b'\\' | b'\n' | b'\r' | b'\t' | 0x08 | 0x0c => 2,
-        0..0x20 => 6,
-        _ => 1,
-    };
     match value {
-        Value::String(text) => text.bytes().map(escaped).sum::<usize>() + 2,
+        Value::String(text) => text.len() + 2 + text.bytes().map(|b| usize::from(escaped(b))).sum::<usize>(),
+        Value::Number(number) => number.as_str().len(),
+        Value::Null => 4,
+        Value::Bool(value) => 5 - usize::from(*value),
         other => other.to_string().len(),
     }
+}
+
+/// How many bytes more than itself a byte of a string takes as JSON.
+fn escaped(byte: u8) -> u8 {
+    const MORE: [u8; 256] = {
+        let mut more = [0; 256];
+        let mut byte = 0;
+        while byte < 0x20 {
+            more[byte] = 5;
+            byte += 1;
+        }
+        let short = b"\"\\\n\r\t\x08\x0c";
+        let mut at = 0;
+        while at < short.len() {
+            more[short[at] as usize] = 1;
+            at += 1;
+        }
+        more
+    };
+    MORE[usize::from(byte)]
 }

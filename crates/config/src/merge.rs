@@ -14,7 +14,7 @@ use crate::path::Segment;
 use crate::policy::lenient;
 use crate::provenance::{Origin, Provenance, Source};
 use crate::redact::marker_key;
-use crate::tree::{self, Builder, Tree};
+use crate::tree::{self, Builder};
 use crate::{Document, Error, Format, Limits, Path, Policy};
 
 /// What the steps of a variable's name are separated by.
@@ -156,7 +156,7 @@ impl<'a> Layers<'a> {
         let mut origins = vec![Origin::from(Source::Unknown)];
         let mut flattener = Flattener::new(policy, self.limits);
         let tree = self.root.into_tree(&mut Builder::new(self.limits), &mut origins);
-        tree.and_then(|tree| flattener.tree(&tree)).map_err(|error| relocated(error, &origins))?;
+        tree.and_then(|tree| flattener.tree(tree)).map_err(|error| relocated(error, &origins))?;
         let (mut config, ids) = flattener.finish();
         let mut provenance = Provenance::new();
         for (path, id) in ids {
@@ -262,7 +262,11 @@ impl Node {
     }
 
     /// The tree that is made flat; the line of a leaf is its place among `origins`.
-    fn into_tree(self, builder: &mut Builder, origins: &mut Vec<Origin>) -> Result<Tree, Error> {
+    fn into_tree(
+        self,
+        builder: &mut Builder,
+        origins: &mut Vec<Origin>,
+    ) -> Result<tree::Node<'static>, Error> {
         let at = |id: usize| Place { line: id as u64, column: 1 };
         match self {
             Node::Vacant => builder.leaf(at(0), Value::Null),
@@ -285,7 +289,7 @@ impl Node {
                 let mut map = BTreeMap::new();
                 for (key, node) in entries {
                     let tree = node.into_tree(builder, origins)?;
-                    tree::insert(&mut map, key, at(origins.len() - 1), tree)?;
+                    tree::insert(&mut map, key.into(), at(origins.len() - 1), tree)?;
                 }
                 builder.map(at(origins.len() - 1), map)
             }

@@ -1,6 +1,8 @@
 //! A parsed document before it is flat: what every parser builds, within the limits.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::rc::Rc;
 
 use serde_json::Value;
@@ -11,25 +13,45 @@ use crate::{Error, Limits, redact};
 /// The deepest nesting at which the recursion over a tree surely fits the smallest stack it may run on.
 pub(crate) const MAX_DEPTH: usize = 512;
 
-/// A node; shared, because a YAML alias is the same node once more.
-pub(crate) type Tree = Rc<Node>;
+/// A map's entries. Its keys are borrowed from the document where it spells them without escapes.
+pub(crate) type Entries<'a> = BTreeMap<Cow<'a, str>, Node<'a>>;
 
 /// One value of a document.
-#[derive(Debug)]
-pub(crate) struct Node {
+#[derive(Clone, Debug)]
+pub(crate) struct Node<'a> {
     /// The line it begins on, from 1.
     pub line: u32,
     /// How many levels of lists and maps it spans; a leaf has 0.
-    pub height: usize,
+    pub height: u16,
     /// The value.
-    pub kind: Kind,
+    pub kind: Kind<'a>,
 }
 
-#[derive(Debug)]
-pub(crate) enum Kind {
+#[derive(Clone, Debug)]
+pub(crate) enum Kind<'a> {
     Leaf(Value),
-    List(Vec<Tree>),
-    Map(BTreeMap<String, Tree>),
+    List(Vec<Node<'a>>),
+    Map(Entries<'a>),
+    /// What may stand in several places: a YAML alias is the same node once more.
+    Shared(Rc<Node<'a>>),
+}
+
+impl<'a> Node<'a> {
+    /// The node, to be had several times without a copy.
+    pub fn shared(self) -> Self {
+        match self.kind {
+            Kind::Shared(_) => self,
+            _ => Node { line: self.line, height: self.height, kind: Kind::Shared(Rc::new(self)) },
+        }
+    }
+
+    /// What the node is, also where it is shared.
+    pub fn kind(&self) -> &Kind<'a> {
+        match &self.kind {
+            Kind::Shared(node) => node.kind(),
+            kind => kind,
+        }
+    }
 }
 
 /// Makes nodes, and refuses the one that would pass a limit.
@@ -49,16 +71,16 @@ impl Builder {
         Builder { depth: limits.depth.min(MAX_DEPTH), fields: limits.fields, nodes_left }
     }
 
-    pub fn leaf(&mut self, at: Place, value: Value) -> Result<Tree, Error> {
+    pub fn leaf<'a>(&mut self, at: Place, value: Value) -> Result<Node<'a>, Error> {
         self.node(at, 0, Kind::Leaf(value))
     }
 
-    pub fn list(&mut self, at: Place, items: Vec<Tree>) -> Result<Tree, Error> {
+    pub fn list<'a>(&mut self, at: Place, items: Vec<Node<'a>>) -> Result<Node<'a>, Error> {
         let height = items.iter().map(|item| item.height).max().unwrap_or(0) + 1;
         self.node(at, height, Kind::List(items))
     }
 
-    pub fn map(&mut self, at: Place, entries: BTreeMap<String, Tree>) -> Result<Tree, Error> {
+    pub fn map<'a>(&mut self, at: Place, entries: Entries<'a>) -> Result<Node<'a>, Error> {
         let height = entries.values().map(|entry| entry.height).max().unwrap_or(0) + 1;
         self.node(at, height, Kind::Map(entries))
     }
@@ -75,31 +97,29 @@ impl Builder {
         Ok(())
     }
 
-    fn node(&mut self, at: Place, height: usize, kind: Kind) -> Result<Tree, Error> {
+    fn node<'a>(&mut self, at: Place, height: u16, kind: Kind<'a>) -> Result<Node<'a>, Error> {
         self.pay(1, at)?;
-        self.check_depth(height, at)?;
-        Ok(Rc::new(Node { line: line_number(at), height, kind }))
+        self.check_depth(usize::from(height), at)?;
+        Ok(Node { line: line_number(at), height, kind })
     }
 }
 
 /// Adds an entry to a map that must not have its key yet.
-pub(crate) fn insert(
-    map: &mut BTreeMap<String, Tree>,
-    key: String,
+pub(crate) fn insert<'a>(
+    map: &mut Entries<'a>,
+    key: Cow<'a, str>,
     at: Place,
-    tree: Tree,
+    node: Node<'a>,
 ) -> Result<(), Error> {
     if redact::is_secret_key(&key) {
         return Err(Error::SecretInKey { at });
     }
     match map.entry(key) {
-        std::collections::btree_map::Entry::Vacant(entry) => {
-            entry.insert(tree);
+        Entry::Vacant(entry) => {
+            entry.insert(node);
             Ok(())
         }
-        std::collections::btree_map::Entry::Occupied(entry) => {
-            Err(Error::DuplicateKey { key: shown(entry.key()), at })
-        }
+        Entry::Occupied(entry) => Err(Error::DuplicateKey { key: shown(entry.key()), at }),
     }
 }
 

@@ -159,7 +159,7 @@ impl Body {
             let pretty = raw.bytes().any(|b| b == b'\n' || b == b'\r');
             let holds_text = own && raw.starts_with(['"', '{', '[']);
             if pretty || holds_text {
-                let mut parsed: Value = serde_json::from_str(raw).map_err(|e| malformed(describe(&e)))?;
+                let mut parsed = crate::spelled::from_str(raw).map_err(|e| malformed(describe(&e)))?;
                 let changed = own && redact(name, &mut parsed);
                 redacted |= changed;
                 if pretty || changed {
@@ -278,12 +278,12 @@ mod tests {
     #[test]
     fn a_clients_fields_keep_their_bytes_and_order() {
         let body = Body::from_client(
-            b"{ \"z\": 1e3, \"service\":\"api\", \"a\": [1,\n 2.50], \"type\": \"shop.sold\" }",
+            b"{ \"z\": 1e3, \"service\":\"api\", \"a\": [1E3,\n 2.50], \"type\": \"shop.sold\" }",
             kept,
         )
         .unwrap();
         assert!(
-            line(&body).ends_with("\"type\":\"shop.sold\",\"service\":\"api\",\"z\":1e3,\"a\":[1,2.50]}\n"),
+            line(&body).ends_with("\"type\":\"shop.sold\",\"service\":\"api\",\"z\":1e3,\"a\":[1E3,2.50]}\n"),
             "{}",
             line(&body)
         );

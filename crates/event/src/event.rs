@@ -140,7 +140,11 @@ pub struct SnapshotCaptured {
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub provenance: BTreeMap<String, String>,
     /// The whole config: on a service's first snapshot and on keyframes.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "crate::spelled::optional_config"
+    )]
     pub config: Option<FlatConfig>,
     /// Reference to the stored original.
     #[serde(default, skip_serializing_if = "Option::is_none")]

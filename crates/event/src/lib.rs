@@ -5,7 +5,7 @@
 //! knows no clock.
 //!
 //! In reading order: [`name`] and [`time`] (what an event is called and when it was), [`value`] (flat configuration and
-//! changes), [`event`] (the kinds of event and what each carries), [`draft`] (an event before it has a place),
+//! changes), [`spelled`] (numbers that keep their spelling), [`event`] (the kinds of event and what each carries), [`draft`] (an event before it has a place),
 //! [`envelope`] (a line read back), [`session`] (header, checkpoint and footer of a recording), [`rigd`] (the
 //! dialect of the Go tool, read only).
 
@@ -15,6 +15,7 @@ pub mod event;
 pub mod name;
 pub mod rigd;
 pub mod session;
+pub mod spelled;
 pub mod time;
 pub mod value;
 

@@ -43,6 +43,9 @@ pub struct Checkpoint {
     pub hash: String,
     /// The state, as `rig-replay` writes it.
     pub state: Box<RawValue>,
+    /// Signatures over it, as those of a seal at that seq.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub signatures: Vec<Signature>,
 }
 
 /// How what was recorded ended.
@@ -85,7 +88,7 @@ pub struct Footer {
     pub outcome: Outcome,
     /// Milliseconds from the header's `started` to the end.
     pub duration_ms: u64,
-    /// Signatures over stream, epoch, `last_seq`, chain and state.
+    /// Signatures over stream, epoch, `last_seq`, chain, state and outcome.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub signatures: Vec<Signature>,
 }

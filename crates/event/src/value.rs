@@ -9,6 +9,8 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::spelled;
+
 /// A configuration as flat paths (`database.host`, `servers[0].port`) to leaf values.
 ///
 /// A leaf is null, a boolean, a number as it was spelled, a string, an empty list, an empty map,
@@ -94,19 +96,14 @@ pub struct Change {
     /// The flat path of the field.
     pub path: String,
     /// The value before; absent for an added field.
-    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "spelled::present")]
     pub before: Option<Value>,
     /// The value after; absent for a removed field.
-    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "spelled::present")]
     pub after: Option<Value>,
     /// What policy says of it.
     #[serde(default)]
     pub severity: Severity,
-}
-
-/// Keeps an explicit `null` apart from an absent key: `Some(Value::Null)` against `None`.
-fn present<'de, D: serde::Deserializer<'de>>(d: D) -> Result<Option<Value>, D::Error> {
-    Value::deserialize(d).map(Some)
 }
 
 /// One field in which a service differs from what it should be.
@@ -117,10 +114,10 @@ pub struct DriftField {
     /// Its flat path; for a text, the section.
     pub path: String,
     /// The value that was approved.
-    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "spelled::present")]
     pub before: Option<Value>,
     /// The value that is there.
-    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "spelled::present")]
     pub after: Option<Value>,
     /// What policy says of it.
     #[serde(default)]

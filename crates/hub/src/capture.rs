@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use axum::body::{Body, Bytes};
+use axum::body::Body;
 use axum::http::{HeaderMap, StatusCode, header};
 use http_body_util::BodyExt as _;
 use rig_config::{Format, Redactor, SnapshotFile, config_digest, parse, snapshot_file};
@@ -109,7 +109,7 @@ async fn receive(
     headers: &HeaderMap,
     body: Body,
     received: &mut u64,
-) -> Result<(Bytes, OwnedSemaphorePermit), Problem> {
+) -> Result<(Vec<u8>, OwnedSemaphorePermit), Problem> {
     let limit = hub.options.limits.bytes;
     let too_large = || {
         let detail = format!("the document is larger than the limit of {limit} bytes");
@@ -146,7 +146,7 @@ async fn receive(
             }
         }
     }
-    Ok((document.into(), permit))
+    Ok((document, permit))
 }
 
 /// Parses, digests and redacts.
@@ -154,7 +154,7 @@ async fn understand(
     hub: &Shared,
     headers: &HeaderMap,
     request: &Request,
-    document: Bytes,
+    document: Vec<u8>,
 ) -> Result<Capture, Problem> {
     let asked = request.format.as_deref();
     // A snapshot file, said to be one: it has no other format.
@@ -175,8 +175,7 @@ async fn understand(
             return Ok(captured(snapshot, bytes, &redactor));
         }
         let Some(format) = format else { return Err(no_snapshot()) };
-        let mut parsed = parse(&document, format, &policy, &limits)?;
-        drop(document);
+        let mut parsed = parse(document, format, &policy, &limits)?;
         let (digest, redacted) = parsed.digest_then_redact(&redactor);
         Ok(Capture {
             format: format.to_string(),
@@ -264,15 +263,21 @@ fn format_of(headers: &HeaderMap, request: &Request, document: &[u8]) -> Result<
         Some("application/json") => Some(Format::Json),
         Some("application/yaml" | "application/x-yaml" | "text/yaml" | "text/x-yaml") => Some(Format::Yaml),
         Some("application/toml" | "text/x-toml") => Some(Format::Toml),
+        Some("application/xml" | "text/xml") => Some(Format::Xml),
+        Some("application/hcl" | "text/x-hcl") => Some(Format::Hcl),
         // What clients send when they were not told (the third by curl): it says nothing.
         None | Some("application/octet-stream" | "application/x-www-form-urlencoded" | "text/plain") => None,
         Some(_) => {
-            let detail = "the media type is none that rig reads; leave it out and say ?format=json, yaml, toml, ini, env, properties or text";
+            let detail = format!(
+                "the media type is none that rig reads; leave it out and say ?format={}",
+                Format::NAMES
+            );
             return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "wrong-media-type", detail));
         }
     };
     by_type.or_else(|| Format::detect(request.name.as_deref(), document)).ok_or_else(|| {
-        let detail = "the format cannot be told from name and content; say ?format=json, yaml, toml, ini, env, properties or text";
+        let detail =
+            format!("the format cannot be told from name and content; say ?format={}", Format::NAMES);
         Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "unknown-format", detail)
     })
 }

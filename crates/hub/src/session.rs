@@ -14,6 +14,7 @@ use rig_recorder::{Claim, Keyring};
 use serde_json::value::to_raw_value;
 
 use crate::READ_BYTES;
+use crate::cut::Cut;
 use crate::problem::Problem;
 use crate::stream::Stream;
 
@@ -32,9 +33,12 @@ pub(crate) struct Stretch {
 pub(crate) async fn body(stream: Arc<Stream>, keys: Arc<Keyring>, stretch: Stretch) -> Result<Body, Problem> {
     let Stretch { from, to, zstd, outcome, now } = stretch;
     let last = stream.cut_at(to).await?;
-    let (chain, state) = (last.chain.to_string(), last.state.hash());
-    let claim = Claim { stream: &stream.name, epoch: &stream.epoch, upto: to, chain: &chain, state: &state };
-    let signature = keys.sign(&claim);
+    let sign = |cut: &Cut, end| {
+        let (stream, epoch, upto) = (&stream.name, &stream.epoch, cut.state.seq);
+        let (chain, state) = (&cut.chain.to_string(), &cut.state.hash());
+        keys.sign(&Claim { stream, epoch, upto, chain, state, end })
+    };
+    let signature = sign(&last, Some(outcome));
     drop(last);
     let before = stream.cut_at(from - 1).await?;
     let header = Header {
@@ -55,6 +59,7 @@ pub(crate) async fn body(stream: Arc<Stream>, keys: Arc<Keyring>, stretch: Stret
             hash: before.state.hash(),
             state: to_raw_value(&before.state.view(stream.name.as_str()))
                 .map_err(|e| defect(e.to_string()))?,
+            signatures: sign(&before, None).into_iter().collect(),
         }),
     };
     drop(before);

@@ -358,8 +358,8 @@ impl Writer {
     fn seal(&self) -> LogSealed {
         let Cut { state, chain } = &self.cut;
         let (chain, hash) = (chain.to_string(), state.hash());
-        let claim =
-            Claim { stream: &self.stream, epoch: &self.epoch, upto: state.seq, chain: &chain, state: &hash };
+        let (stream, epoch, upto) = (&self.stream, &self.epoch, state.seq);
+        let claim = Claim { stream, epoch, upto, chain: &chain, state: &hash, end: None };
         let signatures = self.keys.sign(&claim).into_iter().collect();
         LogSealed { upto: state.seq, chain, state: hash, signatures }
     }

@@ -9,6 +9,7 @@ use std::fmt;
 use ed25519_dalek::{Signer as _, Verifier as _};
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use rig_event::event::Signature;
+use rig_event::session::Outcome;
 use rig_event::{Epoch, Seq, StreamName};
 use sha2::Sha256;
 
@@ -25,13 +26,22 @@ pub struct Claim<'a> {
     pub chain: &'a str,
     /// The state hash there.
     pub state: &'a str,
+    /// Where the claim is that a recording ends here: how what it records ended.
+    pub end: Option<Outcome>,
 }
 
 impl Claim<'_> {
     /// The bytes that are signed: each part on a line of its own; none of them can hold a line end.
+    ///
+    /// The first line tells an end from a seal, so that the seal before a tail that was cut off does not pass for the end.
     fn message(&self) -> Vec<u8> {
-        let Claim { stream, epoch, upto, chain, state } = self;
-        format!("rig seal 1\n{stream}\n{epoch}\n{upto}\n{chain}\n{state}\n").into_bytes()
+        let Claim { stream, epoch, upto, chain, state, end } = self;
+        let kind = if end.is_some() { "end" } else { "seal" };
+        let mut text = format!("rig {kind} 1\n{stream}\n{epoch}\n{upto}\n{chain}\n{state}\n");
+        if let Some(outcome) = end {
+            text.extend([outcome.as_str(), "\n"]);
+        }
+        text.into_bytes()
     }
 }
 
@@ -212,7 +222,8 @@ mod tests {
         let (e1, e2) = ("e1".parse().unwrap(), "e2".parse().unwrap());
         for alg in ["hmac-sha256", "ed25519"] {
             let ring = ring(&key("a", alg, 7));
-            let claim = Claim { stream: &main, epoch: &e1, upto: 9, chain: "c", state: "s" };
+            let end = Some(Outcome::Failed);
+            let claim = Claim { stream: &main, epoch: &e1, upto: 9, chain: "c", state: "s", end };
             let signature = ring.sign(&claim).unwrap();
             assert_eq!(ring.check(&claim, &signature), Checked::Valid);
             for forged in [
@@ -221,6 +232,8 @@ mod tests {
                 Claim { upto: 8, ..claim },
                 Claim { chain: "d", ..claim },
                 Claim { state: "t", ..claim },
+                Claim { end: Some(Outcome::Passed), ..claim },
+                Claim { end: None, ..claim },
             ] {
                 assert_eq!(ring.check(&forged, &signature), Checked::Forged);
             }
@@ -232,7 +245,7 @@ mod tests {
     #[test]
     fn after_a_rotation_old_signatures_still_check() {
         let (main, e1) = (StreamName::main(), "e1".parse().unwrap());
-        let claim = Claim { stream: &main, epoch: &e1, upto: 9, chain: "c", state: "s" };
+        let claim = Claim { stream: &main, epoch: &e1, upto: 9, chain: "c", state: "s", end: None };
         let old = ring(&key("a", "hmac-sha256", 1));
         let new = ring(&(key("a", "hmac-sha256", 1) + &key("b", "ed25519", 2)));
         let (by_old, by_new) = (old.sign(&claim).unwrap(), new.sign(&claim).unwrap());

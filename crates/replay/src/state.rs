@@ -10,10 +10,11 @@ use std::io;
 use std::sync::{Arc, OnceLock};
 
 use rig_event::event::{Against, Part};
+use rig_event::spelled::{self, to_value};
 use rig_event::{Change, DriftField, FlatConfig, Hunk, Seq, ServiceName, Severity, Timestamp, Verdict};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, to_value};
+use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use crate::{Error, Result};
@@ -142,7 +143,7 @@ pub struct Pending {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub changes: Vec<Change>,
     /// Config of a `snapshot.captured`.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty", deserialize_with = "spelled::config")]
     pub config: FlatConfig,
     /// Hunks of a `diff.computed`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -266,22 +267,23 @@ impl Service {
 /// held as a [`Value`], whose maps are sorted.
 #[derive(Serialize, Deserialize)]
 struct Form {
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "spelled::optional")]
     acceptances: Option<Value>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     baseline: Option<BaselineForm>,
     captured_seq: Seq,
+    #[serde(deserialize_with = "spelled::config")]
     config: Arc<FlatConfig>,
     config_digest: String,
     config_seq: Seq,
     diffs: u64,
     digest: String,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "spelled::optional")]
     drift: Option<Value>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     error: Option<String>,
     format: String,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "spelled::optional")]
     pending: Option<Value>,
     // Left out where there is none, so that the hash of a state without provenance is what it always was.
     #[serde(default, skip_serializing_if = "no_provenance")]
@@ -301,7 +303,7 @@ struct BaselineForm {
     approved_seq: Seq,
     captured: Seq,
     /// Left out where it is the service's current config.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "spelled::optional_config")]
     config: Option<Arc<FlatConfig>>,
     config_digest: String,
     digest: String,

@@ -179,7 +179,7 @@ async fn read(operand: &str, format: Option<Format>, policy: &Policy, redactor: 
             },
         };
         let service = at.service(&name)?;
-        let is_text = service.format == Format::Text.as_str();
+        let is_text = service.format.parse::<Format>().is_ok_and(Format::is_text);
         return Ok(Side { name: operand.to_owned(), config: service.config.as_ref().clone(), is_text });
     }
     let (name, document) = snapshot::read(operand)?;
@@ -226,7 +226,7 @@ fn side(
     };
     let mut parsed = rig_config::parse(document, format, policy, &Limits::default())?;
     redactor.redact(&mut parsed);
-    Ok(Side { name: what.to_owned(), config: parsed.config, is_text: format == Format::Text })
+    Ok(Side { name: what.to_owned(), config: parsed.config, is_text: format.is_text() })
 }
 
 #[cfg(test)]

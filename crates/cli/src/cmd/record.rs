@@ -103,7 +103,7 @@ pub(super) async fn run(args: Args) -> Result<Answer> {
     let name = args.session.clone().unwrap_or_else(|| stem(&args.output));
     let recording = begin(client, &args, name).await?;
     let (mut recording, outcome) = follow(client, &args, recording, &mut interrupts).await?;
-    recording.sign(client).await;
+    recording.sign(client, outcome).await;
     let (last_seq, events) = (recording.last_seq(), recording.events());
     recording.finish(outcome).with_context(|| cannot_write(&args.output))?;
     if args.json {
@@ -124,7 +124,7 @@ pub(super) async fn run(args: Args) -> Result<Answer> {
 pub(super) async fn to_file(client: &Client, file: &Path) -> Result<Seq> {
     let mut recording = Recording::download(client, None, file, stem(file)).await?;
     recording.flush()?;
-    recording.sign(client).await;
+    recording.sign(client, Outcome::Passed).await;
     let last = recording.last_seq();
     recording.finish(Outcome::Passed)?;
     Ok(last)
@@ -237,8 +237,9 @@ async fn rotate(client: &Client, args: &Args, mut full: Recording) -> Result<Rec
     }
     let name = stem(&file);
     let begun = Recording::begin(client, next, &file, name).await?;
-    full.sign(client).await;
-    full.finish(args.outcome.unwrap_or(Outcome::Passed)).with_context(|| cannot_write(&args.output))?;
+    let outcome = args.outcome.unwrap_or(Outcome::Passed);
+    full.sign(client, outcome).await;
+    full.finish(outcome).with_context(|| cannot_write(&args.output))?;
     output::note(format!("the recording goes on in {}", file.display()));
     Ok(begun)
 }

@@ -42,7 +42,7 @@ pub(super) fn print(at: &Moment, only: Option<&ServiceName>, json: bool) -> Resu
     if let Some(name) = only {
         let service = at.service(name)?;
         if json {
-            let mut value = serde_json::to_value(service)?;
+            let mut value = rig_event::spelled::to_value(service)?;
             value["stream"] = at.stream.as_str().into();
             value["seq"] = at.state.seq.into();
             value["service"] = name.as_str().into();

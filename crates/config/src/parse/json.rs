@@ -1,23 +1,30 @@
-//! JSON.
+//! JSON, and JSON with comments and trailing commas.
 //!
 //! Its own reader, since `serde_json` lets the last of two equal keys win, says no position of a value, and under
-//! `arbitrary_precision` takes a map with a certain private key for a number. Strings and numbers are still read by it.
+//! `arbitrary_precision` takes a map with a certain private key for a number. Strings with escapes are still read by it.
 
-use std::collections::BTreeMap;
+use std::borrow::Cow;
+
+use serde_json::Value;
 
 use super::number::json_number;
 use crate::error::Place;
 use crate::lines::LineIndex;
-use crate::tree::{Builder, Tree, insert};
+use crate::tree::{Builder, Entries, Node, insert};
 use crate::{Error, Format, Limits};
 
-/// Reads one JSON document.
-pub(super) fn read(text: &str, limits: &Limits) -> Result<Option<Tree>, Error> {
-    let mut reader = Reader { text, at: 0, lines: LineIndex::new(text), builder: Builder::new(limits) };
-    let tree = reader.value(0)?;
-    reader.skip_blanks();
+/// Reads one document of JSON or, as `format` says, of JSONC. Comments alone are no document.
+pub(super) fn read<'a>(text: &'a str, format: Format, limits: &Limits) -> Result<Option<Node<'a>>, Error> {
+    let lines = LineIndex::new(text);
+    let mut reader = Reader { text, at: 0, lines, builder: Builder::new(limits), format };
+    reader.skip_blanks()?;
+    if reader.peek().is_none() && format == Format::Jsonc {
+        return Ok(None);
+    }
+    let node = reader.value(0)?;
+    reader.skip_blanks()?;
     match reader.peek() {
-        None => Ok(Some(tree)),
+        None => Ok(Some(node)),
         Some(_) => Err(reader.error("nothing may follow the document")),
     }
 }
@@ -27,11 +34,12 @@ struct Reader<'a> {
     at: usize,
     lines: LineIndex<'a>,
     builder: Builder,
+    format: Format,
 }
 
-impl Reader<'_> {
-    fn value(&mut self, depth: usize) -> Result<Tree, Error> {
-        self.skip_blanks();
+impl<'a> Reader<'a> {
+    fn value(&mut self, depth: usize) -> Result<Node<'a>, Error> {
+        self.skip_blanks()?;
         let start = self.at;
         let at = self.lines.place(start);
         match self.peek() {
@@ -43,14 +51,15 @@ impl Reader<'_> {
             }
             Some(b'-' | b'0'..=b'9' | b'a'..=b'z' | b'A'..=b'Z' | b'.' | b'+') => {
                 let rest = &self.text[start..];
-                let word = |c: char| c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.' | '_');
-                let end = rest.find(|c| !word(c)).unwrap_or(rest.len());
+                let word = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'-' | b'.' | b'_');
+                let end = rest.bytes().position(|b| !word(b)).unwrap_or(rest.len());
                 self.at += end;
                 let value = match &rest[..end] {
-                    "null" => serde_json::Value::Null,
+                    "null" => Value::Null,
                     "true" => true.into(),
                     "false" => false.into(),
-                    number => json_number(number).ok_or_else(|| malformed(at, "this is no JSON value"))?,
+                    number => json_number(number)
+                        .ok_or_else(|| malformed(self.format, at, "this is no JSON value"))?,
                 };
                 self.builder.leaf(at, value)
             }
@@ -59,77 +68,94 @@ impl Reader<'_> {
         }
     }
 
-    fn map(&mut self, depth: usize, at: Place) -> Result<Tree, Error> {
+    fn map(&mut self, depth: usize, at: Place) -> Result<Node<'a>, Error> {
         self.builder.check_depth(depth, at)?;
         self.at += 1;
-        let mut entries = BTreeMap::new();
-        self.skip_blanks();
+        let mut entries = Entries::new();
+        self.skip_blanks()?;
         if self.eat(b'}') {
             return self.builder.map(at, entries);
         }
         loop {
-            self.skip_blanks();
             let key_at = self.lines.place(self.at);
             if self.peek() != Some(b'"') {
                 return Err(self.error("a key in double quotes is expected"));
             }
             let key = self.string()?;
-            self.skip_blanks();
+            self.skip_blanks()?;
             if !self.eat(b':') {
                 return Err(self.error("a `:` is expected after a key"));
             }
             let value = self.value(depth)?;
             insert(&mut entries, key, key_at, value)?;
-            self.skip_blanks();
-            if self.eat(b'}') {
+            if self.ends(b'}', "a `,` or `}` is expected")? {
                 return self.builder.map(at, entries);
-            }
-            if !self.eat(b',') {
-                return Err(self.error("a `,` or `}` is expected"));
             }
         }
     }
 
-    fn list(&mut self, depth: usize, at: Place) -> Result<Tree, Error> {
+    fn list(&mut self, depth: usize, at: Place) -> Result<Node<'a>, Error> {
         self.builder.check_depth(depth, at)?;
         self.at += 1;
         let mut items = Vec::new();
-        self.skip_blanks();
+        self.skip_blanks()?;
         if self.eat(b']') {
             return self.builder.list(at, items);
         }
         loop {
             items.push(self.value(depth)?);
-            self.skip_blanks();
-            if self.eat(b']') {
+            if self.ends(b']', "a `,` or `]` is expected")? {
                 return self.builder.list(at, items);
-            }
-            if !self.eat(b',') {
-                return Err(self.error("a `,` or `]` is expected"));
             }
         }
     }
 
-    fn string(&mut self) -> Result<String, Error> {
-        let bytes = &self.text.as_bytes()[self.at..];
-        let mut end = 1;
-        loop {
-            match bytes.get(end) {
-                Some(b'"') => break,
-                Some(b'\\') => end += 2,
-                Some(0..0x20) => {
-                    self.at += end;
-                    return Err(self.error("a control character in a string must be escaped"));
-                }
-                Some(_) => end += 1,
-                None => return Err(self.error("this string does not end")),
-            }
+    /// Whether a list or map ends after an element; otherwise the next one begins here.
+    fn ends(&mut self, bracket: u8, expected: &str) -> Result<bool, Error> {
+        self.skip_blanks()?;
+        if self.eat(bracket) {
+            return Ok(true);
         }
-        let quoted = &self.text[self.at..=self.at + end];
-        let text =
-            serde_json::from_str(quoted).map_err(|_| self.error("this string has an invalid escape"))?;
-        self.at += end + 1;
-        Ok(text)
+        if !self.eat(b',') {
+            return Err(self.error(expected));
+        }
+        self.skip_blanks()?;
+        Ok(self.format == Format::Jsonc && self.eat(bracket))
+    }
+
+    fn string(&mut self) -> Result<Cow<'a, str>, Error> {
+        let text = self.text;
+        let inside = &text.as_bytes()[self.at + 1..];
+        let mut end = 0;
+        let mut escapes = false;
+        loop {
+            let Some(found) = inside.get(end..).and_then(|rest| memchr::memchr2(b'"', b'\\', rest)) else {
+                return Err(match first_control(inside) {
+                    Some(control) => self.control(control),
+                    None => self.error("this string does not end"),
+                });
+            };
+            end += found;
+            if inside[end] == b'"' {
+                break;
+            }
+            escapes = true;
+            end += 2;
+        }
+        if let Some(control) = first_control(&inside[..end]) {
+            return Err(self.control(control));
+        }
+        let start = self.at + 1;
+        let string = if escapes {
+            let quoted = &text[self.at..=start + end];
+            let read =
+                serde_json::from_str(quoted).map_err(|_| self.error("this string has an invalid escape"));
+            Cow::Owned(read?)
+        } else {
+            Cow::Borrowed(&text[start..start + end])
+        };
+        self.at = start + end + 1;
+        Ok(string)
     }
 
     fn peek(&self) -> Option<u8> {
@@ -142,19 +168,51 @@ impl Reader<'_> {
         found
     }
 
-    fn skip_blanks(&mut self) {
-        while let Some(b' ' | b'\t' | b'\n' | b'\r') = self.peek() {
-            self.at += 1;
+    /// Past white space and, in JSONC, comments.
+    fn skip_blanks(&mut self) -> Result<(), Error> {
+        loop {
+            while let Some(b' ' | b'\t' | b'\n' | b'\r') = self.peek() {
+                self.at += 1;
+            }
+            if self.format != Format::Jsonc || self.peek() != Some(b'/') {
+                return Ok(());
+            }
+            let rest = &self.text[self.at..];
+            let length = if rest.starts_with("//") {
+                rest.find('\n').unwrap_or(rest.len())
+            } else if let Some(comment) = rest.strip_prefix("/*") {
+                comment.find("*/").ok_or_else(|| self.error("this comment does not end"))? + 4
+            } else {
+                return Ok(());
+            };
+            self.at += length;
         }
     }
 
+    fn control(&mut self, offset: usize) -> Error {
+        self.at += 1 + offset;
+        self.error("a control character in a string must be escaped")
+    }
+
     fn error(&self, why: &str) -> Error {
-        malformed(self.lines.place(self.at), why)
+        let comment = self.format == Format::Json && self.peek() == Some(b'/');
+        let why = if comment {
+            "JSON has no comments; if this is meant to be JSONC, say so as the format"
+        } else {
+            why
+        };
+        malformed(self.format, self.lines.place(self.at), why)
     }
 }
 
-fn malformed(at: Place, why: &str) -> Error {
-    Error::Malformed { format: Format::Json, at, why: why.to_owned() }
+/// The first control character of a string; most have none, which is soon seen.
+fn first_control(bytes: &[u8]) -> Option<usize> {
+    let least = bytes.iter().fold(0xff, |least, byte| least.min(*byte));
+    if least < 0x20 { bytes.iter().position(|b| *b < 0x20) } else { None }
+}
+
+fn malformed(format: Format, at: Place, why: &str) -> Error {
+    Error::Malformed { format, at, why: why.to_owned() }
 }
 
 #[cfg(test)]
@@ -162,7 +220,7 @@ mod tests {
     use proptest::prelude::*;
     use serde_json::Value;
 
-    use crate::Format::Json;
+    use crate::Format::{Json, Jsonc};
     use crate::parse::tests::{check, check_error};
 
     #[test]
@@ -186,7 +244,7 @@ mod tests {
                 ("[0]", "18446744073709551616"),
                 ("[1]", "1.50"),
                 ("[2]", "-0"),
-                ("[3]", "1e+3"),
+                ("[3]", "1E3"),
                 ("[4]", "1e-07"),
             ],
         );
@@ -206,6 +264,8 @@ mod tests {
             ("{\"ä\": hunter2}", "malformed-document", 1, 7),
             ("{\"a\" 1}", "malformed-document", 1, 6),
             ("[1,]", "malformed-document", 1, 4),
+            ("[1,//\n2]", "malformed-document", 1, 4),
+            ("/* x */ 1", "malformed-document", 1, 1),
             ("[1 2]", "malformed-document", 1, 4),
             ("[007]", "malformed-document", 1, 2),
             ("{} x", "malformed-document", 1, 4),
@@ -217,6 +277,26 @@ mod tests {
             ("\"\\", "malformed-document", 1, 1),
         ] {
             check_error(Json, text, code, line, column);
+        }
+    }
+
+    #[test]
+    fn comments_and_trailing_commas_are_jsonc() {
+        check(
+            Jsonc,
+            "// a\n{ /* b, \" */ \"a\" // c\n : /**/ [1, 2e3, // d\n ], \"u\": \"http://x/*y*/\",\n}// e",
+            &[("a[0]", "1"), ("a[1]", "2e3"), ("u", "\"http://x/*y*/\"")],
+        );
+        check(Jsonc, "// nothing\n/* at all */", &[]);
+        for (text, line, column) in [
+            ("{,}", 1, 2),
+            ("[1,,]", 1, 4),
+            ("[1 /]", 1, 4),
+            ("[1, /* hunter2", 1, 5),
+            ("[/*/ 1]", 1, 2),
+            ("{\"a\": 1 // }", 1, 13),
+        ] {
+            check_error(Jsonc, text, "malformed-document", line, column);
         }
     }
 

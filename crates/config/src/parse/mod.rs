@@ -1,41 +1,54 @@
 //! Bytes to a document: one module a format, each from text to a tree.
 
 mod env;
+mod hcl;
 mod ini;
 mod json;
 mod number;
 mod properties;
 mod toml;
+mod xml;
 mod yaml;
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use rig_event::FlatConfig;
 use serde_json::Value;
 
+use crate::error::Place;
 use crate::flatten::{Flattener, json_length};
 use crate::lines::LineIndex;
 use crate::{Document, Error, Format, Limits, Policy, sections};
 
 /// Reads a document. The policy's `[[list]]` rules say which lists are matched by key.
 ///
-/// A document without content (an empty file, a YAML stream of comments) has no fields.
-pub fn parse(bytes: &[u8], format: Format, policy: &Policy, limits: &Limits) -> Result<Document, Error> {
-    let size = bytes.len() as u64;
+/// A document that is handed over (a `Vec<u8>`) is not copied: while it is read, memory holds it and its fields, and no
+/// third copy. A document without content (an empty file, a YAML stream of comments) has no fields.
+///
+/// # Errors
+/// What does not follow the grammar of its format, has a key twice or a secret in the place of a key, or passes one of the
+/// [`Limits`], with the place where that is.
+pub fn parse<'a>(
+    document: impl Into<Cow<'a, [u8]>>,
+    format: Format,
+    policy: &Policy,
+    limits: &Limits,
+) -> Result<Document, Error> {
+    let document = document.into();
+    let size = document.len() as u64;
     if size > limits.bytes {
         return Err(Error::TooLarge { bytes: size, limit: limits.bytes });
     }
-    let text = decode(bytes)?;
-    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    let mut normalised = text.replace("\r\n", "\n");
-    if format == Format::Text {
-        if sections::is_routeros(&normalised) {
+    let mut normalised = normalised(document)?;
+    if format.is_text() {
+        if format == Format::Routeros || (format == Format::Text && sections::is_routeros(&normalised)) {
             normalised = sections::normalise(&normalised);
         }
-        return text_document(normalised, limits);
+        return text_document(normalised, format, limits);
     }
     let mut fields = Flattener::new(policy, limits);
-    if !normalised.trim().is_empty() {
+    if !normalised.trim_start().is_empty() {
         read(&normalised, format, limits, &mut fields)?;
     }
     let (config, lines) = fields.finish();
@@ -44,15 +57,39 @@ pub fn parse(bytes: &[u8], format: Format, policy: &Policy, limits: &Limits) -> 
 
 fn read(text: &str, format: Format, limits: &Limits, fields: &mut Flattener<'_>) -> Result<(), Error> {
     let tree = match format {
-        Format::Json => json::read(text, limits)?,
+        Format::Json | Format::Jsonc => json::read(text, format, limits)?,
         Format::Yaml => yaml::read(text, limits)?,
         Format::Toml => toml::read(text, limits)?,
+        Format::Hcl => hcl::read(text, limits)?,
+        Format::Xml => xml::read(text, limits)?,
         Format::Ini => return ini::read(text, fields),
         Format::Env => return env::read(text, fields),
         Format::Properties => return properties::read(text, fields),
-        Format::Text => return Ok(()),
+        Format::Routeros | Format::Nginx | Format::Text => return Ok(()),
     };
-    tree.map_or(Ok(()), |root| fields.tree(&root))
+    tree.map_or(Ok(()), |root| fields.tree(root))
+}
+
+/// The document as text, less a byte order mark and the carriage returns before line feeds.
+fn normalised(document: Cow<'_, [u8]>) -> Result<String, Error> {
+    let check = |bytes: &[u8]| {
+        std::str::from_utf8(bytes).map(|_| ()).map_err(|error| {
+            let valid = String::from_utf8_lossy(&bytes[..error.valid_up_to()]);
+            Error::InvalidUtf8 { at: LineIndex::new(&valid).place(valid.len()) }
+        })
+    };
+    check(&document)?;
+    let mut bytes = document.into_owned();
+    if bytes.starts_with("\u{feff}".as_bytes()) {
+        bytes.drain(..3);
+    }
+    if memchr::memmem::find(&bytes, b"\r\n").is_some() {
+        let feeds = |at: usize| bytes.get(at + 1) == Some(&b'\n');
+        bytes =
+            bytes.iter().enumerate().filter(|(at, b)| **b != b'\r' || !feeds(*at)).map(|(_, b)| *b).collect();
+    }
+    // Checked above, and nothing but whole characters went.
+    String::from_utf8(bytes).map_err(|_| Error::InvalidUtf8 { at: Place { line: 1, column: 1 } })
 }
 
 /// What stands between matching quotes, or the text as it is.
@@ -61,7 +98,7 @@ fn unquoted(text: &str) -> &str {
     inner('"').or_else(|| inner('\'')).unwrap_or(text)
 }
 
-fn text_document(normalised: String, limits: &Limits) -> Result<Document, Error> {
+fn text_document(normalised: String, format: Format, limits: &Limits) -> Result<Document, Error> {
     let limit = limits.value_bytes;
     for (index, line) in normalised.lines().enumerate() {
         // Escaping makes a line longer, never shorter, and at most sixfold.
@@ -73,14 +110,7 @@ fn text_document(normalised: String, limits: &Limits) -> Result<Document, Error>
     }
     let config = FlatConfig::from([("text".to_owned(), Value::from(normalised.as_str()))]);
     let lines = BTreeMap::from([("text".to_owned(), 1)]);
-    Ok(Document { format: Format::Text, config, normalised, lines })
-}
-
-fn decode(bytes: &[u8]) -> Result<&str, Error> {
-    std::str::from_utf8(bytes).map_err(|error| {
-        let valid = String::from_utf8_lossy(&bytes[..error.valid_up_to()]);
-        Error::InvalidUtf8 { at: LineIndex::new(&valid).place(valid.len()) }
-    })
+    Ok(Document { format, config, normalised, lines })
 }
 
 #[cfg(test)]
@@ -191,10 +221,69 @@ pub(crate) mod tests {
 
     fn hostile() -> impl Strategy<Value = String> {
         let pieces = prop::sample::select(vec![
-            "a", "b", ": ", ":", "- ", "\n", "\n  ", " ", "[", "]", "{", "}", ",", "\"", "'", "&a ", "*a",
-            "<<", "!t ", "? ", "|", ">", "#", "%", "---\n", "...", "\t", "\\", "\\u00e4", "=", "[[", "]]",
-            ".", "1", "e5", "0x", "-", "+", "ü", "\u{feff}", "\r", "\0", "export ", "true", "@", "`", "~",
-            "\u{85}", "\u{2028}",
+            "a",
+            "b",
+            ": ",
+            ":",
+            "- ",
+            "\n",
+            "\n  ",
+            " ",
+            "[",
+            "]",
+            "{",
+            "}",
+            ",",
+            "\"",
+            "'",
+            "&a ",
+            "*a",
+            "<<",
+            "!t ",
+            "? ",
+            "|",
+            ">",
+            "#",
+            "%",
+            "---\n",
+            "...",
+            "\t",
+            "\\",
+            "\\u00e4",
+            "=",
+            "[[",
+            "]]",
+            ".",
+            "1",
+            "e5",
+            "0x",
+            "-",
+            "+",
+            "ü",
+            "\u{feff}",
+            "\r",
+            "\0",
+            "export ",
+            "true",
+            "@",
+            "`",
+            "~",
+            "<a>",
+            "</a>",
+            "<!--",
+            "-->",
+            "&lt;",
+            "/",
+            "//",
+            "/*",
+            "*/",
+            "b \"c\" {",
+            "<<E\n",
+            "E\n",
+            "${",
+            "?",
+            "\u{85}",
+            "\u{2028}",
         ]);
         prop::collection::vec(pieces, 0..24).prop_map(|pieces| pieces.concat())
     }
@@ -205,13 +294,13 @@ pub(crate) mod tests {
         #[test]
         fn any_text_is_a_document_or_an_error(text in hostile()) {
             let limits = Limits::default();
-            for format in
-                [Format::Json, Format::Yaml, Format::Toml, Format::Ini, Format::Env, Format::Properties, Format::Text]
-            {
+            for format in Format::ALL {
                 if let Ok(doc) = parse(text.as_bytes(), format, &Policy::default(), &limits) {
                     prop_assert!(doc.config.keys().all(|path| path.parse::<crate::Path>().is_ok()), "{:?}", doc);
                     let line = serde_json::to_string(&doc.config).unwrap();
-                    prop_assert_eq!(serde_json::from_str::<FlatConfig>(&line).unwrap(), doc.config);
+                    let mut read = serde_json::Deserializer::from_str(&line);
+                    let again: FlatConfig = rig_event::spelled::config(&mut read).unwrap();
+                    prop_assert_eq!(again, doc.config);
                 }
             }
         }

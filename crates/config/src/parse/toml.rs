@@ -1,7 +1,5 @@
 //! TOML.
 
-use std::collections::BTreeMap;
-
 use serde_json::Value;
 use toml::de::{DeTable, DeValue};
 
@@ -9,14 +7,14 @@ use super::number::lenient_number;
 use crate::error::{Place, shown};
 use crate::lines::LineIndex;
 use crate::redact::is_secret_key;
-use crate::tree::{Builder, Tree, insert};
+use crate::tree::{Builder, Entries, Node, insert};
 use crate::{Error, Format, Limits};
 
 /// The largest TOML document: its parser takes some fifty times the document's size in memory.
 const MAX_BYTES: u64 = 8 << 20;
 
 /// Reads a TOML document.
-pub(super) fn read(text: &str, limits: &Limits) -> Result<Option<Tree>, Error> {
+pub(super) fn read(text: &str, limits: &Limits) -> Result<Option<Node<'static>>, Error> {
     let bytes = text.len() as u64;
     if bytes > MAX_BYTES {
         return Err(Error::TooLarge { bytes, limit: MAX_BYTES });
@@ -47,7 +45,7 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    fn value(&mut self, value: &toml::Spanned<DeValue<'_>>, depth: usize) -> Result<Tree, Error> {
+    fn value(&mut self, value: &toml::Spanned<DeValue<'_>>, depth: usize) -> Result<Node<'static>, Error> {
         let at = self.lines.place(value.span().start);
         let spelled = self.text.get(value.span()).unwrap_or_default();
         let leaf = match value.get_ref() {
@@ -67,12 +65,12 @@ impl Reader<'_> {
         self.builder.leaf(at, leaf)
     }
 
-    fn table(&mut self, table: &DeTable<'_>, at: Place, depth: usize) -> Result<Tree, Error> {
+    fn table(&mut self, table: &DeTable<'_>, at: Place, depth: usize) -> Result<Node<'static>, Error> {
         self.builder.check_depth(depth, at)?;
-        let mut entries = BTreeMap::new();
+        let mut entries = Entries::new();
         for (key, value) in table {
             let at = self.lines.place(key.span().start);
-            insert(&mut entries, key.get_ref().to_string(), at, self.value(value, depth)?)?;
+            insert(&mut entries, key.get_ref().to_string().into(), at, self.value(value, depth)?)?;
         }
         self.builder.map(at, entries)
     }

@@ -5,18 +5,18 @@
 //! where they are counted.
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 
 use saphyr_parser::{Event, Marker, Parser, ScalarStyle, Tag};
 use serde_json::Value;
 
 use super::number::lenient_number;
 use crate::error::{Place, shown};
-use crate::tree::{Builder, Kind, Tree, insert};
+use crate::tree::{Builder, Entries, Kind, Node, insert};
 use crate::{Error, Format, Limits};
 
 /// Reads a stream of YAML documents. More than one become a list; documents without content do not count.
-pub(super) fn read(text: &str, limits: &Limits) -> Result<Option<Tree>, Error> {
+pub(super) fn read<'a>(text: &'a str, limits: &Limits) -> Result<Option<Node<'a>>, Error> {
     let mut reader = Reader {
         builder: Builder::new(limits),
         anchors: HashMap::new(),
@@ -40,26 +40,26 @@ pub(super) fn read(text: &str, limits: &Limits) -> Result<Option<Tree>, Error> {
 
 struct Reader<'a> {
     builder: Builder,
-    anchors: HashMap<usize, Tree>,
+    anchors: HashMap<usize, Node<'a>>,
     open: Vec<Open<'a>>,
-    documents: Vec<Tree>,
+    documents: Vec<Node<'a>>,
 }
 
 /// A list or map whose end has not come yet.
 struct Open<'a> {
     at: Place,
     label: Label<'a>,
-    kind: OpenKind,
+    kind: OpenKind<'a>,
 }
 
-enum OpenKind {
-    List(Vec<Tree>),
-    Map { entries: BTreeMap<String, Tree>, key: Option<Key>, merge: Option<Tree> },
+enum OpenKind<'a> {
+    List(Vec<Node<'a>>),
+    Map { entries: Entries<'a>, key: Option<Key<'a>>, merge: Option<Node<'a>> },
 }
 
 /// A key that waits for its value.
-enum Key {
-    Plain(String, Place),
+enum Key<'a> {
+    Plain(Cow<'a, str>, Place),
     Merge,
 }
 
@@ -76,9 +76,9 @@ impl<'a> Reader<'a> {
             Event::Scalar(text, style, anchor, tag) => {
                 if let Some(key) = self.awaited_key() {
                     let merges = text == "<<" && style == ScalarStyle::Plain && tag.is_none();
-                    *key = Some(if merges { Key::Merge } else { Key::Plain(text.to_string(), at) });
+                    *key = Some(if merges { Key::Merge } else { Key::Plain(text.clone(), at) });
                     if anchor > 0 {
-                        let leaf = self.builder.leaf(at, Value::from(text))?;
+                        let leaf = self.builder.leaf(at, Value::from(text))?.shared();
                         self.anchors.insert(anchor, leaf);
                     }
                     return Ok(());
@@ -95,7 +95,7 @@ impl<'a> Reader<'a> {
                 let tree = self.anchors.get(&anchor).cloned().ok_or_else(inside)?;
                 self.builder.pay(1, at)?;
                 if let Some(key) = self.awaited_key() {
-                    *key = Some(Key::Plain(scalar_text(&tree).ok_or_else(|| bad_key(at))?, at));
+                    *key = Some(Key::Plain(scalar_text(&tree).ok_or_else(|| bad_key(at))?.into(), at));
                     return Ok(());
                 }
                 self.finish(tree, at, Label::default())
@@ -104,7 +104,7 @@ impl<'a> Reader<'a> {
                 self.open(at, Label { anchor, tag }, OpenKind::List(Vec::new()))
             }
             Event::MappingStart(anchor, tag) => {
-                let kind = OpenKind::Map { entries: BTreeMap::new(), key: None, merge: None };
+                let kind = OpenKind::Map { entries: Entries::new(), key: None, merge: None };
                 self.open(at, Label { anchor, tag }, kind)
             }
             Event::SequenceEnd | Event::MappingEnd => {
@@ -127,14 +127,14 @@ impl<'a> Reader<'a> {
     }
 
     /// The place of the next key, if the innermost open thing is a map that waits for one.
-    fn awaited_key(&mut self) -> Option<&mut Option<Key>> {
+    fn awaited_key(&mut self) -> Option<&mut Option<Key<'a>>> {
         match &mut self.open.last_mut()?.kind {
             OpenKind::Map { key: key @ None, .. } => Some(key),
             _ => None,
         }
     }
 
-    fn open(&mut self, at: Place, label: Label<'a>, kind: OpenKind) -> Result<(), Error> {
+    fn open(&mut self, at: Place, label: Label<'a>, kind: OpenKind<'a>) -> Result<(), Error> {
         if self.awaited_key().is_some() {
             return Err(bad_key(at));
         }
@@ -144,12 +144,14 @@ impl<'a> Reader<'a> {
     }
 
     /// Puts a node where it belongs.
-    fn finish(&mut self, tree: Tree, at: Place, label: Label<'a>) -> Result<(), Error> {
+    fn finish(&mut self, tree: Node<'a>, at: Place, label: Label<'a>) -> Result<(), Error> {
         let tree = match label.tag.filter(|tag| !tag.is_yaml_core_schema() && !is_non_specific(tag)) {
             // A tag of one's own means something, as in `!Ref name`: it stands as a map of one key.
-            Some(tag) => self.builder.map(at, BTreeMap::from([(tag.to_string(), tree)]))?,
+            Some(tag) => self.builder.map(at, Entries::from([(tag.to_string().into(), tree)]))?,
             None => tree,
         };
+        // Not only what has an anchor: a merge key takes over what stands below one.
+        let tree = tree.shared();
         if label.anchor > 0 {
             self.anchors.insert(label.anchor, tree.clone());
         }
@@ -171,17 +173,17 @@ impl<'a> Reader<'a> {
     /// A map with what its merge key brings in; its own entries win, then the earlier of the merged maps.
     fn merged(
         &mut self,
-        mut entries: BTreeMap<String, Tree>,
-        merge: Option<Tree>,
+        mut entries: Entries<'a>,
+        merge: Option<Node<'a>>,
         at: Place,
-    ) -> Result<BTreeMap<String, Tree>, Error> {
+    ) -> Result<Entries<'a>, Error> {
         let Some(merge) = merge else { return Ok(entries) };
-        let maps = match &merge.kind {
+        let maps = match merge.kind() {
             Kind::List(maps) => maps.as_slice(),
             _ => std::slice::from_ref(&merge),
         };
         for map in maps {
-            let Kind::Map(merged) = &map.kind else {
+            let Kind::Map(merged) = map.kind() else {
                 return Err(malformed(at, "`<<` takes a map or a list of maps"));
             };
             self.builder.pay(merged.len() + 1, at)?;
@@ -218,8 +220,8 @@ fn is_non_specific(tag: &Tag) -> bool {
 }
 
 /// The text of a scalar that an alias puts in the place of a key.
-fn scalar_text(tree: &Tree) -> Option<String> {
-    match &tree.kind {
+fn scalar_text(tree: &Node<'_>) -> Option<String> {
+    match tree.kind() {
         Kind::Leaf(Value::String(text)) => Some(text.clone()),
         Kind::Leaf(value) => Some(value.to_string()),
         _ => None,

@@ -17,7 +17,7 @@ use self::text::Shapes;
 use crate::digest::hex;
 use crate::path::Segment;
 use crate::policy::lenient;
-use crate::{Document, Error, Format, Path, Pattern, Policy};
+use crate::{Document, Error, Path, Pattern, Policy};
 
 /// What the configuration library Rigging writes in place of a secret.
 const RIGGING: &str = "***redacted***";
@@ -217,7 +217,7 @@ impl Redactor {
 
     /// Replaces the secrets of a document; returns how many there were. A second time there are none.
     pub fn redact(&self, doc: &mut Document) -> usize {
-        if doc.format == Format::Text {
+        if doc.format.is_text() {
             return doc.config.values_mut().map(|value| self.redact_string(value, Shapes::All)).sum();
         }
         let told = told_by_others(&doc.config);

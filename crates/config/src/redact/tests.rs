@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::{Limits, parse};
+use crate::{Format, Limits, parse};
 
 fn redactor(policy: &str) -> Redactor {
     Redactor::new(RedactionKey::new("k1", [7; 32]).unwrap(), &Policy::parse(policy).unwrap())

@@ -128,6 +128,7 @@ async fn seals_state_chain_and_state_and_are_signed() {
                 upto: seal.upto,
                 chain: &seal.chain,
                 state: &seal.state,
+                end: None,
             };
             assert_eq!(keys.check(&claim, &seal.signatures[0]), rig_recorder::seal::Checked::Valid);
             seals += 1;

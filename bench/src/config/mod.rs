@@ -1,0 +1,90 @@
+//! `bench config`: what it costs to capture a document, and to compare two.
+//!
+//! What is measured runs in a child process of its own, [`child`], so that its memory is its own: the most that was
+//! resident (`VmHWM`) is what the system says of that child and not of what ran before it.
+
+mod capture;
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail};
+use serde_json::{Value, json};
+
+use crate::Setup;
+use crate::machine::most_resident_kib;
+use crate::report::{Report, median};
+
+/// What can be asked for alone.
+pub const PARTS: &[&str] = &["capture"];
+
+/// Runs the bench.
+pub fn run(setup: &Setup) -> Result<()> {
+    let mut report = Report::new("config", setup.quick);
+    if setup.wants("capture") {
+        capture::run(setup, &mut report)?;
+    }
+    report.write(&setup.out)
+}
+
+/// A piece of work that a child does: it takes files and how often to do it, and answers with the time of each round.
+type Work = fn(&[PathBuf], usize) -> Result<Vec<Duration>>;
+
+const WORKS: &[(&str, Work)] = &[("capture", capture::work), ("serde_json", capture::serde_json)];
+
+/// `rig-bench child WORK ROUNDS FILE…`: does a piece of work and prints what it cost as one line of JSON.
+pub fn child(args: &[String]) -> Result<()> {
+    let [name, rounds, files @ ..] = args else { bail!("a child takes WORK ROUNDS FILE…") };
+    let work = WORKS.iter().find(|(known, _)| known == name).map(|(_, work)| work);
+    let work = work.with_context(|| format!("there is no work `{name}`"))?;
+    let files: Vec<PathBuf> = files.iter().map(PathBuf::from).collect();
+    let times = work(&files, rounds.parse().context("ROUNDS is no number")?)?;
+    let ms: Vec<f64> = times.iter().map(|time| time.as_secs_f64() * 1e3).collect();
+    println!("{}", json!({"ms": ms, "kib": most_resident_kib()}));
+    Ok(())
+}
+
+/// What a piece of work cost in a child of its own.
+#[derive(Clone, Copy, Debug)]
+struct Cost {
+    /// The median of its rounds, in milliseconds.
+    ms: f64,
+    /// The most that was resident, in MiB.
+    mib: f64,
+}
+
+/// Does a piece of work in a child.
+fn measure(work: &str, rounds: usize, files: &[&Path]) -> Result<Cost> {
+    let me = std::env::current_exe().context("this program's own place is not known")?;
+    let mut command = Command::new(me);
+    command.args(["child", work, &rounds.to_string()]).args(files);
+    cost(command)
+}
+
+/// Does a piece of work in Python: the script is given the rounds and the files, and prints what [`child`] prints. `None`
+/// where there is no Python, or not the modules that the script needs.
+fn measure_python(script: &str, rounds: usize, files: &[&Path]) -> Option<Cost> {
+    let mut command = Command::new("python3");
+    command.args(["-c", &[PYTHON, script].concat(), &rounds.to_string()]).args(files).stderr(Stdio::null());
+    cost(command).ok()
+}
+
+/// What every script in Python begins with.
+const PYTHON: &str = "\
+import json, sys, time
+rounds, files = int(sys.argv[1]), sys.argv[2:]
+def done(times):
+    kib = next(l for l in open('/proc/self/status') if l.startswith('VmHWM')).split()[1]
+    print(json.dumps({'ms': [t * 1e3 for t in times], 'kib': int(kib)}))
+";
+
+fn cost(mut command: Command) -> Result<Cost> {
+    let out = command.stdin(Stdio::null()).output().context("a child could not be started")?;
+    if !out.status.success() {
+        bail!("a child ended with {}: {}", out.status, String::from_utf8_lossy(&out.stderr).trim());
+    }
+    let said: Value = serde_json::from_slice(&out.stdout).context("a child did not answer in JSON")?;
+    let times = said["ms"].as_array().into_iter().flatten().filter_map(Value::as_f64);
+    Ok(Cost { ms: median(times), mib: said["kib"].as_f64().unwrap_or(0.0) / 1024.0 })
+}
