@@ -164,5 +164,5 @@ fn the_program_says_the_place_too() {
     let said = run(2, &["snapshot", "api", &bad, "--hub", &hub.url]);
     assert!(said.stderr.contains("line 3") && said.stderr.contains("malformed-document"), "{said:?}");
     assert!(!said.stderr.contains("hunter2"), "{said:?}");
-    run(2, &["snapshot", "api", &fixture("web-1.env"), "--hub", &hub.url, "--format", "xml"]);
+    run(2, &["snapshot", "api", &fixture("web-1.env"), "--hub", &hub.url, "--format", "hocon"]);
 }
