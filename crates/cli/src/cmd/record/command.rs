@@ -61,7 +61,7 @@ pub(super) struct Run {
 
 /// Where a piece of output came from.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum From {
+enum Pipe {
     Stdout,
     Stderr,
 }
@@ -137,7 +137,7 @@ impl Ended {
 async fn supervise(
     mut child: Child,
     group: &Group,
-    pieces: mpsc::Sender<(From, Vec<u8>)>,
+    pieces: mpsc::Sender<(Pipe, Vec<u8>)>,
     mut signals: Signals,
     posting: &mut Posting,
 ) -> Ended {
@@ -145,10 +145,10 @@ async fn supervise(
     // Dropped when both ends of output are reached.
     let (open, mut closed) = mpsc::channel::<()>(1);
     if let Some(stdout) = child.stdout.take() {
-        pass_on(stdout, std::io::stdout(), From::Stdout, pieces.clone(), open.clone(), flow.clone());
+        pass_on(stdout, std::io::stdout(), Pipe::Stdout, pieces.clone(), open.clone(), flow.clone());
     }
     if let Some(stderr) = child.stderr.take() {
-        pass_on(stderr, std::io::stderr(), From::Stderr, pieces.clone(), open.clone(), flow.clone());
+        pass_on(stderr, std::io::stderr(), Pipe::Stderr, pieces.clone(), open.clone(), flow.clone());
     }
     drop((pieces, open));
     let (exited, mut exit) = oneshot::channel();
@@ -220,8 +220,8 @@ async fn drained(closed: &mut mpsc::Receiver<()>, flow: &Flow, group: Option<&Gr
 fn pass_on(
     mut from: impl Read + Send + 'static,
     mut to: impl Write + Send + 'static,
-    name: From,
-    pieces: mpsc::Sender<(From, Vec<u8>)>,
+    name: Pipe,
+    pieces: mpsc::Sender<(Pipe, Vec<u8>)>,
     open: mpsc::Sender<()>,
     flow: Arc<Flow>,
 ) {
@@ -266,7 +266,7 @@ struct Posting {
 impl Posting {
     fn begin(
         poster: Option<Poster>,
-        mut pieces: mpsc::Receiver<(From, Vec<u8>)>,
+        mut pieces: mpsc::Receiver<(Pipe, Vec<u8>)>,
         command: String,
     ) -> Posting {
         let (abandon, mut abandoned) = watch::channel(false);
@@ -291,7 +291,7 @@ impl Posting {
                 }
             }
             if let Some(poster) = &mut poster {
-                for from in [From::Stdout, From::Stderr] {
+                for from in [Pipe::Stdout, Pipe::Stderr] {
                     lines[from as usize].finish(|text| poster.log(from, &text));
                 }
             }
@@ -356,8 +356,8 @@ impl Poster {
         self.batches.len() > 1
     }
 
-    fn log(&mut self, from: From, data: &str) {
-        let stream = if from == From::Stdout { "stdout" } else { "stderr" };
+    fn log(&mut self, from: Pipe, data: &str) {
+        let stream = if from == Pipe::Stdout { "stdout" } else { "stderr" };
         self.put(&json!({ "type": "service.log", "service": self.service, "stream": stream, "data": data }));
     }
 
