@@ -266,7 +266,13 @@ fn a_recording_is_served_from_where_one_wants_and_only_as_far_as_it_has_happened
     let (status, problem) = hub.http("GET", "/v1/streams/timeout/state?at=200", &[], b"");
     assert_eq!((status, problem["code"].as_str()), (404, Some("past-head")));
     assert_eq!(hub.http("GET", "/v1/streams/timeout/state?at=50", &[], b"").1["seq"], 50);
-    // Standard input can be served too, and what lies in the middle of a stream.
+    // What has not what a stream must have is refused.
+    let folder = folder();
+    let lines = std::fs::read_to_string(cause("timeout.jsonl")).unwrap();
+    let middle: String = lines.lines().skip(4).map(|line| format!("{line}\n")).collect();
+    let middle = file(folder.path(), "middle.jsonl", middle);
+    let said = run(2, &["serve", &middle, "--listen", "127.0.0.1:0"]);
+    assert!(said.stderr.contains("has not the state before it"), "{}", said.stderr);
     let rigd = finish(2, rig(&["serve", &fixture("rigd.jsonl"), "--listen", "127.0.0.1:0"]), b"");
     assert!(rigd.stderr.contains("rigd"), "{}", rigd.stderr);
     assert!(

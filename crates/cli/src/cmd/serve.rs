@@ -156,6 +156,12 @@ fn named(timeline: &Timeline, what: &str) -> Result<(StreamName, Epoch, Chain)> 
         if len > 0 && timeline.seq(timeline.len() - 1) != first + len - 1 {
             bail!("{what} has gaps: as a stream it would promise what it does not have");
         }
+        if first > 1 {
+            bail!(
+                "{what} begins with seq {first} and has not the state before it: as a stream it would tell wrong states. A session file \
+                 (`rig record --from`) carries it"
+            );
+        }
         let stream: StreamName = timeline.stream().parse().unwrap_or_else(|_| StreamName::main());
         let epoch: Epoch = "replayed".parse()?;
         let chain = Chain::genesis(&stream, &epoch);

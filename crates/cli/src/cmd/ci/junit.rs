@@ -26,7 +26,6 @@ pub(super) fn report(reports: &[Report]) -> String {
 struct Suite {
     name: String,
     milliseconds: u64,
-    timestamp: Option<String>,
     cases: Vec<Case>,
     stderr: String,
 }
@@ -44,17 +43,16 @@ impl Suite {
         let name = report.name.clone();
         match &report.explained {
             Ok(it) => {
-                let timestamp = it.first_failure.as_ref().map(|first| first.ts.to_string());
                 let stderr = it.stderr.items.iter().fold(String::new(), |mut text, piece| {
                     let _ = writeln!(text, "{}: {}", piece.service, piece.text.trim_end());
                     text
                 });
-                Suite { name, milliseconds: it.duration_ms, timestamp, cases: cases(it), stderr }
+                Suite { name, milliseconds: it.duration_ms, cases: cases(it), stderr }
             }
             Err(error) => {
                 let wrong = Some(("error", "unreadable".to_owned(), error.clone()));
                 let case = Case { class: name.clone(), name: "recording".to_owned(), file: None, wrong };
-                Suite { name, milliseconds: 0, timestamp: None, cases: vec![case], stderr: String::new() }
+                Suite { name, milliseconds: 0, cases: vec![case], stderr: String::new() }
             }
         }
     }
@@ -78,9 +76,6 @@ impl Suite {
             self.milliseconds / 1000,
             self.milliseconds % 1000
         );
-        if let Some(timestamp) = &self.timestamp {
-            let _ = write!(xml, " timestamp=\"{}\"", escaped(timestamp.get(..19).unwrap_or(timestamp)));
-        }
         xml.push_str(">\n");
         for case in &self.cases {
             let _ = write!(
