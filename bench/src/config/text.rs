@@ -20,7 +20,8 @@ pub fn run(setup: &Setup, report: &mut Report) -> Result<()> {
     let folder = tempfile::tempdir_in(&setup.out)?;
     let rounds = if setup.quick { 3 } else { 11 };
     let peers = peers::find(setup);
-    let shapes: [(&str, usize, fn(usize, usize) -> String); 3] = [
+    type NewLine = fn(usize, usize) -> String;
+    let shapes: [(&str, usize, NewLine); 3] = [
         ("20,000 lines, 1 % changed", 20_000, |n, _| {
             if n.is_multiple_of(100) { format!("now {n}") } else { line(n) }
         }),
@@ -46,7 +47,7 @@ pub fn run(setup: &Setup, report: &mut Report) -> Result<()> {
         }
         let (rig, git) = (median(rig), (!git.is_empty()).then(|| median(git)));
         let difflib = (count <= 20_000)
-            .then(|| peers::Program::python())
+            .then(peers::Program::python)
             .and_then(|python| measure_with(&python, peers::DIFFLIB, few, &files));
         first = first.or(git.map(|git| rig / git));
         let cell = |figure: Option<f64>| figure.map_or(Cell::None, Cell::from);

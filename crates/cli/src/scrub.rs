@@ -122,9 +122,10 @@ fn copy(input: &mut File, compressed: bool, path: &Path) -> Result<()> {
         let mut out = if is_zstd(path) { Output::zstd(to).with_context(cannot)? } else { Output::Plain(to) };
         each_line(input, &mut false, |_, text, whole| {
             out.write_all(text)?;
-            Ok(if whole {
-                out.write_all(b"\n")?
-            })
+            if whole {
+                out.write_all(b"\n")?;
+            }
+            Ok(())
         })?;
         out.finish().and_then(|mut file| file.flush()).with_context(cannot)?;
     }

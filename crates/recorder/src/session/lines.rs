@@ -68,7 +68,6 @@ impl<R: BufRead> LineReader<R> {
     ///
     /// # Errors
     /// When the file cannot be read on.
-    #[expect(clippy::should_implement_trait, reason = "the limit is the caller's")]
     pub fn next(&mut self, limit: usize) -> io::Result<Found> {
         let mut text = Vec::new();
         self.read_until_line_end(limit as u64 + 1, &mut text)?;
