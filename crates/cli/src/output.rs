@@ -172,7 +172,8 @@ pub fn change(change: &Change) -> String {
         (Some(only), None) | (None, Some(only)) => line.push_str(&value(only)),
         (None, None) => {}
     }
-    if let Some((from, to)) = change.retyped() {
+    // That something became null or stopped to be stands there already.
+    if let Some((from, to)) = change.retyped().filter(|(from, to)| *from != "null" && *to != "null") {
         let _ = write!(line, "  ({from} -> {to})");
     }
     let _ = write!(line, "  ({})", severity(change.severity));
