@@ -9,6 +9,7 @@ use rig_config::{RedactionKey, Redactor};
 use rig_event::{Epoch, Head, Seq, StreamName};
 use rig_recorder::{Durability, EventLog, Index, Keyring, MemoryLog, SegmentLog, StreamIndex};
 use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore, mpsc, watch};
+use tokio::task::JoinHandle;
 
 use crate::announcer::{Announcer, News, Rounds};
 use crate::cut::{Cut, cut_at, put_checkpoint};
@@ -123,17 +124,7 @@ impl Hub {
         };
         let head = log.watch();
         let tail = Arc::new(Tail::default());
-        let (tell, news) = watch::channel(News { seq: log.head(), ..News::default() });
-        let rounds = Arc::new(Rounds::default());
-        let announcer = Announcer {
-            log: log.clone(),
-            head: head.clone(),
-            tail: tail.clone(),
-            news: tell,
-            rounds: rounds.clone(),
-            heartbeat: hub.options.heartbeat,
-            stopping: hub.stopping.clone(),
-        };
+        let (news, rounds, announcer) = hub.announce(log.clone(), &head, &tail);
         let name = log.stream().clone();
         let stream = Stream {
             name: name.clone(),
@@ -147,7 +138,7 @@ impl Hub {
             base: RwLock::new(Arc::new(base)),
             meters: Arc::default(),
             index: None,
-            tasks: Mutex::new(Tasks { announcer: Some(tokio::spawn(announcer.run())), ..Tasks::default() }),
+            tasks: Mutex::new(Tasks { announcer: Some(announcer), ..Tasks::default() }),
             recording: Some(log),
         };
         hub.streams.write().unwrap_or_else(PoisonError::into_inner).insert(name, Arc::new(stream));
@@ -287,21 +278,11 @@ impl Hub {
             poisoned: None,
         };
         let epoch = log.epoch().clone();
-        let (tell, news) = watch::channel(News { seq: log.head(), ..News::default() });
-        let rounds = Arc::new(Rounds::default());
-        let announcer = Announcer {
-            log: log.clone(),
-            head: heads.clone(),
-            tail: tail.clone(),
-            news: tell,
-            rounds: rounds.clone(),
-            heartbeat: self.options.heartbeat,
-            stopping: self.stopping.clone(),
-        };
+        let (news, rounds, announcer) = self.announce(log.clone(), &heads, &tail);
         let stream = Arc::new_cyclic(|stream| {
             let tasks = Tasks {
                 writer: Some(tokio::spawn(writer.run(received))),
-                announcer: Some(tokio::spawn(announcer.run())),
+                announcer: Some(announcer),
                 indexer: index.clone().map(|index| tokio::spawn(indexer::run(stream.clone(), index))),
                 retention: Some(tokio::spawn(retention::run(stream.clone(), Arc::downgrade(self)))),
             };
@@ -323,6 +304,27 @@ impl Hub {
         });
         self.streams.write().unwrap_or_else(PoisonError::into_inner).insert(name.clone(), stream.clone());
         Ok(stream)
+    }
+
+    /// Begins to tell subscribers of what becomes durable.
+    fn announce(
+        &self,
+        log: Arc<dyn EventLog>,
+        head: &watch::Receiver<Seq>,
+        tail: &Arc<Tail>,
+    ) -> (watch::Receiver<News>, Arc<Rounds>, JoinHandle<()>) {
+        let (tell, news) = watch::channel(News { seq: log.head(), ..News::default() });
+        let rounds = Arc::new(Rounds::default());
+        let announcer = Announcer {
+            log,
+            head: head.clone(),
+            tail: tail.clone(),
+            news: tell,
+            rounds: rounds.clone(),
+            heartbeat: self.options.heartbeat,
+            stopping: self.stopping.clone(),
+        };
+        (news, rounds, tokio::spawn(announcer.run()))
     }
 
     /// Where the fold begins.
