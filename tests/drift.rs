@@ -1,6 +1,8 @@
 //! Drift, baselines and policies, with the real programs.
 
-use crate::harness::{Hub, Running, Said, file, finish, fixture, folder, rig, run, text, workspace};
+use crate::harness::{
+    Hub, Running, Said, file, finish, fixture, folder, rig, rig_diff, run, text, workspace,
+};
 
 const KEY: &str = "k1 hmac-sha256 0101010101010101010101010101010101010101010101010101010101010101\n";
 const NEXT: &str = "k2 hmac-sha256 0202020202020202020202020202020202020202020202020202020202020202\n";
@@ -29,7 +31,7 @@ fn a_signed_baseline_says_what_its_signature_is_worth() {
     let keys = file(folder.path(), "keys", KEY);
     let rotated = file(folder.path(), "rotated", format!("{KEY}{NEXT}"));
     let next = file(folder.path(), "next", NEXT);
-    capture(&hub, "api", "port: 8080\npassword: hunter2\n");
+    capture(&hub, "api", "port: 8080\nrate: 1e3\npassword: hunter2\n");
 
     // Nobody signed it: with keys that is a failure, without them nobody asked.
     run(0, &["baseline", "approve", &main, "api"]);
@@ -216,22 +218,22 @@ fn a_declared_file_is_held_against_what_it_names() {
 fn what_is_declared_at_the_hub_is_watched_and_recorded() {
     let (hub, folder) = (Hub::in_memory(), folder());
     let main = hub.main();
-    capture(&hub, "api", "port: 8080\npassword: hunter2\n");
-    let declared = file(folder.path(), "api.yaml", "port: 8080\npassword: hunter2\n");
+    capture(&hub, "api", "port: 8080\nrate: 1000\npassword: hunter2\n");
+    let declared = file(folder.path(), "api.yaml", "port: 8080\nrate: 1e3\npassword: hunter2\n");
     let declare =
         ["baseline", "declare", &main, "api", &declared, "--actor", "ci", "--reason", "commit 4f2c"];
     assert!(run(0, &declare).stdout.contains("baseline.declared"));
     assert!(run(0, &declare).stderr.contains("nothing is new"), "once is enough");
-    capture(&hub, "api", "port: 8081\npassword: hunter2\nmore: 1\n");
+    capture(&hub, "api", "port: 8081\nrate: 1e3\npassword: hunter2\nmore: 1\n");
     let said = run(1, &["drift", &main]).stdout;
     assert!(
         said.contains("(declared)") && said.contains("port: 8080 -> 8081") && !said.contains("more"),
         "{said}"
     );
     // Under the hub's own key a rotated secret shows.
-    capture(&hub, "api", "port: 8080\npassword: hunter3\n");
+    capture(&hub, "api", "port: 8080\nrate: 1e3\npassword: hunter3\n");
     assert!(run(1, &["drift", &main]).stdout.contains("~ password"));
-    capture(&hub, "api", "port: 8080\npassword: hunter2\n");
+    capture(&hub, "api", "port: 8080\nrate: 1e3\npassword: hunter2\n");
     run(0, &["drift", &main]);
     let events = run(0, &["tail", &main, "--no-follow", "--json", "--types", "drift.*,baseline.*"]).lines();
     let types: Vec<&str> = events.iter().map(|event| event["type"].as_str().unwrap()).collect();
@@ -397,4 +399,40 @@ fn the_policies_of_the_docs_are_policies() {
             ("tls.verify", "critical")
         ]
     );
+}
+
+#[test]
+fn a_diff_tells_rules_that_do_nothing_too() {
+    let folder = folder();
+    let old = file(folder.path(), "old.yaml", "a: 1\nservers: [{name: x, port: 1}]\n");
+    let new = file(folder.path(), "new.yaml", "a: 2\nservers: [{name: x, port: 1}]\n");
+    let policy = file(
+        folder.path(),
+        "rig.toml",
+        "[[severity]]\npath = \"b\"\nlevel = \"low\"\n[[ignore]]\npath = \"servers[name=x].port\"\n[[ignore]]\npath = \"a\"\nexpires = \"2020-01-31\"\n",
+    );
+    for command in
+        [rig(&["diff", &old, &new, "--policy", &policy]), rig_diff(&[&old, &new, "--policy", &policy])]
+    {
+        let said = finish(1, command, b"").stderr;
+        assert!(
+            said.contains("[[severity]] b never matched") && said.contains("[[ignore]] a has expired"),
+            "{said}"
+        );
+        assert!(!said.contains("servers"), "{said}");
+    }
+}
+
+#[test]
+fn a_move_has_a_severity_of_its_own() {
+    let folder = folder();
+    let old = file(folder.path(), "old.yaml", "rules: [{name: a}, {name: b}, {name: c}]\n");
+    let new = file(folder.path(), "new.yaml", "rules: [{name: c}, {name: a}, {name: b}]\n");
+    let policy = file(
+        folder.path(),
+        "rig.toml",
+        "[[severity]]\npath = \"rules**\"\nop = \"moved\"\nlevel = \"critical\"\n[[severity]]\npath = \"**.rules[*]\"\nop = [\"moved\"]\nlevel = \"critical\"\n",
+    );
+    let said = run(1, &["diff", &old, &new, "--policy", &policy, "--json"]).json();
+    assert_eq!((said["moved"].as_u64(), said["severity"].as_str()), (Some(1), Some("critical")), "{said}");
 }

@@ -76,6 +76,71 @@ fn a_policy_gives_severities_and_matches_lists_by_key() {
 }
 
 #[test]
+fn a_difference_is_printed_as_whoever_reads_it_wants_it() {
+    let folder = folder();
+    let old = file(folder.path(), "old.yaml", "s: [{name: a, port: '1'}, {name: b}]\npassword: hunter2\n");
+    let new = file(folder.path(), "new.yaml", "s: [{name: b}, {name: a, port: 1}]\npassword: hunter3\n");
+    let said = |format: &str| finish(1, rig_diff(&[&old, &new, "--format", format]), b"");
+    let text = said("text").stdout;
+    assert!(text.contains("~ s[name=a].port: \"1\" -> 1  (string -> number)"), "{text}");
+    assert!(
+        text.contains("> s[name=b]: moved from [1] to [0]") || text.contains("> s[name=a]: moved"),
+        "{text}"
+    );
+    assert!(said("unified").stdout.contains("\n-s[0].name: \"a\"\n"));
+    assert!(said("markdown").stdout.contains("| ✏️ | `s[name=a].port` | `\"1\"` | `1` (string → number) |"));
+    let patch = said("json-patch").json();
+    let kinds: Vec<&str> = patch.as_array().unwrap().iter().map(|o| o["op"].as_str().unwrap()).collect();
+    assert_eq!(kinds, ["replace", "move", "replace"], "{patch}");
+    assert_eq!(said("merge-patch").json()["s"][1]["port"], 1);
+    assert_eq!(said("json").json()["changes"].as_array().unwrap().len(), 3);
+    for format in ["text", "unified", "markdown", "json", "json-patch", "merge-patch"] {
+        let said = said(format);
+        assert!(!said.stdout.contains("hunter") && !said.stderr.contains("hunter"), "{format}: {said:?}");
+        assert!(!said.stdout.contains('\u{1b}'), "no colours in a pipe: {said:?}");
+    }
+    // What is left out is in no patch either.
+    let said = finish(
+        1,
+        rig_diff(&[&old, &new, "--format", "json-patch", "--exclude", "s[*]", "--exclude", "S[*].PORT"]),
+        b"",
+    );
+    assert_eq!(said.json().as_array().unwrap().len(), 1, "{said:?}");
+    let said = finish(1, rig_diff(&[&old, &new, "--ignore-redacted", "--json"]), b"").json();
+    assert_eq!((said["left_out"].as_u64(), said["changed"].as_u64()), (Some(1), Some(1)), "{said}");
+    finish(0, rig_diff(&[&old, &new, "--fail-on", "critical"]), b"");
+}
+
+#[test]
+fn a_baseline_is_signed_checked_and_compared_with() {
+    let folder = folder();
+    let key = |id: &str, byte: &str| format!("{id} hmac-sha256 {}\n", byte.repeat(32));
+    let keys = file(folder.path(), "keys", key("k1", "ab"));
+    let rotated = file(folder.path(), "rotated", key("k1", "ab") + &key("k2", "cd"));
+    let other = file(folder.path(), "other", key("k3", "ef"));
+    let old = file(folder.path(), "old.yaml", "port: 1\npassword: hunter2\n");
+    let new = file(folder.path(), "new.yaml", "port: 2\npassword: hunter3\n");
+    let approved = folder.path().join("approved.json");
+    let approved = text(&approved);
+    let said = |code, args: &[&str]| finish(code, rig_diff(&[&["--baseline", approved], args].concat()), b"");
+    assert!(said(2, &["--sign", &old]).stderr.contains("--keys"));
+    said(0, &["--sign", &old, "--keys", &keys]);
+    let written = std::fs::read_to_string(approved).unwrap();
+    assert!(!written.contains("hunter"), "{written}");
+    said(0, &["--verify", &old, "--keys", &keys]);
+    let found = said(1, &["--verify", &new, "--keys", &rotated]);
+    assert!(found.stdout.contains("~ port: 1 -> 2"), "{found:?}");
+    assert!(found.stderr.contains("1 secret not compared"), "{found:?}");
+    assert!(said(1, &[&new]).stderr.contains("not verified"));
+    assert!(said(2, &["--verify", &new, "--keys", &other]).stderr.contains("not among these"));
+    std::fs::write(approved, written.replace("\"port\": 1", "\"port\": 2")).unwrap();
+    assert!(said(2, &["--verify", &new, "--keys", &keys]).stderr.contains("not what was signed"));
+    let unsigned = written.split(",\n  \"signature\"").next().unwrap().to_owned() + "\n}\n";
+    std::fs::write(approved, unsigned).unwrap();
+    assert!(said(2, &["--verify", &old, "--keys", &keys]).stderr.contains("nobody signed"));
+}
+
+#[test]
 fn texts_are_compared_line_by_line() {
     let said = run(1, &["diff", &fixture("router-1.rsc"), &fixture("router-2.rsc")]);
     assert!(said.stdout.contains("\n@@ -"), "{said:?}");

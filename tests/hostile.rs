@@ -39,7 +39,12 @@ fn documents_that_cannot_be_read() {
         (422, "malformed-document", Some(2)),
     );
     check(&hub, "service=a&format=toml", b"a = 1\nb = hunter2\n", (422, "malformed-document", Some(2)));
-    check(&hub, "service=a&format=xml", b"<a>hunter2</a>", (422, "unknown-format", None));
+    check(&hub, "service=a&format=jsonc", b"{ // c\n hunter2", (422, "malformed-document", Some(2)));
+    check(&hub, "service=a&format=hcl", b"a = 1\nb = hunter2 x\n", (422, "malformed-document", Some(2)));
+    check(&hub, "service=a&format=xml", b"<a>\nhunter2</b>", (422, "malformed-document", Some(2)));
+    let entities = b"<!DOCTYPE a [<!ENTITY x \"hunter2\">]>\n<a>&x;&x;</a>";
+    check(&hub, "service=a&format=xml", entities, (422, "malformed-document", Some(1)));
+    check(&hub, "service=a&format=hocon", b"a = hunter2", (422, "unknown-format", None));
     check(&hub, "service=a", b"hunter2 and no word of what it is", (422, "unknown-format", None));
     check(&hub, "service=a&format=json", b"{\"a\": 1,\n\"a\": \"hunter2\"}", (422, "duplicate-key", Some(2)));
     check(&hub, "service=a&format=yaml", b"a: 1\na: hunter2\n", (422, "duplicate-key", Some(2)));
@@ -159,5 +164,5 @@ fn the_program_says_the_place_too() {
     let said = run(2, &["snapshot", "api", &bad, "--hub", &hub.url]);
     assert!(said.stderr.contains("line 3") && said.stderr.contains("malformed-document"), "{said:?}");
     assert!(!said.stderr.contains("hunter2"), "{said:?}");
-    run(2, &["snapshot", "api", &fixture("web-1.env"), "--hub", &hub.url, "--format", "xml"]);
+    run(2, &["snapshot", "api", &fixture("web-1.env"), "--hub", &hub.url, "--format", "hocon"]);
 }

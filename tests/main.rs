@@ -6,6 +6,10 @@
     reason = "a test fails by panicking"
 )]
 
+#[path = "../crates/config/tests/it/cases.rs"]
+mod cases;
+mod causes;
+mod ci;
 mod demo;
 mod drift;
 mod flows;
@@ -13,9 +17,12 @@ mod golden;
 mod harness;
 mod help;
 mod hostile;
+mod incidents;
 mod mistakes;
 mod readme;
 mod record_command;
 mod recordings;
+mod scrub;
 mod secrets;
+mod snapshots;
 mod traefik;

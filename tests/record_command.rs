@@ -58,6 +58,14 @@ fn many_short_lines_are_all_there() {
 }
 
 #[test]
+fn output_that_is_faster_than_the_recording_is_all_there() {
+    // More than waits anywhere on its way: the command ends long before its output is recorded.
+    let (said, lines) = record(0, "head -c 12000000 /dev/zero | tr '\\0' x | fold -w 4000");
+    let bytes: usize = lines.iter().filter_map(|line| line["data"].as_str()).map(str::len).sum();
+    assert_eq!((bytes, said.stdout.len()), (12_000_000, 12_002_999));
+}
+
+#[test]
 fn what_the_command_posts_to_its_hub_is_in_the_recording() {
     let script = "printf 'port: 1\\n' > api.yaml; $RIG snapshot api api.yaml > out && test -n \"$RIG_URL\" && test -n \"$RIG_STREAM\"";
     let (_, lines) = record(0, script);
@@ -128,7 +136,13 @@ fn a_request_to_end_reaches_the_whole_group() {
 
 #[test]
 fn what_the_command_left_behind_neither_hangs_nor_stays() {
-    let (_, lines) = record(0, "sleep 1000 & echo $! > pid; echo done");
+    let (said, lines) = record(0, "sleep 1000 & echo $!");
+    assert!(types(&lines).contains(&"service.stopped"));
+    // Gone, or dead and not yet looked at by whoever is its parent now.
+    let stat = std::fs::read_to_string(format!("/proc/{}/stat", said.stdout.trim()));
+    assert!(stat.as_ref().map_or(true, |stat| stat.contains(") Z ")), "{stat:?}");
+    // One that never stops writing does not keep the recording from its end either.
+    let (_, lines) = record(0, "while :; do echo more; sleep 0.01; done & sleep 0.1");
     assert!(types(&lines).contains(&"service.stopped"));
     // One that left the group cannot be ended, and is not waited for.
     let (said, lines) = record(0, "setsid sleep 20 & echo done");

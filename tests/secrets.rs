@@ -1,5 +1,6 @@
 //! Secrets planted in documents of every format are nowhere: not in the hub's folder, a recording, or what is printed.
 
+use crate::cases::read;
 use crate::harness::{Hub, files, fixture, folder, run, text, workspace};
 
 #[test]
@@ -45,4 +46,56 @@ fn planted_secrets_never_come_out() {
         looked_at += 1;
     }
     assert!(looked_at > 2);
+}
+
+#[test]
+fn the_corpus_leaves_nothing_in_a_hubs_folder_and_answers() {
+    let data = folder();
+    let hub = Hub::on(data.path());
+    let mut answers = String::new();
+    let (mut secrets, mut taken, mut open) = (Vec::new(), 0, String::new());
+    for (number, case) in read("secrets.corpus").into_iter().chain(read("heldout.corpus")).enumerate() {
+        let (status, answer) = if case.format == "event" {
+            let event = case.text.as_bytes();
+            hub.http("POST", "/v1/streams/main/events", &["content-type: application/json"], event)
+        } else {
+            hub.capture(&format!("service=s{number}&format={}", case.format), case.text.as_bytes())
+        };
+        assert_eq!(status, 201, "line {}: {answer}", case.line);
+        taken += 1;
+        answers += &answer.to_string();
+        secrets.extend(case.secrets);
+        open += &case.open;
+    }
+    assert!(taken > 200, "{taken}");
+    // A service or a stream that is called by a secret is refused, and the answer does not repeat it.
+    let token = secrets.iter().find(|secret| secret.starts_with("ghp")).unwrap();
+    for (path, body) in [
+        (format!("/v1/streams/main/snapshots?service={token}&format=json"), "{}".to_owned()),
+        ("/v1/streams/main/events".to_owned(), format!(r#"{{"type":"service.ready","service":"{token}"}}"#)),
+    ] {
+        let (status, answer) = hub.http("POST", &path, &["content-type: application/json"], body.as_bytes());
+        assert_eq!((status, &answer["code"]), (400, &"secret-in-name".into()), "{answer}");
+        answers += &answer.to_string();
+    }
+    answers += &run(0, &["tail", &hub.main(), "--no-follow", "--json"]).stdout;
+    answers += &run(0, &["state", &hub.main(), "--json"]).stdout;
+    hub.running.signal("TERM");
+    assert_eq!(hub.running.wait(), 0);
+    let kept: Vec<String> = files(data.path())
+        .iter()
+        .map(|file| String::from_utf8_lossy(&std::fs::read(file).unwrap()).into_owned())
+        .chain([answers])
+        .collect();
+    // Any eight bytes of a secret in a row; `postgres` is a part of one and an open word of other cases.
+    let pieces: std::collections::HashSet<&[u8]> = secrets
+        .iter()
+        .flat_map(|secret| secret.as_bytes().windows(8))
+        .filter(|piece| !open.as_bytes().windows(8).any(|window| window == *piece))
+        .collect();
+    assert!(pieces.len() > 5_000, "{}", pieces.len());
+    for text in &kept {
+        let found = text.as_bytes().windows(8).find(|window| pieces.contains(window));
+        assert_eq!(found.map(String::from_utf8_lossy), None);
+    }
 }

@@ -39,6 +39,14 @@ fn ticks(path: &str) -> Option<u64> {
     Some(fields.next()?.parse::<u64>().ok()? + fields.next()?.parse::<u64>().ok()?)
 }
 
+/// User and system time of this process and of the children that it has waited for.
+pub fn cpu_of_all() -> Duration {
+    let stat = fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    let fields = stat.rsplit(')').next().unwrap_or_default().split_whitespace().skip(11);
+    let ticks: u64 = fields.take(4).filter_map(|field| field.parse::<u64>().ok()).sum();
+    Duration::from_secs_f64(ticks as f64 / rustix::param::clock_ticks_per_second() as f64)
+}
+
 /// Resident memory of some processes in KiB.
 pub fn resident_kib(pids: &[u32]) -> u64 {
     let of = |pid: &u32| -> Option<u64> {
@@ -48,11 +56,11 @@ pub fn resident_kib(pids: &[u32]) -> u64 {
     pids.iter().filter_map(of).sum()
 }
 
-/// The most that was ever resident of this process, in KiB.
-pub fn most_resident_kib() -> u64 {
-    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let most = status.lines().find_map(|l| l.strip_prefix("VmHWM:")?.split_whitespace().next()?.parse().ok());
-    most.unwrap_or(0)
+/// The most memory that a process has had resident, in KiB; 0 when it is not there any more.
+pub fn peak_kib(pid: u32) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let peak = status.lines().find_map(|l| l.strip_prefix("VmHWM:"));
+    peak.and_then(|p| p.split_whitespace().next()?.parse().ok()).unwrap_or(0)
 }
 
 /// A process and its children, which is where a server with workers does its work.

@@ -1,8 +1,8 @@
-//! `rig-bench log|sse|config`: the log, the stream and the configuration core measured beside their peers in the same run. `cargo xtask bench` builds and starts it.
+//! `rig-bench log|sse|config|replay`: the log, the stream, the configuration core and the reading of recordings measured
+//! beside their peers in the same run. `cargo xtask bench` builds and starts it.
 //!
 //! In reading order: `machine` (what `/proc` tells), `histogram`, `report` (the table and the JSON), `server` (the hub and
-//! nginx as children), `http` (requests over raw sockets), `log`, `sse`,
-//! `config`.
+//! nginx as children), `http` (requests over raw sockets), `log`, `sse`, `config`, `replay`.
 //!
 //! Nothing here is a test: figures depend on the machine and on what else it does. What counts are ratios inside one run,
 //! so both sides of a ratio are measured in turns. Everything is on loopback, and bounded in time and in count.
@@ -13,6 +13,7 @@ mod histogram;
 mod http;
 mod log;
 mod machine;
+mod replay;
 mod report;
 mod server;
 mod sse;
@@ -31,6 +32,9 @@ rig-bench COMMAND [--quick] [PART…]
         parts: fanout latency catch-up
   config  a document captured: time and memory
         parts: capture
+  replay
+        a recording of a million events: open and index, seek, explain, traffic, logs
+        parts: index seek explain traffic logs
 
   --quick   fewer rounds and smaller sizes: to see that it works, not for figures
 ";
@@ -67,6 +71,7 @@ fn main() -> ExitCode {
         Some("log") => (log::PARTS, log::run),
         Some("sse") => (sse::PARTS, sse::run),
         Some("config") => (config::PARTS, config::run),
+        Some("replay") => (replay::PARTS, replay::run),
         _ => {
             eprint!("{HELP}");
             return ExitCode::from(2);

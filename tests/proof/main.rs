@@ -15,4 +15,5 @@ mod random;
 mod crash;
 mod full;
 mod interop;
+mod patches;
 mod stalled;

@@ -12,6 +12,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("rig-recorder", &["rig-event"]),
     ("rig-replay", &["rig-event", "rig-config"]),
     ("rig-hub", &["rig-event", "rig-config", "rig-recorder", "rig-replay"]),
+    ("rig-client", &["rig-event", "rig-config"]),
     ("rig-tui", &["rig-event", "rig-replay"]),
 ];
 

@@ -20,7 +20,8 @@ cargo xtask COMMAND
   bench log [--quick]  durable appends, memory, start; prints tables and writes target/bench/log.json
   bench sse [--quick]  subscribers beside nginx with nchan; target/bench/sse.json
   bench config [--quick]  documents captured and compared, with their peers; target/bench/config.json
-                       (`bench log|sse|config PART…` runs only parts of it; an unknown one is answered with their names)
+  bench replay [--quick]  a recording of a million events beside jq and Python; target/bench/replay.json
+                       (`bench NAME PART…` runs only parts of it; an unknown one is answered with their names)
   fuzz [--seconds N] [TARGET…]
                        every parser against hostile input, 10 minutes each without --seconds; needs a C++ compiler
   services             installs what tests need besides Rust (as root on Debian; elsewhere it says what is missing)
@@ -35,7 +36,7 @@ fn main() -> ExitCode {
     let services = match words.as_slice() {
         ["test"] => true,
         ["test", "--no-services"] => false,
-        ["bench", bench @ ("log" | "sse" | "config"), more @ ..] => {
+        ["bench", bench @ ("log" | "sse" | "config" | "replay"), more @ ..] => {
             return match bench::run(&root(), &[&[*bench], more].concat()) {
                 Ok(()) => ExitCode::SUCCESS,
                 Err(error) => {

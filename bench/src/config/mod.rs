@@ -4,6 +4,9 @@
 //! resident (`VmHWM`) is what the system says of that child and not of what ran before it.
 
 mod capture;
+mod diff;
+mod peers;
+mod text;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -13,11 +16,11 @@ use anyhow::{Context as _, Result, bail};
 use serde_json::{Value, json};
 
 use crate::Setup;
-use crate::machine::most_resident_kib;
+use crate::machine::peak_kib;
 use crate::report::{Report, median};
 
 /// What can be asked for alone.
-pub const PARTS: &[&str] = &["capture"];
+pub const PARTS: &[&str] = &["capture", "diff", "text"];
 
 /// Runs the bench.
 pub fn run(setup: &Setup) -> Result<()> {
@@ -25,14 +28,25 @@ pub fn run(setup: &Setup) -> Result<()> {
     if setup.wants("capture") {
         capture::run(setup, &mut report)?;
     }
+    if setup.wants("diff") {
+        diff::run(setup, &mut report)?;
+    }
+    if setup.wants("text") {
+        text::run(setup, &mut report)?;
+    }
     report.write(&setup.out)
 }
 
 /// A piece of work that a child does: it takes files and how often to do it, and answers with the time of each round.
 type Work = fn(&[PathBuf], usize) -> Result<Vec<Duration>>;
 
-const WORKS: &[(&str, Work)] =
-    &[("capture", capture::work), ("reading", capture::reading), ("serde_json", capture::serde_json)];
+const WORKS: &[(&str, Work)] = &[
+    ("capture", capture::work),
+    ("reading", capture::reading),
+    ("serde_json", capture::serde_json),
+    ("diff", diff::work),
+    ("text", text::work),
+];
 
 /// `rig-bench child WORK ROUNDS FILE…`: does a piece of work and prints what it cost as one line of JSON.
 pub fn child(args: &[String]) -> Result<()> {
@@ -42,7 +56,7 @@ pub fn child(args: &[String]) -> Result<()> {
     let files: Vec<PathBuf> = files.iter().map(PathBuf::from).collect();
     let times = work(&files, rounds.parse().context("ROUNDS is no number")?)?;
     let ms: Vec<f64> = times.iter().map(|time| time.as_secs_f64() * 1e3).collect();
-    println!("{}", json!({"ms": ms, "kib": most_resident_kib()}));
+    println!("{}", json!({"ms": ms, "kib": peak_kib(std::process::id())}));
     Ok(())
 }
 
@@ -68,6 +82,19 @@ fn measure(work: &str, rounds: usize, files: &[&Path]) -> Result<Cost> {
 fn measure_python(script: &str, rounds: usize, files: &[&Path]) -> Option<Cost> {
     let mut command = Command::new("python3");
     command.args(["-c", &[PYTHON, script].concat(), &rounds.to_string()]).args(files).stderr(Stdio::null());
+    cost(command).ok()
+}
+
+/// Does a piece of work in a peer's program: the script is given the rounds and the files, and prints what [`child`] prints.
+fn measure_with(peer: &peers::Program, script: &str, rounds: usize, files: &[&Path]) -> Option<Cost> {
+    let is_python = peer.args.iter().any(|arg| arg == "-c");
+    let script = if is_python { [PYTHON, script].concat() } else { script.to_owned() };
+    let mut command = Command::new(&peer.program);
+    command.args(&peer.args).arg(script).args(if is_python { None } else { Some("--") });
+    command.arg(rounds.to_string()).args(files).stderr(Stdio::null());
+    if let Some(folder) = &peer.folder {
+        command.current_dir(folder);
+    }
     cost(command).ok()
 }
 

@@ -161,7 +161,10 @@ pub fn change(change: &Change) -> String {
     let mut line = format!("{} {}: ", sign(change.op), plain(&change.path));
     match (&change.before, &change.after) {
         (Some(before), Some(after)) if change.op == Op::Moved => {
-            let _ = write!(line, "moved from [{}] to [{}]", value(before), value(after));
+            let _ = match before == after {
+                true => write!(line, "moved past others, [{}] as before", value(after)),
+                false => write!(line, "moved from [{}] to [{}]", value(before), value(after)),
+            };
         }
         (Some(before), Some(after)) => {
             let _ = write!(line, "{} -> {}", value(before), value(after));
@@ -169,7 +172,8 @@ pub fn change(change: &Change) -> String {
         (Some(only), None) | (None, Some(only)) => line.push_str(&value(only)),
         (None, None) => {}
     }
-    if let Some((from, to)) = change.retyped() {
+    // That something became null or stopped to be stands there already.
+    if let Some((from, to)) = change.retyped().filter(|(from, to)| *from != "null" && *to != "null") {
         let _ = write!(line, "  ({from} -> {to})");
     }
     let _ = write!(line, "  ({})", severity(change.severity));

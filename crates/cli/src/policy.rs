@@ -3,7 +3,9 @@
 use std::path::Path;
 
 use anyhow::{Context as _, Result};
-use rig_config::Policy;
+use rig_config::{FlatConfig, Policy};
+
+use crate::{output, recording};
 
 /// Reads the policy file, if one is named, and the `RIG_…` variables that set its values.
 ///
@@ -26,4 +28,11 @@ pub fn load(path: Option<&Path>) -> Result<Policy> {
         .collect();
     let variables = variables.iter().map(|(name, value)| (name.as_str(), value.as_str()));
     Policy::parse_with(&text, variables).context("the policy in the environment")
+}
+
+/// Says on standard error which rules of the policy do nothing for these configurations.
+pub fn tell_idle<'a>(policy: &Policy, configs: impl Iterator<Item = &'a FlatConfig>) {
+    for note in policy.idle(configs, recording::now()) {
+        output::note(output::plain(&note.to_string()));
+    }
 }

@@ -136,8 +136,36 @@ impl Source {
                 let state = State::from_json(&json)?;
                 Ok(Moment { stream: client.stream.to_string(), state, passed_over: 0 })
             }
-            _ => self.open(at).await?.fold(at),
+            _ => match at {
+                // A seq is found by the index; the end is reached by folding everything, which proves the chain on the way.
+                Some(at) => self.moment(at).await,
+                None => self.open(None).await?.fold(None),
+            },
         }
+    }
+
+    /// The state of a recording at a seq.
+    async fn moment(&self, at: Seq) -> Result<Moment> {
+        let indexed = self.timeline(None).await?;
+        let timeline = &indexed.timeline;
+        let first = timeline.state(0)?.seq;
+        let last = timeline.tip().seq;
+        let state = match timeline.state_at(at) {
+            Ok(state) => state,
+            Err(rig_replay::Error::Missing { .. }) if at < first => {
+                bail!("{self} begins with the state at seq {first}; {at} lies before it")
+            }
+            Err(rig_replay::Error::Missing { .. }) => match indexed.trouble() {
+                Some(trouble) if timeline.damage().is_some() => {
+                    bail!("there is no state at seq {at}: {trouble}")
+                }
+                _ => bail!("{self} ends with seq {last}; there is no {at} in it"),
+            },
+            Err(error) => return Err(anyhow!(error).context(self.to_string())),
+        };
+        indexed.notes(false)?;
+        let (passed_over, _) = timeline.passed_over();
+        Ok(Moment { stream: timeline.stream().to_owned(), state, passed_over })
     }
 
     /// Opens it as a recording, up to `to` at least; a hub's stream is downloaded.

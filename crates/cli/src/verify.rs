@@ -150,6 +150,17 @@ pub fn verify(recording: &mut Recording, keys: &Keyring) -> Result<Report> {
         }
         _ => {}
     }
+    if let Some(scrubbed) = header.as_ref().and_then(|header| header.scrubbed.as_ref()) {
+        // It says so itself, and honestly: it is not what was recorded, however well it fits together.
+        altered = Some(match altered {
+            Some(why) => format!("it is a scrubbed copy, and was changed since: {why}"),
+            None => format!(
+                "it is a scrubbed copy: secrets were taken out of {} after they were recorded; up to seq {} every line is as recorded",
+                output::count(scrubbed.changed.len() as u64, "event"),
+                scrubbed.intact_upto
+            ),
+        });
+    }
     let truncated = match recording.ending() {
         Some(Ending::Finished(_) | Ending::Altered { .. }) => None,
         Some(Ending::Bare) => {
@@ -307,6 +318,7 @@ mod tests {
             chain: chain.to_string(),
             started: Timestamp::default(),
             rig: "0".into(),
+            scrubbed: None,
         };
         let mut lines = vec![serde_json::to_string(&header).unwrap()];
         let sign = |upto, chain: &str, state: &str, end| -> Vec<Signature> {

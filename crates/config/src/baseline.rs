@@ -26,9 +26,10 @@ use std::sync::Arc;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use rig_event::event::Signature;
 use rig_event::keyfile::{self, Algorithm, BadKey, hex, unhex};
-use rig_event::{FlatConfig, Timestamp};
+use rig_event::{FlatConfig, Timestamp, spelled};
 use serde::{Deserialize, Deserializer, Serialize, de};
 use serde_json::Value;
+use serde_json::value::RawValue;
 use sha2::Sha256;
 
 use crate::error::{Place, shown};
@@ -304,10 +305,18 @@ struct File {
     reason: Option<String>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty", deserialize_with = "unique")]
     meta: BTreeMap<String, String>,
-    #[serde(deserialize_with = "unique")]
+    #[serde(deserialize_with = "spelled_once")]
     config: FlatConfig,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     signature: Option<Signature>,
+}
+
+/// As [`unique`], with the numbers as they are spelled: that is how they are signed.
+fn spelled_once<'de, D: Deserializer<'de>>(d: D) -> Result<FlatConfig, D::Error> {
+    let fields = unique::<D, Box<RawValue>>(d)?.into_iter();
+    let fields =
+        fields.map(|(path, raw)| Ok((path, spelled::from_str(raw.get()).map_err(de::Error::custom)?)));
+    fields.collect()
 }
 
 /// A map in which no key stands twice: a reader that takes the other of two values would not see what was signed.
@@ -367,8 +376,8 @@ mod tests {
     }
 
     fn baseline() -> Baseline {
-        let config = r#"{"db.host":"x","empty":{},"password":{"redacted":"hmac:k1:0123456789abcdef"},"port":8080,"rate":1.50}"#;
-        let config: FlatConfig = serde_json::from_str(config).unwrap();
+        let config = r#"{"db.host":"x","empty":{},"password":{"redacted":"hmac:k1:0123456789abcdef"},"port":8080,"rate":1.50,"size":1e3}"#;
+        let config = spelled::from_str(config).unwrap().as_object().unwrap().clone().into_iter().collect();
         Baseline {
             stream: Some("main".into()),
             service: Some("api".into()),
@@ -513,7 +522,8 @@ mod tests {
         assert_eq!((read.verify(&ring), &read), (Trust::Valid, &signed(&ring)));
         assert!(Baseline::looks_like(text.as_bytes()) && !Baseline::looks_like(b"{\"a\":1}"));
         // White space is nobody's: what counts is what is said.
-        let compact: Value = serde_json::from_str(&text).unwrap();
+        let compact = spelled::from_str(&text).unwrap();
+        assert!(text.contains("\"size\": 1e3"), "{text}");
         let read = Baseline::parse(compact.to_string().as_bytes(), &Limits::default()).unwrap();
         assert_eq!(read.verify(&ring), Trust::Valid);
     }

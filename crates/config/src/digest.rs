@@ -1,6 +1,6 @@
 //! The digest of a flat configuration, for everyone to check.
 
-use std::io;
+use std::io::{self, Write as _};
 
 use rig_event::FlatConfig;
 use sha2::{Digest, Sha256};
@@ -8,10 +8,12 @@ use sha2::{Digest, Sha256};
 /// `sha256:` and the SHA-256 of the canonical JSON of a redacted configuration: sorted keys, no white space,
 /// numbers as they are spelled.
 pub fn config_digest(config: &FlatConfig) -> String {
-    let mut hash = HashWriter(Sha256::new());
+    // JSON is written in pieces of a few bytes, and a hash likes them larger.
+    let mut hash = io::BufWriter::with_capacity(16 << 10, HashWriter(Sha256::new()));
     // Writing plain values into a hash cannot fail; if it ever could, the digest would differ and not be wrong.
     let _ = serde_json::to_writer(&mut hash, config);
-    format!("sha256:{}", hex(&hash.0.finalize()))
+    let _ = hash.flush();
+    format!("sha256:{}", hex(&hash.into_parts().0.0.finalize()))
 }
 
 /// The SHA-256 of a text in hex.

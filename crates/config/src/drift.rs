@@ -246,6 +246,11 @@ fn differing_sections(
     names.into_iter().filter_map(field).collect()
 }
 
+/// The names under which the sections of a text drift; none of what is no text.
+pub(crate) fn section_names(config: &FlatConfig) -> impl Iterator<Item = String> {
+    text_of(config).map(section_texts).unwrap_or_default().into_keys()
+}
+
 /// The text of each section; a text without sections is one, called `text`.
 fn section_texts(text: &str) -> BTreeMap<String, String> {
     let mut texts = BTreeMap::<String, String>::new();

@@ -114,9 +114,13 @@ impl<'a> Layers<'a> {
         prefix: &str,
         variables: impl IntoIterator<Item = (String, String)>,
     ) -> Result<usize, Error> {
-        // Sorted, so that a list can be extended by one element after the other.
-        let ours: BTreeMap<String, String> =
+        let mut ours: Vec<(String, String)> =
             variables.into_iter().filter(|(name, _)| name.starts_with(prefix)).collect();
+        // By number where there is one, so that a list can be extended by one element after the other.
+        ours.sort_by_cached_key(|(name, _)| {
+            let steps = name.split(BETWEEN_STEPS);
+            steps.map(|step| (step.parse::<usize>().ok(), step.to_owned())).collect::<Vec<_>>()
+        });
         let mut taken: BTreeMap<String, String> = BTreeMap::new();
         let mut count = 0;
         for (name, value) in ours {
@@ -467,6 +471,16 @@ mod tests {
                 "servers[1] = \"y\" (env:APP_SERVERS__1)",
             ],
         );
+    }
+
+    #[test]
+    fn variables_extend_a_list_past_ten() {
+        let limits = Limits::default();
+        let mut layers = Layers::new(&limits);
+        layers.document(doc("list: []", Format::Yaml), "a.yaml").unwrap();
+        let count = layers.variables("", (0..12).map(|n| (format!("LIST__{n}"), n.to_string()))).unwrap();
+        let config = layers.finish(&Policy::default()).unwrap().config;
+        assert_eq!((count, config.len(), &config["list[11]"]), (12, 12, &Value::from("11")));
     }
 
     #[test]

@@ -46,20 +46,25 @@ impl Segment {
             }
             // Writing to a string cannot fail.
             Segment::Index(index) => drop(write!(path, "[{index}]")),
-            Segment::Keyed { key, value } => {
-                path.push('[');
-                print_part(path, key, &['.', '[', ']', '"', '*', '=']);
-                path.push('=');
-                print_part(path, value, &['[', ']', '"', '*']);
-                path.push(']');
-            }
+            Segment::Keyed { key, value } => print_keyed(path, key, value),
         }
     }
 }
 
+/// Appends the step to the element whose `key` is `value`.
+pub(crate) fn print_keyed(path: &mut String, key: &str, value: &str) {
+    path.push('[');
+    print_part(path, key, &['.', '[', ']', '"', '*', '=']);
+    path.push('=');
+    print_part(path, value, &['[', ']', '"', '*']);
+    path.push(']');
+}
+
 fn print_part(path: &mut String, text: &str, special: &[char]) {
     let bare = |c: char| !special.contains(&c) && !c.is_whitespace() && !c.is_control();
-    if !text.is_empty() && text.chars().all(bare) {
+    // Most keys are such words, and every key of every document is asked for.
+    let is_word = text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-'));
+    if !text.is_empty() && (is_word || text.chars().all(bare)) {
         path.push_str(text);
     } else {
         path.push_str(&serde_json::Value::from(text).to_string());

@@ -1,5 +1,6 @@
 //! The policy file, `rig.toml`: what is secret, what matters, what is noise.
 
+mod idle;
 mod onboard;
 mod overrides;
 

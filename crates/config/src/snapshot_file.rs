@@ -15,8 +15,8 @@ use crate::error::{Place, shown};
 use crate::path::Segment;
 use crate::policy::lenient;
 use crate::provenance::{Origin, Provenance, Source};
-use crate::redact::marker_key;
-use crate::{Error, Layers, Limits, Path, Pattern, Policy};
+use crate::redact::{is_redacted, marker_key};
+use crate::{Document, Error, Format, Layers, Limits, Path, Pattern, Policy, Redactor};
 
 /// The media type under which a hub takes a snapshot file.
 pub const MEDIA_TYPE: &str = "application/vnd.rig.snapshot+json";
@@ -25,7 +25,7 @@ pub const MEDIA_TYPE: &str = "application/vnd.rig.snapshot+json";
 const VERSION: &str = "1.0";
 
 /// What stands in the place of a secret where there is no key to make a fingerprint with.
-pub const REDACTED: &str = "***redacted***";
+pub use crate::redact::RIGGING as REDACTED;
 
 /// A configuration at a moment.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -161,10 +161,10 @@ impl SnapshotFile {
         struct Whole<'a> {
             version: &'a str,
             timestamp: Timestamp,
-            config: &'a FlatConfig,
-            provenance: Option<Vec<Entry>>,
             #[serde(skip_serializing_if = "BTreeMap::is_empty")]
             audit: &'a BTreeMap<String, String>,
+            config: &'a FlatConfig,
+            provenance: Option<Vec<Entry>>,
         }
         let entries = self.provenance.iter().map(|(path, origin)| Entry {
             field_path: path.clone(),
@@ -202,6 +202,25 @@ impl SnapshotFile {
         before - self.config.len()
     }
 
+    /// Replaces the secrets by fingerprints: what is marked as one, and what the redactor finds. Returns how many there were.
+    ///
+    /// A field that became one whole is marked as a secret from then on.
+    pub fn redact(&mut self, redactor: &Redactor, format: Format) -> usize {
+        let mut count = 0;
+        for (path, _) in self.provenance.iter().filter(|(_, origin)| origin.secret) {
+            count +=
+                usize::from(self.config.get_mut(path).is_some_and(|value| redactor.redact_marked(value)));
+        }
+        let config = std::mem::take(&mut self.config);
+        let mut doc = Document { format, config, normalised: String::new(), lines: BTreeMap::new() };
+        count += redactor.redact(&mut doc);
+        self.config = doc.config;
+        for (path, origin) in &mut self.provenance {
+            origin.secret |= self.config.get(path).is_some_and(is_redacted);
+        }
+        count
+    }
+
     /// Puts [`REDACTED`] in the place of every fingerprint, whole values and inside texts.
     pub fn forget_fingerprints(&mut self) {
         for value in self.config.values_mut() {
@@ -212,6 +231,20 @@ impl SnapshotFile {
             {
                 *text = blank;
             }
+        }
+    }
+}
+
+/// Whether two values can be compared. Where one is a secret without a fingerprint, or both have one under different keys,
+/// nothing is known of whether they differ.
+pub fn are_comparable(before: &Value, after: &Value) -> bool {
+    match (marker_key(before), marker_key(after)) {
+        (Some(before), Some(after)) => before == after,
+        (before_key, after_key) => {
+            let blank = |value: &Value| value.as_str() == Some(REDACTED);
+            let (before, after) = (blank(before), blank(after));
+            // One of them was replaced, the other is a secret as well.
+            !((before || before_key.is_some()) && (after || after_key.is_some()))
         }
     }
 }
@@ -368,6 +401,37 @@ mod tests {
     }
 
     #[test]
+    fn only_what_can_be_compared_is() {
+        let print = |id: &str, digit: &str| json!({"redacted": format!("hmac:{id}:{}", digit.repeat(16))});
+        for (before, after, comparable) in [
+            (json!(1), json!(2), true),
+            (json!(REDACTED), json!(REDACTED), false),
+            (json!(REDACTED), print("k", "a"), false),
+            (print("k", "a"), print("k", "b"), true),
+            (print("k", "a"), print("j", "a"), false),
+            (print("k", "a"), json!("plain"), true),
+            (json!(REDACTED), json!("plain"), true),
+        ] {
+            assert_eq!(are_comparable(&before, &after), comparable, "{before} {after}");
+        }
+    }
+
+    #[test]
+    fn a_field_that_is_marked_is_redacted_whatever_its_name() {
+        let redactor = Redactor::new(RedactionKey::new("run", [7; 32]).unwrap(), &Policy::default());
+        let mut snapshot = SnapshotFile::default();
+        for (path, secret) in [("pin", true), ("port", false), ("password", false)] {
+            snapshot.config.insert(path.into(), "123456".into());
+            snapshot.provenance.insert(path.into(), Origin { source: Source::Default, secret });
+        }
+        assert_eq!(snapshot.redact(&redactor, Format::Json), 2);
+        let secrets: Vec<bool> = snapshot.provenance.values().map(|origin| origin.secret).collect();
+        assert_eq!(secrets, [true, true, false]);
+        assert_eq!(snapshot.config["port"], "123456");
+        assert_eq!(snapshot.redact(&redactor, Format::Json), 0);
+    }
+
+    #[test]
     fn without_a_key_secrets_are_written_as_rigging_writes_them() {
         let redactor = Redactor::new(RedactionKey::new("run", [7; 32]).unwrap(), &Policy::default());
         let mut snapshot = SnapshotFile::default();
@@ -382,5 +446,56 @@ mod tests {
         assert!(!text.contains("hmac") && !text.contains("hunter2"), "{text}");
         assert_eq!(snapshot.config["password"], REDACTED);
         assert_eq!(snapshot.config["host"], "a");
+    }
+
+    use proptest::prelude::*;
+
+    /// Values of every kind under keys that a path has to quote.
+    fn fields() -> impl Strategy<Value = BTreeMap<String, Value>> {
+        let key =
+            prop::sample::select(vec!["a", "b", "a.b", "c d", "x[0]", "\"", "*", "ü", "", "=", "redacted"]);
+        let leaf = prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::from),
+            prop::sample::select(vec!["1", "-0.0", "1e400", "18446744073709551616", "7.50"])
+                .prop_map(|number| serde_json::from_str(number).unwrap()),
+            "[a-z<>&\\n\u{2028}]{0,6}".prop_map(Value::from),
+            Just(json!([])),
+            Just(json!({})),
+        ];
+        let value = leaf.prop_recursive(3, 16, 3, move |inner| {
+            let map = prop::collection::btree_map("[a-c.]{1,2}", inner.clone(), 1..3);
+            prop_oneof![
+                prop::collection::vec(inner, 1..3).prop_map(Value::Array),
+                map.prop_map(|map| Value::Object(map.into_iter().collect())),
+            ]
+        });
+        let name = |key: &str| Path(vec![Segment::Key(key.to_owned())]).to_string();
+        prop::collection::btree_map(key.prop_map(name), value, 0..5)
+    }
+
+    proptest! {
+        #[test]
+        fn print_then_read_is_identity(fields in fields()) {
+            let limits = Limits::default();
+            let mut layers = Layers::new(&limits);
+            let origin = |path: &str| Origin { source: Source::file(path, Some(3)), secret: path.len() > 3 };
+            layers.fields(fields.into_iter().map(|(path, value)| (path.clone(), value, origin(&path)))).unwrap();
+            let crate::Merged { config, mut provenance } = layers.finish(&Policy::default()).unwrap();
+            provenance.retain(|_, origin| origin.source != Source::Unknown || origin.secret);
+            let snapshot = SnapshotFile { config, provenance, ..SnapshotFile::default() };
+            let mut text = Vec::new();
+            snapshot.write(&mut text).unwrap();
+            prop_assert_eq!(SnapshotFile::read(&text, &Policy::default(), &limits).unwrap().unwrap(), snapshot);
+        }
+
+        #[test]
+        fn any_config_of_a_snapshot_is_read_or_refused(keys in prop::collection::vec("[ab.\\[\\]0-9=\"*]{0,8}", 0..6)) {
+            let config: serde_json::Map<String, Value> = keys.into_iter().map(|key| (key, json!([1, {"k": 2}]))).collect();
+            let text = json!({"version": "1.0", "timestamp": "2026-01-01T00:00:00Z", "config": config}).to_string();
+            if let Ok(Some(snapshot)) = SnapshotFile::read(text.as_bytes(), &Policy::default(), &Limits::default()) {
+                prop_assert!(snapshot.config.keys().all(|path| path.parse::<Path>().is_ok()), "{:?}", snapshot.config);
+            }
+        }
     }
 }

@@ -178,17 +178,20 @@ fn summaries(syntax: Syntax, old: (&str, &[usize]), new: (&str, &[usize])) -> Ve
     counts.into_iter().map(summary).collect()
 }
 
+/// Ranges of bytes in a line, from left to right.
+pub type Ranges = Vec<Range<usize>>;
+
 /// Where two lines differ word by word, as ranges of bytes in each; `None` where they have little in common, and for lines
 /// of more than 4,000 bytes.
-pub fn changed_words(old: &str, new: &str) -> Option<(Vec<Range<usize>>, Vec<Range<usize>>)> {
+pub fn changed_words(old: &str, new: &str) -> Option<(Ranges, Ranges)> {
     const LONGEST: usize = 4_000;
     if old.len().max(new.len()) > LONGEST {
         return None;
     }
     let (olds, news) = (words(old), words(new));
-    let mut changed = (Vec::<Range<usize>>::new(), Vec::<Range<usize>>::new());
+    let mut changed = (Ranges::new(), Ranges::new());
     let (mut old_at, mut new_at, mut same) = (0, 0, 0);
-    let add = |ranges: &mut Vec<Range<usize>>, range: Range<usize>| match ranges.last_mut() {
+    let add = |ranges: &mut Ranges, range: Range<usize>| match ranges.last_mut() {
         Some(last) if last.end == range.start => last.end = range.end,
         _ => ranges.push(range),
     };

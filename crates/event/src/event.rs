@@ -335,6 +335,7 @@ pub struct BaselineDeclared {
     /// Format of the document.
     pub format: String,
     /// The declared fields, redacted.
+    #[serde(deserialize_with = "crate::spelled::config")]
     pub config: FlatConfig,
     /// Why.
     #[serde(default, skip_serializing_if = "Option::is_none")]

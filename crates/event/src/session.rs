@@ -31,6 +31,23 @@ pub struct Header {
     pub started: Timestamp,
     /// Version of the rig that wrote it.
     pub rig: String,
+    /// Set in a copy from which secrets were taken out after it was recorded: what differs from the original.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scrubbed: Option<Scrubbed>,
+}
+
+/// What `rig scrub` changed. The original's hash chain is not named: it covers the secrets, and whoever has it could try
+/// short ones until it fits.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Scrubbed {
+    /// Up to this seq every line is as it was recorded, and the seals there hold.
+    pub intact_upto: Seq,
+    /// The events in which something was replaced.
+    pub changed: Vec<Seq>,
+    /// How many seals state the copy's chain and state now, without signatures.
+    pub resealed: u64,
+    /// Whether digests of configs are keyed now, since the plain ones cover secrets too.
+    pub rekeyed: bool,
 }
 
 /// The second line of a session file that does not begin with event 1: the state before its first event.

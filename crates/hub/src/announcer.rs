@@ -1,14 +1,15 @@
 //! The announcer of a stream: it follows the log, prepares frames of what is new, and wakes the subscribers.
 //!
 //! Waking a subscriber and writing to it costs the same for one event as for twenty. So it goes in rounds: what becomes
-//! durable during a round and the pause after it goes out in the next one, in one piece to each. The pause grows with the
-//! number of subscribers and with how much there is to tell, which leaves the processors time for those who append. Single
-//! events at a steady pace are told at once.
+//! durable during a round and the pause after it goes out in the next one, in one piece to each. The pause grows with how
+//! long the last round took until everybody who had kept up was served, and with how much there is to tell, which leaves the
+//! processors time for those who append. Single events at a steady pace are told at once.
 //!
 //! A subscriber waits for nothing but the announcer, which is what keeps it cheap: heartbeats and the end come this way too.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::{Duration, Instant};
 
 use rig_event::Seq;
 use rig_recorder::EventLog;
@@ -17,13 +18,10 @@ use tokio::time::MissedTickBehavior;
 
 use crate::tail::{Frames, Tail};
 
-/// The pause after a round, for each subscriber and each event that it was woken for.
-const PAUSE: Duration = Duration::from_nanos(2_500);
-
-/// More events than this make no longer pause: it is then about as long as it takes to write to each once.
+/// More events in a round than this make no longer pause: it is then twice as long as the last round took.
 const MOST_EVENTS: Seq = 4;
 
-/// The longest pause, whatever the number of subscribers.
+/// The longest pause, whatever the last round took.
 const LONGEST_PAUSE: Duration = Duration::from_millis(100);
 
 /// A shorter pause than the clock can measure is none.
@@ -39,6 +37,40 @@ pub(crate) struct News {
     pub(crate) seq: Seq,
     /// Heartbeats so far.
     pub(crate) beats: u64,
+    /// Rounds so far.
+    pub(crate) round: u64,
+}
+
+/// How long rounds take: subscribers tell, the announcer reads.
+pub(crate) struct Rounds {
+    start: Instant,
+    /// When a subscriber that had kept up was last served, in microseconds after the start.
+    served: AtomicU64,
+}
+
+impl Default for Rounds {
+    fn default() -> Self {
+        Rounds { start: Instant::now(), served: AtomicU64::new(0) }
+    }
+}
+
+impl Rounds {
+    fn now(&self) -> u64 {
+        u64::try_from(self.start.elapsed().as_micros()).unwrap_or(u64::MAX)
+    }
+
+    /// A subscriber that had been served in the round before is served now.
+    pub(crate) fn served(&self) {
+        self.served.store(self.now(), Relaxed);
+    }
+
+    /// How long the round that began at `begun` took up to the last subscriber that was served in it; where nobody was
+    /// served yet, it goes on still.
+    fn took(&self, begun: u64) -> Duration {
+        let served = self.served.load(Relaxed);
+        let end = if served < begun { self.now() } else { served };
+        Duration::from_micros(end.saturating_sub(begun))
+    }
 }
 
 /// A stream's announcer.
@@ -48,6 +80,7 @@ pub(crate) struct Announcer {
     pub(crate) head: watch::Receiver<Seq>,
     pub(crate) tail: Arc<Tail>,
     pub(crate) news: watch::Sender<News>,
+    pub(crate) rounds: Arc<Rounds>,
     /// How often a subscriber hears from the hub when there is nothing else to say.
     pub(crate) heartbeat: Duration,
     pub(crate) stopping: watch::Receiver<bool>,
@@ -60,6 +93,7 @@ impl Announcer {
         let mut beat = tokio::time::interval(self.heartbeat);
         beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
         beat.reset();
+        let mut begun = 0;
         loop {
             tokio::select! {
                 changed = self.head.changed() => if changed.is_err() { return },
@@ -75,8 +109,13 @@ impl Announcer {
             let subscribers = self.news.receiver_count().saturating_sub(1) as u32;
             self.prepare(next, last, subscribers).await;
             next = last + 1;
-            self.news.send_modify(|news| news.seq = last);
-            let pause = (PAUSE * subscribers * events).min(LONGEST_PAUSE);
+            let took = if subscribers == 0 { Duration::ZERO } else { self.rounds.took(begun) };
+            begun = self.rounds.now();
+            self.news.send_modify(|news| {
+                news.seq = last;
+                news.round += 1;
+            });
+            let pause = (took * events / 2).min(LONGEST_PAUSE);
             if pause >= SHORTEST_PAUSE {
                 tokio::time::sleep(pause).await;
             }
@@ -98,5 +137,25 @@ impl Announcer {
                 _ => return self.tail.clear(),
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_round_ends_with_the_last_who_was_served_in_it() {
+        let rounds = Rounds { start: Instant::now(), served: AtomicU64::new(900) };
+        assert_eq!(rounds.took(400), Duration::from_micros(500));
+    }
+
+    #[test]
+    fn a_round_in_which_nobody_was_served_yet_goes_on() {
+        let start = Instant::now() - Duration::from_secs(5);
+        let rounds = Rounds { start, served: AtomicU64::new(900) };
+        assert!(rounds.took(1_000_000) >= Duration::from_secs(4));
+        rounds.served();
+        assert!(rounds.took(1_000_000) >= Duration::from_secs(4));
     }
 }

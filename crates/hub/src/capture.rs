@@ -8,7 +8,7 @@ use std::time::Duration;
 use axum::body::Body;
 use axum::http::{HeaderMap, StatusCode, header};
 use http_body_util::BodyExt as _;
-use rig_config::{Document, Format, Redactor, SnapshotFile, config_digest, parse, snapshot_file};
+use rig_config::{Format, Redactor, SnapshotFile, config_digest, parse, snapshot_file};
 use rig_event::event::SnapshotRejected;
 use rig_event::{Draft, Event, Head, ServiceName};
 use rig_replay::Capture;
@@ -237,19 +237,12 @@ fn essence(headers: &HeaderMap) -> Option<String> {
 }
 
 /// A snapshot file as a capture. What is digested is what it says of the configuration: its time is another one each time.
-fn captured(snapshot: SnapshotFile, bytes: u64, redactor: &Redactor) -> Capture {
-    let SnapshotFile { mut config, provenance, mut audit, .. } = snapshot;
+fn captured(mut snapshot: SnapshotFile, bytes: u64, redactor: &Redactor) -> Capture {
     let sources: BTreeMap<String, String> =
-        provenance.iter().map(|(path, origin)| (path.clone(), origin.source.to_string())).collect();
-    let normalised = serde_json::to_string(&(&config, &sources)).unwrap_or_default();
-    let mut marked = 0;
-    let digest = redactor.digest(&normalised);
-    for (path, _) in provenance.iter().filter(|(_, origin)| origin.secret) {
-        marked += u64::from(config.get_mut(path).is_some_and(|value| redactor.redact_marked(value)));
-    }
-    let mut doc =
-        Document { format: Format::Json, config, normalised: String::new(), lines: BTreeMap::new() };
-    let redacted = redactor.redact(&mut doc) as u64 + marked;
+        snapshot.provenance.iter().map(|(path, origin)| (path.clone(), origin.source.to_string())).collect();
+    let digest = redactor.digest(&serde_json::to_string(&(&snapshot.config, &sources)).unwrap_or_default());
+    let redacted = snapshot.redact(redactor, Format::Json) as u64;
+    let SnapshotFile { config, mut audit, .. } = snapshot;
     // The service is told by the address.
     audit.remove("service");
     audit.retain(|key, value| key.len() + value.len() <= MAX_META);
@@ -260,8 +253,8 @@ fn captured(snapshot: SnapshotFile, bytes: u64, redactor: &Redactor) -> Capture 
         format: SNAPSHOT.to_owned(),
         bytes,
         digest,
-        config_digest: config_digest(&doc.config),
-        config: doc.config,
+        config_digest: config_digest(&config),
+        config,
         redacted,
         meta: audit,
         provenance: sources,

@@ -24,14 +24,15 @@ mod stream;
 mod tail;
 mod writer;
 
+use std::convert::Infallible;
 use std::future::Future;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
-use hyper_util::service::TowerToHyperService;
 use rig_config::{Limits, Policy};
 use rig_event::{Seq, Timestamp};
 use rig_recorder::Durability;
@@ -84,7 +85,8 @@ impl Default for Options {
             segment_bytes: 64 << 20,
             retention_interval: Duration::from_secs(60),
             limits: Limits::default(),
-            capture_budget: 128 << 20,
+            // Two documents of the largest size, which are parsed at the same time in some 1.2 GiB.
+            capture_budget: 256 << 20,
             heartbeat: Duration::from_secs(10),
             read_timeout: Duration::from_secs(30),
             shutdown_deadline: Duration::from_secs(10),
@@ -219,7 +221,12 @@ async fn run(
             () = &mut shutdown => break,
         };
         let _ = stream.set_nodelay(true);
-        let service = TowerToHyperService::new(app.clone());
+        let (hub, app) = (hub.clone(), app.clone());
+        let service = service_fn(move |request| {
+            // On the heap, and so only while there is a request.
+            let answer = Box::pin(routes::answer_to(hub.clone(), app.clone(), request));
+            async { Ok::<_, Infallible>(answer.await) }
+        });
         let connection = graceful.watch(http.serve_connection(TokioIo::new(stream), service));
         connections.spawn(async move {
             if let Err(e) = connection.await {

@@ -50,6 +50,7 @@ pub(crate) async fn body(stream: Arc<Stream>, keys: Arc<Keyring>, stretch: Stret
         chain: before.chain.to_string(),
         started: now,
         rig: env!("CARGO_PKG_VERSION").to_owned(),
+        scrubbed: None,
     };
     let defect = |e: String| Problem::internal("defect", e);
     let checkpoint = match from {

@@ -16,6 +16,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use crate::READ_BYTES;
+use crate::announcer::News;
 use crate::problem::Problem;
 use crate::stream::Stream;
 use crate::tail::{Frames, type_of};
@@ -130,8 +131,14 @@ fn frames(
         let mut caught_up = false;
         // Who reads from the log has its next stretch read while this one is sent.
         let mut ahead: Option<(Seq, JoinHandle<_>)> = None;
+        let mut round = 0;
         loop {
-            let last = news.borrow_and_update().seq;
+            let News { seq: last, round: now, .. } = *news.borrow_and_update();
+            // Who comes late because it reads slowly says nothing about how long a round takes.
+            if now == round + 1 {
+                stream.rounds.served();
+            }
+            round = now;
             while next <= last {
                 if *stopping.borrow() {
                     return;

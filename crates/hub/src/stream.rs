@@ -10,7 +10,7 @@ use tokio::sync::{Mutex, mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
 use crate::READ_BYTES;
-use crate::announcer::News;
+use crate::announcer::{News, Rounds};
 use crate::cut::{Cut, cut_at};
 use crate::metrics::Meters;
 use crate::playback::PlaybackLog;
@@ -28,6 +28,8 @@ pub(crate) struct Stream {
     pub(crate) head: watch::Receiver<Seq>,
     /// What subscribers are told; it follows the head.
     pub(crate) news: watch::Receiver<News>,
+    /// Where subscribers tell the announcer that they are served.
+    pub(crate) rounds: Arc<Rounds>,
     pub(crate) inputs: mpsc::Sender<Input>,
     /// Where the fold of what is left begins: the genesis, or the state before the oldest event after a prune.
     pub(crate) base: RwLock<Arc<Cut>>,

@@ -22,8 +22,8 @@ use crate::cut::Cut;
 use crate::ids::Ids;
 use crate::metrics::Meters;
 
-/// Most writes enqueued at once: one is synced while the next is prepared.
-const MAX_IN_FLIGHT: usize = 2;
+/// Most writes enqueued at once: while one is synced, the others wait, and go into one sync together.
+const MAX_IN_FLIGHT: usize = 16;
 
 /// Most inputs, and about how many bytes, that one write takes.
 const MAX_INPUTS: usize = 4096;

@@ -2,13 +2,15 @@
 //!
 //! The check is a function of the caller; nothing here knows how it is done. Both searches count and bound how often it is called.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use rig_config::{Policy, config_digest, diff};
+use rig_event::event::family;
 use rig_event::{Change, ServiceName};
 use serde::Serialize;
 
-use crate::{State, Timeline};
+use crate::{Service, State, Timeline};
 
 /// What a check says of a state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -80,8 +82,8 @@ impl<'a, E> Checks<'a, E> {
     }
 }
 
-/// The numbers of events after which some config is not what it was before, first the number `from`, up to `to`; each names a
-/// state that [`Timeline::state`] gives.
+/// The numbers of events after which some config, or a verdict on one, is not what it was before, first the number `from`, up to
+/// `to`; each names a state that [`Timeline::state`] gives. What one capture led to counts as one change.
 ///
 /// # Errors
 /// As [`Timeline::state`].
@@ -91,19 +93,28 @@ pub fn candidates(timeline: &Timeline, from: usize, to: usize) -> crate::Result<
     let mut found = vec![from];
     let mut before = cursor.state().services.clone();
     for at in from..to.min(timeline.len()) {
-        if !matches!(timeline.entry(at).type_name, "snapshot.captured" | "diff.computed") {
+        let entry = timeline.entry(at);
+        let is_verdict = matches!(family(entry.type_name), "drift" | "baseline");
+        if !is_verdict && !matches!(entry.type_name, "snapshot.captured" | "diff.computed") {
             continue;
         }
         cursor.seek(timeline, at + 1)?;
-        let Some(name) = timeline.entry(at).service else { continue };
-        let config = |services: &std::collections::BTreeMap<ServiceName, Arc<crate::Service>>| {
-            services.get(name).map(|s| s.config.clone())
-        };
+        let Some(name) = entry.service else { continue };
+        let config =
+            |services: &BTreeMap<ServiceName, Arc<Service>>| services.get(name).map(|s| s.config.clone());
         let (old, new) = (config(&before), config(&cursor.state().services));
-        if old.as_ref().map(Arc::as_ptr) != new.as_ref().map(Arc::as_ptr) {
-            found.push(at + 1);
-            before = cursor.state().services.clone();
+        if !is_verdict && old.as_ref().map(Arc::as_ptr) == new.as_ref().map(Arc::as_ptr) {
+            continue;
         }
+        let same_append = at > from && found.last() == Some(&at) && found.len() > 1 && {
+            let last = timeline.entry(at - 1);
+            entry.type_name != "snapshot.captured" && last.ts == entry.ts && last.service == entry.service
+        };
+        if same_append {
+            found.pop();
+        }
+        found.push(at + 1);
+        before = cursor.state().services.clone();
     }
     Ok(found)
 }

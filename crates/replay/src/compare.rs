@@ -34,6 +34,9 @@ pub const LISTED: usize = 20;
 /// How many events are shown before the divergence.
 pub const CONTEXT: usize = 5;
 
+/// Most differences of a lane that are kept, failures and others each; more of them are only counted.
+const MAX_FOUND: usize = 1_000;
+
 /// Most changed fields that are listed.
 pub const MAX_CHANGES: usize = 500;
 
@@ -187,7 +190,7 @@ pub fn compare(good: &Timeline, bad: &Timeline) -> Result<Compared> {
     for other in found.iter().take(LISTED) {
         compared.others.push(lanes.difference(other, good, bad)?);
     }
-    compared.more = found.len().saturating_sub(LISTED) as u64;
+    compared.more += found.len().saturating_sub(LISTED) as u64;
     config_difference(&good.state(good_at)?, &bad.state(bad_at)?, &mut compared);
     Ok(compared)
 }
@@ -281,6 +284,8 @@ impl Lanes {
                 Kind::Bad => *balance.entry(new[op.bad]).or_default() -= 1,
             }
         }
+        // Other things, and failures: the first are what counts.
+        let mut kept = [0; 2];
         let mut after = None;
         for op in &ops {
             let (side, token, position) = match op.kind {
@@ -312,6 +317,11 @@ impl Lanes {
                 compared.output_lines += u64::from(!known);
                 compared.noise += u64::from(known);
             } else if surplus && (failure || !known) {
+                if kept[usize::from(failure)] >= MAX_FOUND {
+                    compared.more += 1;
+                    continue;
+                }
+                kept[usize::from(failure)] += 1;
                 let next =
                     |items: &[Item], i: usize, end: usize| items.get(i).map_or(end, |item| item.at as usize);
                 found.push(Found {

@@ -23,11 +23,10 @@ pub struct Output<'a> {
 }
 
 impl<'a> Output<'a> {
-    /// Reads a line of either dialect; `None` when it is no output.
+    /// Reads a line of a timeline, in either dialect; `None` when it is no output. Whether it is UTF-8 was looked at when it
+    /// was indexed.
     pub fn read(line: &'a [u8]) -> Option<Output<'a>> {
-        if std::str::from_utf8(line).is_ok()
-            && let Some(skim) = Skim::read(line)
-        {
+        if let Some(skim) = Skim::read(line) {
             let text = |bytes: &'a [u8]| Cow::Borrowed(std::str::from_utf8(bytes).unwrap_or_default());
             return (skim.type_name == b"service.log").then(|| Output {
                 seq: skim.seq,

@@ -108,6 +108,7 @@ pub struct Declared {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub actor: Option<String>,
     /// The fields.
+    #[serde(deserialize_with = "spelled::config")]
     pub config: Arc<FlatConfig>,
     /// Their digest.
     pub config_digest: String,
@@ -304,7 +305,7 @@ struct Form {
     config: Arc<FlatConfig>,
     config_digest: String,
     config_seq: Seq,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "spelled::optional")]
     declared: Option<Value>,
     diffs: u64,
     digest: String,

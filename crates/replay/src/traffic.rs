@@ -92,14 +92,13 @@ pub struct Row<'a> {
 }
 
 impl<'a> Row<'a> {
-    /// Reads a line of either dialect; `None` when it is no traffic.
+    /// Reads a line of a timeline, in either dialect; `None` when it is no traffic. Whether it is UTF-8 was looked at when it
+    /// was indexed.
     pub fn read(line: &'a [u8]) -> Option<Row<'a>> {
-        if std::str::from_utf8(line).is_ok()
-            && let Some(skim) = Skim::read(line)
-        {
-            return Row::of(&skim);
+        match Skim::read(line) {
+            Some(skim) => Row::of(&skim),
+            None => Row::read_slowly(line),
         }
-        Row::read_slowly(line)
     }
 
     fn of(skim: &Skim<'a>) -> Option<Row<'a>> {

@@ -93,6 +93,8 @@ enum Relation {
     Upstream(u32),
     /// It calls.
     Caller,
+    /// It is not known to have anything to do with it, but nothing else is either: the event names no service.
+    Somewhere,
 }
 
 /// Why the event at position `at` came about; at most `limit` reasons.
@@ -104,9 +106,14 @@ pub fn why(timeline: &Timeline, at: usize, limit: usize) -> Result<Why> {
     let line = timeline.line(at)?;
     let entry = timeline.entry(at);
     let state = timeline.state(at)?;
-    let about = about(&entry);
-    let relations = relations(&about, &state);
-    let scene = Scene { at, hints: Hints::of(&target.event, &line, &about), relations, ..Scene::default() };
+    let (about, spoken_of) = match about(&entry) {
+        // A failed assertion names no service. What it speaks of is most likely what failed just before it.
+        none if none.is_empty() => (none, spoken_of(timeline, at)),
+        about => (about.clone(), about),
+    };
+    let relations = relations(&spoken_of, &state);
+    let hints = Hints::of(&target.event, &line, &spoken_of);
+    let scene = Scene { at, hints, relations, anywhere: spoken_of.is_empty(), ..Scene::default() };
     let scene = scene.worked(timeline, &target, &line)?;
     let mut reasons = chain(timeline, &target)?;
     let cut = scene.collect(timeline, &mut reasons)?;
@@ -132,11 +139,25 @@ fn plain_name(name: &str) -> &str {
     name.split_once("~proxy").map_or(name, |(name, _)| name)
 }
 
+/// How far back it is looked for what an event speaks of that names no service.
+const NEAR: usize = 1_000;
+
+/// What failed, or was refused, last before an event.
+fn spoken_of(timeline: &Timeline, at: usize) -> Vec<String> {
+    let near = at.saturating_sub(NEAR)..at;
+    let failed = near
+        .rev()
+        .map(|at| timeline.entry(at))
+        .find(|entry| (entry.failure || entry.status_class == Some(4)) && !self::about(entry).is_empty());
+    failed.map(|entry| self::about(&entry)).unwrap_or_default()
+}
+
 fn about(entry: &Entry<'_>) -> Vec<String> {
     let mut about = Vec::new();
     let edge = entry.edge.map(|(source, target)| [target, source]);
     for name in entry.service.into_iter().chain(edge.into_iter().flatten()).map(plain_name) {
-        if !name.is_empty() && !about.iter().any(|known| known == name) {
+        // The test itself is no service: it calls everything.
+        if !name.is_empty() && !name.starts_with('~') && !about.iter().any(|known| known == name) {
             about.push(name.to_owned());
         }
     }
@@ -297,6 +318,8 @@ struct Scene {
     at: usize,
     hints: Hints,
     relations: HashMap<String, Relation>,
+    /// Whether everything counts, since it is not known what the event is about.
+    anywhere: bool,
     worked: Option<Seq>,
     failed_since: Option<Seq>,
 }
@@ -399,6 +422,9 @@ impl Scene {
 
     fn relation(&self, entry: &Entry<'_>) -> Option<Relation> {
         let of = |name: &str| self.relations.get(plain_name(name)).copied();
+        if self.anywhere {
+            return Some(Relation::Somewhere);
+        }
         // Of a call that failed, it counts who was asked.
         entry
             .service
@@ -417,6 +443,7 @@ impl Scene {
                 format!("{name} is called by it, over {n} steps"),
             ),
             Relation::Caller => (150, format!("{name} calls it")),
+            Relation::Somewhere => (100, "the event names no service".to_owned()),
         };
         let mut because = vec![said];
         if let (Some(worked), Some(failed)) = (self.worked, self.failed_since)

@@ -28,13 +28,14 @@ use crate::source::Source;
 /// It looks for the first state that fails a check, halving what lies between a good one and a bad one; only changes of some config are
 /// looked at. Then it finds the smallest set of changed fields without which that state would not fail, also where it
 /// takes older changes to break it. A check is a program: it gets the state as JSON on standard input, and as a file in RIG_STATE;
-/// exit code 0 says good, 125 cannot say, any other up to 127 bad. Or it is a condition, which is true of what is bad.
+/// exit code 0 says good, 125 cannot say, any other up to 124 bad. Or it is a condition, which is true of what is bad.
 #[derive(Debug, clap::Args)]
 #[command(
     group = clap::ArgGroup::new("how").required(true).args(["check", "bad_where", "drifted"]),
     after_help = "\
-Conditions: SERVICE:PATH (is there), SERVICE:PATH OP VALUE; OP is =, !=, <, <=, >, >= or ~ (holds the text); VALUE is JSON, a
-bare word, or @SERVICE:PATH. A * in the path stands for one step, ** for any number.
+Conditions: SERVICE:PATH (is there), or SERVICE:PATH OP VALUE. OP is =, !=, <, <=, >, >=
+or ~ (holds the text); VALUE is JSON, a bare word, or @SERVICE:PATH. In a path * stands for
+one step, ** for any number.
 
 Exit codes: 0 the last state is good; 1 found, or bad from the start; 2 trouble.
 

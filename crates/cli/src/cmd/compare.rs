@@ -104,12 +104,8 @@ fn print(out: &mut Out, found: &Compared) -> Result<()> {
         output::count(found.aligned, "event"),
         output::count(found.noise, "difference")
     );
-    told.push_str(&format!(
-        ", {} that only one has",
-        output::count(found.output_lines, "line")
-            .replace("line", "line of output")
-            .replace("outputs", "output")
-    ));
+    let lines = if found.output_lines == 1 { "line" } else { "lines" };
+    told.push_str(&format!(", {} {lines} of output that only one has", found.output_lines));
     out.line(told)?;
     if found.incomparable > 0 {
         out.line(format!(

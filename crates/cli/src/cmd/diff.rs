@@ -5,18 +5,18 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, Result, anyhow, bail};
 use rig_config::baseline::{Baseline, Trust};
-use rig_config::{Diff, FlatConfig, Format, Limits, Pattern, Policy, RedactionKey, Redactor, TextDiff};
+use rig_config::redact::is_redacted;
+use rig_config::{
+    Diff, FlatConfig, Format, Limits, Pattern, Policy, RedactionKey, Redactor, SnapshotFile, TextDiff,
+};
 use rig_event::{Seq, ServiceName, Severity};
 use serde_json::{Value, json};
 
-use super::{hub, snapshot};
-use crate::Answer;
+use super::snapshot;
 use crate::keys::KeyArgs;
 use crate::output::{self, Out, diff as shown};
 use crate::source::Source;
-
-/// What the library Rigging writes in place of a secret.
-const RIGGING_SECRET: &str = "***redacted***";
+use crate::{Answer, policy};
 
 /// What is printed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -148,7 +148,7 @@ pub async fn run(args: Args) -> Result<Answer> {
     if old == Some("-") && new == "-" {
         bail!("only one side can come from standard input");
     }
-    let policy = args.policy.as_deref().map(hub::policy).transpose()?.unwrap_or_default();
+    let policy = policy::load(args.policy.as_deref())?;
     let exclude = args.exclude.iter().map(|text| text.to_lowercase().parse::<Pattern>());
     let exclude = exclude.collect::<Result<Vec<_>, _>>().context("--exclude")?;
     let redactor = Redactor::new(run_key()?, &policy);
@@ -165,6 +165,9 @@ pub async fn run(args: Args) -> Result<Answer> {
         (None, Some(file)) => baseline(file, &args)?,
         (None, None) => bail!("two sides are needed, or one and --baseline"),
     };
+    if args.policy.is_some() {
+        policy::tell_idle(&policy, [&old.config, &new.config].into_iter());
+    }
     let as_json = args.json || args.format == Output::Json;
     let output = if as_json { Output::Json } else { args.format };
     if old.is_text && new.is_text {
@@ -223,10 +226,6 @@ fn without(whole: Diff, exclude: &[Pattern], ignore_redacted: bool, baseline: bo
     });
     let diff = Diff::of(kept.collect());
     (diff, left_out)
-}
-
-fn is_redacted(value: &Value) -> bool {
-    value.get("redacted").is_some() || value.as_str() == Some(RIGGING_SECRET)
 }
 
 fn answer(is_empty: bool, severity: Option<Severity>, fail_on: Option<Severity>) -> Answer {
@@ -417,12 +416,10 @@ fn side(
     redactor: &Redactor,
 ) -> Result<Side> {
     if format.is_none_or(|format| format == Format::Json)
-        && let Some(mut config) = rigging(document, policy)?
+        && let Some(mut snapshot) = SnapshotFile::read(document, policy, &Limits::default())?
     {
-        for (path, value) in &mut config {
-            redactor.redact_value(path, value);
-        }
-        return Ok(Side { name: what.to_owned(), config, is_text: false });
+        snapshot.redact(redactor, Format::Json);
+        return Ok(Side { name: what.to_owned(), config: snapshot.config, is_text: false });
     }
     let Some(format) = format.or_else(|| Format::detect(name, document)) else {
         bail!(
@@ -432,43 +429,6 @@ fn side(
     let mut parsed = rig_config::parse(document, format, policy, &Limits::default())?;
     redactor.redact(&mut parsed);
     Ok(Side { name: what.to_owned(), config: parsed.config, is_text: format.is_text() })
-}
-
-/// The config of a snapshot file of the library Rigging: keys are flat already.
-fn rigging(document: &[u8], policy: &Policy) -> Result<Option<FlatConfig>> {
-    #[derive(serde::Deserialize)]
-    #[serde(deny_unknown_fields)]
-    struct Snapshot {
-        #[serde(default)]
-        version: Option<String>,
-        #[serde(rename = "timestamp")]
-        _timestamp: String,
-        config: serde_json::Map<String, Value>,
-        #[serde(default, rename = "provenance")]
-        _provenance: Value,
-    }
-    let Ok(snapshot) = serde_json::from_slice::<Snapshot>(document) else { return Ok(None) };
-    if snapshot.version.as_deref() != Some("1.0") {
-        let found = snapshot.version.unwrap_or_else(|| "none".to_owned());
-        bail!("a Rigging snapshot of version {}; this rig reads 1.0", output::plain(&found));
-    }
-    let mut config = FlatConfig::new();
-    for (key, value) in snapshot.config {
-        let is_leaf = match &value {
-            Value::Array(items) => items.is_empty(),
-            Value::Object(fields) => fields.is_empty(),
-            _ => true,
-        };
-        if is_leaf {
-            config.insert(key, value);
-            continue;
-        }
-        // A list is flattened under a short name, which then gives way to the key: its dots are steps.
-        let below = serde_json::to_vec(&json!({ "x": value }))?;
-        let below = rig_config::parse(&below, Format::Json, policy, &Limits::default())?;
-        config.extend(below.config.into_iter().map(|(path, value)| (format!("{key}{}", &path[1..]), value)));
-    }
-    Ok(Some(config))
 }
 
 #[cfg(test)]
@@ -484,16 +444,5 @@ mod tests {
         for document in ["-", "a.yaml", "user@host.yaml", "Cargo.toml"] {
             assert_eq!(moment(document), None, "{document}");
         }
-    }
-
-    #[test]
-    fn a_rigging_snapshot_is_flat_already() {
-        let text = br#"{"version":"1.0","timestamp":"2026-01-01T00:00:00Z","config":{"database.host":"x","servers":[{"port":1}],"password":"***redacted***"},"provenance":null}"#;
-        let config = rigging(text, &Policy::default()).unwrap().unwrap();
-        let paths: Vec<&str> = config.keys().map(String::as_str).collect();
-        assert_eq!(paths, ["database.host", "password", "servers[0].port"]);
-        let newer = String::from_utf8_lossy(text).replace("1.0", "2.0");
-        assert!(rigging(newer.as_bytes(), &Policy::default()).is_err());
-        assert!(rigging(br#"{"config":{},"timestamp":"x","mine":1}"#, &Policy::default()).unwrap().is_none());
     }
 }

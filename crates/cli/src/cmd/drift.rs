@@ -230,18 +230,12 @@ fn write_ignore(path: &Path, args: &Args, drifting: &[String]) -> Result<()> {
 
 /// The rules that do nothing for any service, whichever are shown.
 fn idle(state: &State, policy: &Policy, now: Timestamp) -> Vec<RuleNote> {
-    let mut paths: Vec<&str> = Vec::new();
-    for service in state.services.values() {
+    let configs = state.services.values().flat_map(|service| {
         let baseline = service.baseline.as_ref().map(|baseline| &baseline.config);
         let declared = service.declared.as_ref().map(|declared| &declared.config);
-        let configs = [Some(&service.config), baseline, declared];
-        paths.extend(configs.into_iter().flatten().flat_map(|config| config.keys().map(String::as_str)));
-        // Sections of a text are in no config.
-        let declared = service.declared.as_ref().and_then(|declared| declared.drift.as_ref());
-        let drifts = [service.drift.as_ref(), declared].into_iter().flatten();
-        paths.extend(drifts.flat_map(|drift| drift.fields.iter().map(|field| field.path.as_str())));
-    }
-    policy.report(paths.into_iter(), now)
+        [Some(&service.config), baseline, declared].into_iter().flatten().map(AsRef::as_ref)
+    });
+    policy.idle(configs, now)
 }
 
 fn print_json(at: &Moment, rows: &[Row<'_>], notes: &[RuleNote]) -> Result<()> {

@@ -4,6 +4,7 @@ pub mod accept;
 pub mod baseline;
 pub mod bisect;
 pub mod blame;
+pub mod ci;
 pub mod compare;
 pub mod demo;
 pub mod diff;
@@ -15,6 +16,7 @@ pub mod logs;
 pub mod ls;
 pub mod record;
 pub mod replay;
+pub mod scrub;
 pub mod serve;
 pub mod snapshot;
 pub mod state;
@@ -23,6 +25,9 @@ pub mod traffic;
 pub mod verify;
 pub mod watch;
 pub mod why;
+
+use std::collections::BTreeMap;
+use std::path::Path;
 
 use anyhow::{Context as _, Result};
 use clap::{Parser, Subcommand};
@@ -76,8 +81,10 @@ enum Command {
     Compare(compare::Args),
     Bisect(bisect::Args),
     Serve(serve::Args),
+    Ci(ci::Args),
     Ls(ls::Args),
     Verify(verify::Args),
+    Scrub(scrub::Args),
 }
 
 /// Runs a command to its end.
@@ -108,8 +115,10 @@ pub fn run(rig: Rig) -> Result<Answer> {
             Command::Compare(args) => compare::run(args).await,
             Command::Bisect(args) => bisect::run(args).await,
             Command::Serve(args) => serve::run(args).await,
+            Command::Ci(args) => ci::run(args).await,
             Command::Ls(args) => ls::run(args).await,
             Command::Verify(args) => verify::run(args).await,
+            Command::Scrub(args) => scrub::run(args).await,
         }
     })
 }
@@ -163,11 +172,21 @@ pub struct CaptureArgs {
 }
 
 impl CaptureArgs {
-    /// The query of a capture of a file called `name`.
-    fn query(&self, name: Option<&str>) -> Vec<(String, String)> {
-        let given = [("format", self.format.as_deref()), ("name", name), ("actor", self.actor.as_deref())];
+    /// The query of a capture of a file at `path`, if it is one.
+    fn query(&self, path: Option<&Path>) -> Vec<(String, String)> {
+        let name = path.and_then(Path::file_name).map(|name| name.to_string_lossy());
+        let given =
+            [("format", self.format.as_deref()), ("name", name.as_deref()), ("actor", self.actor.as_deref())];
         let given = given.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?.to_owned())));
-        given.chain(self.meta.iter().map(|(key, value)| (format!("meta.{key}"), value.clone()))).collect()
+        given.chain(self.audit(path).into_iter().map(|(key, value)| (format!("meta.{key}"), value))).collect()
+    }
+
+    /// Who captures what lies at `path`, where, of which version; what was said with --meta stands over what was found.
+    fn audit(&self, path: Option<&Path>) -> BTreeMap<String, String> {
+        let mut audit = rig_client::audit::collect(path.unwrap_or(Path::new(".")));
+        audit.extend(self.actor.clone().map(|actor| ("operator".to_owned(), actor)));
+        audit.extend(self.meta.iter().cloned());
+        audit
     }
 }
 

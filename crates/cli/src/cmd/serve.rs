@@ -47,7 +47,6 @@ pub struct Args {
 /// A speed; `None`: as fast as can be.
 type Speed = Option<f64>;
 
-#[expect(clippy::unnecessary_wraps, clippy::option_option, reason = "what clap calls")]
 fn speed(text: &str) -> Result<Speed, String> {
     if text == "max" {
         return Ok(None);
@@ -156,6 +155,12 @@ fn named(timeline: &Timeline, what: &str) -> Result<(StreamName, Epoch, Chain)> 
         let (first, len) = (timeline.seq(0), timeline.len() as u64);
         if len > 0 && timeline.seq(timeline.len() - 1) != first + len - 1 {
             bail!("{what} has gaps: as a stream it would promise what it does not have");
+        }
+        if first > 1 {
+            bail!(
+                "{what} begins with seq {first} and has not the state before it: as a stream it would tell wrong states. A session file \
+                 (`rig record --from`) carries it"
+            );
         }
         let stream: StreamName = timeline.stream().parse().unwrap_or_else(|_| StreamName::main());
         let epoch: Epoch = "replayed".parse()?;

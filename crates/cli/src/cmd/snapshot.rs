@@ -1,51 +1,262 @@
-//! `rig snapshot`: captures one document.
+//! `rig snapshot`: captures a document, or what several and the environment make together; into a hub, or a snapshot file.
 
 use std::io::Read as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, anyhow, bail};
+use rig_client::{Redaction, Writer, writer};
+use rig_config::{Format, Layers, Limits, Merged, Origin, Pattern, Policy, Provenance, SnapshotFile, Source};
+use rig_event::{ServiceName, Timestamp};
+use serde_json::json;
 
-use rig_event::ServiceName;
-
-use super::{CaptureArgs, HubArgs};
+use super::{CaptureArgs, HubArgs, hub};
 use crate::Answer;
 use crate::client::{Appended, Client, Problem};
 use crate::output::{self, Out};
+
+/// What `--format` calls a snapshot file.
+const SNAPSHOT: &str = "snapshot";
 
 /// Capture a configuration document
 ///
 /// The hub parses it, redacts its secrets, compares it with the service's last one, and judges the difference. What it
 /// recorded of that is printed: one line an event.
+///
+/// Several documents, and with --env the environment, are merged in this order: maps deep, everything else by the later one.
+/// Of every field the hub then knows the file and line, or the variable, that it came from.
+///
+/// With --out the snapshot is written to a file instead, with its secrets redacted, and no hub is asked. Variables of its
+/// name: {{timestamp}}, {{service}}, {{hostname}}, {{operator}}, {{deployment}}, {{git_sha}}.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
   rig snapshot api config/api.yaml --meta git_sha=4f2c9e1
+  rig snapshot api base.yaml prod.toml --env APP_       (APP_DATABASE__HOST is database.host)
+  rig snapshot api api.yaml --out 'snapshots/{{service}}-{{timestamp}}.json' --keep 10
+  rig snapshot api api.yaml --out 's3://bucket/api-{{timestamp}}-{{hostname}}.json' --max-age 30d
   ssh router /export | rig snapshot router - --format text")]
 pub struct Args {
     /// The service it configures
     service: ServiceName,
-    /// The document, or - for standard input
-    file: String,
+    /// The document, or - for standard input; of several the later ones win
+    #[arg(value_name = "FILE", required_unless_present = "env")]
+    files: Vec<String>,
+    /// Put the environment variables on top whose names begin so; __ in a name separates steps
+    #[arg(long, value_name = "PREFIX")]
+    env: Option<String>,
+    /// Leave these fields out: a path, * for one step, ** for any, ignoring case; may be given more than once
+    #[arg(long, value_name = "PATTERN")]
+    exclude: Vec<String>,
     #[command(flatten)]
     hub: HubArgs,
     #[command(flatten)]
     capture: CaptureArgs,
     /// A name for this very capture: sent twice, it is captured once
-    #[arg(long, value_name = "KEY")]
+    #[arg(long, value_name = "KEY", conflicts_with = "out")]
     id: Option<String>,
-    /// Print the hub's answer as JSON
+    #[command(flatten)]
+    file: FileArgs,
+    /// Print what came of it as JSON
     #[arg(long)]
     json: bool,
 }
 
+/// Where and how a snapshot file is written.
+#[derive(Debug, clap::Args)]
+struct FileArgs {
+    /// Write a snapshot file: a path, s3://BUCKET/…, gs://BUCKET/… or az://CONTAINER/…
+    #[arg(long, value_name = "TEMPLATE", help_heading = "Snapshot files")]
+    out: Option<String>,
+    /// Keep that many files of this service and machine, the new one among them, and delete older ones
+    #[arg(long, value_name = "N", requires = "out", help_heading = "Snapshot files", value_parser = clap::value_parser!(u32).range(1..))]
+    keep: Option<u32>,
+    /// Delete files of this service and machine that are older: 12h, 30d, 8w
+    #[arg(long, value_name = "AGE", requires = "out", help_heading = "Snapshot files", value_parser = age)]
+    max_age: Option<Duration>,
+    /// Refuse to write a larger file
+    #[arg(long, value_name = "BYTES", requires = "out", help_heading = "Snapshot files", default_value_t = writer::LIMIT)]
+    max_bytes: u64,
+    /// Write secrets as fingerprints under the key in this file (ID:HEX) [default: as ***redacted***]
+    #[arg(
+        long,
+        value_name = "FILE",
+        requires = "out",
+        env = "RIG_REDACTION_KEY",
+        help_heading = "Snapshot files"
+    )]
+    redaction_key: Option<PathBuf>,
+    /// The policy file that says what else is a secret
+    #[arg(long, value_name = "FILE", requires = "out", env = "RIG_POLICY", help_heading = "Snapshot files")]
+    policy: Option<PathBuf>,
+}
+
 pub(super) async fn run(args: Args) -> Result<Answer> {
+    let path = args.files.first().filter(|file| *file != "-").map(PathBuf::from);
+    if let Some(out) = &args.file.out {
+        let (snapshot, format) = layered(&args)?;
+        let mut audit = args.capture.audit(path.as_deref());
+        audit.insert("service".to_owned(), args.service.to_string());
+        return write(out, SnapshotFile { audit, ..snapshot }, format, &args).await;
+    }
     let client = args.hub.client()?;
-    let (name, document) = read(&args.file)?;
-    let mut query = args.capture.query(name.as_deref());
-    query.extend(args.id.map(|id| ("id".to_owned(), id)));
+    let mut query = args.capture.query(path.as_deref());
+    query.extend(args.id.clone().map(|id| ("id".to_owned(), id)));
+    let document = match args.files.as_slice() {
+        [only] if args.env.is_none() && args.exclude.is_empty() => read(only)?.1,
+        _ => {
+            let (snapshot, _) = layered(&args)?;
+            query.retain(|(key, _)| key != "format" && key != "name");
+            query.push(("format".to_owned(), SNAPSHOT.to_owned()));
+            let mut document = Vec::new();
+            snapshot.write(&mut document)?;
+            document
+        }
+    };
     let appended = capture(&client, &args.service, &query, document).await?;
     print(&appended, args.json)?;
     Ok(Answer::Fine)
+}
+
+/// What the documents and the environment make together, with what it was written in: of several, JSON stands for all.
+fn layered(args: &Args) -> Result<(SnapshotFile, Format)> {
+    if args.files.iter().filter(|file| *file == "-").count() > 1 {
+        bail!("only one document can come from standard input");
+    }
+    let limits = Limits::default();
+    let mut layers = Layers::new(&limits);
+    let mut text = None;
+    for file in &args.files {
+        let (name, document) = read(file)?;
+        let shown = if file == "-" { "stdin" } else { file };
+        let layer = layer(&mut layers, shown, name.as_deref(), &document, args, &limits);
+        text = text.or(layer.with_context(|| output::plain(shown))?);
+    }
+    if let Some(prefix) = &args.env {
+        let ours =
+            std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with(prefix.as_str()));
+        let ours = ours.map(|(name, value)| match (name.into_string(), value.into_string()) {
+            (Ok(name), Ok(value)) => Ok((name, value)),
+            (Err(name), _) => Err(anyhow!("the variable {name:?} is not UTF-8")),
+            (Ok(name), Err(_)) => Err(anyhow!("the value of the variable {name:?} is not UTF-8")),
+        });
+        let count = layers.variables(prefix, ours.collect::<Result<Vec<_>>>()?)?;
+        if count == 0 {
+            output::note(format!("no variable of the environment begins with {prefix:?}"));
+        }
+    }
+    let format = if text.is_some() { Format::Text } else { Format::Json };
+    let merged = match text {
+        Some(merged) => merged,
+        None => layers.finish(&Policy::default())?,
+    };
+    let Merged { config, provenance } = merged;
+    let mut snapshot = SnapshotFile { timestamp: now(), config, provenance, ..SnapshotFile::default() };
+    let patterns = args.exclude.iter().map(|text| text.parse::<Pattern>());
+    let patterns = patterns.collect::<Result<Vec<_>, _>>().context("--exclude")?;
+    let left_out = snapshot.exclude(&patterns);
+    if !patterns.is_empty() {
+        output::note(format!("{} left out, as asked", output::count(left_out as u64, "field")));
+    }
+    Ok((snapshot, format))
+}
+
+/// Puts a document on the others; a text that is the only one, and has no fields, is given back.
+fn layer(
+    layers: &mut Layers<'_>,
+    shown: &str,
+    name: Option<&str>,
+    document: &[u8],
+    args: &Args,
+    limits: &Limits,
+) -> Result<Option<Merged>> {
+    let asked = args.capture.format.as_deref();
+    let format = match asked {
+        Some(SNAPSHOT) => None,
+        Some(asked) => Some(asked.parse::<Format>()?),
+        None => Format::detect(name, document),
+    };
+    if asked.is_none_or(|asked| asked == SNAPSHOT)
+        && format.is_none_or(|format| format == Format::Json)
+        && let Some(snapshot) = SnapshotFile::read(document, &Policy::default(), limits)?
+    {
+        let SnapshotFile { config, mut provenance, .. } = snapshot;
+        let file: Origin = Source::file(shown, None).into();
+        layers.fields(config.into_iter().map(|(path, value)| {
+            let origin = provenance.remove(&path).unwrap_or_else(|| file.clone());
+            (path, value, origin)
+        }))?;
+        return Ok(None);
+    }
+    let Some(format) = format else {
+        bail!("neither name nor content tell its format; say it with --format");
+    };
+    let doc = rig_config::parse(document, format, &Policy::default(), limits)?;
+    let alone = args.files.len() == 1 && args.env.is_none();
+    if format == Format::Text && alone && args.file.out.is_some() {
+        let origin: Origin = Source::file(shown, None).into();
+        let provenance: Provenance = doc.config.keys().map(|path| (path.clone(), origin.clone())).collect();
+        return Ok(Some(Merged { config: doc.config, provenance }));
+    }
+    layers.document(doc, shown)?;
+    Ok(None)
+}
+
+/// Writes a snapshot file.
+async fn write(out: &str, mut snapshot: SnapshotFile, format: Format, args: &Args) -> Result<Answer> {
+    let given = &args.file;
+    let policy = given.policy.as_deref().map(hub::policy).transpose()?.unwrap_or_default();
+    let redaction = match &given.redaction_key {
+        Some(file) => Redaction::key_file(file, &policy)?,
+        None => Redaction::blank(&policy)?,
+    };
+    let redacted = redaction.apply(&mut snapshot, format);
+    let mut writer = Writer::new(out)?.limit(given.max_bytes);
+    if let Some(keep) = given.keep {
+        writer = writer.keep(keep as usize);
+    }
+    if let Some(age) = given.max_age {
+        writer = writer.max_age(age);
+    }
+    let written = writer.write(&snapshot).await?;
+    let mut out = Out::new();
+    if args.json {
+        out.json(&json!({
+            "written": written.name, "bytes": written.bytes, "fields": snapshot.config.len(), "redacted": redacted,
+            "removed": written.removed, "not_removed": written.not_removed.as_ref().map(ToString::to_string),
+        }))?;
+    } else {
+        let fields = output::count(snapshot.config.len() as u64, "field");
+        out.line(format!("{}  {fields}, {redacted} redacted", output::plain(&written.name)))?;
+        for name in &written.removed {
+            out.line(format!("removed {}", output::plain(name)))?;
+        }
+    }
+    match written.not_removed {
+        // The snapshot is there; that older ones pile up must not go unseen.
+        Some(error) => Err(anyhow::Error::new(error).context("older snapshots were not cleared away")),
+        None => Ok(Answer::Fine),
+    }
+}
+
+fn now() -> Timestamp {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    Timestamp::from_micros(i64::try_from(since.as_micros()).unwrap_or(i64::MAX))
+}
+
+fn age(text: &str) -> Result<Duration, String> {
+    let bad = || "write a number and a unit: 90s, 15m, 12h, 30d or 8w".to_owned();
+    let unit = text.chars().last().ok_or_else(bad)?;
+    let seconds = match unit {
+        's' => 1,
+        'm' => 60,
+        'h' => 3_600,
+        'd' => 86_400,
+        'w' => 7 * 86_400,
+        _ => return Err(bad()),
+    };
+    let count: u64 = text[..text.len() - 1].parse().map_err(|_| bad())?;
+    count.checked_mul(seconds).map(Duration::from_secs).ok_or_else(bad)
 }
 
 /// Captures, and names the document's service where the hub refuses it.

@@ -21,7 +21,7 @@ pub struct Args {
     /// A session file, -, a rigd log, or a hub's stream
     source: Source,
     /// Only from one service to another; either may be left out: 'web->api', '->api', 'web->'
-    #[arg(long, value_name = "FROM->TO", value_parser = edge)]
+    #[arg(long, value_name = "FROM->TO", value_parser = edge, allow_hyphen_values = true)]
     edge: Option<(Option<String>, Option<String>)>,
     /// Only this status (503, UNAVAILABLE), class (5xx), or whatever failed
     #[arg(long, value_name = "STATUS")]

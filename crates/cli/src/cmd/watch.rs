@@ -198,14 +198,14 @@ impl Watched {
             self.owed = None;
             return Ok(());
         }
-        let (name, document) = snapshot::read(&self.path.to_string_lossy())?;
+        let (_, document) = snapshot::read(&self.path.to_string_lossy())?;
         let hash = hasher.hash_one(&document);
         if self.seen == Some(hash) && self.owed.is_none() {
             return Ok(());
         }
         self.seen = Some(hash);
         let answer =
-            snapshot::capture(client, &self.service, &args.capture.query(name.as_deref()), document).await;
+            snapshot::capture(client, &self.service, &args.capture.query(Some(&self.path)), document).await;
         // What the hub read and refused stays refused until it changes.
         let owed = answer
             .as_ref()

@@ -4,6 +4,8 @@ use std::fmt::Write as _;
 
 use anyhow::{Context as _, Result};
 use rig_event::Seq;
+use rig_replay::Timeline;
+use rig_replay::explain::{Limits, explain};
 use rig_replay::why::{Reason, why};
 
 use super::blame::events_until;
@@ -40,7 +42,7 @@ pub(super) async fn run(args: Args) -> Result<Answer> {
     let timeline = &indexed.timeline;
     let at = match args.seq {
         Some(seq) => events_until(timeline, Some(seq), &indexed.what)?.checked_sub(1),
-        None => timeline.first_failure(),
+        None => first_failure(timeline)?,
     };
     let at = at.with_context(|| format!("nothing failed in {}; name the seq of an event", indexed.what))?;
     let found = why(timeline, at, args.limit)?;
@@ -68,6 +70,12 @@ pub(super) async fn run(args: Args) -> Result<Answer> {
         output::note("the past is longer than what was looked at");
     }
     Ok(Answer::Fine)
+}
+
+/// The first failure as `rig explain` has it: probes before everything was up do not count.
+fn first_failure(timeline: &Timeline) -> Result<Option<usize>> {
+    let first = explain(timeline, Limits { items: 1, lines: 0, bytes: 100 })?.first_failure;
+    Ok(first.and_then(|first| timeline.position(first.seq)))
 }
 
 fn print(out: &mut Out, place: usize, reason: &Reason) -> Result<()> {

@@ -1,7 +1,7 @@
 //! Which element of a list is which of another version of it.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::hash::Hash;
 
 use serde_json::Value;
@@ -32,6 +32,8 @@ pub(super) struct Key<'a> {
     pub name: &'a str,
     pub old: Vec<Cow<'a, str>>,
     pub new: Vec<Cow<'a, str>>,
+    /// For each new element the old one with the same value.
+    pub pairs: Vec<Option<usize>>,
 }
 
 /// Matches the elements of the list at a path.
@@ -76,13 +78,28 @@ fn keyed<'a>(old: &[Fields<'a>], new: &[Fields<'a>], name: &'a str) -> Option<Ke
     let mut path = "_".to_owned();
     Segment::Key(name.to_owned()).print(&mut path);
     let rest = &path[1..];
-    let values = |elements: &[Fields<'a>]| {
-        let values: Vec<Cow<'a, str>> =
-            elements.iter().map(|element| scalar(element, rest)).collect::<Option<_>>()?;
-        let mut seen = HashMap::with_capacity(values.len());
-        values.iter().all(|value| seen.insert(value.as_ref(), ()).is_none()).then_some(values)
+    let values = |elements: &[Fields<'a>]| -> Option<Vec<Cow<'a, str>>> {
+        elements.iter().map(|element| scalar(element, rest)).collect()
     };
-    Some(Key { name, old: values(old)?, new: values(new)? })
+    let (old, new) = (values(old)?, values(new)?);
+    let mut places = HashMap::with_capacity(old.len());
+    let distinct =
+        old.iter().enumerate().all(|(index, value)| places.insert(value.as_ref(), index).is_none());
+    let mut taken = vec![false; old.len()];
+    let mut unknown = HashSet::new();
+    let mut pairs = Vec::with_capacity(new.len());
+    for value in new.iter().filter(|_| distinct) {
+        let before = places.get(value.as_ref()).copied();
+        let twice = match before {
+            Some(index) => std::mem::replace(&mut taken[index], true),
+            None => !unknown.insert(value.as_ref()),
+        };
+        if twice {
+            return None;
+        }
+        pairs.push(before);
+    }
+    distinct.then_some(Key { name, old, new, pairs })
 }
 
 fn scalar<'a>(element: &Fields<'a>, rest: &str) -> Option<Cow<'a, str>> {
@@ -94,10 +111,8 @@ fn scalar<'a>(element: &Fields<'a>, rest: &str) -> Option<Cow<'a, str>> {
     }
 }
 
-fn by_key(key: Key<'_>, ordered: bool) -> Matched<'_> {
-    let places: HashMap<&str, usize> =
-        key.old.iter().enumerate().map(|(n, value)| (value.as_ref(), n)).collect();
-    let pairs: Vec<Option<usize>> = key.new.iter().map(|value| places.get(value.as_ref()).copied()).collect();
+fn by_key(mut key: Key<'_>, ordered: bool) -> Matched<'_> {
+    let pairs = std::mem::take(&mut key.pairs);
     let moved = moved(&pairs);
     Matched { key: Some(key), pairs, moved, ordered }
 }

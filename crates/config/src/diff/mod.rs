@@ -90,7 +90,7 @@ impl Diff {
 /// and no later change of that secret could ever be seen.
 pub fn diff(old: &FlatConfig, new: &FlatConfig, policy: &Policy) -> Diff {
     let mut walk = Walk { policy, diff: Diff::default(), pairs: None };
-    walk.run(&entries(old), &entries(new));
+    walk.run(old, new);
     walk.diff
 }
 
@@ -100,12 +100,12 @@ type Pairs = HashMap<String, Vec<Option<usize>>>;
 /// The same, with what was matched in lists whose elements are not where they were.
 fn diff_with_pairs(old: &FlatConfig, new: &FlatConfig, policy: &Policy) -> (Diff, Pairs) {
     let mut walk = Walk { policy, diff: Diff::default(), pairs: Some(Pairs::new()) };
-    walk.run(&entries(old), &entries(new));
+    walk.run(old, new);
     (walk.diff, walk.pairs.unwrap_or_default())
 }
 
 fn entries(config: &FlatConfig) -> Vec<Entry<'_>> {
-    config.iter().map(|(path, value)| (path.as_str(), value)).collect()
+    config.iter().map(walk::entry).collect()
 }
 
 /// Whether both values are fingerprints of secrets, under different keys.

@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json};
 use super::nest::nested;
 use crate::Policy;
 use crate::path::{Path, Segment};
+use crate::redact::marker_key;
 
 /// Most steps that are taken to put the elements of one list in their places one by one; where more were needed, the
 /// list is replaced as a whole.
@@ -72,6 +73,10 @@ impl Patch {
     fn value(&mut self, old: &Value, new: &Value, pointer: &str, path: &str) {
         match (old, new) {
             (old, new) if old == new => {}
+            // A secret's marker is one value, though it is written as a map.
+            (old, new) if marker_key(old).or(marker_key(new)).is_some() => {
+                self.operations.push(json!({"op": "replace", "path": pointer, "value": new}));
+            }
             (Value::Object(old), Value::Object(new)) => {
                 for key in old.keys().filter(|key| !new.contains_key(*key)) {
                     self.operations.push(json!({"op": "remove", "path": below(pointer, key)}));

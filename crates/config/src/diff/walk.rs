@@ -7,12 +7,12 @@ use std::cmp::Ordering;
 use std::collections::HashMap;
 use std::ops::Range;
 
-use rig_event::{Change, Op};
+use rig_event::{Change, FlatConfig, Op};
 use serde_json::Value;
 
 use super::lists::{self, Matched};
 use super::{Diff, rekeyed};
-use crate::path::Segment;
+use crate::path::{Segment, print_keyed};
 use crate::policy::lenient;
 use crate::{Policy, Severity};
 
@@ -80,15 +80,45 @@ pub(super) struct Walk<'p> {
 }
 
 impl Walk<'_> {
-    /// Compares whole configurations.
-    pub fn run(&mut self, old: &[Entry<'_>], new: &[Entry<'_>]) {
-        self.fields(Fields { entries: old, skip: 0 }, Fields { entries: new, skip: 0 }, &At::default(), true);
+    /// Compares whole configurations. Only lists are gathered; all else is passed by.
+    pub fn run(&mut self, old: &FlatConfig, new: &FlatConfig) {
+        let at = At::default();
+        let (mut olds, mut news) = (old.iter().peekable(), new.iter().peekable());
+        loop {
+            let order = match (olds.peek(), news.peek()) {
+                (None, None) => return,
+                (Some(_), None) => Ordering::Less,
+                (None, Some(_)) => Ordering::Greater,
+                (Some((a, _)), Some((b, _))) => a.cmp(b),
+            };
+            let first = if order.is_le() { olds.peek() } else { news.peek() };
+            let Some((path, _)) = first.copied() else { return };
+            if let Some(open) = bracket(path) {
+                let list = &path[..=open];
+                let inside = |field: &(&String, &Value)| field.0.starts_with(list);
+                let a: Vec<Entry<'_>> = std::iter::from_fn(|| olds.next_if(inside)).map(entry).collect();
+                let b: Vec<Entry<'_>> = std::iter::from_fn(|| news.next_if(inside)).map(entry).collect();
+                self.fields(Fields { entries: &a, skip: 0 }, Fields { entries: &b, skip: 0 }, &at, true);
+                continue;
+            }
+            let before = if order.is_le() { olds.next() } else { None };
+            let after = if order.is_ge() { news.next() } else { None };
+            self.leaf(path, before.map(|(_, value)| value), after.map(|(_, value)| value), &at);
+        }
     }
 
     /// Compares the fields of two maps, or of what became of one. `lists`: whether lists are matched as such.
     fn fields(&mut self, old: Fields<'_>, new: Fields<'_>, at: &At, lists: bool) {
         let (mut i, mut j) = (0, 0);
         loop {
+            if let (Some((a, old)), Some((b, new))) = (old.get(i), new.get(j))
+                && a == b
+                && old == new
+                && !(lists && memchr::memchr(b'[', a.as_bytes()).is_some())
+            {
+                (i, j) = (i + 1, j + 1);
+                continue;
+            }
             let order = match (old.get(i), new.get(j)) {
                 (None, None) => return,
                 (Some(_), None) => Ordering::Less,
@@ -157,17 +187,17 @@ impl Walk<'_> {
         };
         let policy = self.policy;
         let Matched { key, pairs, moved, ordered } = lists::matched(&olds, &news, &at.new, policy);
-        let step = |names: &Option<lists::Key<'_>>, index: usize, of_new: bool| {
-            let mut step = String::new();
-            match names {
+        let named = |base: &str, index: usize, of_new: bool| {
+            let mut path = String::with_capacity(base.len() + 32);
+            path.push_str(base);
+            match &key {
                 Some(key) => {
                     let values = if of_new { &key.new } else { &key.old };
-                    let value = values[index].clone().into_owned();
-                    Segment::Keyed { key: key.name.to_owned(), value }.print(&mut step);
+                    print_keyed(&mut path, key.name, &values[index]);
                 }
-                None => Segment::Index(index).print(&mut step),
+                None => Segment::Index(index).print(&mut path),
             }
-            step
+            path
         };
         let mut stays = vec![false; olds.len()];
         pairs.iter().flatten().for_each(|&index| stays[index] = true);
@@ -180,8 +210,7 @@ impl Walk<'_> {
         }
 
         for (index, element) in olds.iter().enumerate().filter(|(index, _)| !stays[*index]) {
-            let step = step(&key, index, false);
-            let gone = At { old: join(&at.old, &step), ..At::default() };
+            let gone = At { old: named(&at.old, index, false), ..At::default() };
             element.iter().for_each(|(rest, value)| self.leaf(rest, Some(value), None, &gone));
             if placed {
                 self.push(Op::Placed, gone.old, Some(index.into()), None);
@@ -189,8 +218,7 @@ impl Walk<'_> {
         }
         for (index, (element, pair)) in news.iter().zip(&pairs).enumerate() {
             let Some(before) = *pair else {
-                let step = step(&key, index, true);
-                let come = At { new: join(&at.new, &step), ..At::default() };
+                let come = At { new: named(&at.new, index, true), ..At::default() };
                 if placed {
                     self.push(Op::Placed, come.new.clone(), None, Some(index.into()));
                 }
@@ -199,8 +227,8 @@ impl Walk<'_> {
             };
             if !element.same(&olds[before]) {
                 let here = At {
-                    old: join(&at.old, &step(&key, before, false)),
-                    new: join(&at.new, &step(&key, index, true)),
+                    old: named(&at.old, before, false),
+                    new: named(&at.new, index, true),
                     index: if self.pairs.is_some() {
                         format!("{}[{index}]", at.index)
                     } else {
@@ -211,15 +239,15 @@ impl Walk<'_> {
             }
             if moved[index] {
                 let op = if ordered { Op::Moved } else { Op::Placed };
-                self.push(
-                    op,
-                    join(&at.new, &step(&key, index, true)),
-                    Some(before.into()),
-                    Some(index.into()),
-                );
+                self.push(op, named(&at.new, index, true), Some(before.into()), Some(index.into()));
             }
         }
     }
+}
+
+/// A field of a configuration.
+pub(super) fn entry<'a>((path, value): (&'a String, &'a Value)) -> Entry<'a> {
+    (path, value)
 }
 
 pub(super) fn join(base: &str, rest: &str) -> String {
@@ -232,8 +260,9 @@ pub(super) fn join(base: &str, rest: &str) -> String {
 /// Where the first list of a path opens, outside quotes.
 pub(super) fn bracket(path: &str) -> Option<usize> {
     let bytes = path.as_bytes();
-    if !bytes.contains(&b'"') {
-        return bytes.iter().position(|b| *b == b'[');
+    let first = memchr::memchr(b'[', bytes)?;
+    if memchr::memchr(b'"', &bytes[..first]).is_none() {
+        return Some(first);
     }
     let (mut quoted, mut escaped) = (false, false);
     bytes.iter().position(|b| {

@@ -20,11 +20,18 @@ use crate::redact::is_secret_key;
 use crate::tree::{Builder, Entries, Node, insert};
 use crate::{Error, Format, Limits};
 
+/// The largest HCL document: its parser takes some forty times the document's size in memory.
+const MAX_BYTES: u64 = 8 << 20;
+
 /// The parser's own limits: 64 levels of nesting, 128 operators in one expression.
 const MAX_NESTING: usize = 64;
 
 /// Reads an HCL document.
 pub(super) fn read(text: &str, limits: &Limits) -> Result<Option<Node<'static>>, Error> {
+    let bytes = text.len() as u64;
+    if bytes > MAX_BYTES {
+        return Err(Error::TooLarge { bytes, limit: MAX_BYTES });
+    }
     let lines = LineIndex::new(text);
     let body = hcl_edit::parser::parse_body(text).map_err(|error| {
         let (line, column) = (error.location().line() as u64, error.location().column() as u64);

@@ -16,7 +16,6 @@ use std::collections::BTreeMap;
 use rig_event::FlatConfig;
 use serde_json::Value;
 
-use crate::error::Place;
 use crate::flatten::{Flattener, json_length};
 use crate::lines::LineIndex;
 use crate::{Document, Error, Format, Limits, Policy, sections, text};
@@ -74,24 +73,18 @@ fn read(text: &str, format: Format, limits: &Limits, fields: &mut Flattener<'_>)
 
 /// The document as text, less a byte order mark and the carriage returns before line feeds.
 fn normalised(document: Cow<'_, [u8]>) -> Result<String, Error> {
-    let check = |bytes: &[u8]| {
-        std::str::from_utf8(bytes).map(|_| ()).map_err(|error| {
-            let valid = String::from_utf8_lossy(&bytes[..error.valid_up_to()]);
-            Error::InvalidUtf8 { at: LineIndex::new(&valid).place(valid.len()) }
-        })
-    };
-    check(&document)?;
-    let mut bytes = document.into_owned();
-    if bytes.starts_with("\u{feff}".as_bytes()) {
-        bytes.drain(..3);
+    let mut text = String::from_utf8(document.into_owned()).map_err(|error| {
+        let valid = String::from_utf8_lossy(&error.as_bytes()[..error.utf8_error().valid_up_to()]);
+        Error::InvalidUtf8 { at: LineIndex::new(&valid).place(valid.len()) }
+    })?;
+    if text.starts_with('\u{feff}') {
+        text.drain(..'\u{feff}'.len_utf8());
     }
-    if memchr::memmem::find(&bytes, b"\r\n").is_some() {
-        let feeds = |at: usize| bytes.get(at + 1) == Some(&b'\n');
-        bytes =
-            bytes.iter().enumerate().filter(|(at, b)| **b != b'\r' || !feeds(*at)).map(|(_, b)| *b).collect();
+    // Most documents have none, and then nothing is copied.
+    if memchr::memmem::find(text.as_bytes(), b"\r\n").is_some() {
+        text = text.replace("\r\n", "\n");
     }
-    // Checked above, and nothing but whole characters went.
-    String::from_utf8(bytes).map_err(|_| Error::InvalidUtf8 { at: Place { line: 1, column: 1 } })
+    Ok(text)
 }
 
 /// What stands between matching quotes, or the text as it is.

@@ -10,7 +10,7 @@ use crate::redact::is_secret_key;
 use crate::tree::{Builder, Entries, Node, insert};
 use crate::{Error, Format, Limits};
 
-/// The largest TOML document: its parser takes some fifty times the document's size in memory.
+/// The largest TOML document: its parser is linear, but takes some thirty times the document's size in memory.
 const MAX_BYTES: u64 = 8 << 20;
 
 /// Reads a TOML document.

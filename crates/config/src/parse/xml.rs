@@ -233,6 +233,17 @@ mod tests {
     }
 
     #[test]
+    fn secrets_in_attributes_are_found_by_their_neighbours() {
+        use crate::{Limits, Policy, RedactionKey, Redactor, parse};
+        let text = "<c><property name='db.password' value='hunter2'/><property name='db.host' value='h'/>\
+                    <entry key='apiToken'>hunter2</entry><db password='hunter2'/><secret>hunter2</secret></c>";
+        let mut doc = parse(text.as_bytes(), Xml, &Policy::default(), &Limits::default()).unwrap();
+        let redactor = Redactor::new(RedactionKey::new("k1", [7; 32]).unwrap(), &Policy::default());
+        assert_eq!(doc.digest_then_redact(&redactor).1, 4, "{doc:?}");
+        assert!(!format!("{doc:?}").contains("hunter2"), "{doc:?}");
+    }
+
+    #[test]
     fn bombs_do_not_go_off() {
         let bomb = "<!DOCTYPE l [<!ENTITY a \"ha\"><!ENTITY b \"&a;&a;\">]>\n<l>&b;</l>";
         check_error(Xml, bomb, "malformed-document", 1, 1);

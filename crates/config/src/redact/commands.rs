@@ -1,6 +1,8 @@
 //! Passwords on command lines: which options of which commands take one.
 
+use std::collections::HashMap;
 use std::ops::Range;
+use std::sync::LazyLock;
 
 use super::names::{Sense, sense};
 use super::values;
@@ -44,7 +46,6 @@ pub(super) const COMMANDS: &[Command] = &[
     command("useradd usermod groupadd rdesktop", "-p", "-p"),
     command("az", "", "-p --account-key --sas-token"),
     command("xfreerdp wlfreerdp", "/p:", ""),
-    command("chpasswd gpg gpg2 influx clickhouse-client vault kubectl oc gh glab psql pg_dump", "", ""),
     Command {
         login: ("-u --user -U --proxy-user -u, --http-user", ':'),
         ..command("curl wget http https xh", "", "")
@@ -58,8 +59,15 @@ pub(super) fn known(word: &str) -> Option<&'static Command> {
     let name =
         word.trim_start_matches(['"', '\'', '`', '(', '$', ';', '|', '&', '[', ',']).rsplit('/').next()?;
     let name = name.trim_end_matches(['"', '\'', ',', ']']);
-    COMMANDS.iter().find(|command| is_in(command.names, name))
+    BY_NAME.get(name).copied()
 }
+
+/// Every string of every document is asked for.
+static BY_NAME: LazyLock<HashMap<&str, &Command>> = LazyLock::new(|| {
+    let names =
+        |command: &'static Command| command.names.split_ascii_whitespace().map(move |name| (name, command));
+    COMMANDS.iter().rev().flat_map(names).collect()
+});
 
 fn is_in(list: &str, word: &str) -> bool {
     !word.is_empty() && list.split(' ').any(|listed| listed == word)
@@ -67,12 +75,11 @@ fn is_in(list: &str, word: &str) -> bool {
 
 /// Where in an option the secret stands that is written in the same word.
 pub(super) fn within(command: Option<&Command>, word: &str) -> Option<Range<usize>> {
-    if word.starts_with("--") || word.starts_with('-') {
-        if let Some((name, value)) = word.split_once('=')
-            && sense(name) == Sense::Secret
-        {
-            return (!value.is_empty() && !is_placeholder(value)).then(|| name.len() + 1..word.len());
-        }
+    if word.starts_with('-')
+        && let Some((name, value)) = word.split_once('=')
+        && sense(name) == Sense::Secret
+    {
+        return (!value.is_empty() && !is_placeholder(value)).then(|| name.len() + 1..word.len());
     }
     let command = command?;
     let attached = |option: &&str| word.starts_with(*option) && word.len() > option.len();

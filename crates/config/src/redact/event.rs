@@ -108,7 +108,11 @@ fn is_suspicious(name: &str, value: &Value) -> bool {
     let named = triggers::any(name) || !name.is_ascii();
     match value {
         Value::String(text) => named || is_body(name) || triggers::any(text),
-        Value::Array(items) => named || items.iter().any(|item| is_suspicious(name, item)),
+        // An option makes a list one of arguments.
+        Value::Array(items) => {
+            let is_option = |item: &Value| item.as_str().is_some_and(|text| text.starts_with(['-', '/']));
+            named || items.iter().any(|item| is_option(item) || is_suspicious(name, item))
+        }
         Value::Object(entries) => named || entries.iter().any(|(key, entry)| is_suspicious(key, entry)),
         Value::Number(_) => named,
         Value::Null | Value::Bool(_) => named && values::is_secret_key(name),
@@ -164,6 +168,15 @@ impl Walk<'_> {
     fn object(&mut self, path: &mut String, name: &str, entries: &mut Map<String, Value>) {
         if name == "config" {
             return self.config(path, entries);
+        }
+        if name == "provenance" {
+            // It says where a secret came from, and nothing of the secret.
+            for text in entries.values_mut() {
+                let Value::String(text) = text else { continue };
+                let kinds = self.redactor.string(text, Shapes::Assignments);
+                kinds.into_iter().for_each(|kind| self.found(path, kind));
+            }
+            return;
         }
         // A change of a field: its values are the field's.
         let field = match entries.get("path") {

@@ -55,6 +55,10 @@ pub(super) fn is_random_under_hint(path: &str, value: &Value) -> bool {
     }
     let path = lenient(path);
     let last = path.0.iter().rev().find_map(key_of);
+    // `base64:…`, as Laravel writes its keys.
+    let text = text.split_once(':').map_or(text.as_str(), |(scheme, rest)| {
+        if matches!(scheme, "base64" | "hex" | "base32" | "raw") { rest } else { text.as_str() }
+    });
     last.is_some_and(is_weak) && is_high_entropy(text)
 }
 
@@ -150,10 +154,34 @@ pub(super) enum Told {
 /// The fields that are secret by what other fields say: `value` beside a `name` that announces a secret, arguments of a
 /// command that takes one, and the data of a Kubernetes Secret.
 pub(super) fn told_by_others(config: &FlatConfig) -> BTreeMap<String, Told> {
-    const NAMES: [&str; 8] =
-        [".name", ".key", ".variable", ".Name", ".Key", ".header", ".parameter", ".setting"];
-    const VALUES: [&str; 9] =
-        ["value", "val", "Value", "Val", "default", "content", "plaintext", "stringValue", "secureValue"];
+    // With `@` and `#` as XML has them: `<property name="password" value="…"/>`, `<entry key="password">…</entry>`.
+    const NAMES: [&str; 11] = [
+        ".name",
+        ".key",
+        ".variable",
+        ".Name",
+        ".Key",
+        ".header",
+        ".parameter",
+        ".setting",
+        ".@name",
+        ".@key",
+        ".@id",
+    ];
+    const VALUES: [&str; 12] = [
+        "value",
+        "val",
+        "Value",
+        "Val",
+        "default",
+        "content",
+        "plaintext",
+        "stringValue",
+        "secureValue",
+        "@value",
+        "#text",
+        "@content",
+    ];
     let mut told = BTreeMap::new();
     let mut lists = BTreeSet::new();
     for (path, value) in config {
@@ -171,6 +199,13 @@ pub(super) fn told_by_others(config: &FlatConfig) -> BTreeMap<String, Told> {
                 }
             }
         } else if path.ends_with(']') {
+            // Headers as a list of pairs.
+            if let Some(pair) = path.strip_suffix("[0]").filter(|pair| pair.ends_with(']'))
+                && sense(said) == Sense::Secret
+                && !config.contains_key(&format!("{pair}[2]"))
+            {
+                told.insert(format!("{pair}[1]"), Told::Whole);
+            }
             // An option or a command makes a list one of arguments.
             let is_argument = said.starts_with('-') || commands::known(said).is_some();
             if let Some((list, _)) = path.rsplit_once('[').filter(|_| is_argument) {

@@ -118,6 +118,7 @@ fn is_noun(words: &[String], at: usize) -> bool {
         "key" => is_in(KEY_KINDS, before),
         "string" => before == "key",
         "seed" => is_in("otp totp hotp nkey wallet", before),
+        "phrase" => is_in("seed recovery backup wallet secret mnemonic", before),
         "community" => is_in("snmp ro rw read write", before),
         "salt" => is_in("password auth secret hash keys key logged nonce", before),
         "pass" => !is_in(PASSING, before),
@@ -133,22 +134,31 @@ fn is_noun(words: &[String], at: usize) -> bool {
 
 /// Whether a name has a piece of a word that [`is_noun`] knows, in any case; what has none need not be taken apart.
 pub(super) fn may_say_something(name: &str) -> bool {
-    const PIECES: [&[u8]; 17] = [
-        b"pass", b"pw", b"psk", b"secret", b"token", b"key", b"cred", b"auth", b"bearer", b"jwt", b"cookie",
-        b"wort", b"sen", b"hasl", b"contra", b"comm", b"mne",
-    ];
-    const MORE: [&[u8]; 4] = [b"seed", b"salt", b"motde", b"wacht"];
     let bytes = name.as_bytes();
     if !name.is_ascii() {
         return true;
     }
+    // By their first letter: every path of every document comes through here.
+    let pieces = |first: u8| -> &[&[u8]] {
+        match first | 0x20 {
+            b'p' => &[b"pass", b"pw", b"psk", b"phrase"],
+            b's' => &[b"secret", b"sen", b"seed", b"salt"],
+            b't' => &[b"token"],
+            b'k' => &[b"key"],
+            b'c' => &[b"cred", b"cookie", b"contra", b"comm"],
+            b'a' => &[b"auth"],
+            b'b' => &[b"bearer"],
+            b'j' => &[b"jwt"],
+            b'w' => &[b"wort", b"wacht"],
+            b'h' => &[b"hasl"],
+            b'm' => &[b"mne", b"motde"],
+            _ => &[],
+        }
+    };
     let begins = |at: usize, piece: &[u8]| {
         bytes.get(at..at + piece.len()).is_some_and(|there| there.eq_ignore_ascii_case(piece))
     };
-    (0..bytes.len()).any(|at| {
-        matches!(bytes[at] | 0x20, b'p' | b's' | b't' | b'k' | b'c' | b'a' | b'b' | b'j' | b'w' | b'h' | b'm')
-            && PIECES.iter().chain(&MORE).any(|piece| begins(at, piece))
-    })
+    (0..bytes.len()).any(|at| pieces(bytes[at]).iter().any(|piece| begins(at, piece)))
 }
 
 /// Whether a name is only a hint at a secret, so that the value decides: `key`, `auth`, `salt`, `signature`.
@@ -162,7 +172,11 @@ pub(super) fn is_weak(name: &str) -> bool {
 }
 
 fn is_in(list: &str, word: &str) -> bool {
-    list.split_ascii_whitespace().any(|listed| listed == word)
+    let blank =
+        |at: Option<usize>| at.and_then(|at| list.as_bytes().get(at)).is_none_or(u8::is_ascii_whitespace);
+    // A word out of a list is looked for in one go; what stands around it tells whether it is a whole one.
+    let mut found = memchr::memmem::find_iter(list.as_bytes(), word.as_bytes());
+    !word.is_empty() && found.any(|at| blank(at.checked_sub(1)) && blank(Some(at + word.len())))
 }
 
 /// The words of a name in lower case, without the digits that number them.

@@ -33,7 +33,10 @@ pub(super) fn find(text: &str, shapes: Shapes) -> Vec<Found> {
     let mut found = Vec::new();
     among(text, &hits, &mut found);
     let has_docker_auths = text.contains("\"auths\"");
-    let names: Vec<usize> = hits.iter().filter(|(_, hit)| *hit == Hit::Name).map(|(at, _)| *at).collect();
+    let places = |wanted: &[Hit]| -> Vec<usize> {
+        hits.iter().filter(|(_, hit)| wanted.contains(hit)).map(|(at, _)| *at).collect()
+    };
+    let (names, commands) = (places(&[Hit::Name, Hit::Command]), places(&[Hit::Command]));
     let mut in_snmp_community = false;
     let (mut at, mut next) = (0, 0);
     while at < text.len() {
@@ -54,7 +57,10 @@ pub(super) fn find(text: &str, shapes: Shapes) -> Vec<Found> {
         scan.assignments(&mut found);
         scan.queries(&mut found);
         scan.elements(&mut found);
-        scan.commands(&mut found);
+        let next_command = commands.partition_point(|command| *command < scan.line.start);
+        if commands.get(next_command).is_some_and(|command| *command < scan.line.end) {
+            scan.commands(&mut found);
+        }
         scan.told(&mut found);
         match shapes {
             Shapes::All => {
@@ -321,6 +327,18 @@ impl Scan<'_> {
                 if let Some(start) = value {
                     let length = closing(&line[start..end], '"').unwrap_or(end - start);
                     self.add(self.line.start + start..self.line.start + start + length, NAMED, found);
+                } else if let Some(inner) =
+                    line[end..].strip_prefix('>').filter(|_| !line[..end].ends_with('/'))
+                {
+                    // `<property name="accessKey"><value>…</value></property>`
+                    let content = inner.trim_start();
+                    let content = content
+                        .strip_prefix("<value>")
+                        .or_else(|| content.strip_prefix("<string>"))
+                        .unwrap_or(content);
+                    let length = content.find('<').unwrap_or(content.len());
+                    let start = self.line.start + line.len() - content.len();
+                    self.add(start..start + content[..length].trim_end().len(), NAMED, found);
                 }
                 covered = end;
             }

@@ -20,8 +20,10 @@ pub(super) enum Hit {
         /// The length of the prefix.
         length: usize,
     },
-    /// A part of a name that announces a secret, a command that takes one, a device's word for one.
+    /// A part of a name that announces a secret, a device's word for one.
     Name,
+    /// A command whose options take one.
+    Command,
     /// What only a closer look at the value tells.
     Shape(Shape),
 }
@@ -81,25 +83,31 @@ const SHAPES: &[(&str, Shape)] = &[
 
 /// Pieces of names; every name that `names::sense` knows as a secret's has one of them.
 const STEMS: &str = "pass pwd psk secret token key cred auth bearer jwt cookie kennwort passw senha wachtwoord \
-    contrasen motdepasse haslo seed community mnemonic sig= signature pin= rootpw bindpw userpw dbpw \
+    contrasen motdepasse haslo seed phrase community mnemonic sig= signature pin= rootpw bindpw userpw dbpw \
     adminpw pw= pw: pw\" pw' pw< pw> _pw -pw md5 sha tacacs radius wpa wep salt webhook license otp from-literal";
 
-fn table() -> (Vec<Hit>, Vec<&'static str>) {
+fn table() -> (Vec<Hit>, Vec<String>) {
     let (mut hits, mut texts) = (Vec::new(), Vec::new());
     for (maker, (_, prefixes, ..)) in MAKERS.iter().enumerate() {
         for prefix in prefixes.split_ascii_whitespace() {
             hits.push(Hit::Token { maker, length: prefix.len() });
-            texts.push(prefix);
+            texts.push(prefix.to_owned());
         }
     }
     for (text, shape) in SHAPES {
         hits.push(Hit::Shape(*shape));
-        texts.push(*text);
+        texts.push((*text).to_owned());
     }
-    let commands = COMMANDS.iter().flat_map(|command| command.names.split_ascii_whitespace());
-    for stem in STEMS.split_ascii_whitespace().chain(["pw ", "pw\t"]).chain(commands) {
+    for stem in STEMS.split_ascii_whitespace().chain(["pw ", "pw\t"]) {
         hits.push(Hit::Name);
-        texts.push(stem);
+        texts.push(stem.to_owned());
+    }
+    for name in COMMANDS.iter().flat_map(|command| command.names.split_ascii_whitespace()) {
+        // Two letters stand in many words; with what ends the command's name they do not.
+        for end in [' ', '"', '\''] {
+            hits.push(Hit::Command);
+            texts.push(format!("{name}{end}"));
+        }
     }
     (hits, texts)
 }
@@ -130,6 +138,10 @@ pub(super) fn hits(text: &str) -> Vec<(usize, Hit)> {
             if !exact || in_word {
                 continue;
             }
+        }
+        let in_word = hit.start() > 0 && text.as_bytes()[hit.start() - 1].is_ascii_alphanumeric();
+        if kind == Hit::Command && in_word {
+            continue;
         }
         found.push((hit.start(), kind));
     }

@@ -34,7 +34,7 @@ pub(super) fn among(text: &str, hits: &[(usize, Hit)], found: &mut Vec<Found>) {
     for &(at, hit) in hits {
         let earlier = found.len();
         match hit {
-            Hit::Name => {}
+            Hit::Name | Hit::Command => {}
             _ if at < covered
                 && !matches!(hit, Hit::Shape(Shape::Url | Shape::Dsn | Shape::Authorization)) => {}
             Hit::Token { maker, length } => {
@@ -89,7 +89,7 @@ pub(super) fn is_secret_key(key: &str) -> bool {
 
 /// Whether a text begins a private key that it does not end.
 pub(super) fn opens_private_key(text: &str) -> bool {
-    let last = find(text).into_iter().filter(|one| one.kind == "private-key").next_back();
+    let last = find(text).into_iter().rfind(|one| one.kind == "private-key");
     last.is_some_and(|one| {
         let key = &text[one.range];
         key.contains("-BEGIN ") && !key.contains("-END ")

@@ -184,7 +184,8 @@ proptest! {
         let drift = drift(&old, &new, &policy, &[], now);
         let mut drifted: Vec<_> = drift.fields.iter().map(|field| &field.path).collect();
         let mut expected = expected;
-        (drifted.sort(), expected.sort());
+        drifted.sort();
+        expected.sort();
         prop_assert_eq!(drifted, expected);
     }
 
@@ -231,7 +232,7 @@ fn the_elements_of_a_keyed_list_are_told_by_their_key() {
             ("removed", "servers[name=old].name", None),
             ("added", "servers[name=new].name", None),
             ("changed", "servers[name=db].port", None),
-            ("moved", "servers[name=api]", None),
+            ("moved", "servers[name=db]", None),
             ("changed", "servers[name=api].port", Some(("string", "number"))),
         ]
     );

@@ -7,6 +7,7 @@
     reason = "a test fails by panicking, and shows what it counted"
 )]
 
+mod cases;
 mod corpus;
 mod diffs;
 mod nested;

@@ -1,8 +1,7 @@
 //! Appending events, and reading them as a stream or as a range.
 
-use axum::body::Body;
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use rig_config::Redactor;
@@ -27,10 +26,31 @@ const SMALL: u64 = 64 << 10;
 pub(super) async fn append(
     State(hub): State<Shared>,
     Path(stream): Path<String>,
-    mut query: Query,
+    query: Query,
     request: Request,
 ) -> Result<Response, Problem> {
-    let stream = hub.stream(&stream)?;
+    append_to(&hub, &stream, query, request).await
+}
+
+/// The stream that a request appends to, if that can be told from its bare address: no query, nothing escaped.
+pub(super) fn appends_to<B>(request: &hyper::Request<B>) -> Option<&str> {
+    let address = request.uri().path_and_query()?.as_str();
+    let stream = address.strip_prefix("/v1/streams/")?.strip_suffix("/events")?;
+    let bare = !stream.is_empty() && !stream.contains(['/', '?', '%']);
+    (*request.method() == Method::POST && bare).then_some(stream)
+}
+
+/// Appends the events in the body of a request to a stream.
+pub(super) async fn append_to<B>(
+    hub: &Shared,
+    stream: &str,
+    mut query: Query,
+    request: hyper::Request<B>,
+) -> Result<Response, Problem>
+where
+    B: http_body::Body<Data = bytes::Bytes, Error: Into<axum::BoxError>>,
+{
+    let stream = hub.stream(stream)?;
     let expected = query.number("expected_seq")?;
     query.done()?;
     if stream.name.is_internal() {
@@ -45,7 +65,7 @@ pub(super) async fn append(
     // Small ones, which are most, need not stand in line.
     let expected_bytes = announced.unwrap_or(MAX_BATCH_BYTES as u64).min(MAX_BATCH_BYTES as u64);
     let _budget = if expected_bytes > SMALL { Some(hub.reserve(expected_bytes).await?) } else { None };
-    let body = read_body(&hub, body).await?;
+    let body = read_body(hub, body).await?;
     let bodies = bodies(&hub.redactor, &parts.headers, &body)?;
     let shapes: Vec<Shape> = match bodies.iter().any(|body| body.draft.id.is_some()) {
         true => bodies.iter().map(Shape::of).collect(),
@@ -85,7 +105,10 @@ impl Shape {
     }
 }
 
-async fn read_body(hub: &Shared, body: Body) -> Result<bytes::Bytes, Problem> {
+async fn read_body<B>(hub: &Shared, body: B) -> Result<bytes::Bytes, Problem>
+where
+    B: http_body::Body<Data = bytes::Bytes, Error: Into<axum::BoxError>>,
+{
     let collected = Limited::new(body, MAX_BATCH_BYTES).collect();
     match tokio::time::timeout(hub.options.read_timeout, collected).await {
         Err(_) => {

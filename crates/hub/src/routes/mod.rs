@@ -6,6 +6,7 @@ mod streams;
 
 use std::collections::BTreeMap;
 
+use axum::body::Body;
 use axum::extract::{DefaultBodyLimit, FromRequestParts, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderValue, StatusCode, header};
@@ -13,7 +14,9 @@ use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
+use hyper::body::Incoming;
 use rig_event::{Seq, Timestamp};
+use tower::ServiceExt as _;
 
 use crate::Shared;
 use crate::problem::Problem;
@@ -63,9 +66,26 @@ pub(crate) fn router(hub: Shared) -> Router {
         .with_state(hub)
 }
 
-/// Answers hold configuration: no cache keeps them, no browser guesses at them.
+/// Answers a request. Appends to a bare address, of which there are more than of all else, are not sent round by the router.
+///
+/// What concerns every request (who may do what, say) therefore belongs here and not into a layer of the router.
+pub(crate) async fn answer_to(hub: Shared, router: Router, request: hyper::Request<Incoming>) -> Response {
+    let Some(stream) = events::appends_to(&request).map(str::to_owned) else {
+        return match router.oneshot(request.map(Body::new)).await {
+            Ok(response) => response,
+            Err(never) => match never {},
+        };
+    };
+    let answer = events::append_to(&hub, &stream, Query(BTreeMap::new()), request).await;
+    with_headers(answer.into_response())
+}
+
 async fn never_sniffed(request: Request, next: Next) -> Response {
-    let mut response = next.run(request).await;
+    with_headers(next.run(request).await)
+}
+
+/// Answers hold configuration: no cache keeps them, no browser guesses at them.
+fn with_headers(mut response: Response) -> Response {
     let headers = response.headers_mut();
     headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));

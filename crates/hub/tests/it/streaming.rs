@@ -243,3 +243,36 @@ async fn a_hub_whose_keys_or_events_are_gone_does_not_start() {
         assert!(served.is_err(), "{lost}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_append_is_answered_alike_by_the_router_and_past_it() {
+    let hub = TestHub::in_memory().await;
+    // A bare address is answered without the router; one with an escape or a query is not.
+    for (bare, routed, event, status) in [
+        ("main/events", "m%61in/events", r#"{"type":"shop.sold"}"#, 201),
+        ("main/events", "main/events?", r#"{"type":"shop.sold","seq":1}"#, 400),
+        ("main/events", "m%61in/events", "", 400),
+        ("other/events", "oth%65r/events", r#"{"type":"shop.sold"}"#, 404),
+        ("_hub/events", "%5fhub/events", r#"{"type":"shop.sold"}"#, 404),
+    ] {
+        let mut told = Vec::new();
+        for address in [bare, routed] {
+            let url = format!("{}/v1/streams/{address}", hub.url);
+            let response = hub.client.post(url).body(event).send().await.unwrap();
+            assert_eq!(response.status(), status, "{address}");
+            let mut headers = response.headers().clone();
+            headers.remove("date");
+            headers.remove("content-length");
+            let mut body: serde_json::Value =
+                serde_json::from_slice(&response.bytes().await.unwrap()).unwrap();
+            for seq in ["first_seq", "last_seq", "events"] {
+                body[seq].take();
+            }
+            told.push((headers, body));
+        }
+        assert_eq!(told[0], told[1], "{bare} {routed}");
+        assert_eq!(told[0].0["x-content-type-options"], "nosniff");
+        assert_eq!(told[0].0["cache-control"], "no-store");
+    }
+    hub.stop().await;
+}

@@ -3,13 +3,13 @@
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use rig_event::Seq;
 
 use super::files::SegmentFiles;
 use super::offsets::{RECORD, Record};
-use super::queue::{Next, Queued};
+use super::queue::{Gather, Next, Queued};
 use super::view::Segment;
 use super::{Durability, Shared};
 use crate::disk::DiskFile;
@@ -64,12 +64,27 @@ pub struct Committer {
     records: Vec<u8>,
     /// Since when there is something written and not synced; with [`Durability::Interval`] only.
     unsynced_since: Option<Instant>,
+    /// How many events the last two groups had.
+    events: [u64; 2],
+    /// How long the last sync took; zero without one.
+    synced_in: Duration,
 }
+
+/// The longest wait for a group to gather.
+const LONGEST_GATHERING: Duration = Duration::from_millis(1);
 
 impl Committer {
     /// A committer that goes on after the events of `active`.
     pub fn new(shared: Arc<Shared>, active: Option<Active>) -> Self {
-        Committer { shared, active, gathered: Vec::new(), records: Vec::new(), unsynced_since: None }
+        Committer {
+            shared,
+            active,
+            gathered: Vec::new(),
+            records: Vec::new(),
+            unsynced_since: None,
+            events: [0; 2],
+            synced_in: Duration::ZERO,
+        }
     }
 
     /// Runs until the queue is closed or a write fails.
@@ -79,7 +94,7 @@ impl Committer {
         let _guard = PoisonOnPanic(&shared);
         let mut group = Vec::new();
         loop {
-            let done = match shared.queue.next(self.room(), self.sync_due(), &mut group) {
+            let done = match shared.queue.next(self.room(), self.sync_due(), &self.gather(), &mut group) {
                 Next::Group => self.commit(&mut group),
                 Next::SyncDue => self.sync_written(),
                 Next::Closed => match self.sync_written() {
@@ -100,6 +115,15 @@ impl Committer {
     fn room(&self) -> u64 {
         let used = self.active.as_ref().map_or(0, |active| active.bytes);
         self.shared.options.segment_bytes.saturating_sub(used)
+    }
+
+    /// Half of those who append are awaited: while their group is synced the other half can be worked on.
+    ///
+    /// Those who append one event after another were in one of the last two groups. Without the wait, groups of one event,
+    /// the first to come back, and of all the others take turns.
+    fn gather(&self) -> Gather {
+        let patience = (2 * self.synced_in).min(LONGEST_GATHERING);
+        Gather { events: (self.events[0] + self.events[1]) / 2, patience }
     }
 
     fn sync_due(&self) -> Option<Instant> {
@@ -141,10 +165,14 @@ impl Committer {
             }
             start += queued.lines.bytes.len() as u32;
         }
-        if let Err(why) = write(active, gathered, &self.records, always) {
-            take_back(active);
-            return Err(why);
+        match write(active, gathered, &self.records, always) {
+            Ok(synced_in) => self.synced_in = synced_in,
+            Err(why) => {
+                take_back(active);
+                return Err(why);
+            }
         }
+        self.events = [self.events[1], seq - active.next_seq()];
         active.events = seq - active.files.first_seq;
         active.bytes += bytes as u64;
         active.last = last;
@@ -194,14 +222,18 @@ impl Committer {
     }
 }
 
-/// Lines, then the sync, then the index: a firm record says that its line is durable.
-fn write(active: &Active, lines: &[u8], records: &[u8], sync: bool) -> Result<(), Failure> {
+/// Lines, then the sync, then the index: a firm record says that its line is durable. Tells how long the sync took.
+fn write(active: &Active, lines: &[u8], records: &[u8], sync: bool) -> Result<Duration, Failure> {
     active.data.write_all_at(lines, active.bytes).map_err(failure("write", &active.files.data))?;
+    let mut synced_in = Duration::ZERO;
     if sync {
+        let begun = Instant::now();
         active.sync()?;
+        synced_in = begun.elapsed();
     }
     let offset = active.events * RECORD as u64;
-    active.index.write_all_at(records, offset).map_err(failure("write", &active.files.index))
+    active.index.write_all_at(records, offset).map_err(failure("write", &active.files.index))?;
+    Ok(synced_in)
 }
 
 /// Cuts off what a failed write may have left, if that is possible.

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use rig_event::Seq;
 use tokio::sync::oneshot;
@@ -14,12 +14,6 @@ use crate::log::Pending;
 
 /// The most bytes committed at once, unless one batch alone has more. It bounds the wait of the first in a group.
 const GROUP_BYTES: u64 = 16 << 20;
-
-/// How often the queue is looked at without seeing it grow before what is in it is committed.
-const PATIENCE: u32 = 10;
-
-/// A group of so many batches waits for no more.
-const GROUP_BATCHES: usize = 64;
 
 /// A batch that waits, and who waits for it.
 pub struct Queued {
@@ -40,6 +34,15 @@ pub enum Next {
     Closed,
 }
 
+/// What a group waits for before it is committed: a sync costs the same for one event as for fifty.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Gather {
+    /// So many events wait for no more.
+    pub events: u64,
+    /// The longest wait for them.
+    pub patience: Duration,
+}
+
 /// Batches in the order of their seqs.
 pub struct Queue {
     inner: Mutex<Inner>,
@@ -49,6 +52,10 @@ pub struct Queue {
 
 struct Inner {
     batches: VecDeque<Queued>,
+    /// How many events wait.
+    events: u64,
+    /// How many have to wait before the committer is woken.
+    wanted: u64,
     next_seq: Seq,
     closed: bool,
     poisoned: Option<Arc<str>>,
@@ -57,7 +64,8 @@ struct Inner {
 impl Queue {
     /// An empty queue whose first batch begins with `next_seq`.
     pub fn new(next_seq: Seq) -> Self {
-        let inner = Inner { batches: VecDeque::new(), next_seq, closed: false, poisoned: None };
+        let inner =
+            Inner { batches: VecDeque::new(), events: 0, wanted: 0, next_seq, closed: false, poisoned: None };
         Queue { inner: Mutex::new(inner), changed: Condvar::new(), bytes: AtomicU64::new(0) }
     }
 
@@ -83,9 +91,13 @@ impl Queue {
             let (answer, pending) = Pending::channel();
             self.bytes.fetch_add(lines.bytes.len() as u64, Ordering::Relaxed);
             inner.next_seq = lines.last_seq() + 1;
+            inner.events += lines.len() as u64;
             inner.batches.push_back(Queued { lines, crcs, answer });
+            let enough = inner.events >= inner.wanted;
             drop(inner);
-            self.changed.notify_one();
+            if enough {
+                self.changed.notify_one();
+            }
             return pending;
         };
         Pending::answered(Err(refusal))
@@ -97,11 +109,17 @@ impl Queue {
     }
 
     /// Waits for work. A group goes into `group`: the batches that fit `room` together, but one at least.
-    pub fn next(&self, room: u64, sync_due: Option<Instant>, group: &mut Vec<Queued>) -> Next {
+    pub fn next(
+        &self,
+        room: u64,
+        sync_due: Option<Instant>,
+        gather: &Gather,
+        group: &mut Vec<Queued>,
+    ) -> Next {
         let mut inner = self.lock();
         loop {
             if !inner.batches.is_empty() {
-                inner = self.while_it_grows(inner);
+                inner = self.gathered(gather, inner);
                 let mut bytes = 0;
                 let fitting = inner.batches.iter().take_while(|queued| {
                     let first = bytes == 0;
@@ -110,6 +128,7 @@ impl Queue {
                 });
                 let count = fitting.count();
                 group.extend(inner.batches.drain(..count));
+                inner.events -= group.iter().map(|queued| queued.lines.len() as u64).sum::<u64>();
                 return Next::Group;
             }
             if inner.closed {
@@ -125,17 +144,18 @@ impl Queue {
         }
     }
 
-    /// Gives those who were just answered, and append again one after another, a few microseconds to get into the same
-    /// group: a sync takes hundreds.
-    fn while_it_grows<'a>(&'a self, mut inner: MutexGuard<'a, Inner>) -> MutexGuard<'a, Inner> {
-        let (mut seen, mut unchanged) = (inner.batches.len(), 0);
-        while unchanged < PATIENCE && seen < GROUP_BATCHES {
-            drop(inner);
-            std::thread::yield_now();
-            inner = self.lock();
-            unchanged = if inner.batches.len() > seen { 0 } else { unchanged + 1 };
-            seen = inner.batches.len();
+    /// Gives those who were just answered, and append again one after another, time to get into the same group.
+    fn gathered<'a>(&'a self, gather: &Gather, mut inner: MutexGuard<'a, Inner>) -> MutexGuard<'a, Inner> {
+        let until = Instant::now() + gather.patience;
+        inner.wanted = gather.events;
+        while inner.events < inner.wanted && !inner.closed {
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                break;
+            }
+            inner = self.changed.wait_timeout(inner, left).unwrap_or_else(PoisonError::into_inner).0;
         }
+        inner.wanted = 0;
         inner
     }
 
@@ -182,4 +202,42 @@ fn checksums(lines: &Lines) -> Vec<u32> {
         crc32c::crc32c(line)
     };
     lines.ends.iter().map(line).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn line(seq: Seq) -> Lines {
+        Lines::split(seq, format!("{{\"seq\":{seq},\"ts\":\"2026-11-20T10:30:05Z\",\"type\":\"a.b\"}}\n"))
+    }
+
+    #[test]
+    fn a_group_waits_for_as_many_events_as_it_is_told() {
+        let queue = Queue::new(1);
+        let _first = queue.push(line(1));
+        let mut group = Vec::new();
+        let gather = Gather { events: 3, patience: Duration::from_secs(3600) };
+        std::thread::scope(|scope| {
+            scope.spawn(|| [queue.push(line(2)), queue.push(line(3))]);
+            assert!(matches!(queue.next(1 << 20, None, &gather, &mut group), Next::Group));
+        });
+        assert_eq!(group.len(), 3);
+    }
+
+    #[test]
+    fn a_group_waits_no_longer_than_it_may_nor_for_a_queue_that_is_closed() {
+        let queue = Queue::new(1);
+        let _first = queue.push(line(1));
+        let mut group = Vec::new();
+        let gather = Gather { events: 3, patience: Duration::from_millis(1) };
+        assert!(matches!(queue.next(1 << 20, None, &gather, &mut group), Next::Group));
+        assert_eq!(group.len(), 1);
+        group.clear();
+        let _second = queue.push(line(2));
+        queue.close();
+        let gather = Gather { events: 3, patience: Duration::from_secs(3600) };
+        assert!(matches!(queue.next(1 << 20, None, &gather, &mut group), Next::Group));
+        assert!(matches!(queue.next(1 << 20, None, &gather, &mut group), Next::Closed));
+    }
 }

@@ -14,10 +14,18 @@ enum Input<R: BufRead> {
 
 /// A line as it was found.
 pub enum Found {
-    /// A line without its line end; `whole` unless the file ends in it.
-    Line { text: Vec<u8>, whole: bool },
+    /// A line without its line end.
+    Line {
+        /// Its bytes.
+        text: Vec<u8>,
+        /// Whether it has its line end; the file ends in it otherwise.
+        whole: bool,
+    },
     /// A line that is longer than the limit.
-    TooLong { whole: bool },
+    TooLong {
+        /// As on a line.
+        whole: bool,
+    },
     /// Nothing more.
     End,
 }
@@ -35,6 +43,9 @@ pub struct LineReader<R: BufRead> {
 
 impl<R: BufRead> LineReader<R> {
     /// Starts at the beginning; a compressed file is known by its first bytes.
+    ///
+    /// # Errors
+    /// When the first bytes cannot be read.
     pub fn new(mut input: R) -> io::Result<Self> {
         let mut start = Vec::new();
         input.by_ref().take(ZSTD_MAGIC.len() as u64).read_to_end(&mut start)?;
@@ -48,7 +59,15 @@ impl<R: BufRead> LineReader<R> {
         Ok(LineReader { input, offset: 0, line_no: 0, cut: false })
     }
 
+    /// Whether the file is compressed.
+    pub fn is_compressed(&self) -> bool {
+        matches!(self.input, Input::Zstd(_))
+    }
+
     /// Reads the next line, or passes over it when it has more than `limit` bytes.
+    ///
+    /// # Errors
+    /// When the file cannot be read on.
     pub fn next(&mut self, limit: usize) -> io::Result<Found> {
         let mut text = Vec::new();
         self.read_until_line_end(limit as u64 + 1, &mut text)?;

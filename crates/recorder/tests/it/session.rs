@@ -25,6 +25,7 @@ fn header(first_seq: Seq) -> Header {
         chain: chain.to_string(),
         started: Timestamp::from_micros(0),
         rig: "0.1.0".into(),
+        scrubbed: None,
     }
 }
 

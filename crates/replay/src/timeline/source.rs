@@ -46,11 +46,11 @@ impl Bytes for Vec<u8> {
     }
 }
 
-/// About how long a stretch is.
-pub const STRETCH: u64 = 4 << 20;
+/// About how long a stretch is: short enough that it is still in the processor's cache when it is scanned.
+pub const STRETCH: u64 = 1 << 20;
 
 /// What is read at once when looking for a line end.
-const WINDOW: usize = 64 << 10;
+const WINDOW: usize = 8 << 10;
 
 /// Whole lines of a recording, to be scanned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -121,6 +121,26 @@ fn a_cause_that_is_named_comes_before_everything_that_is_guessed() {
 }
 
 #[test]
+fn an_assertion_that_names_no_service_is_about_what_failed_before_it() {
+    let (mut story, cut, _) = timeout();
+    story.capture("billing", &[("timeout_ms", 30.into())]);
+    let assertion = r#"{"type":"test.note","error":"shop_test.go:42: expected 200, got 504"}"#;
+    let line = |seq: u64| format!("{{\"seq\":{seq},\"ts\":\"2026-12-01T00:00:00Z\",{}\n", &assertion[1..]);
+    let found = |text: String| {
+        let timeline = timeline(text);
+        why(&timeline, timeline.len() - 1, 5).unwrap()
+    };
+    let told = found(story.text() + &line(story.seq() + 1));
+    assert_eq!(told.reasons.iter().find(|reason| !reason.changes.is_empty()).unwrap().seq, cut, "{told:#?}");
+    // Where nothing failed, everything that was changed may have led to it.
+    let mut quiet = Story::new();
+    quiet.capture("api", &[("a", 1.into())]);
+    let changed = quiet.capture("api", &[("a", 2.into())]);
+    let told = found(quiet.text() + &line(quiet.seq() + 1));
+    assert_eq!(told.reasons[0].seq, changed);
+}
+
+#[test]
 fn many_failures_of_one_kind_are_one_reason() {
     let mut story = Story::new();
     for n in 0..500 {
@@ -310,6 +330,55 @@ proptest! {
         let b = play(&lanes, &two, 3);
         let other = compare(&a, &b).unwrap();
         prop_assert!(other.divergence.is_none() && other.noise == 0 && other.output_lines == 0, "{other:#?}");
+    }
+
+    #[test]
+    fn blame_fits_the_state_and_its_changes_fit_each_other(values in proptest::collection::vec((0..2usize, 0..4u64, 0..4u64), 1..30)) {
+        let mut story = Story::new();
+        for (service, a, b) in values {
+            // 0 leaves the field out.
+            let fields: Vec<(&str, Value)> =
+                [("a", a), ("b.c", b)].into_iter().filter(|(_, n)| *n > 0).map(|(path, n)| (path, n.into())).collect();
+            story.capture(["api", "web"][service], &fields);
+        }
+        let timeline = story.timeline();
+        for n in 0..=timeline.len() {
+            let state = timeline.state(n).unwrap();
+            for service in ["api", "web"] {
+                let config = state.service(service).map(|s| s.config.as_ref().clone()).unwrap_or_default();
+                let found = blame(&timeline, service, &pattern("**"), n, true).unwrap();
+                for path in config.keys() {
+                    prop_assert!(found.fields.iter().any(|field| field.path == *path), "{path} {found:#?}");
+                }
+                for field in &found.fields {
+                    prop_assert_eq!(field.value.as_ref(), config.get(&field.path));
+                    prop_assert_eq!(field.changes[0].after.as_ref(), config.get(&field.path));
+                    prop_assert!(field.changes.windows(2).all(|pair| pair[0].before == pair[1].after && pair[0].seq > pair[1].seq));
+                    prop_assert_eq!(field.changes.last().unwrap().op, Op::Added);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_search_by_halves_finds_where_it_broke_whatever_cannot_be_checked(
+        len in 2..200usize,
+        broke in any::<proptest::sample::Index>(),
+        skipped in proptest::collection::btree_set(0..200usize, 0..20),
+    ) {
+        let first_bad = 1 + broke.index(len - 1);
+        let verdict = |i: usize| match i {
+            i if i != 0 && i != len - 1 && skipped.contains(&i) => Verdict::Skip,
+            i if i >= first_bad => Verdict::Bad,
+            _ => Verdict::Good,
+        };
+        let state = |i: usize| Ok::<_, std::convert::Infallible>(State { seq: i as u64, ..State::default() });
+        let mut checks = Checks::new(1_000, |state: &State| Ok(verdict(state.seq as usize)));
+        let found = bisect::search(len, state, &mut checks).unwrap();
+        let Search::Found { good, bad, contradicted_by: None } = found else { return Err(TestCaseError::fail(format!("{found:?}"))) };
+        prop_assert!(good < first_bad && first_bad <= bad);
+        prop_assert!((good + 1..bad).all(|i| verdict(i) == Verdict::Skip));
+        prop_assert!(checks.done <= 10 + 6 + skipped.len() as u64, "{}", checks.done);
     }
 
     #[test]

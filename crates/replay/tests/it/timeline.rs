@@ -331,7 +331,8 @@ fn stretches_cover_everything_once_and_end_on_line_ends() {
         from = next.end;
         chunks += 1;
     }
-    assert_eq!((from, chunks), (bytes.len() as u64, 3));
+    assert_eq!(from, bytes.len() as u64);
+    assert!((10..14).contains(&chunks), "{chunks}");
     assert_eq!(stretch(&bytes, 12_300_000, bytes.len() as u64, false).unwrap(), None);
     assert!(Chunk::scan(b"half", 0, false).is_empty());
 }

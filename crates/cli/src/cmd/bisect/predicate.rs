@@ -141,10 +141,6 @@ pub(super) fn is_drifted(state: &State, service: Option<&ServiceName>) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
-    use rig_replay::Service;
-
     use super::*;
 
     #[test]
@@ -152,10 +148,13 @@ mod tests {
         let config = serde_json::json!({
             "pool": 10, "workers": "16", "level": "debug", "servers[0].port": 80, "servers[1].port": 8080, "tls": null,
         });
-        let mut service = Service::default();
-        service.config = Arc::new(serde_json::from_value(config).unwrap());
+        let mut line = serde_json::json!({
+            "seq": 1, "ts": "2026-11-20T10:30:05Z", "type": "snapshot.captured", "service": "api", "digest": "d",
+            "config_digest": "c", "format": "json", "bytes": 1, "fields": 6,
+        });
+        line["config"] = config;
         let mut state = State::default();
-        state.services.insert("api".parse().unwrap(), Arc::new(service));
+        state.apply(&rig_event::Envelope::parse(line.to_string().as_bytes()).unwrap()).unwrap();
         for so in [
             "api:pool = 10",
             "api:pool == 10.0",

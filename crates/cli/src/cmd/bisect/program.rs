@@ -31,7 +31,7 @@ pub(super) struct Program {
 }
 
 impl Program {
-    /// Asks about a state: 0 good, 125 skip, anything else up to 127 bad, as `git bisect run` has it. A check that takes too long is
+    /// Asks about a state: 0 good, 125 skip, anything else up to 124 bad, as `git bisect run` has it. A check that takes too long is
     /// skipped.
     pub(super) fn ask(&mut self, state: &State) -> Result<Verdict> {
         let json = serde_json::to_vec(&state.view(&self.stream))?;
@@ -84,7 +84,7 @@ impl Program {
             _ => {
                 let how =
                     signal_of(status).map_or_else(|| status.to_string(), |signal| format!("signal {signal}"));
-                bail!("the check was ended by {how}; an exit code up to 127 says that the state is bad")
+                bail!("the check was ended by {how}; an exit code from 1 to 124 says that the state is bad")
             }
         }
     }

@@ -7,6 +7,8 @@ use std::ffi::OsString;
 use std::io::{IsTerminal as _, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
@@ -38,6 +40,9 @@ const BATCH: usize = 512 << 10;
 /// Most events of a batch.
 const MOST_EVENTS: u64 = 4_000;
 
+/// The most that a pipe holds: what comes beyond it after the command has ended is not the command's.
+const LARGEST_PIPE: u64 = 2 << 20;
+
 /// How long output may still come after the command has ended, before what it started is ended too.
 const LINGER: Duration = Duration::from_millis(300);
 
@@ -56,7 +61,7 @@ pub(super) struct Run {
 
 /// Where a piece of output came from.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum From {
+enum Pipe {
     Stdout,
     Stderr,
 }
@@ -132,17 +137,18 @@ impl Ended {
 async fn supervise(
     mut child: Child,
     group: &Group,
-    pieces: mpsc::Sender<(From, Vec<u8>)>,
+    pieces: mpsc::Sender<(Pipe, Vec<u8>)>,
     mut signals: Signals,
     posting: &mut Posting,
 ) -> Ended {
+    let flow = Arc::new(Flow::default());
     // Dropped when both ends of output are reached.
     let (open, mut closed) = mpsc::channel::<()>(1);
     if let Some(stdout) = child.stdout.take() {
-        pass_on(stdout, std::io::stdout(), From::Stdout, pieces.clone(), open.clone());
+        pass_on(stdout, std::io::stdout(), Pipe::Stdout, pieces.clone(), open.clone(), flow.clone());
     }
     if let Some(stderr) = child.stderr.take() {
-        pass_on(stderr, std::io::stderr(), From::Stderr, pieces.clone(), open.clone());
+        pass_on(stderr, std::io::stderr(), Pipe::Stderr, pieces.clone(), open.clone(), flow.clone());
     }
     drop((pieces, open));
     let (exited, mut exit) = oneshot::channel();
@@ -166,15 +172,16 @@ async fn supervise(
         Err(_) => Ended { code: 1, outcome: Outcome::Crashed, error: None },
     };
     // What it wrote last is on its way. What it left running is ended, or it would hold the output open for ever.
-    if tokio::time::timeout(LINGER, closed.recv()).await.is_err() || group.has_members() {
+    let drained = drained(&mut closed, &flow, Some(group)).await;
+    if group.has_members() {
         let left = Group::clone(group);
         let _ = tokio::task::spawn_blocking(move || left.end(GRACE)).await;
-        if tokio::time::timeout(LINGER, closed.recv()).await.is_err() {
-            warn(
-                "a process that the command started still holds its output; what it writes from now on is not recorded",
-            );
-            posting.abandon();
-        }
+    }
+    if !drained && !self::drained(&mut closed, &flow, None).await {
+        warn(
+            "a process that the command started still holds its output; what it writes from now on is not recorded",
+        );
+        posting.abandon();
     }
     if interrupted && ended.outcome == Outcome::Failed {
         ended.outcome = Outcome::Interrupted;
@@ -182,13 +189,41 @@ async fn supervise(
     ended
 }
 
+/// How far the output has come.
+#[derive(Default)]
+struct Flow {
+    /// Bytes that were read.
+    read: AtomicU64,
+    /// How many outputs have bytes that are not yet where they should be.
+    busy: AtomicUsize,
+}
+
+/// Waits until all output was read to its end. `false`: nothing has come for a while though it is open, or, which the command itself
+/// cannot have written, more than a pipe holds; with `group`, also when some of that is left, which may write for ever.
+async fn drained(closed: &mut mpsc::Receiver<()>, flow: &Flow, group: Option<&Group>) -> bool {
+    let read = || flow.read.load(Ordering::SeqCst);
+    let (first, mut last) = (read(), read());
+    loop {
+        if tokio::time::timeout(LINGER, closed.recv()).await.is_ok() {
+            return true;
+        }
+        let now = read();
+        let is_still = flow.busy.load(Ordering::SeqCst) == 0 && now == last;
+        if is_still || now - first > LARGEST_PIPE || group.is_some_and(Group::has_members) {
+            return false;
+        }
+        last = now;
+    }
+}
+
 /// Copies an output to its place byte by byte, and to the recording.
 fn pass_on(
     mut from: impl Read + Send + 'static,
     mut to: impl Write + Send + 'static,
-    name: From,
-    pieces: mpsc::Sender<(From, Vec<u8>)>,
+    name: Pipe,
+    pieces: mpsc::Sender<(Pipe, Vec<u8>)>,
     open: mpsc::Sender<()>,
+    flow: Arc<Flow>,
 ) {
     std::thread::spawn(move || {
         let mut buffer = vec![0; PIECE];
@@ -199,9 +234,12 @@ fn pass_on(
                 Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
                 Err(_) => break,
             };
+            flow.busy.fetch_add(1, Ordering::SeqCst);
+            flow.read.fetch_add(read as u64, Ordering::SeqCst);
             let passed = to.write_all(&buffer[..read]).and_then(|()| to.flush());
             // The other side has only to drain it: whether there is a recording or not, it takes what comes.
             let _ = pieces.blocking_send((name, buffer[..read].to_vec()));
+            flow.busy.fetch_sub(1, Ordering::SeqCst);
             if passed.is_err() {
                 // Nobody reads any more. The command is to learn of it, as it would without rig.
                 break;
@@ -228,7 +266,7 @@ struct Posting {
 impl Posting {
     fn begin(
         poster: Option<Poster>,
-        mut pieces: mpsc::Receiver<(From, Vec<u8>)>,
+        mut pieces: mpsc::Receiver<(Pipe, Vec<u8>)>,
         command: String,
     ) -> Posting {
         let (abandon, mut abandoned) = watch::channel(false);
@@ -253,7 +291,7 @@ impl Posting {
                 }
             }
             if let Some(poster) = &mut poster {
-                for from in [From::Stdout, From::Stderr] {
+                for from in [Pipe::Stdout, Pipe::Stderr] {
                     lines[from as usize].finish(|text| poster.log(from, &text));
                 }
             }
@@ -318,8 +356,8 @@ impl Poster {
         self.batches.len() > 1
     }
 
-    fn log(&mut self, from: From, data: &str) {
-        let stream = if from == From::Stdout { "stdout" } else { "stderr" };
+    fn log(&mut self, from: Pipe, data: &str) {
+        let stream = if from == Pipe::Stdout { "stdout" } else { "stderr" };
         self.put(&json!({ "type": "service.log", "service": self.service, "stream": stream, "data": data }));
     }
 

@@ -48,18 +48,24 @@ async fn everybody_sees_exactly_the_log() {
         Box::pin(round(random.fork(), &mut sum)).await;
     }
     println!("{sum:?}");
-    let Sum { events, restarts, pruned, subscribers, connections, gaps: _, resets, repeated } = sum;
+    let Sum { events, restarts, pruned, subscribers, connections, gaps, resets, repeated } = sum;
     if rounds >= 60 {
-        assert!(events > 5_000 && restarts > 20 && pruned > 1_000 && subscribers > 40 && connections > 100);
-        // Whether a subscriber is overtaken by a prune is a matter of timing; a test of its own makes sure of a gap.
-        assert!(resets > 20 && repeated > 500);
+        // Far below what comes of it on any machine; none of it hangs on how busy that is.
+        assert!(events > 5_000 && restarts > 20 && pruned > 1_000 && subscribers > 100 && connections > 100);
+        assert!(gaps > 0 && resets > 10 && repeated > 100);
     }
 }
 
-/// What does not end is a failure, and told by name.
+/// What does not end is a failure, and told by name. Nothing here takes a second on a machine that has time for it.
 async fn within<T>(what: &str, future: impl Future<Output = T>) -> T {
     let ended = tokio::time::timeout(Duration::from_secs(60), future).await;
     ended.unwrap_or_else(|_| panic!("{what} hangs"))
+}
+
+/// What waits within itself is given more time than that, so that it is its own wait that is told.
+async fn in_the_end<T>(what: &str, future: impl Future<Output = T>) -> T {
+    let ended = tokio::time::timeout(Duration::from_secs(150), future).await;
+    ended.unwrap_or_else(|_| panic!("{what} does not come to an end"))
 }
 
 async fn round(mut random: Random, sum: &mut Sum) {
@@ -120,8 +126,21 @@ async fn round(mut random: Random, sum: &mut Sum) {
     last.send_replace(Some(head));
     let mut notes = Vec::new();
     for subscriber in subscribers {
-        notes.push(within("a subscriber", subscriber).await.unwrap());
+        notes.push(in_the_end("a subscriber", subscriber).await.unwrap());
     }
+    // One who comes last of all has to be told of everything that is pruned.
+    let late = Subscriber {
+        client: reqwest::Client::new(),
+        url: url.clone(),
+        truth: truth.clone(),
+        epoch: epoch.clone(),
+        filter: Filter { types: "", service: "" },
+        is_slow: false,
+        last: told.clone(),
+        notes: Notes::from_the_beginning(),
+        random: random.fork(),
+    };
+    notes.push(in_the_end("the last subscriber", late.run()).await);
     within("the reader", reader).await.unwrap();
     within("the state", same_state(&hub)).await;
     within("stopping", hub.stop()).await;

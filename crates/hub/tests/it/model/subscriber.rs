@@ -8,6 +8,7 @@ use serde_json::Value;
 use tokio::sync::watch;
 
 use super::truth::Truth;
+use super::within;
 use crate::random::Random;
 use crate::try_answer;
 
@@ -94,14 +95,19 @@ impl Subscriber {
             match self.connection(&url).await {
                 Some(Over::Enough) => return (self.filter, self.notes),
                 Some(Over::HungUp | Over::Ended) => {}
-                None => self.url.changed().await.expect("there is a next hub"),
+                None => {
+                    within("waiting for the next hub", self.url.changed())
+                        .await
+                        .expect("there is a next hub");
+                }
             }
         }
     }
 
     /// Subscribes from where it stands, or anew; `None`: there is no hub.
     async fn connection(&mut self, url: &str) -> Option<Over> {
-        let (_, about) = try_answer(self.client.get(url.trim_end_matches('/'))).await.ok()?;
+        let asking = try_answer(self.client.get(url.trim_end_matches('/')));
+        let (_, about) = within("asking about the stream", asking).await.ok()?;
         let (first, head) = (about["first_seq"].as_u64()?, about["head"].as_u64()?);
         let mut request = self.client.get(format!("{url}events")).header("accept", "text/event-stream");
         let mut query = self.filter.query();
@@ -147,7 +153,7 @@ impl Subscriber {
         let (client, request) = request.build_split();
         let mut request = request.ok()?;
         *request.url_mut() = url.parse().unwrap();
-        let mut response = client.execute(request).await.ok()?;
+        let mut response = within("subscribing", client.execute(request)).await.ok()?;
         assert_eq!(response.status(), 200, "{url}");
         assert_eq!(response.headers()["rig-epoch"], self.epoch.as_str());
         self.notes.connections += 1;
@@ -159,7 +165,8 @@ impl Subscriber {
         let hang_up_after = if self.random.one_in(2) { self.random.between(1, 150) } else { u64::MAX };
         let (mut text, mut frames) = (Vec::new(), 0);
         loop {
-            match response.chunk().await {
+            let chunk = within("hearing something, be it a heartbeat,", response.chunk()).await;
+            match chunk {
                 Ok(Some(chunk)) => text.extend_from_slice(&chunk),
                 Ok(None) | Err(_) => return Some(Over::Ended),
             }
@@ -243,6 +250,11 @@ impl Subscriber {
 }
 
 impl Notes {
+    /// Of one who wants everything.
+    pub(crate) fn from_the_beginning() -> Notes {
+        Notes { next: Some(1), ..Notes::default() }
+    }
+
     /// Holds what was told against what the log held.
     pub(crate) fn check(&self, filter: Filter, truth: &Truth, first_seq: Seq) {
         for told in &self.told {

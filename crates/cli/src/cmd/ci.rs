@@ -1,0 +1,152 @@
+//! `rig ci`: what a CI job says of its recordings: a summary, annotations, a JUnit report, and an exit code.
+
+mod annotations;
+mod junit;
+mod summary;
+
+use std::fs::{self, File};
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result};
+use rig_replay::explain::{Explanation, Limits, explain};
+use serde_json::json;
+
+use crate::Answer;
+use crate::output::{self, Out};
+use crate::source::Source;
+
+/// Report recordings in a CI job
+///
+/// It explains each recording on the job's summary page (at most 1 MiB; GitHub takes no more), points at the failed assertions with at
+/// most 10 annotations, and writes a JUnit report where one is wanted. On GitHub it finds by itself where to write; elsewhere the
+/// summary goes to standard output. docs/ci.md has workflows to copy.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Exit codes: 0 nothing failed; 1 something failed; 2 a recording could not be read.
+
+Examples:
+  rig ci run.jsonl.zst
+  rig ci runs/*.jsonl.zst --junit report.xml --summary summary.md")]
+pub struct Args {
+    /// Session files, rigd logs, or hubs' streams
+    #[arg(required = true, value_name = "SESSION")]
+    sessions: Vec<Source>,
+    /// Append the summary to this file; - prints it [default: what GITHUB_STEP_SUMMARY names, else -]
+    #[arg(long, value_name = "FILE", env = "GITHUB_STEP_SUMMARY", hide_env = true)]
+    summary: Option<PathBuf>,
+    /// Write a JUnit report
+    #[arg(long, value_name = "FILE")]
+    junit: Option<PathBuf>,
+    /// Print annotations as GitHub reads them, also where GITHUB_ACTIONS does not say that it is there
+    #[arg(long)]
+    annotations: bool,
+    /// Print it all as JSON, and neither summary nor annotations
+    #[arg(long)]
+    json: bool,
+}
+
+/// A recording, and what is known of it.
+struct Report {
+    /// What it is called.
+    name: String,
+    explained: Result<Explanation, String>,
+    /// The same with less of everything, for a page that would be too long.
+    brief: Option<Explanation>,
+}
+
+impl Report {
+    async fn of(source: &Source) -> Report {
+        let name = source.to_string();
+        match Report::read(source).await {
+            Ok((explained, brief)) => Report { name, explained: Ok(explained), brief: Some(brief) },
+            Err(error) => Report { name, explained: Err(output::chain(&error)), brief: None },
+        }
+    }
+
+    async fn read(source: &Source) -> Result<(Explanation, Explanation)> {
+        let indexed = source.timeline(None).await?;
+        let brief = Limits { items: 3, lines: 5, bytes: 200 };
+        Ok((explain(&indexed.timeline, Limits::default())?, explain(&indexed.timeline, brief)?))
+    }
+
+    fn failed(&self) -> bool {
+        self.explained.as_ref().is_ok_and(Explanation::is_failure)
+    }
+}
+
+pub(super) async fn run(args: Args) -> Result<Answer> {
+    let on_github = std::env::var_os("GITHUB_ACTIONS").is_some_and(|value| value == "true");
+    let mut reports = Vec::new();
+    for source in &args.sessions {
+        reports.push(Report::of(source).await);
+    }
+    if let Some(path) = &args.junit {
+        let write = || File::create(path)?.write_all(junit::report(&reports).as_bytes());
+        write().with_context(|| format!("cannot write {}", path.display()))?;
+    }
+    if args.json {
+        let sessions: Vec<_> = reports
+            .iter()
+            .map(|report| match &report.explained {
+                Ok(it) => json!({ "session": report.name, "failed": report.failed(), "explanation": it }),
+                Err(error) => json!({ "session": report.name, "error": error }),
+            })
+            .collect();
+        Out::new().json(&json!({ "sessions": sessions }))?;
+    } else {
+        let file =
+            args.summary.as_deref().filter(|path| *path != Path::new("-") && !path.as_os_str().is_empty());
+        match file {
+            Some(file) => append(file, &reports)?,
+            None => print(&summary::page(&reports, summary::MOST), on_github)?,
+        }
+        if args.annotations || on_github {
+            let mut out = Out::new();
+            for line in annotations::lines(&reports) {
+                out.line(line)?;
+            }
+        }
+    }
+    let mut answer = Answer::Fine;
+    let mut unread = 0;
+    for report in &reports {
+        match &report.explained {
+            Err(error) => {
+                unread += 1;
+                output::note(format!("{}: {error}", output::plain(&report.name)));
+            }
+            Ok(_) if report.failed() => answer = Answer::Difference,
+            Ok(_) => {}
+        }
+    }
+    if unread > 0 {
+        anyhow::bail!("{} could not be read", output::count(unread, "recording"));
+    }
+    Ok(answer)
+}
+
+/// Appends the page, as much of it as the file still takes.
+fn append(file: &Path, reports: &[Report]) -> Result<()> {
+    let there = fs::metadata(file).map_or(0, |meta| usize::try_from(meta.len()).unwrap_or(usize::MAX));
+    let page = summary::page(reports, summary::MOST.saturating_sub(there));
+    let cannot = || format!("cannot write the summary to {}", file.display());
+    let mut file = File::options().create(true).append(true).open(file).with_context(cannot)?;
+    file.write_all(page.as_bytes()).with_context(cannot)
+}
+
+/// Prints the page. What others wrote is on it, and GitHub takes a line that begins with `::` for a command: none is, until it is told a
+/// word that nobody could know.
+fn print(page: &str, on_github: bool) -> Result<()> {
+    let mut out = Out::new();
+    if !on_github {
+        return Ok(out.line(page.trim_end())?);
+    }
+    let mut word = [0_u8; 16];
+    getrandom::fill(&mut word)
+        .map_err(|error| anyhow::anyhow!("the system gives no random numbers: {error}"))?;
+    let word: String = word.iter().map(|byte| format!("{byte:02x}")).collect();
+    out.line(format!("::stop-commands::{word}"))?;
+    out.line(page.trim_end())?;
+    Ok(out.line(format!("::{word}::"))?)
+}

@@ -1,0 +1,44 @@
+//! Which rules of a policy do nothing: a rule that is misspelt, or whose time has passed, must not pass for one that holds.
+
+use rig_event::{FlatConfig, Timestamp};
+
+use super::{Policy, RuleNote};
+use crate::diff::named;
+use crate::drift::section_names;
+
+impl Policy {
+    /// The rules that match no field of these configurations, and those that have expired. A field counts under its place
+    /// in a list, `servers[0]`, and under its key, `servers[name=api]`; a text under its sections.
+    pub fn idle<'a>(&self, configs: impl Iterator<Item = &'a FlatConfig>, now: Timestamp) -> Vec<RuleNote> {
+        let mut paths = Vec::new();
+        for config in configs {
+            paths.extend(config.keys().cloned());
+            paths.extend(named(config, config, self).0.into_keys());
+            paths.extend(section_names(config));
+        }
+        self.report(paths.iter().map(String::as_str), now)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_rule_counts_under_any_name_of_its_field() {
+        let now = "2026-11-20T00:00:00Z".parse().unwrap();
+        let rules = ["servers[0].port", "servers[name=a*].port", "ip/dns", "gone", "servers[name=z].port"];
+        let text: String = rules.iter().map(|path| format!("[[ignore]]\npath = \"{path}\"\n")).collect();
+        let policy = Policy::parse(&text).unwrap();
+        let flat = |value: serde_json::Value| -> FlatConfig {
+            value.as_object().unwrap().clone().into_iter().collect()
+        };
+        let fields = flat(json!({"servers[0].name": "a1", "servers[0].port": 1}));
+        let router = flat(json!({"text": "/ip address\nadd address=1\n/ip dns\nset servers=1\n"}));
+        let idle = policy.idle([&fields, &router].into_iter(), now);
+        let idle: Vec<String> = idle.iter().map(RuleNote::to_string).collect();
+        assert_eq!(idle, ["[[ignore]] gone never matched", "[[ignore]] servers[name=z].port never matched"]);
+    }
+}

@@ -1,0 +1,182 @@
+//! Reading an incident: explain, traffic, logs and ls on recordings, whole and damaged.
+
+use std::fmt::Write as _;
+
+use crate::harness::{finish, rig, run, text, workspace};
+
+fn fixture() -> String {
+    text(&workspace().join("fixtures/rigd/incident.jsonl")).to_owned()
+}
+
+#[test]
+fn explain_says_what_broke_as_text_json_and_markdown() {
+    let page = run(1, &["explain", &fixture()]);
+    for part in [
+        "TestCheckout: failed, ",
+        "checkout_test.go:42: expected 201, got 500",
+        "db: service.failed exit status 2",
+        "4 binary bytes: 00ff1b5b",
+        "giving up",
+        "api: starting, waits for db",
+        "startup 270ms",
+    ] {
+        assert!(page.stdout.contains(part), "{part}: {}", page.stdout);
+    }
+    assert!(
+        page.stderr.contains("3 places could not be read as they stand, first: line 18"),
+        "{}",
+        page.stderr
+    );
+    let json = run(1, &["explain", &fixture(), "--json"]);
+    assert_eq!(json.json()["first_failure"]["seq"], 15);
+    assert_eq!(json.stdout, run(1, &["explain", &fixture(), "--json"]).stdout, "the order never varies");
+    let markdown = run(1, &["explain", &fixture(), "--markdown"]).stdout;
+    assert!(
+        markdown.starts_with("## `TestCheckout`: `failed`") && markdown.contains("\n### Failing requests\n")
+    );
+    run(2, &["explain", &fixture(), "--strict"]);
+}
+
+#[test]
+fn traffic_is_aligned_by_what_a_terminal_shows() {
+    let said = run(0, &["traffic", &fixture()]);
+    let mut lines = said.stdout.lines();
+    let title = lines.next().unwrap();
+    let column = title.find("METHOD").unwrap();
+    let mut rows = 0;
+    for line in lines {
+        let method: String = line.chars().skip(column).take(4).collect();
+        assert!(["GET ", "POST", "gRPC", "KAFK", "TCP "].contains(&method.as_str()), "{line}");
+        rows += 1;
+    }
+    assert_eq!(rows, 8);
+    assert!(said.stdout.contains("1.00s") && !said.stdout.contains("1000ms"), "{}", said.stdout);
+}
+
+#[test]
+fn traffic_is_filtered() {
+    let seqs = |args: &[&str]| -> Vec<u64> {
+        let file = fixture();
+        let all = [&["traffic", &file, "--json"], args].concat();
+        run(0, &all).lines().iter().map(|row| row["seq"].as_u64().unwrap()).collect()
+    };
+    assert_eq!(seqs(&["--edge", "~test->api", "--status", "5xx"]), [6, 16, 25]);
+    assert_eq!(seqs(&["--edge", "->größe→x"]), [13]);
+    assert_eq!(seqs(&["--status", "failed"]), [6, 13, 15, 16, 25]);
+    assert_eq!(seqs(&["--status", "UNAVAILABLE"]), [15]);
+    assert_eq!(seqs(&["--latency", ">100ms"]), [12]);
+    assert_eq!(seqs(&["--protocol", "kafka"]), [18]);
+    assert_eq!(seqs(&["--service", "db", "--protocol", "tcp"]), [19]);
+    assert_eq!(seqs(&["--text", "/healthz"]), [6]);
+    for bad in [["--latency", "100"], ["--edge", "a"], ["--status", "!"], ["--protocol", "smtp"]] {
+        run(2, &[&["traffic", &fixture()], &bad[..]].concat());
+    }
+}
+
+#[test]
+fn one_exchange_is_shown_in_detail() {
+    let page = run(0, &["traffic", &fixture(), "--detail", "12"]).stdout;
+    for part in [
+        "~test -> api",
+        "POST /orders",
+        "status   201",
+        "latency  1.00s",
+        "Content-Type: application/json",
+        r#"{"item":1}"#,
+        r#"{"id":7}"#,
+    ] {
+        assert!(page.contains(part), "{part}: {page}");
+    }
+    let json = run(0, &["traffic", &fixture(), "--detail", "16", "--json"]).json();
+    assert_eq!(
+        (json["request_body"]["binary"].as_bool(), json["status"].as_str()),
+        (Some(true), Some("500"))
+    );
+    assert!(run(2, &["traffic", &fixture(), "--detail", "11"]).stderr.contains("no traffic but service.log"));
+    assert!(run(2, &["traffic", &fixture(), "--detail", "99"]).stderr.contains("no event 99"));
+}
+
+#[test]
+fn logs_are_filtered_and_every_line_is_named() {
+    let lines = |args: &[&str]| run(0, &[&["logs", &fixture()], args].concat()).stdout;
+    assert_eq!(lines(&[]).lines().count(), 4);
+    let stderr = lines(&["--service", "api", "--stderr"]);
+    assert_eq!(stderr.lines().filter(|line| line.contains("api ! ")).count(), 3, "{stderr}");
+    assert_eq!(lines(&["--text", "GIVING", "-i"]).lines().count(), 1);
+    assert_eq!(lines(&["--text", "GIVING"]), "");
+    assert!(lines(&["--last", "1"]).contains("giving up"));
+    let row = &run(0, &["logs", &fixture(), "--stdout", "--json"]).lines()[0];
+    assert_eq!((row["service"].as_str(), row["data"].as_str()), (Some("api"), Some("listening\n")));
+}
+
+#[test]
+fn ls_finds_failures_and_texts() {
+    let seqs = |args: &[&str]| -> Vec<u64> {
+        let file = fixture();
+        let all = [&["ls", &file, "--json"], args].concat();
+        run(0, &all).lines().iter().map(|row| row["seq"].as_u64().unwrap()).collect()
+    };
+    assert_eq!(seqs(&["--failures"]), [6, 15, 16, 20, 21, 23, 25]);
+    assert_eq!(seqs(&["--text", "exit status"]), [20]);
+    assert_eq!(seqs(&["--types", "service.*", "--service", "db"]), [4, 8, 20, 21]);
+}
+
+#[test]
+fn lines_that_are_damaged_or_endless_stop_nothing_and_are_counted() {
+    let long = "x".repeat(3 << 20);
+    let mut log = String::new();
+    for seq in 1..=9 {
+        let _ = match seq {
+            3 => writeln!(log, "{{\"seq\":3,\"type\":\"request.completed\"}}"),
+            5 => writeln!(
+                log,
+                r#"{{"seq":5,"type":"service.log","service":"a","log":{{"stream":"stdout","data":"{long}"}},"timestamp":"2026-02-23T10:00:02Z"}}"#
+            ),
+            6 => writeln!(log, "{{\"seq\":6,"),
+            seq => writeln!(
+                log,
+                r#"{{"seq":{seq},"type":"request.completed","request":{{"source":"a","target":"b","status_code":200}},"timestamp":"2026-02-23T10:00:02Z"}}"#
+            ),
+        };
+    }
+    let traffic = finish(0, rig(&["traffic", "-"]), log.as_bytes());
+    assert_eq!(traffic.stdout.lines().count(), 7, "{}", traffic.stdout);
+    assert!(
+        traffic.stderr.contains("4 places could not be read as they stand, first: line 3"),
+        "{}",
+        traffic.stderr
+    );
+    let logs = finish(0, rig(&["logs", "-"]), log.as_bytes());
+    assert!(logs.stdout.len() > long.len());
+    finish(2, rig(&["traffic", "-", "--strict"]), log.as_bytes());
+}
+
+#[test]
+fn a_damaged_session_is_readable_up_to_the_damage_which_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let hello = std::fs::read_to_string(workspace().join("fixtures/sessions/v1/hello.jsonl")).unwrap();
+    let file = folder.path().join("damaged.jsonl");
+    std::fs::write(&file, hello.replace("\"seq\":4,", "\"seq\":9,")).unwrap();
+    let said = run(0, &["ls", text(&file)]);
+    assert_eq!(said.stdout.lines().count(), 3);
+    assert!(said.stderr.contains("damaged") && said.stderr.contains("after seq 3"), "{}", said.stderr);
+    assert!(run(2, &["ls", text(&file), "--strict"]).stderr.contains("after seq 3"));
+    for command in ["explain", "traffic", "logs"] {
+        assert!(run(0, &[command, text(&file)]).stderr.contains("after seq 3"), "{command}");
+        run(2, &[command, text(&file), "--strict"]);
+    }
+}
+
+#[test]
+fn foreign_text_cannot_steer_the_terminal() {
+    let log = r#"{"seq":1,"type":"service.log","service":"a","log":{"stream":"stderr","data":"\u001b[2Jgone\r\nnext"},"timestamp":"2026-02-23T10:00:02Z"}
+{"seq":2,"type":"request.completed","request":{"source":"\u001b]0;x","target":"b","method":"GET","path":"/\u202e","status_code":500},"timestamp":"2026-02-23T10:00:02Z"}
+{"seq":3,"type":"test.note","error":"\u001b[31mred","timestamp":"2026-02-23T10:00:02Z"}
+"#;
+    for command in ["logs", "traffic", "ls", "explain"] {
+        let said = finish(None, rig(&[command, "-"]), log.as_bytes());
+        assert!(!said.stdout.contains(['\u{1b}', '\u{202e}', '\r']), "{command}: {}", said.stdout);
+    }
+    let markdown = finish(None, rig(&["explain", "-", "--markdown"]), log.as_bytes()).stdout;
+    assert!(!markdown.contains('\u{1b}'));
+}

@@ -1,0 +1,452 @@
+//! Layers with the source of each field, and snapshot files: written, rotated, read.
+
+use std::io::{Read as _, Write as _};
+use std::net::TcpListener;
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+use crate::harness::{Hub, Said, file, files, finish, folder, rig, run, text};
+
+const BASE: &str =
+    "database:\n  host: localhost\n  port: 5432\n  password: hunter2-hunter2\nservers:\n  - a\n  - b\n";
+const PROD: &str = "servers = [\"c\"]\n\n[database]\nhost = \"db1\"\n";
+
+/// Two layers and a folder for what is written.
+struct Layers {
+    folder: tempfile::TempDir,
+    base: String,
+    prod: String,
+}
+
+fn layers() -> Layers {
+    let folder = folder();
+    let base = file(folder.path(), "base.yaml", BASE);
+    let prod = file(folder.path(), "prod.toml", PROD);
+    Layers { folder, base, prod }
+}
+
+impl Layers {
+    /// A template below the folder.
+    fn out(&self, name: &str) -> String {
+        text(&self.folder.path().join("out").join(name)).to_owned()
+    }
+
+    /// `rig snapshot api base.yaml --out …`
+    #[track_caller]
+    fn write(&self, code: i32, out: &str, more: &[&str]) -> Said {
+        run(code, &[&["snapshot", "api", &self.base, "--out", out, "--json"], more].concat())
+    }
+
+    fn written(&self) -> Vec<String> {
+        let out = self.folder.path().join("out");
+        let mut names: Vec<String> = if out.is_dir() {
+            files(&out).iter().map(|path| text(path.strip_prefix(&out).unwrap()).to_owned()).collect()
+        } else {
+            Vec::new()
+        };
+        names.sort();
+        names
+    }
+}
+
+fn json_of(path: &str) -> Value {
+    serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap()
+}
+
+#[test]
+fn a_hub_knows_file_line_and_variable_of_every_field() {
+    let (hub, layers) = (Hub::in_memory(), layers());
+    let capture = |value: &str| {
+        let mut rig = rig(&[
+            "snapshot",
+            "api",
+            &layers.base,
+            &layers.prod,
+            "--env",
+            "APP_",
+            "--hub",
+            &hub.url,
+            "--json",
+        ]);
+        rig.env("APP_DATABASE__PORT", value).env("APP_NEW__KEY", "x");
+        finish(0, rig, b"").json()
+    };
+    let first = capture("6000");
+    let event = &first["events"][0];
+    let (base, prod) = (&layers.base, &layers.prod);
+    let sources = json!({
+        "database.host": format!("file:{prod}:4"),
+        "database.password": format!("file:{base}:4"),
+        "database.port": "env:APP_DATABASE__PORT",
+        "new.key": "env:APP_NEW__KEY",
+        "servers[0]": format!("file:{prod}:1"),
+    });
+    assert_eq!(event["provenance"], sources, "{event}");
+    assert_eq!(event["config"]["database.port"], 6000);
+    assert_eq!(event["config"]["servers[0]"], "c");
+    assert!(event["meta"]["tool"].as_str().unwrap().starts_with("rig "), "{event}");
+    assert!(!first.to_string().contains("hunter2"));
+    assert_eq!(capture("6000")["events"][0]["type"], "snapshot.unchanged");
+    // Only a value changes: its source is known already.
+    let second = capture("6001");
+    assert_eq!(second["events"][1]["type"], "diff.computed");
+    assert_eq!(second["events"][0]["provenance"], Value::Null);
+    let state = run(0, &["state", &hub.main(), "--json"]).json();
+    assert_eq!(state["services"]["api"]["provenance"], sources);
+    // A recording replays to it, in the same state.
+    let session = text(&layers.folder.path().join("s.jsonl")).to_owned();
+    run(0, &["record", &hub.main(), "-o", &session, "--until-caught-up"]);
+    let replayed = run(0, &["state", &session, "--json"]).json();
+    assert_eq!(replayed["services"]["api"]["provenance"], sources);
+}
+
+#[test]
+fn a_mistake_in_a_layer_is_named_and_no_value_told() {
+    let (hub, layers) = (Hub::in_memory(), layers());
+    let at = ["--hub", hub.url.as_str()];
+    let mut variable = rig(&["snapshot", "api", &layers.base, "--env", "APP_", "--hub", &hub.url]);
+    variable.env("APP_DATABASE____HOST", "hunter2");
+    let said = finish(2, variable, b"");
+    assert!(said.stderr.contains("APP_DATABASE____HOST") && !said.stderr.contains("hunter2"), "{said:?}");
+    let plain = file(layers.folder.path(), "a.txt", "hello");
+    let said = run(2, &[&["snapshot", "api", &layers.base, &plain], &at[..]].concat());
+    assert!(said.stderr.contains("plain text"), "{said:?}");
+    let broken = file(layers.folder.path(), "b.json", "{\"a\": hunter2");
+    let said = run(2, &[&["snapshot", "api", &layers.base, &broken], &at[..]].concat());
+    assert!(said.stderr.contains("b.json") && !said.stderr.contains("hunter2"), "{said:?}");
+    run(2, &[&["snapshot", "api", "-", "-"], &at[..]].concat());
+    run(2, &["snapshot", "api", "--hub", &hub.url]);
+}
+
+#[test]
+fn a_snapshot_file_has_the_format_of_rigging_and_no_secret() {
+    let layers = layers();
+    let out = layers.out("deep/{{service}}-{{timestamp}}-{{hostname}}.json");
+    let mut rig = rig(&[
+        "snapshot",
+        "shop/api",
+        &layers.base,
+        &layers.prod,
+        "--out",
+        &out,
+        "--json",
+        "--meta",
+        "deployment=d7",
+        "--env",
+        "APP_",
+    ]);
+    rig.env("APP_DATABASE__PORT", "6000").env("RIG_OPERATOR", "ana");
+    let said = finish(0, rig, b"").json();
+    let written = said["written"].as_str().unwrap();
+    let name = written.rsplit('/').next().unwrap();
+    let digits: String = name.chars().map(|c| if c.is_ascii_digit() { '0' } else { c }).collect();
+    assert!(digits.starts_with("shop_api-00000000-000000-"), "{name}");
+    let snapshot = json_of(written);
+    assert_eq!(snapshot["version"], "1.0");
+    assert_eq!(
+        snapshot["config"],
+        json!({"database.host": "db1", "database.password": "***redacted***", "database.port": 6000, "servers[0]": "c"})
+    );
+    let port =
+        snapshot["provenance"].as_array().unwrap().iter().find(|p| p["KeyPath"] == "database.port").unwrap();
+    assert_eq!(
+        *port,
+        json!({"FieldPath": "database.port", "KeyPath": "database.port", "SourceName": "env:APP_DATABASE__PORT", "Secret": false})
+    );
+    let password = snapshot["provenance"].as_array().unwrap().iter().find(|p| p["Secret"] == true).unwrap();
+    assert_eq!(
+        (&password["SourceName"], &password["Line"]),
+        (&json!(format!("file:{}", layers.base)), &json!(4))
+    );
+    let audit = &snapshot["audit"];
+    assert_eq!(
+        (&audit["service"], &audit["operator"], &audit["deployment"]),
+        (&json!("shop/api"), &json!("ana"), &json!("d7"))
+    );
+    assert!(audit["hostname"].is_string() && audit["tool"].as_str().unwrap().starts_with("rig "), "{audit}");
+    assert!(!std::fs::read_to_string(written).unwrap().contains("hunter2"));
+    assert_eq!(said["redacted"], 1);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode(Path::new(written)), 0o600);
+        for folder in Path::new(written).ancestors().skip(1).take(2) {
+            assert_eq!(mode(folder), 0o700, "{}", folder.display());
+        }
+    }
+    // No temporary file is left behind.
+    assert_eq!(layers.written().len(), 1, "{:?}", layers.written());
+}
+
+#[test]
+fn a_snapshot_file_is_read_wherever_a_document_is() {
+    let (hub, layers) = (Hub::in_memory(), layers());
+    let (first, second) = (layers.out("1.json"), layers.out("2.json"));
+    layers.write(0, &first, &[]);
+    run(0, &["snapshot", "api", &layers.base, &layers.prod, "--out", &second]);
+    let diff = run(1, &["diff", &first, &second, "--json"]).json();
+    let paths: Vec<&str> =
+        diff["changes"].as_array().unwrap().iter().map(|c| c["path"].as_str().unwrap()).collect();
+    assert_eq!(paths, ["database.host", "servers[1]", "servers[0]"]);
+    let event = run(0, &["snapshot", "api", &first, "--hub", &hub.url, "--json"]).json()["events"][0].clone();
+    assert_eq!(event["format"], "snapshot");
+    assert_eq!(event["provenance"]["database.host"], format!("file:{}:2", layers.base));
+    assert_eq!(event["config"]["database.password"], "***redacted***");
+    // As a layer, with what comes above it.
+    let event =
+        run(0, &["snapshot", "api", &first, &layers.prod, "--hub", &hub.url, "--json"]).json()["events"][0]
+            .clone();
+    assert_eq!(event["provenance"]["database.host"], format!("file:{}:4", layers.prod));
+    // What Go's encoder escapes is the same after reading.
+    let go = file(
+        layers.folder.path(),
+        "go.json",
+        r#"{"version":"1.0","timestamp":"2026-01-01T00:00:00.123456789Z","config":{"a":"\u003cb\u003e \u0026 c"},"provenance":null}"#,
+    );
+    let plain = file(layers.folder.path(), "plain.json", r#"{"a":"<b> & c"}"#);
+    run(0, &["diff", &go, &plain]);
+    let newer = file(
+        layers.folder.path(),
+        "newer.json",
+        r#"{"version":"2.0","timestamp":"2026-01-01T00:00:00Z","config":{}}"#,
+    );
+    assert!(run(2, &["diff", &newer, &plain]).stderr.contains("version 2.0"));
+}
+
+#[test]
+fn with_a_key_a_rotated_secret_shows_as_changed() {
+    let layers = layers();
+    let key = file(layers.folder.path(), "key", format!("k1:{}\n", "ab".repeat(32)));
+    let with_key = |name: &str| {
+        let out = layers.out(name);
+        layers.write(0, &out, &["--redaction-key", &key]);
+        out
+    };
+    let first = with_key("1.json");
+    let marker = json_of(&first)["config"]["database.password"].clone();
+    assert!(marker["redacted"].as_str().unwrap().starts_with("hmac:k1:"), "{marker}");
+    run(0, &["diff", &first, &with_key("2.json")]);
+    std::fs::write(&layers.base, BASE.replace("hunter2-hunter2", "hunter3-hunter3")).unwrap();
+    let said = run(1, &["diff", &first, &with_key("3.json")]);
+    assert!(said.stdout.contains("database.password") && !said.stdout.contains("hunter"), "{said:?}");
+    let bad = file(layers.folder.path(), "bad", "hunter2");
+    let said = layers.write(2, &layers.out("4.json"), &["--redaction-key", &bad]);
+    assert!(said.stderr.contains("ID:HEX") && !said.stderr.contains("hunter2"), "{said:?}");
+}
+
+#[test]
+fn fields_can_be_left_out_ignoring_case() {
+    let layers = layers();
+    let out = layers.out("1.json");
+    layers.write(0, &out, &["--exclude", "DATABASE.P*", "--exclude", "Servers"]);
+    assert_eq!(json_of(&out)["config"], json!({"database.host": "localhost"}));
+}
+
+#[test]
+fn a_template_that_does_not_expand_writes_nothing() {
+    let layers = layers();
+    for (template, word) in [
+        ("{{time}}.json", "timestamp"),
+        ("{{timestamp.json", "not closed"),
+        ("{{deployment}}.json", "--meta deployment"),
+    ] {
+        let said = layers.write(2, &layers.out(template), &[]);
+        assert!(said.stderr.contains(word), "{said:?}");
+    }
+    assert!(layers.written().is_empty());
+    let said = layers.write(2, "ftp://ana:hunter2@host/x.json", &[]);
+    assert!(said.stderr.contains("s3://") && !said.stderr.contains("hunter2"), "{said:?}");
+}
+
+#[test]
+fn rotation_deletes_only_what_rig_wrote_of_that_service_here() {
+    let layers = layers();
+    let out = layers.out("api-{{timestamp}}.json");
+    let one = layers.write(0, &out, &[]).json()["written"].as_str().unwrap().to_owned();
+    let ours = std::fs::read_to_string(&one).unwrap();
+    let at = |name: &str| layers.folder.path().join("out").join(name);
+    // Two old ones of ours, and everything that only looks so.
+    for (name, content) in [
+        ("api-20200101-000000.json", ours.clone()),
+        ("api-20200102-000000.json", ours.clone()),
+        ("api-20200103-000000.json", "{\"mine\": 1}".to_owned()),
+        ("api-20200104-000000.json", ours.replace("\"service\": \"api\"", "\"service\": \"web\"")),
+        ("api-20200105-000000.json", ours.replace("\"tool\": \"rig ", "\"tool\": \"gir ")),
+        ("api-20200106-000000.json", ours.replace("\"hostname\": \"", "\"hostname\": \"not-")),
+        ("api-20200107-000000.json.bak", ours.clone()),
+        ("xapi-20200108-000000.json", ours.clone()),
+        ("api-20200109-0000.json", ours.clone()),
+    ] {
+        std::fs::write(at(name), content).unwrap();
+    }
+    let elsewhere = file(layers.folder.path(), "elsewhere.json", &ours);
+    #[cfg(unix)]
+    std::os::unix::fs::symlink(&elsewhere, at("api-20200110-000000.json")).unwrap();
+    std::fs::create_dir(at("api-20200111-000000.json")).unwrap();
+    let before = layers.written();
+    let said = layers.write(0, &out, &["--keep", "1"]).json();
+    let removed: Vec<&str> = said["removed"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|n| n.as_str().unwrap().rsplit('/').next().unwrap())
+        .collect();
+    let new = said["written"].as_str().unwrap();
+    let mut expected = vec!["api-20200102-000000.json", "api-20200101-000000.json"];
+    let first = one.rsplit('/').next().unwrap();
+    if one != new {
+        expected.insert(0, first);
+    }
+    assert_eq!(removed, expected);
+    assert!(Path::new(new).is_file() && Path::new(&elsewhere).is_file());
+    let kept = layers.written();
+    for name in before.iter().filter(|name| !expected.contains(&name.as_str())) {
+        assert!(kept.contains(name), "{name} of {kept:?}");
+    }
+}
+
+#[test]
+fn rotation_by_age_goes_by_the_time_in_the_file() {
+    let layers = layers();
+    let out = layers.out("{{service}}/{{timestamp}}.json");
+    let one = layers.write(0, &out, &[]).json()["written"].as_str().unwrap().to_owned();
+    let ours = std::fs::read_to_string(&one).unwrap();
+    let stamp =
+        ours.split('"').find(|word| word.starts_with("20") && word.ends_with('Z')).unwrap().to_owned();
+    let old = ours.replace(&stamp, "2020-01-01T00:00:00.000000Z");
+    let at = |name: &str| layers.folder.path().join("out/api").join(name);
+    std::fs::write(at("20200101-000000.json"), old).unwrap();
+    std::fs::write(at("20200102-000000.json"), &ours).unwrap();
+    let said = layers.write(0, &out, &["--max-age", "30d"]).json();
+    assert_eq!(said["removed"].as_array().unwrap().len(), 1, "{said}");
+    assert!(!at("20200101-000000.json").exists() && at("20200102-000000.json").exists());
+    layers.write(2, &out, &["--max-age", "30 days"]);
+}
+
+#[test]
+fn nothing_of_others_is_overwritten() {
+    let layers = layers();
+    let out = layers.out("latest.json");
+    layers.write(0, &out, &[]);
+    layers.write(0, &out, &[]);
+    let said = run(2, &["snapshot", "web", &layers.base, "--out", &out]);
+    assert!(said.stderr.contains("not written by rig for this service"), "{said:?}");
+    std::fs::write(&out, "mine").unwrap();
+    layers.write(2, &out, &[]);
+    assert_eq!(std::fs::read_to_string(&out).unwrap(), "mine");
+    #[cfg(unix)]
+    {
+        let link = layers.out("link.json");
+        layers.write(0, &layers.out("target.json"), &[]);
+        std::os::unix::fs::symlink(layers.out("target.json"), &link).unwrap();
+        layers.write(2, &link, &[]);
+        assert!(std::fs::symlink_metadata(&link).unwrap().is_symlink());
+        let pipe = layers.out("pipe.json");
+        assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        assert!(layers.write(2, &pipe, &[]).stderr.contains("no plain file"));
+    }
+}
+
+#[test]
+fn a_snapshot_over_the_limit_is_not_written() {
+    let layers = layers();
+    let said = layers.write(2, &layers.out("1.json"), &["--max-bytes", "300"]);
+    assert!(said.stderr.contains("300 bytes"), "{said:?}");
+    assert!(layers.written().is_empty());
+}
+
+#[test]
+fn a_text_is_written_as_one_field_without_its_secrets() {
+    let folder = folder();
+    let export = file(folder.path(), "router.rsc", "/user\nadd name=ana password=hunter2-hunter2\n");
+    let out = text(&folder.path().join("router.json")).to_owned();
+    run(0, &["snapshot", "router", &export, "--out", &out]);
+    let snapshot = json_of(&out);
+    let text = snapshot["config"]["text"].as_str().unwrap();
+    assert!(text.contains("name=ana password=***redacted***"), "{text}");
+}
+
+#[test]
+fn the_commit_of_the_repository_goes_with_a_snapshot() {
+    let layers = layers();
+    let commit = "0123456789abcdef0123456789abcdef01234567";
+    std::fs::create_dir(layers.folder.path().join(".git")).unwrap();
+    file(&layers.folder.path().join(".git"), "HEAD", format!("{commit}\n"));
+    let out = layers.out("{{git_sha}}.json");
+    let written = layers.write(0, &out, &[]).json()["written"].as_str().unwrap().to_owned();
+    assert!(written.ends_with(&format!("{commit}.json")), "{written}");
+    let hub = Hub::in_memory();
+    let event =
+        run(0, &["snapshot", "api", &layers.base, "--hub", &hub.url, "--json"]).json()["events"][0].clone();
+    assert_eq!(event["meta"]["git_sha"], commit);
+    let event =
+        run(0, &["snapshot", "web", &layers.base, "--hub", &hub.url, "--json", "--meta", "git_sha=mine"])
+            .json()["events"][0]
+            .clone();
+    assert_eq!(event["meta"]["git_sha"], "mine");
+}
+
+/// A store that has nothing, and answers the writes with these status codes, one after the other. Gives its address, and in
+/// the end how many writes there were.
+fn store(answers: &'static [u16]) -> (String, std::thread::JoinHandle<usize>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = format!("http://{}", listener.local_addr().unwrap());
+    let writes = std::thread::spawn(move || {
+        let mut writes = 0;
+        while writes < answers.len() {
+            let (mut socket, _) = listener.accept().unwrap();
+            let (mut request, mut buffer) = (Vec::new(), [0; 4096]);
+            let head = loop {
+                let read = socket.read(&mut buffer).unwrap();
+                request.extend_from_slice(&buffer[..read]);
+                if let Some(end) = request.windows(4).position(|window| window == b"\r\n\r\n") {
+                    break String::from_utf8(request[..end].to_vec()).unwrap().to_lowercase();
+                }
+            };
+            let length = head
+                .split("content-length: ")
+                .nth(1)
+                .map_or(0, |rest| rest.lines().next().unwrap().parse().unwrap());
+            while request.len() < head.len() + 4 + length {
+                let read = socket.read(&mut buffer).unwrap();
+                request.extend_from_slice(&buffer[..read]);
+            }
+            let status = if head.starts_with("put ") {
+                writes += 1;
+                answers[writes - 1]
+            } else {
+                404
+            };
+            write!(
+                socket,
+                "HTTP/1.1 {status} X\r\netag: \"x\"\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
+            )
+            .unwrap();
+        }
+        writes
+    });
+    (address, writes)
+}
+
+#[test]
+fn a_store_that_stumbles_is_tried_again_and_one_that_refuses_is_not() {
+    let layers = layers();
+    for (answers, code) in [(&[503, 500, 200][..], 0), (&[403], 2)] {
+        let (address, writes) = store(answers);
+        let mut rig = rig(&["snapshot", "api", &layers.base, "--out", "s3://bucket/a.json"]);
+        for (name, value) in [
+            ("AWS_ENDPOINT", address.as_str()),
+            ("AWS_ALLOW_HTTP", "true"),
+            ("AWS_REGION", "us-east-1"),
+            ("AWS_ACCESS_KEY_ID", "id"),
+            ("AWS_SECRET_ACCESS_KEY", "hunter2-key"),
+        ] {
+            rig.env(name, value);
+        }
+        let said = finish(code, rig, b"");
+        assert!(!said.stderr.contains("hunter2"), "{said:?}");
+        assert_eq!(writes.join().unwrap(), answers.len());
+    }
+}
