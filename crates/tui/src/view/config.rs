@@ -44,8 +44,8 @@ pub(super) fn draw(player: &Player, area: Rect, buffer: &mut Buffer) {
     let rows = usize::from(area.height);
     let width = usize::from(area.width);
     // Origin and since take a share of their own where there is room.
-    let since_width = if width >= 50 { 9 } else { 0 };
-    let origin_width = if width >= 64 { (width / 5).min(26) } else { 0 };
+    let since_width = if width >= 40 { 8 } else { 0 };
+    let origin_width = if width >= 58 { (width / 4).min(26) } else { 0 };
     let room = width.saturating_sub(since_width + origin_width + 2);
     let first = scrolled(player.line, tree.len(), rows);
     for (row, (at, shown)) in tree.iter().enumerate().skip(first).take(rows).enumerate() {

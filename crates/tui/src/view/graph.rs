@@ -10,7 +10,7 @@ use crate::text;
 
 pub(super) fn note(player: &Player) -> String {
     let edges: usize = player.state().edges.values().map(std::collections::BTreeMap::len).sum();
-    format!("{edges} edges")
+    format!("{edges} {}", if edges == 1 { "edge" } else { "edges" })
 }
 
 pub(super) fn draw(player: &Player, area: Rect, buffer: &mut Buffer) {

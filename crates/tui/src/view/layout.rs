@@ -140,8 +140,8 @@ fn bounds(player: &Player, width: u16) -> Vec<usize> {
 
 /// All panes of a wide screen.
 fn all(body: Rect) -> Vec<(Pane, Rect)> {
-    let left = (body.width / 4).clamp(30, 46);
-    let middle = (body.width - left) * 2 / 5;
+    let left = (body.width / 4).clamp(30, 54);
+    let middle = (body.width - left) * 9 / 20;
     let right = body.width - left - middle;
     let column = |x: u16, width: u16| Rect { x: body.x + x, width, ..body };
     let split = |area: Rect, first: u16| {

@@ -19,28 +19,27 @@ pub(super) fn draw(player: &Player, area: Rect, buffer: &mut Buffer) {
     let theme = player.theme;
     let rows = usize::from(area.height);
     let first = scrolled(player.selected, player.services.len(), rows);
-    // status 9, start-up 7, drift 9, failures 5, and the marks and gaps.
-    let name_width = usize::from(area.width).saturating_sub(34);
-    let wide = name_width >= 12;
-    let name_width = if wide { name_width } else { usize::from(area.width).saturating_sub(15) };
+    let columns = Columns::of(usize::from(area.width));
     for (row, (at, name)) in player.services.iter().enumerate().skip(first).take(rows).enumerate() {
         let chosen = at == player.selected;
         let mark = if chosen { "▸" } else { " " };
         let line = if at == 0 {
             let failures = index::before(&player.index.failures, player.at()) as u64;
+            let head = format!(
+                " {} {} {} ",
+                text::fit("status", columns.status),
+                text::right("start", columns.start),
+                text::fit(if columns.drift > 1 { "drift" } else { "" }, columns.drift)
+            );
             let mut spans = vec![
                 span(format!("{mark} "), theme.title()),
-                span(text::fit("all", name_width), theme.title()),
+                span(text::fit("all", columns.name), theme.title()),
+                span(head, theme.dim()),
             ];
-            if wide {
-                spans.push(span(format!(" {:<9}{:>7} {:<9}", "status", "start", "drift"), theme.dim()));
-            } else {
-                spans.push(span(text::fit("", 8), theme.dim()));
-            }
             spans.push(fails(player, failures));
             Line::from(spans)
         } else {
-            service(player, name, mark, name_width, wide)
+            service(player, name, mark, columns)
         };
         put(buffer, area, row, line);
         if chosen && player.pane == Pane::Services {
@@ -49,7 +48,24 @@ pub(super) fn draw(player: &Player, area: Rect, buffer: &mut Buffer) {
     }
 }
 
-fn service(player: &Player, name: &str, mark: &str, name_width: usize, wide: bool) -> Line<'static> {
+/// How wide the columns are.
+#[derive(Clone, Copy)]
+struct Columns {
+    name: usize,
+    status: usize,
+    start: usize,
+    drift: usize,
+}
+
+impl Columns {
+    /// The name takes what the others leave; marks, gaps and failures take eleven.
+    fn of(width: usize) -> Columns {
+        let (status, start, drift) = if width >= 50 { (8, 7, 9) } else { (8, 6, 1) };
+        Columns { name: width.saturating_sub(11 + status + start + drift).max(4), status, start, drift }
+    }
+}
+
+fn service(player: &Player, name: &str, mark: &str, columns: Columns) -> Line<'static> {
     let theme = player.theme;
     let state = player.state().service(name);
     let status = state.and_then(|service| service.status.clone());
@@ -71,16 +87,15 @@ fn service(player: &Player, name: &str, mark: &str, name_width: usize, wide: boo
         Some(Verdict::InSync) => ("=in-sync", theme.good()),
         None => ("", theme.dim()),
     };
-    let shown = text::fit(&text::plain(name), name_width);
+    let shown = text::fit(&text::plain(name), columns.name);
     let name_style = if state.is_some() { theme.name() } else { theme.dim() };
     let mut spans = vec![span(mark.to_owned(), theme.title()), span(sign, style), span(shown, name_style)];
-    if wide {
-        spans.push(span(format!(" {}", text::fit(status.as_deref().unwrap_or("–"), 9)), style));
-        spans.push(span(text::right(&start(player, name), 7), theme.dim()));
-        spans.push(span(format!(" {}", text::fit(verdict, 9)), drift_style));
-    } else {
-        spans.push(span(format!(" {}", text::fit(status.as_deref().unwrap_or("–"), 7)), style));
-    }
+    let status = text::plain(status.as_deref().unwrap_or("–"));
+    spans.push(span(format!(" {}", text::fit(&status, columns.status)), style));
+    spans.push(span(format!(" {}", text::right(&start(player, name), columns.start)), theme.dim()));
+    // The sign alone says it where there is no room for the word.
+    let verdict: String = verdict.chars().take(columns.drift).collect();
+    spans.push(span(format!(" {} ", text::fit(&verdict, columns.drift)), drift_style));
     spans.push(fails(player, failures));
     Line::from(spans)
 }

@@ -54,7 +54,7 @@ pub(super) fn draw(player: &Player, layout: &Layout, buffer: &mut Buffer) {
         spans.push(span(format!(" filter: {} ", text::plain(&player.filter)), theme.focus()));
     }
     let keys =
-        " space play  ←→ step  ! f failure  d drift  c config  g go to  / filter  m compare  ? help  q quit";
+        " ? help  q quit  space play  ←→ step  ! f failure  d drift  c config  g go to  / filter  m compare";
     spans.push(span(keys, theme.dim()));
     put(buffer, layout.status, 0, Line::from(spans));
 }

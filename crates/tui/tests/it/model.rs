@@ -17,9 +17,15 @@ pub fn log(events: u64) -> Vec<u8> {
     let line = |seq: u64| {
         let ts = format!("2026-11-20T10:{:02}:{:02}.{:03}Z", seq / 3000 % 60, seq / 50 % 60, seq * 20 % 1000);
         let rest = match seq % 7 {
-            0 => r#""type":"service.log","service":"api","stream":"stderr","data":"größe \u001b[31mrot 日本語\n""#,
-            1 => r#""type":"request.completed","source":"web","target":"api","method":"GET","path":"/a","status":200,"latency_ms":1.5"#,
-            2 => r#""type":"request.completed","source":"api","target":"db","method":"POST","path":"/b","status":503,"latency_ms":20"#,
+            0 => {
+                r#""type":"service.log","service":"api","stream":"stderr","data":"größe \u001b[31mrot 日本語\n""#
+            }
+            1 => {
+                r#""type":"request.completed","source":"web","target":"api","method":"GET","path":"/a","status":200,"latency_ms":1.5"#
+            }
+            2 => {
+                r#""type":"request.completed","source":"api","target":"db","method":"POST","path":"/b","status":503,"latency_ms":20"#
+            }
             3 => r#""type":"service.starting","service":"db""#,
             4 => r#""type":"service.ready","service":"db""#,
             5 => r#""type":"connection.closed","source":"web","target":"cache","bytes_in":100,"bytes_out":7"#,
@@ -34,10 +40,37 @@ fn messages() -> impl Strategy<Value = Message> {
     use Message::*;
     prop_oneof![
         prop::sample::select(vec![
-            TogglePlay, End, Faster, Slower, ToggleIdle, FirstFailure, NextFailure, PreviousFailure, NextDrift,
-            PreviousDrift, NextChange, PreviousChange, NextFound, PreviousFound, NextPane, PreviousPane, Open,
-            Zoom, Mark, ToMark, Back, AskPlace, AskFilter, FilterService, Erase, EraseAll, Submit, CopyJson,
-            CopyCurl, Help, Drop,
+            TogglePlay,
+            End,
+            Faster,
+            Slower,
+            ToggleIdle,
+            FirstFailure,
+            NextFailure,
+            PreviousFailure,
+            NextDrift,
+            PreviousDrift,
+            NextChange,
+            PreviousChange,
+            NextFound,
+            PreviousFound,
+            NextPane,
+            PreviousPane,
+            Open,
+            Zoom,
+            Mark,
+            ToMark,
+            Back,
+            AskPlace,
+            AskFilter,
+            FilterService,
+            Erase,
+            EraseAll,
+            Submit,
+            CopyJson,
+            CopyCurl,
+            Help,
+            Drop,
         ]),
         prop::sample::select(Pane::ALL.to_vec()).prop_map(Focus),
         prop_oneof![-20isize..20, Just(isize::MIN), Just(isize::MAX)].prop_map(Step),
@@ -88,7 +121,13 @@ fn a_growing_source_is_followed_and_what_is_behind_is_counted() {
     let bytes = log(100);
     let half = bytes.iter().enumerate().filter(|(_, b)| **b == b'\n').nth(49).unwrap().0 as u64 + 1;
     let source = Arc::new(bytes.clone());
-    let scan = |from, to| stretch(source.as_ref(), from, to, false).unwrap().unwrap().scan(source.as_ref(), &mut Vec::new()).unwrap();
+    let scan = |from, to| {
+        stretch(source.as_ref(), from, to, false)
+            .unwrap()
+            .unwrap()
+            .scan(source.as_ref(), &mut Vec::new())
+            .unwrap()
+    };
     let live = rig_tui::Options { live: true, ..options() };
     let mut player = Player::new(Timeline::new(source.clone(), "live"), live).unwrap();
     player.take(News::Chunk(scan(0, half)));
@@ -141,14 +180,29 @@ fn jumps_go_to_the_nearest_and_say_when_there_is_none() {
     let mut player = player(fixture("v1/drift.jsonl"), options());
     let mut seqs = Vec::new();
     for message in [
-        Message::FirstFailure, Message::NextFailure, Message::NextDrift, Message::NextDrift, Message::NextDrift,
-        Message::PreviousDrift, Message::PreviousChange, Message::NextChange, Message::PreviousFailure,
+        Message::FirstFailure,
+        Message::NextFailure,
+        Message::NextDrift,
+        Message::NextDrift,
+        Message::NextDrift,
+        Message::PreviousDrift,
+        Message::PreviousChange,
+        Message::NextChange,
+        Message::PreviousFailure,
     ] {
         player.update(message);
         seqs.push((player.state().seq, player.note.is_some()));
     }
     let expected = [
-        (5, false), (5, true), (12, false), (13, false), (13, true), (12, false), (11, false), (11, true), (5, false),
+        (5, false),
+        (5, true),
+        (12, false),
+        (13, false),
+        (13, true),
+        (12, false),
+        (11, false),
+        (11, true),
+        (5, false),
     ];
     assert_eq!(seqs, expected);
 }
@@ -156,10 +210,23 @@ fn jumps_go_to_the_nearest_and_say_when_there_is_none() {
 #[test]
 fn a_filter_by_service_type_or_text_is_what_n_steps_through() {
     let mut player = player(log(70), options());
-    for (filter, first, found) in
-        [("type:service.failed", 6, 10), ("s:db failed", 6, 20), ("GRÖSSE", 7, 10), ("port TAKEN", 6, 10), ("nowhere", 1, 0)]
-    {
-        press(&mut player, [Message::Seek(1), Message::AskFilter, Message::EraseAll, Message::Paste(filter.into()), Message::Submit]);
+    for (filter, first, found) in [
+        ("type:service.failed", 6, 10),
+        ("s:db failed", 6, 20),
+        ("GRÖßE", 7, 10),
+        ("port TAKEN", 6, 10),
+        ("nowhere", 1, 0),
+    ] {
+        press(
+            &mut player,
+            [
+                Message::Seek(1),
+                Message::AskFilter,
+                Message::EraseAll,
+                Message::Paste(filter.into()),
+                Message::Submit,
+            ],
+        );
         press(&mut player, [Message::NextFound]);
         assert_eq!(player.events.len(), found, "{filter}");
         assert!(player.at() == first || filter.starts_with("s:"), "{filter}: {}", player.at());

@@ -31,7 +31,10 @@ fn one_pane_at_a_time_on_a_small_screen() {
     let mut player = at("v1/drift.jsonl", [Message::NextDrift]);
     for pane in Pane::ALL {
         player.update(Message::Focus(pane));
-        insta::assert_snapshot!(format!("{}_80x24", pane.title().to_lowercase()), screen(&mut player, 80, 24));
+        insta::assert_snapshot!(
+            format!("{}_80x24", pane.title().to_lowercase()),
+            screen(&mut player, 80, 24)
+        );
     }
 }
 
@@ -100,7 +103,10 @@ fn hostile_text_never_steers_the_terminal() {
                 for (width, height) in [(80, 24), (160, 48), (21, 7)] {
                     let terminal = terminal(&mut player, width, height);
                     for cell in terminal.backend().buffer().content() {
-                        assert!(!cell.symbol().chars().any(|c| c.is_control() || c == '\u{202e}'), "{cell:?}");
+                        assert!(
+                            !cell.symbol().chars().any(|c| c.is_control() || c == '\u{202e}'),
+                            "{cell:?}"
+                        );
                     }
                 }
                 player.popup = None;
