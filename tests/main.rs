@@ -19,6 +19,8 @@ mod help;
 mod hostile;
 mod incidents;
 mod mistakes;
+#[cfg(unix)]
+mod player;
 mod readme;
 mod record_command;
 mod recordings;

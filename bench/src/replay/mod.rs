@@ -3,6 +3,8 @@
 mod commands;
 mod generate;
 mod index;
+#[cfg(unix)]
+mod player;
 mod seek;
 
 use std::fs::File;
@@ -20,7 +22,7 @@ use crate::Setup;
 use crate::report::Report;
 
 /// What can be asked for alone.
-pub const PARTS: &[&str] = &["index", "seek", "explain", "traffic", "logs"];
+pub const PARTS: &[&str] = &["index", "seek", "explain", "traffic", "logs", "player"];
 
 /// A recording that was made for this run, and is gone with it.
 pub struct Recording {
@@ -45,6 +47,10 @@ pub fn run(setup: &Setup) -> Result<()> {
         seek::run(setup, &recording, &mut report)?;
     }
     commands::run(setup, &recording, &mut report)?;
+    #[cfg(unix)]
+    if setup.wants("player") {
+        player::run(setup, &recording, &mut report)?;
+    }
     report.write(&setup.out)
 }
 

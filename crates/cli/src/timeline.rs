@@ -197,7 +197,8 @@ impl Source {
     }
 }
 
-const ZSTD_MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
+/// What a compressed file begins with.
+pub(crate) const ZSTD_MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
 
 /// What `input` holds, decompressed if its first bytes say that it is compressed.
 fn decompressed(mut input: impl Read) -> Result<(Spool, Option<String>)> {

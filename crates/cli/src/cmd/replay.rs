@@ -1,39 +1,71 @@
-//! `rig replay`: folds a recording, event by event, to the state at its end or at a seq.
+//! `rig replay`: the player, and without a terminal the state that a recording leads to, event by event.
 
+use std::io::IsTerminal as _;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use anyhow::{Result, bail};
+use anyhow::{Context as _, Result, bail};
 use rig_event::{Seq, Timestamp};
+use rig_tui::{Options, Player};
 
 use super::{Interrupts, state};
 use crate::Answer;
 use crate::output::{self, Out};
-use crate::source::Source;
+use crate::player;
+use crate::source::{Moment, NoRecording, Source};
 
-/// Replay a recording to the state at its end, or at any seq
+/// Step through a recording or a live stream in the player, or print the state at any seq
 ///
-/// The events are folded here, also those of a hub's stream: the hash is this program's own and can be held against the hub's.
+/// In a terminal it opens the player: ? shows its keys, q quits. Without one, and with --to or --json, it prints the state. The
+/// events are folded here, also those of a hub's stream: the hash is this program's own and can be held against the hub's.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
+  rig replay session.jsonl
+  rig replay session.jsonl --at 42
   rig replay session.jsonl --to 42
   rig replay session.jsonl.zst --speed 10x
   rig replay http://127.0.0.1:7070/main --json")]
 pub struct Args {
     /// A session file, -, a rigd log, or a hub's stream
     source: Source,
-    /// Stop after this event
+    /// Print the state after this event
     #[arg(long, value_name = "SEQ")]
     to: Option<Seq>,
-    /// Print the events too, with the pauses between them this many times as short (10x, 0.5x)
+    /// Begin after this event; without a terminal the same as --to
+    #[arg(long, value_name = "SEQ", conflicts_with = "to")]
+    at: Option<Seq>,
+    /// Play, with the pauses between the events this many times as short (10x, 0.5x); without a terminal, print the events
     #[arg(long, value_name = "FACTOR", value_parser = factor)]
     speed: Option<f64>,
     /// Print the state as JSON
     #[arg(long, conflicts_with = "speed")]
     json: bool,
+    /// A recording that is damaged, cut or readable only in part is an error
+    #[arg(long)]
+    strict: bool,
 }
 
 pub(super) async fn run(args: Args) -> Result<Answer> {
+    let is_dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
+    if std::io::stdout().is_terminal() && args.to.is_none() && !args.json && !is_dumb {
+        return play(args).await;
+    }
+    let args = Args { to: args.to.or(args.at), ..args };
+    if args.strict {
+        if args.speed.is_some() {
+            bail!("--strict reads the whole recording first, --speed as it comes: take one of them");
+        }
+        let indexed = args.source.timeline(None).await?;
+        indexed.notes(true)?;
+        let timeline = &indexed.timeline;
+        let state = args.to.map_or_else(|| Ok(timeline.tip().clone()), |seq| timeline.state_at(seq))?;
+        let (passed_over, _) = timeline.passed_over();
+        let at = Moment { stream: timeline.stream().to_owned(), state, passed_over };
+        state::print(&at, None, args.json)?;
+        return Ok(Answer::Fine);
+    }
     let mut recording = args.source.open(args.to).await?;
     let Some(speed) = args.speed else {
         let at = recording.fold(args.to)?;
@@ -59,6 +91,47 @@ pub(super) async fn run(args: Args) -> Result<Answer> {
     Out::new().line("")?;
     state::print(&at, None, false)?;
     Ok(Answer::Fine)
+}
+
+async fn play(args: Args) -> Result<Answer> {
+    let feed = player::open(&args.source)?;
+    let options = Options {
+        source: args.source.to_string(),
+        total: feed.total,
+        live: feed.live,
+        at: args.at,
+        speed: args.speed,
+        colour: output::is_coloured(&std::io::stdout()),
+    };
+    let mut player = Player::new(feed.timeline, options)?;
+    let stop = Arc::new(AtomicBool::new(false));
+    let stopping = stop.clone();
+    let mut interrupts = Interrupts::listen()?;
+    let (news, what) = (feed.news, args.source.to_string());
+    // It waits for keys, and so has a thread of its own.
+    let mut playing = tokio::task::spawn_blocking(move || {
+        let result = rig_tui::run(&mut player, &news, &stopping);
+        (result, player.trouble())
+    });
+    let (result, trouble) = tokio::select! {
+        ended = &mut playing => ended,
+        () = interrupts.wait() => {
+            stop.store(true, Ordering::Relaxed);
+            playing.await
+        }
+    }
+    .context("the player broke off")?;
+    match result {
+        Ok(()) => {}
+        Err(rig_tui::Error::NoRecording) => {
+            return Err(anyhow::Error::from(NoRecording::new(None)).context(what));
+        }
+        Err(error) => return Err(error.into()),
+    }
+    match trouble {
+        Some(trouble) if args.strict => bail!("{what}: {trouble}"),
+        _ => Ok(Answer::Fine),
+    }
 }
 
 fn factor(text: &str) -> Result<f64> {

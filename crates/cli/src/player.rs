@@ -1,0 +1,264 @@
+//! A `SOURCE` for somebody who watches: what is there is shown at once, and the rest comes as it is read, scanned on other
+//! threads.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::sync::Arc;
+use std::sync::mpsc::{self, Receiver, SyncSender};
+use std::thread;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail};
+use rig_event::{Epoch, Head, Seq, session};
+use rig_replay::timeline::{Bytes, Timeline, stretch};
+use rig_tui::News;
+
+use crate::client::Client;
+use crate::follow::{self, Follow, Wanted};
+use crate::output;
+use crate::source::{Source, stem};
+use crate::timeline::{Chunks, FileBytes, Spool, ZSTD_MAGIC};
+
+/// News that wait for the player.
+const AHEAD: usize = 16;
+
+/// How long events of a live stream are gathered before they are shown, and how many bytes of them at most.
+const GATHER: Duration = Duration::from_millis(5);
+const MOST: usize = 1 << 20;
+
+/// A source that is being read.
+#[derive(Debug)]
+pub struct Feed {
+    /// The timeline, still empty.
+    pub timeline: Timeline,
+    /// What is new of it. When nothing more will come, its sender is gone.
+    pub news: Receiver<News>,
+    /// How many bytes there are, where that is known.
+    pub total: Option<u64>,
+    /// Whether it grows as things happen.
+    pub live: bool,
+}
+
+/// Opens a source and begins to read it.
+///
+/// # Errors
+/// When it cannot be opened.
+pub fn open(source: &Source) -> Result<Feed> {
+    match source {
+        Source::Stdin => reading(Box::new(io::stdin()), "stdin", true),
+        Source::File(path) => {
+            let context = || format!("cannot open {}", path.display());
+            let file = File::open(path).with_context(context)?;
+            let meta = file.metadata().with_context(context)?;
+            if meta.is_dir() {
+                bail!("{} is a folder", path.display());
+            }
+            let name = stem(path);
+            if !meta.is_file() {
+                return reading(Box::new(file), &name, true);
+            }
+            let bytes = FileBytes::new(file.try_clone().with_context(context)?);
+            let mut magic = [0; 4];
+            let packed = bytes.read_at(&mut magic, 0).with_context(context)? == 4 && magic == ZSTD_MAGIC;
+            if packed { reading(Box::new(file), &name, false) } else { in_place(Arc::new(bytes), &name) }
+        }
+        Source::Stream(client) => following(client),
+    }
+}
+
+/// A file that is read where it lies.
+fn in_place(bytes: Arc<dyn Bytes>, name: &str) -> Result<Feed> {
+    let len = bytes.len()?;
+    let timeline = Timeline::new(bytes.clone(), name);
+    let (sender, news) = mpsc::sync_channel(AHEAD);
+    thread::spawn(move || {
+        for chunk in Chunks::new(bytes, len) {
+            let news = chunk.map_or_else(|error| News::Broken(error.to_string()), News::Chunk);
+            let ends = matches!(news, News::Broken(_));
+            if sender.send(news).is_err() || ends {
+                return;
+            }
+        }
+    });
+    Ok(Feed { timeline, news, total: Some(len), live: false })
+}
+
+/// What can be read only once goes to a temporary file on its way.
+fn reading(input: Box<dyn Read + Send>, name: &str, live: bool) -> Result<Feed> {
+    let growing = Growing::new()?;
+    let timeline = Timeline::new(growing.spool.bytes(), name);
+    let (sender, news) = mpsc::sync_channel(AHEAD);
+    thread::spawn(move || {
+        let mut growing = growing;
+        let read = unpacked(input).and_then(|mut input| {
+            let mut buffer = vec![0; 1 << 18];
+            loop {
+                match input.read(&mut buffer) {
+                    Ok(0) => return Ok(()),
+                    Ok(len) => {
+                        if !growing.append(&buffer[..len], false, &sender)? {
+                            return Ok(());
+                        }
+                    }
+                    Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                    Err(error) => return Err(error.into()),
+                }
+            }
+        });
+        let rest = growing.append(&[], true, &sender);
+        if let Err(error) = read.and(rest) {
+            let _ = sender.send(News::Broken(output::chain(&error)));
+        }
+    });
+    Ok(Feed { timeline, news, total: None, live })
+}
+
+/// Decompressed, if its first bytes say that it is compressed.
+fn unpacked(mut input: Box<dyn Read + Send>) -> Result<Box<dyn Read + Send>> {
+    let mut start = Vec::new();
+    input.by_ref().take(ZSTD_MAGIC.len() as u64).read_to_end(&mut start).context("it cannot be read")?;
+    let packed = start == ZSTD_MAGIC;
+    let whole = io::Cursor::new(start).chain(input);
+    if packed {
+        let decoder = zstd::stream::read::Decoder::new(whole).context("it cannot be decompressed")?;
+        return Ok(Box::new(decoder));
+    }
+    Ok(Box::new(whole))
+}
+
+/// A hub's stream: what is there as a session file, which begins with a state, and then what happens.
+fn following(client: &Client) -> Result<Feed> {
+    let growing = Growing::new()?;
+    let timeline = Timeline::new(growing.spool.bytes(), client.stream.as_str());
+    let (sender, news) = mpsc::sync_channel(AHEAD);
+    let client = client.clone();
+    let runtime = tokio::runtime::Handle::current();
+    // A thread of its own, because it waits for the player to take what it sends.
+    thread::spawn(move || {
+        if let Err(error) = runtime.block_on(follow_into(&client, growing, &sender)) {
+            let _ = sender.send(News::Broken(output::chain(&error)));
+        }
+    });
+    Ok(Feed { timeline, news, total: None, live: true })
+}
+
+async fn follow_into(client: &Client, mut growing: Growing, sender: &SyncSender<News>) -> Result<()> {
+    let mut follow = match history(client, &mut growing, sender).await? {
+        Some((epoch, seq)) => Follow::resume(client.clone(), Wanted::default(), &epoch, seq).await?,
+        None => {
+            let wanted = Wanted { from: Some(1), ..Wanted::default() };
+            Follow::connect(client.clone(), wanted).await?
+        }
+    };
+    let mut lines = Vec::new();
+    loop {
+        let news = if lines.is_empty() {
+            follow.next().await?
+        } else {
+            match tokio::time::timeout(GATHER, follow.next()).await {
+                Ok(news) => news?,
+                Err(_) => {
+                    if !growing.append(&std::mem::take(&mut lines), false, sender)? {
+                        return Ok(());
+                    }
+                    continue;
+                }
+            }
+        };
+        if let Some(follow::News::Event(line)) = &news {
+            lines.extend_from_slice(line.as_bytes());
+            lines.push(b'\n');
+            if lines.len() < MOST {
+                continue;
+            }
+        }
+        if !growing.append(&std::mem::take(&mut lines), false, sender)? {
+            return Ok(());
+        }
+        let said = match &news {
+            None => return Ok(()),
+            Some(follow::News::Event(_) | follow::News::Heartbeat { .. }) => continue,
+            Some(follow::News::CaughtUp { .. }) => News::CaughtUp,
+            Some(other @ (follow::News::Gap { .. } | follow::News::Reset { .. })) => {
+                bail!("{other}; open it again")
+            }
+            Some(other) => News::Note(other.to_string()),
+        };
+        if sender.send(said).is_err() {
+            return Ok(());
+        }
+        if let Some(other) = &news {
+            Follow::wait(other).await;
+        }
+    }
+}
+
+/// Takes the stream as it is now, without its footer; says where it ends.
+async fn history(
+    client: &Client,
+    growing: &mut Growing,
+    sender: &SyncSender<News>,
+) -> Result<Option<(Epoch, Seq)>> {
+    let mut answer = client.session((None, None), None).await?;
+    let mut rest: Vec<u8> = Vec::new();
+    let mut epoch = None;
+    let mut last = None;
+    while let Some(chunk) = answer.chunk().await.context("the download broke off")? {
+        rest.extend_from_slice(&chunk);
+        let Some(end) = memchr::memrchr(b'\n', &rest) else { continue };
+        let mut lines: Vec<u8> = rest.drain(..=end).collect();
+        let before = lines.get(..end).and_then(|lines| memchr::memrchr(b'\n', lines)).map_or(0, |at| at + 1);
+        let line = lines.get(before..end).unwrap_or_default();
+        if epoch.is_none() {
+            let first = lines.split(|b| *b == b'\n').next().unwrap_or_default();
+            let header: Option<session::Header> = serde_json::from_slice(first).ok();
+            epoch = header.map(|header| {
+                last = Some(header.first_seq.saturating_sub(1));
+                header.epoch
+            });
+        }
+        match Head::parse(line) {
+            Ok(head) => last = Some(head.seq),
+            Err(_) if line.starts_with(br#"{"type":"session.footer""#) => {
+                let events = lines.get(..before.saturating_sub(1)).unwrap_or_default();
+                let line = memchr::memrchr(b'\n', events).map_or(events, |at| &events[at + 1..]);
+                if let Ok(head) = Head::parse(line) {
+                    last = Some(head.seq);
+                }
+                lines.truncate(before);
+            }
+            Err(_) => {}
+        }
+        if !growing.append(&lines, false, sender)? {
+            return Ok(None);
+        }
+    }
+    Ok(epoch.zip(last))
+}
+
+/// A spool and how far it was scanned.
+struct Growing {
+    spool: Spool,
+    scanned: u64,
+    buffer: Vec<u8>,
+}
+
+impl Growing {
+    fn new() -> Result<Growing> {
+        Ok(Growing { spool: Spool::new()?, scanned: 0, buffer: Vec::new() })
+    }
+
+    /// Puts bytes in and gives the player what whole lines there are; says whether anybody wants more.
+    fn append(&mut self, bytes: &[u8], last: bool, sender: &SyncSender<News>) -> Result<bool> {
+        self.spool.append(bytes)?;
+        let spooled = self.spool.bytes();
+        while let Some(next) = stretch(spooled.as_ref(), self.scanned, self.spool.len(), last)? {
+            self.scanned = next.end;
+            let chunk = next.scan(spooled.as_ref(), &mut self.buffer)?;
+            if sender.send(News::Chunk(chunk)).is_err() {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+}

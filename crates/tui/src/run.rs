@@ -1,0 +1,195 @@
+//! The player on a terminal: what is set up is put back, also after a panic; frames are drawn only when something changed.
+
+use std::io::{self, BufWriter, Stdout, Write as _};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError};
+use std::time::{Duration, Instant};
+
+use base64::Engine as _;
+use crossterm::event::{
+    self, DisableBracketedPaste, DisableMouseCapture, EnableBracketedPaste, EnableMouseCapture,
+};
+use crossterm::terminal::{
+    BeginSynchronizedUpdate, EndSynchronizedUpdate, EnterAlternateScreen, LeaveAlternateScreen,
+    disable_raw_mode, enable_raw_mode,
+};
+use crossterm::{cursor, execute, queue};
+use ratatui::Terminal;
+use ratatui::backend::CrosstermBackend;
+
+use crate::state::{Effect, Message, News, Player};
+use crate::{input, view};
+
+/// The shortest time between two frames.
+const FRAME: Duration = Duration::from_millis(33);
+
+/// How long the first frame waits for the first events.
+const FIRST: Duration = Duration::from_millis(100);
+
+/// How long work goes on before the keys are looked at again.
+const WORK: Duration = Duration::from_millis(12);
+
+/// How long to wait for a key while something may come from the source, and while nothing can.
+const OPEN: Duration = Duration::from_millis(20);
+const IDLE: Duration = Duration::from_millis(250);
+
+/// The longest text that terminals take for the clipboard, in bytes.
+pub(crate) const MAX_CLIPBOARD: usize = 74_000;
+
+/// Why the player ended without being asked to.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The terminal.
+    #[error("the terminal cannot be used: {0}")]
+    Terminal(#[from] io::Error),
+    /// There is nothing to play.
+    #[error("this is no recording, there is neither a header nor an event in it")]
+    NoRecording,
+}
+
+type Screen = Terminal<CrosstermBackend<BufWriter<Stdout>>>;
+
+/// The terminal as it is while the player has it.
+struct Taken {
+    hook: Arc<dyn Fn(&std::panic::PanicHookInfo<'_>) + Send + Sync>,
+}
+
+impl Taken {
+    fn take() -> io::Result<Taken> {
+        let hook: Arc<dyn Fn(&std::panic::PanicHookInfo<'_>) + Send + Sync> =
+            Arc::from(std::panic::take_hook());
+        let before = hook.clone();
+        std::panic::set_hook(Box::new(move |info| {
+            put_back();
+            before(info);
+        }));
+        let taken = Taken { hook };
+        enable_raw_mode()?;
+        execute!(io::stdout(), EnterAlternateScreen, EnableMouseCapture, EnableBracketedPaste, cursor::Hide)?;
+        Ok(taken)
+    }
+}
+
+impl Drop for Taken {
+    fn drop(&mut self) {
+        put_back();
+        if !std::thread::panicking() {
+            let hook = self.hook.clone();
+            std::panic::set_hook(Box::new(move |info| hook(info)));
+        }
+    }
+}
+
+/// Best effort: there is nobody left to tell.
+fn put_back() {
+    let _ = execute!(
+        io::stdout(),
+        EndSynchronizedUpdate,
+        DisableBracketedPaste,
+        DisableMouseCapture,
+        LeaveAlternateScreen,
+        cursor::Show
+    );
+    let _ = disable_raw_mode();
+}
+
+/// Plays until somebody quits, or `stop` says so. `news` is what comes from the source; when its sender is gone, nothing more
+/// will come.
+///
+/// # Errors
+/// When the terminal cannot be used, or what came is no recording. The terminal is as it was before.
+pub fn run(player: &mut Player, news: &Receiver<News>, stop: &AtomicBool) -> Result<(), Error> {
+    let _taken = Taken::take()?;
+    let mut screen = Terminal::new(CrosstermBackend::new(BufWriter::with_capacity(1 << 16, io::stdout())))?;
+    let started = Instant::now();
+    let mut open = true;
+    match news.recv_timeout(FIRST) {
+        Ok(news) => player.take(news),
+        Err(RecvTimeoutError::Timeout) => {}
+        Err(RecvTimeoutError::Disconnected) => open = false,
+    }
+    let mut drawn: Option<Instant> = None;
+    let mut dirty = true;
+    while !stop.load(Ordering::Relaxed) {
+        let began = Instant::now();
+        while open && (drawn.is_some() || !dirty) && began.elapsed() < WORK {
+            match news.try_recv() {
+                Ok(news) => player.take(news),
+                Err(TryRecvError::Empty) => break,
+                Err(TryRecvError::Disconnected) => open = false,
+            }
+            dirty = true;
+        }
+        if !open && !player.ended {
+            player.take(News::Ended);
+            dirty = true;
+        }
+        if player.ended && !player.timeline.is_recording() {
+            return Err(Error::NoRecording);
+        }
+        if player.playing.is_some() {
+            let before = player.at();
+            player.update(Message::Tick(started.elapsed()));
+            dirty |= player.at() != before || player.playing.is_none();
+        }
+        let mut busy = false;
+        while drawn.is_some() && began.elapsed() < WORK {
+            busy = player.work();
+            dirty |= busy;
+            if !busy {
+                break;
+            }
+        }
+        if dirty && drawn.is_none_or(|drawn| drawn.elapsed() >= FRAME) {
+            draw(player, &mut screen)?;
+            drawn = Some(Instant::now());
+            dirty = false;
+            // What a frame asks for is looked for right after it.
+            busy = true;
+        }
+        let wait = if busy {
+            Duration::ZERO
+        } else if dirty {
+            drawn.map_or(Duration::ZERO, |drawn| FRAME.saturating_sub(drawn.elapsed()))
+        } else if open {
+            OPEN
+        } else {
+            IDLE
+        };
+        let due = player.due_in(started.elapsed()).unwrap_or(IDLE).max(Duration::from_millis(1));
+        let mut more = event::poll(wait.min(due))?;
+        while more {
+            let message = input::message(&event::read()?, player.mode());
+            match message.and_then(|message| {
+                dirty = true;
+                player.update(message)
+            }) {
+                Some(Effect::Quit) => return Ok(()),
+                Some(Effect::Copy(text)) => copy(&mut screen, &text)?,
+                None => {}
+            }
+            more = event::poll(Duration::ZERO)?;
+        }
+    }
+    Ok(())
+}
+
+fn draw(player: &mut Player, screen: &mut Screen) -> io::Result<()> {
+    let size = screen.size()?;
+    player.update(Message::Resize(size.width, size.height));
+    player.prepare();
+    queue!(screen.backend_mut(), BeginSynchronizedUpdate)?;
+    screen.draw(|frame| view::draw(player, frame))?;
+    execute!(screen.backend_mut(), EndSynchronizedUpdate)
+}
+
+/// Asks the terminal to put a text on its clipboard (OSC 52), which goes through ssh.
+fn copy(screen: &mut Screen, text: &str) -> io::Result<()> {
+    if text.len() > MAX_CLIPBOARD {
+        return Ok(());
+    }
+    let encoded = base64::engine::general_purpose::STANDARD.encode(text);
+    write!(screen.backend_mut(), "\x1b]52;c;{encoded}\x07")?;
+    screen.backend_mut().flush()
+}

@@ -1,0 +1,107 @@
+//! What changed between two moments.
+
+use std::sync::Arc;
+
+use rig_event::FlatConfig;
+use rig_replay::State;
+use serde_json::Value;
+
+use crate::text;
+
+/// Most fields that are listed of one service.
+pub const MAX_FIELDS: usize = 2_000;
+
+/// A service that is not what it was.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Difference {
+    /// Its name.
+    pub service: String,
+    /// What is different beside the config, in words.
+    pub words: Vec<String>,
+    /// How many fields of its config differ.
+    pub differing: usize,
+    /// The fields: path, there, here.
+    pub fields: Vec<(String, Option<String>, Option<String>)>,
+}
+
+/// The services that differ between `there` and `here`, by name.
+pub fn differences(there: &State, here: &State) -> Vec<Difference> {
+    let mut names: Vec<_> = there.services.keys().chain(here.services.keys()).collect();
+    names.sort();
+    names.dedup();
+    let mut found = Vec::new();
+    for name in names {
+        let (old, new) = (there.services.get(name), here.services.get(name));
+        if old.zip(new).is_some_and(|(old, new)| Arc::ptr_eq(old, new)) {
+            continue;
+        }
+        let mut words = Vec::new();
+        match (old, new) {
+            (None, Some(_)) => words.push("is new".to_owned()),
+            (Some(_), None) => words.push("is gone".to_owned()),
+            _ => {}
+        }
+        let status = |s: Option<&Arc<rig_replay::Service>>| s.and_then(|s| s.status.clone());
+        if status(old) != status(new) {
+            let word = |status: Option<String>| text::plain(&status.unwrap_or_else(|| "–".to_owned()));
+            words.push(format!("{} → {}", word(status(old)), word(status(new))));
+        }
+        let verdict = |s: Option<&Arc<rig_replay::Service>>| {
+            s.and_then(|s| s.drift.as_ref()).map(|drift| drift.verdict)
+        };
+        if verdict(old) != verdict(new) {
+            let word =
+                |verdict: Option<rig_event::Verdict>| verdict.map_or("none", |verdict| verdict.as_str());
+            words.push(format!("drift {} → {}", word(verdict(old)), word(verdict(new))));
+        }
+        let empty = Arc::default();
+        let config = |s: Option<&'_ Arc<rig_replay::Service>>| s.map_or(&empty, |s| &s.config).clone();
+        let (differing, fields) = fields(&config(old), &config(new));
+        if !words.is_empty() || differing > 0 {
+            found.push(Difference { service: text::plain(name.as_str()), words, differing, fields });
+        }
+    }
+    found
+}
+
+type Fields = Vec<(String, Option<String>, Option<String>)>;
+
+fn fields(old: &Arc<FlatConfig>, new: &Arc<FlatConfig>) -> (usize, Fields) {
+    if Arc::ptr_eq(old, new) {
+        return (0, Vec::new());
+    }
+    let mut paths: Vec<&String> = old.keys().chain(new.keys()).collect();
+    paths.sort();
+    paths.dedup();
+    let (mut count, mut fields) = (0, Vec::new());
+    for path in paths {
+        let (before, after) = (old.get(path), new.get(path));
+        if before == after {
+            continue;
+        }
+        match (before.and_then(Value::as_str), after.and_then(Value::as_str)) {
+            (Some(before), Some(after)) if before.contains('\n') || after.contains('\n') => {
+                let lines = line_changes(path, before, after);
+                count += lines.len();
+                fields.extend(lines);
+            }
+            _ => {
+                count += 1;
+                fields.push((text::plain(path), before.map(text::value), after.map(text::value)));
+            }
+        }
+    }
+    fields.truncate(MAX_FIELDS);
+    (count, fields)
+}
+
+/// Lines that only one of two texts has.
+fn line_changes(path: &str, before: &str, after: &str) -> Fields {
+    let there: std::collections::BTreeSet<&str> = before.lines().collect();
+    let here: std::collections::BTreeSet<&str> = after.lines().collect();
+    let name = |at: usize| format!("{}:{}", text::plain(path), at + 1);
+    let gone = before.lines().enumerate().filter(|(_, line)| !here.contains(line));
+    let come = after.lines().enumerate().filter(|(_, line)| !there.contains(line));
+    let gone = gone.map(|(at, line)| (name(at), Some(text::plain(line)), None));
+    gone.chain(come.map(|(at, line)| (name(at), None, Some(text::plain(line))))).collect()
+}
