@@ -10,13 +10,13 @@ mod text;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 use serde_json::{Value, json};
 
 use crate::Setup;
-use crate::machine::peak_kib;
+use crate::machine::{cpu_of_main_thread, peak_kib};
 use crate::report::{Report, median};
 
 /// What can be asked for alone.
@@ -37,8 +37,25 @@ pub fn run(setup: &Setup) -> Result<()> {
     report.write(&setup.out)
 }
 
-/// A piece of work that a child does: it takes files and how often to do it, and answers with the time of each round.
-type Work = fn(&[PathBuf], usize) -> Result<Vec<Duration>>;
+/// A piece of work that a child does: it takes files and how often to do it, and answers with what each round took.
+type Work = fn(&[PathBuf], usize) -> Result<Vec<Took>>;
+
+/// What one round took.
+struct Took {
+    /// From start to end.
+    time: Duration,
+    /// Processor time: what does not depend on what else the machine does.
+    cpu: Duration,
+}
+
+/// Does a piece of work, and says what it took beside what came of it.
+fn timed<T>(work: impl FnOnce() -> T) -> (Took, T) {
+    let busy = cpu_of_main_thread();
+    let begun = Instant::now();
+    let made = work();
+    let time = begun.elapsed();
+    (Took { time, cpu: cpu_of_main_thread().saturating_sub(busy) }, made)
+}
 
 const WORKS: &[(&str, Work)] = &[
     ("capture", capture::work),
@@ -54,9 +71,10 @@ pub fn child(args: &[String]) -> Result<()> {
     let work = WORKS.iter().find(|(known, _)| known == name).map(|(_, work)| work);
     let work = work.with_context(|| format!("there is no work `{name}`"))?;
     let files: Vec<PathBuf> = files.iter().map(PathBuf::from).collect();
-    let times = work(&files, rounds.parse().context("ROUNDS is no number")?)?;
-    let ms: Vec<f64> = times.iter().map(|time| time.as_secs_f64() * 1e3).collect();
-    println!("{}", json!({"ms": ms, "kib": peak_kib(std::process::id())}));
+    let took = work(&files, rounds.parse().context("ROUNDS is no number")?)?;
+    let ms: Vec<f64> = took.iter().map(|took| took.time.as_secs_f64() * 1e3).collect();
+    let cpu_ms: f64 = took.iter().map(|took| took.cpu.as_secs_f64() * 1e3).sum();
+    println!("{}", json!({"ms": ms, "cpu_ms": cpu_ms, "kib": peak_kib(std::process::id())}));
     Ok(())
 }
 
@@ -65,6 +83,10 @@ pub fn child(args: &[String]) -> Result<()> {
 struct Cost {
     /// The median of its rounds, in milliseconds.
     ms: f64,
+    /// The first of its rounds, in which everything is made that is made once.
+    first_ms: f64,
+    /// Processor time a round, in milliseconds, on average.
+    cpu_ms: f64,
     /// The most that was resident, in MiB.
     mib: f64,
 }
@@ -102,9 +124,15 @@ fn measure_with(peer: &peers::Program, script: &str, rounds: usize, files: &[&Pa
 const PYTHON: &str = "\
 import json, sys, time
 rounds, files = int(sys.argv[1]), sys.argv[2:]
-def done(times):
+times, cpu = [], []
+def timed(work):
+    begun, busy = time.perf_counter(), time.process_time()
+    work()
+    times.append(time.perf_counter() - begun)
+    cpu.append(time.process_time() - busy)
+def done():
     kib = next(l for l in open('/proc/self/status') if l.startswith('VmHWM')).split()[1]
-    print(json.dumps({'ms': [t * 1e3 for t in times], 'kib': int(kib)}))
+    print(json.dumps({'ms': [t * 1e3 for t in times], 'cpu_ms': sum(cpu) * 1e3, 'kib': int(kib)}))
 ";
 
 fn cost(mut command: Command) -> Result<Cost> {
@@ -113,6 +141,8 @@ fn cost(mut command: Command) -> Result<Cost> {
         bail!("a child ended with {}: {}", out.status, String::from_utf8_lossy(&out.stderr).trim());
     }
     let said: Value = serde_json::from_slice(&out.stdout).context("a child did not answer in JSON")?;
-    let times = said["ms"].as_array().into_iter().flatten().filter_map(Value::as_f64);
-    Ok(Cost { ms: median(times), mib: said["kib"].as_f64().unwrap_or(0.0) / 1024.0 })
+    let ms: Vec<f64> = said["ms"].as_array().into_iter().flatten().filter_map(Value::as_f64).collect();
+    let cpu_ms = said["cpu_ms"].as_f64().unwrap_or(0.0) / ms.len().max(1) as f64;
+    let first_ms = ms.first().copied().unwrap_or(0.0);
+    Ok(Cost { ms: median(ms), first_ms, cpu_ms, mib: said["kib"].as_f64().unwrap_or(0.0) / 1024.0 })
 }

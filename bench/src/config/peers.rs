@@ -100,28 +100,25 @@ impl Peers {
 pub const DEEPDIFF: &str = "
 from deepdiff import DeepDiff
 old, new = (json.load(open(f)) for f in files)
-times = []
 for _ in range(rounds):
-    begin = time.perf_counter(); DeepDiff(old, new); times.append(time.perf_counter() - begin)
-done(times)
+    timed(lambda: DeepDiff(old, new))
+done()
 ";
 
 pub const JSONPATCH: &str = "
 import jsonpatch
 old, new = (json.load(open(f)) for f in files)
-times = []
 for _ in range(rounds):
-    begin = time.perf_counter(); jsonpatch.make_patch(old, new); times.append(time.perf_counter() - begin)
-done(times)
+    timed(lambda: jsonpatch.make_patch(old, new))
+done()
 ";
 
 pub const DIFFLIB: &str = "
 import difflib
 old, new = (open(f).read().splitlines(True) for f in files)
-times = []
 for _ in range(rounds):
-    begin = time.perf_counter(); list(difflib.unified_diff(old, new)); times.append(time.perf_counter() - begin)
-done(times)
+    timed(lambda: list(difflib.unified_diff(old, new)))
+done()
 ";
 
 pub const JSONDIFFPATCH: &str = "
@@ -131,9 +128,14 @@ const [rounds, ...files] = process.argv.slice(1);
 const [before, after] = files.map((file) => JSON.parse(readFileSync(file, 'utf8')));
 const differ = jsondiffpatch.create({ objectHash: (o) => o.name });
 const ms = [];
+let cpu_ms = 0;
 for (let n = 0; n < Number(rounds); n++) {
-  const begin = performance.now(); differ.diff(before, after); ms.push(performance.now() - begin);
+  const busy = process.cpuUsage(), begin = performance.now();
+  differ.diff(before, after);
+  ms.push(performance.now() - begin);
+  const { user, system } = process.cpuUsage(busy);
+  cpu_ms += (user + system) / 1e3;
 }
 const kib = Number(/VmHWM:\\s+(\\d+)/.exec(readFileSync('/proc/self/status', 'utf8'))[1]);
-console.log(JSON.stringify({ ms, kib }));
+console.log(JSON.stringify({ ms, cpu_ms, kib }));
 ";

@@ -19,8 +19,7 @@ pub(crate) struct Flattener<'a> {
     limits: &'a Limits,
     bytes_left: u64,
     path: String,
-    config: FlatConfig,
-    lines: BTreeMap<String, u32>,
+    fields: BTreeMap<String, (Value, u32)>,
     in_private_key: bool,
 }
 
@@ -30,15 +29,22 @@ impl<'a> Flattener<'a> {
             limits,
             bytes_left: room(limits),
             path: String::new(),
-            config: FlatConfig::new(),
-            lines: BTreeMap::new(),
+            fields: BTreeMap::new(),
             in_private_key: false,
         }
     }
 
     /// The fields and the line of each.
     pub fn finish(self) -> (FlatConfig, BTreeMap<String, u32>) {
-        (self.config, self.lines)
+        // Maps that are made of sorted fields in one go have full nodes, which take half the memory of grown ones, and the
+        // paths of the fields lie side by side: all that walks over a configuration is quicker for it.
+        let mut lines = Vec::with_capacity(self.fields.len());
+        let field = |(path, (value, line)): (String, (Value, u32))| {
+            lines.push((path.clone(), line));
+            (path, value)
+        };
+        let config = self.fields.into_iter().map(field).collect();
+        (config, lines.into_iter().collect())
     }
 
     /// Adds one field of a format without nesting.
@@ -52,7 +58,7 @@ impl<'a> Flattener<'a> {
         for key in keys {
             Segment::Key((*key).to_owned()).print(&mut self.path);
         }
-        if self.config.contains_key(&self.path) {
+        if self.fields.contains_key(&self.path) {
             return Err(Error::DuplicateKey { key: shown(&self.path), at });
         }
         self.field(line_number(at), value)
@@ -95,7 +101,7 @@ impl<'a> Flattener<'a> {
         if self.path.len() > MAX_PATH {
             return Err(Error::PathTooLong { path: shown(&self.path), limit: MAX_PATH });
         }
-        if self.config.len() >= self.limits.fields {
+        if self.fields.len() >= self.limits.fields {
             return Err(Error::TooManyFields { limit: self.limits.fields, line: at_line });
         }
         let bytes = json_length(&value);
@@ -106,8 +112,7 @@ impl<'a> Flattener<'a> {
         let needed = (self.path.len() + bytes) as u64;
         let too_far = Error::ExpandsTooFar { limit: room(self.limits) };
         self.bytes_left = self.bytes_left.checked_sub(needed).ok_or(too_far)?;
-        self.config.insert(self.path.clone(), value);
-        self.lines.insert(self.path.clone(), line);
+        self.fields.insert(self.path.clone(), (value, line));
         Ok(())
     }
 }
