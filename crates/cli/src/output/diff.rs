@@ -50,7 +50,8 @@ pub fn told(changes: &[Change]) -> impl Iterator<Item = &Change> {
 
 /// A change as JSON, with the types where they changed.
 pub fn change_json(change: &Change) -> Value {
-    let mut value = json!(change);
+    // Not by `json!`: it spells numbers anew.
+    let mut value = rig_event::spelled::to_value(change).unwrap_or_default();
     if let (Some((from, to)), Some(fields)) = (change.retyped(), value.as_object_mut()) {
         fields.insert("retyped".to_owned(), json!({"from": from, "to": to}));
     }

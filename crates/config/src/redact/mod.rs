@@ -43,7 +43,7 @@ pub(crate) fn opens_private_key(text: &str) -> bool {
 }
 
 /// The path with each element of a list named by the first of the keys that it has a value of.
-fn with_keys(mut path: Path, keys: &[&str], config: &FlatConfig) -> Path {
+pub(crate) fn with_keys(mut path: Path, keys: &[&str], config: &FlatConfig) -> Path {
     let mut at = String::new();
     for segment in &mut path.0 {
         let index = matches!(segment, Segment::Index(_));
