@@ -374,6 +374,12 @@ fn is_text(config: &FlatConfig) -> bool {
 
 /// One side: a moment where it names one, else a document.
 async fn read(operand: &str, format: Option<Format>, policy: &Policy, redactor: &Redactor) -> Result<Side> {
+    if ["s3://", "gs://", "az://"].iter().any(|scheme| operand.starts_with(scheme)) {
+        let mut snapshot = rig_client::writer::read(operand, rig_client::writer::LIMIT, policy).await?;
+        let is_text = is_text(&snapshot.config);
+        snapshot.redact(redactor, if is_text { Format::Text } else { Format::Json });
+        return Ok(Side { name: operand.to_owned(), config: snapshot.config, is_text });
+    }
     if let Some((source, at, service)) = moment(operand) {
         let source: Source = source.parse()?;
         let at = source.state(at).await?;

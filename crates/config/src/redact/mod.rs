@@ -21,6 +21,7 @@ use std::collections::BTreeSet;
 use rig_event::FlatConfig;
 use serde_json::Value;
 
+pub use self::event::is_mac;
 use self::fields::{Told, is_random_under_hint, is_reference, names_secret, told_by_others};
 pub(crate) use self::marker::marker_key;
 pub use self::marker::{RIGGING, RedactionKey, is_redacted};
