@@ -280,6 +280,20 @@ mod tests {
     }
 
     #[test]
+    fn a_change_in_json_spells_numbers_as_the_document_does() {
+        let number = |text: &str| rig_event::spelled::number(text).map(Value::Number);
+        let change = Change {
+            op: Op::Changed,
+            path: "n".into(),
+            before: number("1e3"),
+            after: number("1E400"),
+            severity: rig_event::Severity::Medium,
+        };
+        let told = change_json(&change).to_string();
+        assert!(told.contains("\"before\":1e3") && told.contains("\"after\":1E400"), "{told}");
+    }
+
+    #[test]
     fn a_comment_keeps_within_the_limit_and_says_what_is_missing() {
         let new: FlatConfig = (0..20_000).map(|n| (format!("field{n}"), json!("x".repeat(30)))).collect();
         let shown = fields_markdown("a", "b", &diff(&FlatConfig::new(), &new, &Policy::default()));
