@@ -39,7 +39,7 @@ impl Redaction {
     pub fn key_file(path: &Path, policy: &Policy) -> Result<Redaction, Error> {
         let cannot = |source| Error::File { what: "cannot read", path: path.to_owned(), source };
         let text = std::fs::read_to_string(path).map_err(cannot)?;
-        let key = parse_key(text.trim()).ok_or_else(|| Error::Key { path: path.to_owned() })?;
+        let key = RedactionKey::parse(text.trim()).ok_or_else(|| Error::Key { path: path.to_owned() })?;
         Ok(Redaction::keyed(key, policy))
     }
 
@@ -51,16 +51,4 @@ impl Redaction {
         }
         count
     }
-}
-
-fn parse_key(text: &str) -> Option<RedactionKey> {
-    let (id, hex) = text.split_once(':')?;
-    if hex.len() != 64 || !hex.is_ascii() {
-        return None;
-    }
-    let mut secret = [0; 32];
-    for (i, byte) in secret.iter_mut().enumerate() {
-        *byte = u8::from_str_radix(&hex[2 * i..2 * i + 2], 16).ok()?;
-    }
-    RedactionKey::new(id, secret).ok()
 }

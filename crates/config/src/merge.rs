@@ -15,7 +15,7 @@ use crate::policy::lenient;
 use crate::provenance::{Origin, Provenance, Source};
 use crate::redact::marker_key;
 use crate::tree::{self, Builder};
-use crate::{Document, Error, Format, Limits, Path, Policy};
+use crate::{Document, Error, Limits, Path, Policy};
 
 /// What the steps of a variable's name are separated by.
 const BETWEEN_STEPS: &str = "__";
@@ -66,7 +66,7 @@ impl<'a> Layers<'a> {
     /// # Errors
     /// [`Error::BadLayer`] for plain text, which has no fields to merge.
     pub fn document(&mut self, doc: Document, name: &str) -> Result<(), Error> {
-        if doc.format == Format::Text {
+        if doc.format.is_text() {
             return Err(Error::BadLayer {
                 what: shown(name),
                 why: "plain text has no fields that could be merged",
@@ -378,6 +378,7 @@ fn relocated(error: Error, origins: &[Origin]) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Format;
 
     fn doc(text: &str, format: Format) -> Document {
         crate::parse(text.as_bytes(), format, &Policy::default(), &Limits::default()).unwrap()
@@ -506,8 +507,10 @@ mod tests {
     #[test]
     fn text_has_nothing_to_merge() {
         let limits = Limits::default();
-        let error = Layers::new(&limits).document(doc("hello", Format::Text), "a.txt").unwrap_err();
-        assert_eq!(error.code(), "bad-layer");
+        for format in [Format::Text, Format::Routeros, Format::Nginx] {
+            let error = Layers::new(&limits).document(doc("hello", format), "a.txt").unwrap_err();
+            assert_eq!(error.code(), "bad-layer", "{format}");
+        }
     }
 
     #[test]

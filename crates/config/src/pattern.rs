@@ -2,6 +2,7 @@
 //! any characters; and how it tells values apart, by a regular expression.
 
 use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::str::FromStr;
 
@@ -9,7 +10,9 @@ use regex::{Regex, RegexBuilder};
 use serde::{Deserialize, Deserializer};
 
 use crate::path::{Segment, Step, parse_index, steps};
-use crate::{Error, Path};
+use crate::policy::lenient;
+use crate::redact::with_keys;
+use crate::{Error, FlatConfig, Path};
 use serde_json::Value;
 
 /// A pattern over paths. A quoted part is literal: `"*"` is the key `*`.
@@ -55,6 +58,25 @@ impl Pattern {
             Want::Keyed(key, _) => Some(key.text.as_str()),
             _ => None,
         })
+    }
+
+    /// The names that fields have where elements of lists are named by the keys that this pattern names them by, while
+    /// configurations name them by index: `servers[name=api].port` to `servers[0].port`. None where it names no keys. A name
+    /// that several fields would have stands for none of them.
+    pub fn names(&self, config: &FlatConfig) -> Option<BTreeMap<String, String>> {
+        let keys: Vec<&str> = self.list_keys().collect();
+        if keys.is_empty() {
+            return None;
+        }
+        let (mut names, mut shared) = (BTreeMap::new(), BTreeSet::new());
+        for path in config.keys() {
+            let name = with_keys(lenient(path), &keys, config).to_string();
+            if names.insert(name.clone(), path.clone()).is_some() {
+                shared.insert(name);
+            }
+        }
+        names.retain(|name, _| !shared.contains(name));
+        Some(names)
     }
 
     /// Whether the pattern covers exactly these steps.

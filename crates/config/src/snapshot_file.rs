@@ -6,10 +6,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 
-use rig_event::{FlatConfig, Timestamp};
-use serde::de::{MapAccess, Visitor};
+use rig_event::{FlatConfig, Timestamp, spelled};
+use serde::de::{self, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
+use serde_json::value::RawValue;
 
 use crate::error::{Place, shown};
 use crate::path::Segment;
@@ -82,8 +83,9 @@ impl<'de> Deserialize<'de> for Pairs {
             }
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Pairs, A::Error> {
                 let mut pairs = Vec::new();
-                while let Some(pair) = map.next_entry()? {
-                    pairs.push(pair);
+                while let Some((path, value)) = map.next_entry::<String, Box<RawValue>>()? {
+                    // As it is spelled: what is read here is captured and compared.
+                    pairs.push((path, spelled::from_str(value.get()).map_err(de::Error::custom)?));
                 }
                 Ok(Pairs(pairs))
             }
@@ -211,10 +213,18 @@ impl SnapshotFile {
             count +=
                 usize::from(self.config.get_mut(path).is_some_and(|value| redactor.redact_marked(value)));
         }
-        let config = std::mem::take(&mut self.config);
-        let mut doc = Document { format, config, normalised: String::new(), lines: BTreeMap::new() };
-        count += redactor.redact(&mut doc);
-        self.config = doc.config;
+        count += if format.is_text() {
+            let config = std::mem::take(&mut self.config);
+            let mut doc = Document { format, config, normalised: String::new(), lines: BTreeMap::new() };
+            let count = redactor.redact(&mut doc);
+            self.config = doc.config;
+            count
+        } else {
+            let names =
+                self.provenance.iter().map(|(path, origin)| (path.as_str(), origin.source.to_string()));
+            let sources: BTreeMap<&str, String> = names.collect();
+            redactor.redact_config(&mut self.config, |path| sources.get(path).map(String::as_str))
+        };
         for (path, origin) in &mut self.provenance {
             origin.secret |= self.config.get(path).is_some_and(is_redacted);
         }
@@ -380,6 +390,24 @@ mod tests {
         }
         let twice = r#"{"version":"1.0","timestamp":"2026-01-01T00:00:00Z","config":{"a":1,"a":2}}"#;
         assert_eq!(read(twice).unwrap_err().code(), "duplicate-key");
+    }
+
+    #[test]
+    fn numbers_are_read_as_they_are_spelled() {
+        let text = r#"{"version":"1.0","timestamp":"2026-01-01T00:00:00Z","config":{"a":1e3,"b":[1E400,{"c":1.50}]}}"#;
+        let config = read(text).unwrap().unwrap().config;
+        let values: Vec<String> = config.values().map(Value::to_string).collect();
+        assert_eq!(values, ["1e3", "1E400", "1.50"]);
+    }
+
+    #[test]
+    fn a_source_that_a_rule_names_makes_a_secret() {
+        let policy = Policy::parse("[[secret]]\nsource = \"env:APP_D*\"\n").unwrap();
+        let redactor = Redactor::new(crate::RedactionKey::new("k1", [7; 32]).unwrap(), &policy);
+        let mut snapshot = read(RIGGING).unwrap().unwrap();
+        snapshot.redact(&redactor, Format::Json);
+        assert!(is_redacted(&snapshot.config["database.host"]), "{:?}", snapshot.config);
+        assert!(!is_redacted(&snapshot.config["timeout"]));
     }
 
     #[test]

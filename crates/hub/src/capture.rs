@@ -221,13 +221,15 @@ async fn understand(
     })?;
     // What the client says stands over what the file says.
     let said = capture.meta.iter().chain(&request.meta);
-    let redacted = said.map(|(key, value)| {
-        let (mut key, mut value) = (key.clone(), serde_json::Value::from(value.as_str()));
-        hub.redactor.redact_event(&mut key, &mut value);
+    let mut meta: serde_json::Value =
+        said.map(|(key, value)| (key.clone(), serde_json::Value::from(value.as_str()))).collect();
+    hub.redactor.redact_event(&mut "meta".to_owned(), &mut meta);
+    let redacted = meta.as_object_mut().map(std::mem::take).unwrap_or_default().into_iter();
+    let texts = redacted.map(|(key, value)| {
         let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
         (key, text)
     });
-    Ok(Capture { meta: redacted.collect(), actor: request.actor.clone(), ..capture })
+    Ok(Capture { meta: texts.collect(), actor: request.actor.clone(), ..capture })
 }
 
 /// The media type without its parameters.

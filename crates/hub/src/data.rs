@@ -89,7 +89,7 @@ impl DataDir {
     pub(crate) fn redaction_key(&self, new: bool) -> Result<RedactionKey, Error> {
         let id = random::<3>()?.iter().map(|b| format!("{b:02x}")).collect::<String>();
         let (path, text) = self.key_file("redaction", new, |hex| format!("k{id}:{hex}\n"))?;
-        parse_key(text.trim()).ok_or(Error::Key(path))
+        RedactionKey::parse(text.trim()).ok_or(Error::Key(path))
     }
 
     /// The keys that seals are signed with, made at the first start.
@@ -130,18 +130,6 @@ fn holds_stream(folder: &Path) -> bool {
     let segment = |entry: fs::DirEntry| entry.path().extension().is_some_and(|e| e == "jsonl" || e == "idx");
     let mut entries = fs::read_dir(folder).into_iter().flatten().flatten();
     folder.join("stream.json").is_file() || entries.any(segment)
-}
-
-fn parse_key(text: &str) -> Option<RedactionKey> {
-    let (id, hex) = text.split_once(':')?;
-    if hex.len() != 64 || !hex.is_ascii() {
-        return None;
-    }
-    let mut secret = [0; 32];
-    for (i, byte) in secret.iter_mut().enumerate() {
-        *byte = u8::from_str_radix(&hex[2 * i..2 * i + 2], 16).ok()?;
-    }
-    RedactionKey::new(id, secret).ok()
 }
 
 /// Random bytes from the system.

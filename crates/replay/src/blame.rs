@@ -94,7 +94,7 @@ pub fn blame(timeline: &Timeline, service: &str, pattern: &Pattern, n: usize, al
         all,
     };
     let mut config = config_of(&cursor, service);
-    for path in config.keys() {
+    for path in named(&config, pattern).keys() {
         history.begin(path);
     }
     let mut snapshot: Option<(Envelope, SnapshotCaptured)> = None;
@@ -118,6 +118,13 @@ pub fn blame(timeline: &Timeline, service: &str, pattern: &Pattern, n: usize, al
         }
     }
     Ok(history.finish(&config))
+}
+
+/// A config whose elements of lists are named as the pattern names them.
+fn named(config: &Arc<FlatConfig>, pattern: &Pattern) -> Arc<FlatConfig> {
+    let Some(names) = pattern.names(config) else { return config.clone() };
+    let values = names.into_iter().filter_map(|(name, path)| Some((name, config.get(&path)?.clone())));
+    Arc::new(values.collect())
 }
 
 fn config_of(cursor: &Cursor, service: &str) -> Arc<FlatConfig> {
@@ -168,8 +175,8 @@ impl History<'_> {
 
     fn changed(
         &mut self,
-        old: &FlatConfig,
-        new: &FlatConfig,
+        old: &Arc<FlatConfig>,
+        new: &Arc<FlatConfig>,
         envelope: &Envelope,
         snapshot: Option<&(Envelope, SnapshotCaptured)>,
     ) {
@@ -177,7 +184,12 @@ impl History<'_> {
             Event::DiffComputed(e) if e.part.is_none() => e.changes.as_slice(),
             _ => &[],
         };
-        let paths: Vec<&str> = if listed.is_empty() {
+        let names = self.pattern.names(new);
+        let (old, new) = (&*named(old, self.pattern), &*named(new, self.pattern));
+        // A diff names elements of lists by their keys, and those that only moved up by nothing: what lists hold is
+        // compared place by place.
+        let in_lists = listed.iter().any(|change| change.path.contains('['));
+        let paths: Vec<&str> = if listed.is_empty() || in_lists {
             let paths: BTreeSet<&str> = old.keys().chain(new.keys()).map(String::as_str).collect();
             paths.into_iter().filter(|path| old.get(*path) != new.get(*path)).collect()
         } else {
@@ -206,8 +218,17 @@ impl History<'_> {
                 actor: envelope.actor.clone().or_else(|| snapshot.and_then(|(at, _)| at.actor.clone())),
                 meta: snapshot.map(|(_, e)| e.meta.clone()).unwrap_or_default(),
                 digest: snapshot.map(|(_, e)| e.digest.clone()).unwrap_or_default(),
-                origin: provenance.as_ref().and_then(|origins| origins.get(path)).cloned(),
-                severity: listed.iter().find(|change| change.path == path).map(|change| change.severity),
+                origin: provenance
+                    .as_ref()
+                    .and_then(|origins| {
+                        let indexed = names.as_ref().and_then(|names| names.get(path));
+                        origins.get(indexed.map_or(path, String::as_str))
+                    })
+                    .cloned(),
+                severity: listed
+                    .iter()
+                    .find(|change| change.path == path && change.op == op)
+                    .map(|change| change.severity),
                 cause: envelope.cause.or_else(|| snapshot.and_then(|(at, _)| at.cause)),
             };
             if field.changes.len() >= if all { MAX_CHANGES } else { 1 } {
@@ -218,7 +239,8 @@ impl History<'_> {
         }
     }
 
-    fn finish(self, config: &FlatConfig) -> Blame {
+    fn finish(self, config: &Arc<FlatConfig>) -> Blame {
+        let config = named(config, self.pattern);
         let finish = |mut field: Field| {
             field.value = config.get(&field.path).cloned();
             field.changes.reverse();

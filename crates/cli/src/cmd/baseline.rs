@@ -93,7 +93,8 @@ enum Action {
         of: Of,
         /// The document, or - for standard input
         file: String,
-        /// Read it as json, yaml, toml, ini, env, properties or text, whatever its name says
+        /// Read it as json, jsonc, yaml, toml, ini, env, properties, hcl, xml, routeros, nginx or
+        /// text, whatever its name says
         #[arg(long, value_name = "FORMAT")]
         format: Option<String>,
         #[command(flatten)]

@@ -212,7 +212,7 @@ impl Report<'_> {
             }
         }
         if let Some(found) = &self.found {
-            value["smallest"] = serde_json::to_value(found)?;
+            value["smallest"] = rig_event::spelled::to_value(found)?;
         }
         Ok(value)
     }

@@ -54,7 +54,7 @@ pub(super) async fn run(args: Args) -> Result<Answer> {
     if args.json {
         let mut value =
             json!({ "stream": timeline.stream(), "service": service, "seq": last_seq(timeline, n) });
-        value["fields"] = serde_json::to_value(&found.fields)?;
+        value["fields"] = rig_event::spelled::to_value(&found.fields)?;
         value["left_out"] = found.left_out.into();
         Out::new().json(&value)?;
     } else {

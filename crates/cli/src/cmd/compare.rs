@@ -37,7 +37,7 @@ pub(super) async fn run(args: Args) -> Result<Answer> {
     let found = compare(&good.timeline, &bad.timeline)?;
     let mut out = Out::new();
     if args.json {
-        let mut value = serde_json::to_value(&found)?;
+        let mut value = rig_event::spelled::to_value(&found)?;
         value["good"] = good.what.as_str().into();
         value["bad"] = bad.what.as_str().into();
         out.json(&value)?;

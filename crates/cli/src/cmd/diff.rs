@@ -257,12 +257,16 @@ fn fields(
             let lines = rig_config::text_diff(&shown::lines(&old.config), &shown::lines(&new.config));
             print_unified(&mut out, &old.name, &new.name, &lines)?;
         }
-        Output::Json => out.json(&json!({
-            "old": old.name, "new": new.name, "added": diff.added, "removed": diff.removed, "changed": diff.changed,
-            "moved": diff.moved, "equivalent": diff.equivalent, "severity": diff.severity, "left_out": left_out.asked,
-            "not_compared": left_out.not_compared,
-            "changes": shown::told(&diff.changes).map(shown::change_json).collect::<Vec<_>>(),
-        }))?,
+        Output::Json => {
+            let mut said = json!({
+                "old": old.name, "new": new.name, "added": diff.added, "removed": diff.removed,
+                "changed": diff.changed, "moved": diff.moved, "equivalent": diff.equivalent,
+                "severity": diff.severity, "left_out": left_out.asked, "not_compared": left_out.not_compared,
+            });
+            // Put in as they are: `json!` spells numbers anew.
+            said["changes"] = shown::told(&diff.changes).map(shown::change_json).collect();
+            out.json(&said)?;
+        }
         Output::JsonPatch => {
             out.json(&rig_config::diff::patch::json_patch(&old.config, &new.config, policy))?;
         }
@@ -270,7 +274,10 @@ fn fields(
             let (patch, nulls) = rig_config::diff::patch::merge_patch(&old.config, &new.config);
             out.json(&patch)?;
             for path in nulls {
-                output::note(format!("{} is null now; a merge patch removes it instead", output::plain(&path)));
+                output::note(format!(
+                    "{} is null now; a merge patch removes it instead",
+                    output::plain(&path)
+                ));
             }
         }
     }
@@ -367,6 +374,12 @@ fn is_text(config: &FlatConfig) -> bool {
 
 /// One side: a moment where it names one, else a document.
 async fn read(operand: &str, format: Option<Format>, policy: &Policy, redactor: &Redactor) -> Result<Side> {
+    if ["s3://", "gs://", "az://"].iter().any(|scheme| operand.starts_with(scheme)) {
+        let mut snapshot = rig_client::writer::read(operand, rig_client::writer::LIMIT, policy).await?;
+        let is_text = is_text(&snapshot.config);
+        snapshot.redact(redactor, if is_text { Format::Text } else { Format::Json });
+        return Ok(Side { name: operand.to_owned(), config: snapshot.config, is_text });
+    }
     if let Some((source, at, service)) = moment(operand) {
         let source: Source = source.parse()?;
         let at = source.state(at).await?;
@@ -422,9 +435,7 @@ fn side(
         return Ok(Side { name: what.to_owned(), config: snapshot.config, is_text: false });
     }
     let Some(format) = format.or_else(|| Format::detect(name, document)) else {
-        bail!(
-            "neither name nor content tell its format; say --format json, yaml, toml, ini, env, properties or text"
-        );
+        bail!("neither name nor content tell its format; say --input-format {}", Format::NAMES);
     };
     let mut parsed = rig_config::parse(document, format, policy, &Limits::default())?;
     redactor.redact(&mut parsed);

@@ -47,7 +47,8 @@ pub struct Args {
     /// Hold the service against this document: only the fields that it names count
     #[arg(long, value_name = "FILE")]
     declared: Option<String>,
-    /// Read the declared document as json, yaml, toml, ini, env, properties or text, whatever its name says
+    /// Read the declared document as json, jsonc, yaml, toml, ini, env, properties, hcl, xml, routeros, nginx or
+    /// text, whatever its name says
     #[arg(long, value_name = "FORMAT", requires = "declared")]
     format: Option<Format>,
     /// Add an ignore rule for every field that drifts now to this policy file; it is made where it is missing
@@ -243,15 +244,17 @@ fn print_json(at: &Moment, rows: &[Row<'_>], notes: &[RuleNote]) -> Result<()> {
         .iter()
         .map(|row| {
             let of = |against| row.drifts.iter().find(|drift| drift.against == against);
-            let mut told =
-                json!({ "baseline": row.service.baseline.is_some(), "drift": of(Against::Baseline) });
+            // Put in as they are: `json!` spells numbers anew.
+            let mut told = json!({ "baseline": row.service.baseline.is_some() });
+            told["drift"] = rig_event::spelled::to_value(&of(Against::Baseline))?;
             if let Some(declared) = of(Against::Declared) {
-                told["declared"] = json!(declared);
+                told["declared"] = rig_event::spelled::to_value(declared)?;
             }
-            (row.name.to_owned(), told)
+            Ok((row.name.to_owned(), told))
         })
-        .collect();
-    let mut said = json!({ "stream": at.stream, "seq": at.state.seq, "services": services });
+        .collect::<Result<_>>()?;
+    let mut said = json!({ "stream": at.stream, "seq": at.state.seq });
+    said["services"] = services.into();
     if !notes.is_empty() {
         said["idle_rules"] = notes.iter().map(|note| Value::from(note.to_string())).collect();
     }

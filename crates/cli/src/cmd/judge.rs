@@ -4,9 +4,9 @@ use std::path::PathBuf;
 
 use anyhow::{Result, bail};
 use rig_event::event::Against;
-use rig_event::{Head, ServiceName};
+use rig_event::{Head, ServiceName, spelled};
 use rig_replay::judge::{Decision, Outcome, Rejudge};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::output::{self, Out};
 use crate::source::Source;
@@ -61,17 +61,14 @@ pub(super) async fn run(args: Args) -> Result<Answer> {
     recording.check()?;
     let mut out = Out::new();
     if args.json {
-        let told: Vec<_> = shown
-            .iter()
-            .map(|decision| {
-                let mut told = json!(decision);
-                told["flips"] = decision.flips().into();
-                told
-            })
-            .collect();
-        out.json(
-            &json!({ "stream": recording.stream(), "decisions": decisions, "flips": flips, "shown": told }),
-        )?;
+        let told = shown.iter().map(|decision| {
+            let mut told = spelled::to_value(decision)?;
+            told["flips"] = decision.flips().into();
+            Ok(told)
+        });
+        let mut value = json!({ "stream": recording.stream(), "decisions": decisions, "flips": flips });
+        value["shown"] = told.collect::<Result<Vec<Value>>>()?.into();
+        out.json(&value)?;
     } else {
         for decision in &shown {
             print(&mut out, decision)?;

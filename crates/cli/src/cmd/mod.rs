@@ -160,7 +160,8 @@ impl HubArgs {
 /// What goes with a captured document.
 #[derive(Debug, clap::Args)]
 pub struct CaptureArgs {
-    /// Read it as json, yaml, toml, ini, env, properties or text, whatever its name says
+    /// Read it as json, jsonc, yaml, toml, ini, env, properties, hcl, xml, routeros, nginx, text or snapshot, whatever its
+    /// name says
     #[arg(long, value_name = "FORMAT")]
     format: Option<String>,
     /// Something to remember with it, such as git_sha=4f2c9e1 or operator=ana; may be given more than once

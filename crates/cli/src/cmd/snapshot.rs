@@ -193,7 +193,7 @@ fn layer(
     };
     let doc = rig_config::parse(document, format, &Policy::default(), limits)?;
     let alone = args.files.len() == 1 && args.env.is_none();
-    if format == Format::Text && alone && args.file.out.is_some() {
+    if format.is_text() && alone && args.file.out.is_some() {
         let origin: Origin = Source::file(shown, None).into();
         let provenance: Provenance = doc.config.keys().map(|path| (path.clone(), origin.clone())).collect();
         return Ok(Some(Merged { config: doc.config, provenance }));

@@ -50,7 +50,8 @@ pub fn told(changes: &[Change]) -> impl Iterator<Item = &Change> {
 
 /// A change as JSON, with the types where they changed.
 pub fn change_json(change: &Change) -> Value {
-    let mut value = json!(change);
+    // Not by `json!`: it spells numbers anew.
+    let mut value = rig_event::spelled::to_value(change).unwrap_or_default();
     if let (Some((from, to)), Some(fields)) = (change.retyped(), value.as_object_mut()) {
         fields.insert("retyped".to_owned(), json!({"from": from, "to": to}));
     }
@@ -276,6 +277,20 @@ mod tests {
 
     fn flat(value: Value) -> FlatConfig {
         value.as_object().unwrap().clone().into_iter().collect()
+    }
+
+    #[test]
+    fn a_change_in_json_spells_numbers_as_the_document_does() {
+        let number = |text: &str| rig_event::spelled::number(text).map(Value::Number);
+        let change = Change {
+            op: Op::Changed,
+            path: "n".into(),
+            before: number("1e3"),
+            after: number("1E400"),
+            severity: rig_event::Severity::Medium,
+        };
+        let told = change_json(&change).to_string();
+        assert!(told.contains("\"before\":1e3") && told.contains("\"after\":1E400"), "{told}");
     }
 
     #[test]

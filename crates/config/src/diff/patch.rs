@@ -75,7 +75,7 @@ impl Patch {
             (old, new) if old == new => {}
             // A secret's marker is one value, though it is written as a map.
             (old, new) if marker_key(old).or(marker_key(new)).is_some() => {
-                self.operations.push(json!({"op": "replace", "path": pointer, "value": new}));
+                self.operations.push(setting("replace", pointer, new));
             }
             (Value::Object(old), Value::Object(new)) => {
                 for key in old.keys().filter(|key| !new.contains_key(*key)) {
@@ -87,12 +87,12 @@ impl Patch {
                     Segment::Key(key.clone()).print(&mut path);
                     match old.get(key) {
                         Some(before) => self.value(before, value, &pointer, &path),
-                        None => self.operations.push(json!({"op": "add", "path": pointer, "value": value})),
+                        None => self.operations.push(setting("add", &pointer, value)),
                     }
                 }
             }
             (Value::Array(old), Value::Array(new)) => self.list(old, new, pointer, path),
-            _ => self.operations.push(json!({"op": "replace", "path": pointer, "value": new})),
+            _ => self.operations.push(setting("replace", pointer, new)),
         }
     }
 
@@ -100,7 +100,7 @@ impl Patch {
         let by_index = || (0..new.len()).map(|n| (n < old.len()).then_some(n)).collect();
         let pairs = self.pairs.remove(path).filter(|pairs| pairs.len() == new.len()).unwrap_or_else(by_index);
         let Some(operations) = rearranged(old.len(), &pairs, new, pointer) else {
-            self.operations.push(json!({"op": "replace", "path": pointer, "value": new}));
+            self.operations.push(setting("replace", pointer, &new.to_vec().into()));
             return;
         };
         self.operations.extend(operations);
@@ -145,7 +145,7 @@ fn rearranged(old: usize, pairs: &[Option<usize>], new: &[Value], pointer: &str)
         if before.is_none() {
             let to = after(&standing)?;
             work = work.checked_sub(standing.len() - to + if to == standing.len() { 0 } else { to })?;
-            operations.push(json!({"op": "add", "path": format!("{pointer}/{to}"), "value": new[index]}));
+            operations.push(setting("add", &format!("{pointer}/{to}"), &new[index]));
             standing.insert(to, index);
         } else {
             work = work.checked_sub(2 * standing.len())?;
@@ -161,6 +161,13 @@ fn rearranged(old: usize, pairs: &[Option<usize>], new: &[Value], pointer: &str)
         }
     }
     Some(operations)
+}
+
+/// An operation with a value, which is put in as it is: `json!` spells numbers anew.
+fn setting(op: &str, pointer: &str, value: &Value) -> Value {
+    let mut operation = json!({"op": op, "path": pointer});
+    operation["value"] = value.clone();
+    operation
 }
 
 /// A pointer one key further down (RFC 6901).
@@ -230,5 +237,20 @@ mod tests {
             (patch, nulls),
             (json!({"a": null, "b": {"c": null}}), vec!["a".to_owned(), "b.c".to_owned()])
         );
+    }
+
+    #[test]
+    fn patches_spell_numbers_as_the_document_does() {
+        let document = |text: &str| {
+            parse(text.as_bytes(), Format::Json, &Policy::default(), &Limits::default()).unwrap().config
+        };
+        let old = document(r#"{"a": 1, "list": [{"name": "a", "n": 1}]}"#);
+        let new =
+            document(r#"{"a": 1e3, "b": 1E400, "list": [{"name": "a", "n": 1e5}, {"name": "b", "n": 2e7}]}"#);
+        let printed = Value::from(json_patch(&old, &new, &Policy::default())).to_string();
+        for spelling in ["1e3", "1E400", "1e5", "2e7"] {
+            assert!(printed.contains(spelling), "{spelling}: {printed}");
+        }
+        assert!(!printed.contains('+'), "{printed}");
     }
 }

@@ -13,7 +13,12 @@ impl Policy {
         let mut paths = Vec::new();
         for config in configs {
             paths.extend(config.keys().cloned());
-            paths.extend(named(config, config, self).0.into_keys());
+            let names = named(config, config, self).0;
+            for path in config.keys().chain(names.keys()) {
+                // An element that moves is told under its own path.
+                paths.extend(path.match_indices(']').map(|(at, _)| path[..=at].to_owned()));
+            }
+            paths.extend(names.into_keys());
             paths.extend(section_names(config));
         }
         self.report(paths.iter().map(String::as_str), now)
@@ -29,7 +34,14 @@ mod tests {
     #[test]
     fn a_rule_counts_under_any_name_of_its_field() {
         let now = "2026-11-20T00:00:00Z".parse().unwrap();
-        let rules = ["servers[0].port", "servers[name=a*].port", "ip/dns", "gone", "servers[name=z].port"];
+        let rules = [
+            "servers[0].port",
+            "servers[name=a*].port",
+            "servers[name=a1]",
+            "ip/dns",
+            "gone",
+            "servers[name=z].port",
+        ];
         let text: String = rules.iter().map(|path| format!("[[ignore]]\npath = \"{path}\"\n")).collect();
         let policy = Policy::parse(&text).unwrap();
         let flat = |value: serde_json::Value| -> FlatConfig {

@@ -25,6 +25,19 @@ impl RedactionKey {
         is_key_id(id).then(|| RedactionKey { id: id.to_owned(), secret }).ok_or(Error::BadKeyId)
     }
 
+    /// The key that a line spells, `ID:HEX` with 64 digits: the form of key files.
+    pub fn parse(line: &str) -> Option<Self> {
+        let (id, hex) = line.split_once(':')?;
+        if hex.len() != 64 || !hex.bytes().all(|b| b.is_ascii_hexdigit()) {
+            return None;
+        }
+        let mut secret = [0; 32];
+        for (i, byte) in secret.iter_mut().enumerate() {
+            *byte = u8::from_str_radix(&hex[2 * i..2 * i + 2], 16).ok()?;
+        }
+        RedactionKey::new(id, secret).ok()
+    }
+
     /// The id that stands in markers.
     pub fn id(&self) -> &str {
         &self.id

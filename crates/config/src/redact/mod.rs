@@ -21,6 +21,7 @@ use std::collections::BTreeSet;
 use rig_event::FlatConfig;
 use serde_json::Value;
 
+pub use self::event::is_mac;
 use self::fields::{Told, is_random_under_hint, is_reference, names_secret, told_by_others};
 pub(crate) use self::marker::marker_key;
 pub use self::marker::{RIGGING, RedactionKey, is_redacted};
@@ -43,7 +44,7 @@ pub(crate) fn opens_private_key(text: &str) -> bool {
 }
 
 /// The path with each element of a list named by the first of the keys that it has a value of.
-fn with_keys(mut path: Path, keys: &[&str], config: &FlatConfig) -> Path {
+pub(crate) fn with_keys(mut path: Path, keys: &[&str], config: &FlatConfig) -> Path {
     let mut at = String::new();
     for segment in &mut path.0 {
         let index = matches!(segment, Segment::Index(_));

@@ -67,6 +67,39 @@ fn blame_names_the_last_change_and_all_of_them() {
 }
 
 #[test]
+fn blame_follows_an_element_of_a_list_by_its_place_and_by_its_key() {
+    let mut story = Story::new();
+    let mut capture = |elements: [(&str, &str); 2]| {
+        let [(a, m), (b, n)] = elements;
+        let number = |text: &str| Value::Number(rig_event::spelled::number(text).unwrap());
+        let fields = [
+            ("servers[0].name", a.into()),
+            ("servers[0].port", number(m)),
+            ("servers[1].name", b.into()),
+            ("servers[1].port", number(n)),
+        ];
+        story.capture("api", &fields)
+    };
+    capture([("api", "1"), ("web", "2")]);
+    let last = capture([("web", "2"), ("api", "1e3")]);
+    let timeline = story.timeline();
+    let check = |path: &str, value: &str, ops: &[Op]| {
+        let found = blame(&timeline, "api", &pattern(path), timeline.len(), true).unwrap();
+        let [field] = found.fields.as_slice() else { panic!("{path}: {found:?}") };
+        assert_eq!(field.path, path);
+        assert_eq!(field.value.as_ref().unwrap().to_string(), value, "{path}");
+        assert_eq!(field.changes.iter().map(|set| set.op).collect::<Vec<_>>(), ops, "{path}");
+        let set = field.changes.first().unwrap();
+        assert_eq!(set.after, field.value, "{path}");
+        assert_eq!(set.seq == last, ops.len() == 2, "{path}");
+    };
+    check("servers[0].port", "2", &[Op::Changed, Op::Added]);
+    check("servers[1].port", "1e3", &[Op::Changed, Op::Added]);
+    check("servers[name=api].port", "1e3", &[Op::Changed, Op::Added]);
+    check("servers[name=web].port", "2", &[Op::Added]);
+}
+
+#[test]
 fn blame_knows_a_field_that_is_gone_and_one_from_before() {
     let mut story = Story::new();
     story.capture("api", &[("a", 1.into()), ("b", 2.into())]);
