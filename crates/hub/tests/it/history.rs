@@ -140,7 +140,7 @@ async fn what_cannot_be_told_of_a_service_is_a_problem_with_a_code() {
         ("services/api/blame?path=no.such", 404, "no-field"),
         ("services/api/blame?path=db.host&at=999999", 404, "past-head"),
         ("services/nobody/blame?path=a", 404, "no-snapshot"),
-        ("services/a%2Fb%20/blame?path=a", 400, "bad-service-name"),
+        ("services/a%00b/blame?path=a", 400, "bad-service-name"),
     ] {
         let (got, problem) = hub.get(path).await;
         assert_eq!((got, problem["code"].as_str()), (status, Some(code)), "{path}: {problem}");
