@@ -177,6 +177,46 @@ fn foreign_text_cannot_steer_the_terminal() {
         let said = finish(None, rig(&[command, "-"]), log.as_bytes());
         assert!(!said.stdout.contains(['\u{1b}', '\u{202e}', '\r']), "{command}: {}", said.stdout);
     }
+    // C1 controls and marks that turn the line around are no control characters to JSON.
+    let c1 = "{\"seq\":1,\"type\":\"service.log\",\"service\":\"a\",\"log\":{\"stream\":\"stderr\",\"data\":\"\u{9b}2J\u{202e}\u{2028}\u{7f}\"},\"timestamp\":\"2026-02-23T10:00:02Z\"}\n{\"seq\":2,\"type\":\"request.completed\",\"request\":{\"source\":\"\u{9b}0;x\",\"target\":\"b\",\"method\":\"GET\",\"path\":\"/\u{202e}\",\"status_code\":500},\"timestamp\":\"2026-02-23T10:00:02Z\"}\n";
+    for args in
+        [&["explain", "-", "--json"][..], &["state", "-", "--json"], &["explain", "-"], &["logs", "-"]]
+    {
+        let said = finish(None, rig(args), c1.as_bytes());
+        let steering = ['\u{9b}', '\u{202e}', '\u{2028}', '\u{7f}'];
+        assert!(!said.stdout.contains(steering), "{args:?}: {:?}", said.stdout);
+        if args.contains(&"--json") {
+            assert!(said.json().is_object(), "escaped, and JSON still");
+        }
+    }
     let markdown = finish(None, rig(&["explain", "-", "--markdown"]), log.as_bytes()).stdout;
     assert!(!markdown.contains('\u{1b}'));
+}
+
+#[test]
+fn explain_shows_what_broke_and_the_change_before_it_on_one_screen() {
+    let mut log = String::from(
+        r#"{"seq":1,"ts":"2026-02-23T10:00:00Z","type":"snapshot.captured","service":"api","digest":"sha256:0","config_digest":"sha256:0","format":"json","bytes":1,"fields":1,"config":{"db.timeout":30}}
+{"seq":2,"ts":"2026-02-23T10:00:01Z","type":"snapshot.captured","service":"api","digest":"sha256:1","config_digest":"sha256:1","format":"json","bytes":1,"fields":1,"actor":"ana"}
+{"seq":3,"ts":"2026-02-23T10:00:01Z","type":"diff.computed","service":"api","from":1,"to":2,"added":0,"removed":0,"changed":1,"changes":[{"op":"changed","path":"db.timeout","before":30,"after":1,"severity":"high"}]}
+"#,
+    );
+    for n in 0..100 {
+        let seq = 4 + 2 * n;
+        let _ = write!(
+            log,
+            r#"{{"seq":{seq},"ts":"2026-02-23T10:00:02Z","type":"request.completed","source":"web{}","target":"api","method":"GET","path":"/{n}","status":500,"response_body":"late"}}
+{{"seq":{},"ts":"2026-02-23T10:00:02Z","type":"service.log","service":"api","stream":"stderr","data":"timeout {n}"}}
+"#,
+            n % 30,
+            seq + 1
+        );
+    }
+    let said = finish(Some(1), rig(&["explain", "-"]), log.as_bytes());
+    let lines: Vec<&str> = said.stdout.lines().collect();
+    assert!(lines.len() <= 50, "{} lines: {}", lines.len(), said.stdout);
+    let change = lines.iter().position(|line| line.contains("db.timeout: 30 -> 1")).unwrap();
+    let request = lines.iter().position(|line| line.contains("GET /0")).unwrap();
+    assert!(change < request && change < 10, "{}", said.stdout);
+    assert!(said.stdout.contains("… and 95 more failing requests"), "{}", said.stdout);
 }

@@ -43,7 +43,7 @@ impl Out {
     /// # Errors
     /// As [`Out::line`].
     pub fn json(&mut self, value: &impl serde::Serialize) -> anyhow::Result<()> {
-        Ok(self.line(serde_json::to_string_pretty(value)?)?)
+        Ok(self.line(plain_json(serde_json::to_string_pretty(value)?))?)
     }
 }
 
@@ -86,11 +86,32 @@ pub fn is_closed_pipe(error: &anyhow::Error) -> bool {
 pub fn plain(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     for c in text.chars() {
-        let turns = matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-        if (c.is_control() && c != '\t') || turns {
+        if (c.is_control() && c != '\t') || steers(c) {
             shown.extend(c.escape_default());
         } else {
             shown.push(c);
+        }
+    }
+    shown
+}
+
+/// Whether a character that is no control character turns the line around or breaks it.
+pub(crate) fn steers(c: char) -> bool {
+    matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+/// JSON as it may stand on a terminal. JSON itself escapes what lies below a blank; the rest can stand nowhere but in a text.
+fn plain_json(json: String) -> String {
+    let is_fine = |c: char| c == '\n' || !(c.is_control() || steers(c));
+    if json.is_ascii() && !json.contains('\u{7f}') || json.chars().all(is_fine) {
+        return json;
+    }
+    let mut shown = String::with_capacity(json.len() + 64);
+    for c in json.chars() {
+        if is_fine(c) {
+            shown.push(c);
+        } else {
+            shown.push_str(&format!("\\u{:04x}", u32::from(c)));
         }
     }
     shown

@@ -86,38 +86,64 @@ pub struct Set {
 /// As [`Timeline::state`].
 pub fn blame(timeline: &Timeline, service: &str, pattern: &Pattern, n: usize, all: bool) -> Result<Blame> {
     let mut cursor = Cursor::new(timeline)?;
-    let mut history = History {
-        pattern,
-        covered: BTreeMap::new(),
-        fields: BTreeMap::new(),
-        left_out: BTreeSet::new(),
-        all,
-    };
-    let mut config = config_of(&cursor, service);
-    for path in named(&config, pattern).keys() {
-        history.begin(path);
-    }
-    let mut snapshot: Option<(Envelope, SnapshotCaptured)> = None;
+    let mut trace = Trace::new(pattern, config_of(&cursor, service), all);
     for at in 0..n.min(timeline.len()) {
         let entry = timeline.entry(at);
-        if entry.service != Some(service) || !matches!(entry.type_name, "snapshot.captured" | "diff.computed")
-        {
+        if entry.service != Some(service) || !concerns(entry.type_name) {
             continue;
         }
         let envelope = timeline.envelope(at)?;
+        cursor.seek(timeline, at + 1)?;
+        trace.add(&envelope, &config_of(&cursor, service));
+    }
+    Ok(trace.finish())
+}
+
+/// Whether events of that type can change a config.
+pub fn concerns(type_name: &str) -> bool {
+    matches!(type_name, "snapshot.captured" | "diff.computed")
+}
+
+/// The history of some fields of one service, for whoever folds its events in a way of their own.
+pub struct Trace<'a> {
+    history: History<'a>,
+    config: Arc<FlatConfig>,
+    snapshot: Option<(Envelope, SnapshotCaptured)>,
+}
+
+impl<'a> Trace<'a> {
+    /// Begins with the config before the first event; `all` as for [`blame`].
+    pub fn new(pattern: &'a Pattern, config: Arc<FlatConfig>, all: bool) -> Trace<'a> {
+        let mut history = History {
+            pattern,
+            covered: BTreeMap::new(),
+            fields: BTreeMap::new(),
+            left_out: BTreeSet::new(),
+            all,
+        };
+        for path in named(&config, pattern).keys() {
+            history.begin(path);
+        }
+        Trace { history, config, snapshot: None }
+    }
+
+    /// Takes the next event of the service that [`concerns`] its config, with the config after it.
+    pub fn add(&mut self, envelope: &Envelope, now: &Arc<FlatConfig>) {
         if let Event::SnapshotCaptured(e) = &envelope.event
             && e.part.is_none_or(|(i, _)| i == 1)
         {
-            snapshot = Some((envelope.clone(), e.clone()));
+            self.snapshot = Some((envelope.clone(), e.clone()));
         }
-        cursor.seek(timeline, at + 1)?;
-        let now = config_of(&cursor, service);
-        if !Arc::ptr_eq(&config, &now) {
-            history.changed(&config, &now, &envelope, snapshot.as_ref());
-            config = now;
+        if !Arc::ptr_eq(&self.config, now) {
+            self.history.changed(&self.config, now, envelope, self.snapshot.as_ref());
+            self.config = now.clone();
         }
     }
-    Ok(history.finish(&config))
+
+    /// What is known now.
+    pub fn finish(self) -> Blame {
+        self.history.finish(&self.config)
+    }
 }
 
 /// A config whose elements of lists are named as the pattern names them.

@@ -27,9 +27,9 @@ Exit code 1: something failed.")]
 pub struct Args {
     /// A session file, -, a rigd log, or a hub's stream
     source: Source,
-    /// Show at most so many of each kind
-    #[arg(long, value_name = "N", default_value_t = 20)]
-    limit: usize,
+    /// Show at most so many of each kind [default: 5, and 20 as JSON or Markdown]
+    #[arg(long, value_name = "N")]
+    limit: Option<usize>,
     /// Print it as JSON
     #[arg(long, conflicts_with = "markdown")]
     json: bool,
@@ -43,7 +43,10 @@ pub struct Args {
 
 pub(super) async fn run(args: Args) -> Result<Answer> {
     let indexed = args.source.timeline(None).await?;
-    let limits = Limits { items: args.limit, ..Limits::default() };
+    // On a terminal what matters must fit on a screen.
+    let items = args.limit.unwrap_or(if args.json || args.markdown { 20 } else { 5 });
+    let lines = if args.json || args.markdown { Limits::default().lines } else { items };
+    let limits = Limits { items, lines, ..Limits::default() };
     let it = explain::explain(&indexed.timeline, limits)?;
     let mut out = Out::new();
     if args.json {
@@ -139,8 +142,9 @@ impl Page {
         self.head(it);
         self.assertions(it);
         self.crashes(it);
-        self.requests(it);
+        // Before the requests, which may be many: this is what people come for.
         self.changes(it);
+        self.requests(it);
         self.stderr(it);
         self.stall(it);
         self.phases(it);
@@ -267,7 +271,9 @@ impl Page {
         if it.changes.items.is_empty() {
             return;
         }
-        self.heading("Config changes before the first failure, nearest first");
+        let marked = it.changes.items.iter().any(|change| change.involved);
+        let legend = if marked { " (* in a service that has a part in it)" } else { "" };
+        self.heading(&format!("Config changes before the first failure, nearest first{legend}"));
         for change in &it.changes.items {
             let line = self.change(change);
             self.item(&line);

@@ -44,7 +44,10 @@ pub(super) async fn run(args: Args) -> Result<Answer> {
         Some(seq) => events_until(timeline, Some(seq), &indexed.what)?.checked_sub(1),
         None => first_failure(timeline)?,
     };
-    let at = at.with_context(|| format!("nothing failed in {}; name the seq of an event", indexed.what))?;
+    let at = at.with_context(|| match args.seq {
+        Some(seq) => format!("there is no event {seq} in {}", indexed.what),
+        None => format!("nothing failed in {}; name the seq of an event", indexed.what),
+    })?;
     let found = why(timeline, at, args.limit)?;
     let mut out = Out::new();
     if args.json {

@@ -1,6 +1,7 @@
 //! The addresses of the hub (design: README and docs/http.md), one file a group.
 
 mod events;
+mod history;
 mod services;
 mod streams;
 
@@ -46,6 +47,9 @@ pub(crate) fn router(hub: Shared) -> Router {
             &format!("{service}/declared"),
             get(services::declared).put(services::declare).delete(services::withdraw),
         )
+        .route(&format!("{service}/history"), get(history::history))
+        .route(&format!("{service}/diff"), get(history::diff))
+        .route(&format!("{service}/blame"), get(history::blame))
         .route(&format!("{service}/drift/accept"), post(services::accept))
         .fallback(async || {
             Problem::not_found(
@@ -145,7 +149,8 @@ impl Query {
 
     fn number(&mut self, key: &str) -> Result<Option<u64>, Problem> {
         let bad = || {
-            let code = if matches!(key, "from" | "to" | "at") { "bad-cursor" } else { "bad-query" };
+            let code =
+                if matches!(key, "from" | "to" | "at" | "before") { "bad-cursor" } else { "bad-query" };
             Problem::bad_request(code, format!("`{key}` must be a whole number, 0 or more"))
         };
         let digits = |v: &String| !v.is_empty() && v.bytes().all(|b| b.is_ascii_digit());

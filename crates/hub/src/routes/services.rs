@@ -297,10 +297,10 @@ async fn decide(stream: &Stream, command: Command) -> Result<Response, Problem> 
     appended(stream, events, StatusCode::OK).await
 }
 
-fn service_name(name: &str) -> Result<ServiceName, Problem> {
+pub(super) fn service_name(name: &str) -> Result<ServiceName, Problem> {
     name.parse().map_err(|e: rig_event::Error| Problem::bad_request("bad-service-name", e.to_string()))
 }
 
-fn no_snapshot(name: &ServiceName, seq: Seq) -> Problem {
+pub(super) fn no_snapshot(name: &ServiceName, seq: Seq) -> Problem {
     Problem::not_found("no-snapshot", format!("service {name} has no snapshot at seq {seq}"))
 }

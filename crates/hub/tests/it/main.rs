@@ -8,6 +8,7 @@
 )]
 
 mod captures;
+mod history;
 mod model;
 mod random;
 mod retention;

@@ -68,8 +68,7 @@ pub fn judge(
     // From fields to text or back there is no diff to apply: the snapshot carries the config, the diff only counts.
     let other_kind = changed && !first && is_text(&service.config) != is_text(&capture.config);
     let keyframe = changed && service.diffs + 1 >= KEYFRAME_DIFFS;
-    let difference =
-        (changed && !first).then(|| difference(&service.config, &capture.config, other_kind, policy));
+    let difference = (changed && !first).then(|| difference(&service.config, &capture.config, policy));
     let drift = match changed {
         true => drift::news(service, &capture.config, policy, now),
         false => Vec::new(),
@@ -92,7 +91,8 @@ pub fn judge(
         snapshot_parts(captured, whole, provenance).map(Event::SnapshotCaptured).collect();
     if let Some(difference) = difference {
         let to = state.seq + (drafts.len() + events.len()) as Seq;
-        let computed = DiffComputed { from: service.captured_seq, to, ..difference };
+        let changes = if other_kind { Vec::new() } else { difference.changes };
+        let computed = DiffComputed { from: service.captured_seq, to, changes, ..difference };
         events.extend(diff_parts(computed).map(Event::DiffComputed));
     }
     events.extend(drift);
@@ -112,8 +112,8 @@ fn text_of(config: &FlatConfig) -> Option<&str> {
     }
 }
 
-/// What changed, without its place.
-fn difference(old: &FlatConfig, new: &FlatConfig, other_kind: bool, policy: &Policy) -> DiffComputed {
+/// What changed from one config to another: fields, or the lines of two texts. Its place (`from`, `to`) is left at 0.
+pub fn difference(old: &FlatConfig, new: &FlatConfig, policy: &Policy) -> DiffComputed {
     if let (Some(old), Some(new)) = (text_of(old), text_of(new)) {
         let found = text_diff(old, new);
         let severity = found.sections.iter().map(|s| policy.severity_of(&s.section)).max();
@@ -135,7 +135,7 @@ fn difference(old: &FlatConfig, new: &FlatConfig, other_kind: bool, policy: &Pol
         changed: found.changed,
         moved: found.moved,
         severity: found.severity,
-        changes: if other_kind { Vec::new() } else { found.changes },
+        changes: found.changes,
         ..DiffComputed::default()
     }
 }

@@ -102,8 +102,8 @@ impl Point {
 /// What GitHub's own toolkit escapes in a message.
 fn data(text: &str) -> String {
     let text = text.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A");
-    // Other control characters would only disturb the log.
-    text.chars().filter(|c| !c.is_control()).collect()
+    // Other control characters, and what turns a line around, would only disturb the log.
+    text.chars().filter(|c| !c.is_control() && !crate::output::steers(*c)).collect()
 }
 
 /// What it escapes in a property.
@@ -121,7 +121,7 @@ mod tests {
             file: Some("a,b:c.go".into()),
             line: Some(7),
             title: "x::y,z".into(),
-            message: "100%\n::set-env name=PATH::evil\r\u{1b}[2J".into(),
+            message: "100%\n::set-env name=PATH::evil\r\u{1b}[2J\u{202e}".into(),
         };
         assert_eq!(
             point.command(),
