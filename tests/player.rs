@@ -121,7 +121,9 @@ fn a_recording_is_stepped_through_and_the_terminal_put_back() {
     pty.resize(160, 48);
     pty.until("all panes", |screen| {
         let shown = screen.contents();
-        ["1 Services", "2 Config", "3 Events", "4 Logs", "5 Traffic", "6 Graph"].iter().all(|t| shown.contains(t))
+        ["1 Services", "2 Config", "3 Events", "4 Logs", "5 Traffic", "6 Graph"]
+            .iter()
+            .all(|t| shown.contains(t))
     });
     pty.resize(12, 3);
     pty.see("too small");

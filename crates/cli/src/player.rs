@@ -73,7 +73,8 @@ fn in_place(bytes: Arc<dyn Bytes>, name: &str) -> Result<Feed> {
     let (sender, news) = mpsc::sync_channel(AHEAD);
     thread::spawn(move || {
         for chunk in Chunks::new(bytes, len) {
-            let news = chunk.map_or_else(|error| News::Broken(error.to_string()), News::Chunk);
+            let news = chunk
+                .map_or_else(|error| News::Broken(error.to_string()), |chunk| News::Chunk(Box::new(chunk)));
             let ends = matches!(news, News::Broken(_));
             if sender.send(news).is_err() || ends {
                 return;
@@ -255,7 +256,7 @@ impl Growing {
         while let Some(next) = stretch(spooled.as_ref(), self.scanned, self.spool.len(), last)? {
             self.scanned = next.end;
             let chunk = next.scan(spooled.as_ref(), &mut self.buffer)?;
-            if sender.send(News::Chunk(chunk)).is_err() {
+            if sender.send(News::Chunk(Box::new(chunk))).is_err() {
                 return Ok(false);
             }
         }

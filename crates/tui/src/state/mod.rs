@@ -146,7 +146,7 @@ pub enum Effect {
 #[derive(Debug)]
 pub enum News {
     /// The next chunk.
-    Chunk(Chunk),
+    Chunk(Box<Chunk>),
     /// All that was there has come; what comes from here on is live.
     CaughtUp,
     /// Something to be said: a lost connection, events that are missing.
@@ -392,7 +392,7 @@ impl Player {
     pub fn take(&mut self, news: News) {
         match news {
             News::Chunk(chunk) => {
-                self.timeline.extend(chunk);
+                self.timeline.extend(*chunk);
                 self.grown();
             }
             News::CaughtUp => self.note = None,
@@ -475,7 +475,7 @@ impl Player {
             filter.clone(),
         ];
         for (found, wanted) in [&mut self.logs, &mut self.traffic, &mut self.events].into_iter().zip(wanted) {
-            if *found.filter() != wanted || found.len() == 0 {
+            if *found.filter() != wanted || found.is_empty() {
                 *found = Found::new(wanted);
             }
         }
