@@ -37,6 +37,8 @@ pub struct Feed {
     pub total: Option<u64>,
     /// Whether it grows as things happen.
     pub live: bool,
+    /// Whether to begin at its tip: what comes through a pipe may be a whole recording.
+    pub follow: bool,
 }
 
 /// Opens a source and begins to read it.
@@ -81,7 +83,7 @@ fn in_place(bytes: Arc<dyn Bytes>, name: &str) -> Result<Feed> {
             }
         }
     });
-    Ok(Feed { timeline, news, total: Some(len), live: false })
+    Ok(Feed { timeline, news, total: Some(len), live: false, follow: false })
 }
 
 /// What can be read only once goes to a temporary file on its way.
@@ -111,7 +113,7 @@ fn reading(input: Box<dyn Read + Send>, name: &str, live: bool) -> Result<Feed> 
             let _ = sender.send(News::Broken(output::chain(&error)));
         }
     });
-    Ok(Feed { timeline, news, total: None, live })
+    Ok(Feed { timeline, news, total: None, live, follow: false })
 }
 
 /// Decompressed, if its first bytes say that it is compressed.
@@ -140,7 +142,7 @@ fn following(client: &Client) -> Result<Feed> {
             let _ = sender.send(News::Broken(output::chain(&error)));
         }
     });
-    Ok(Feed { timeline, news, total: None, live: true })
+    Ok(Feed { timeline, news, total: None, live: true, follow: true })
 }
 
 async fn follow_into(client: &Client, mut growing: Growing, sender: &SyncSender<News>) -> Result<()> {

@@ -298,8 +298,10 @@ pub struct Options {
     pub source: String,
     /// How many bytes there are to be indexed, where that is known.
     pub total: Option<u64>,
-    /// Whether the source grows as things happen: the player follows it.
+    /// Whether the source grows as things happen.
     pub live: bool,
+    /// Whether the player begins at its tip and goes along with it.
+    pub follow: bool,
     /// The seq to begin at.
     pub at: Option<u64>,
     /// Play at once, so many times as fast as it happened.
@@ -322,7 +324,7 @@ impl Player {
             source: text::plain(&options.source),
             total: options.total,
             live: options.live,
-            following: options.live && options.at.is_none() && options.speed.is_none(),
+            following: options.live && options.follow && options.at.is_none() && options.speed.is_none(),
             ended: false,
             broken: None,
             note: None,

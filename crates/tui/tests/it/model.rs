@@ -128,7 +128,7 @@ fn a_growing_source_is_followed_and_what_is_behind_is_counted() {
             .scan(source.as_ref(), &mut Vec::new())
             .unwrap()
     };
-    let live = rig_tui::Options { live: true, ..options() };
+    let live = rig_tui::Options { live: true, follow: true, ..options() };
     let mut player = Player::new(Timeline::new(source.clone(), "live"), live).unwrap();
     player.take(News::Chunk(Box::new(scan(0, half))));
     assert!(player.is_live() && player.at() == 50);
