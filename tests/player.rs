@@ -121,7 +121,9 @@ fn a_recording_is_stepped_through_and_the_terminal_put_back() {
     pty.resize(160, 48);
     pty.until("all panes", |screen| {
         let shown = screen.contents();
-        ["1 Services", "2 Config", "3 Events", "4 Logs", "5 Traffic", "6 Graph"].iter().all(|t| shown.contains(t))
+        ["1 Services", "2 Config", "3 Events", "4 Logs", "5 Traffic", "6 Graph"]
+            .iter()
+            .all(|t| shown.contains(t))
     });
     pty.resize(12, 3);
     pty.see("too small");
@@ -147,7 +149,7 @@ fn a_click_and_a_drag_on_the_scrubber_seek() {
 fn a_recording_on_standard_input_leaves_the_keys_to_the_terminal() {
     let mut command = Command::new("sh");
     let pipe = "cat \"$1\" | \"$0\" replay -";
-    command.args(["-c", pipe, env!("CARGO_BIN_EXE_rig"), &session("v1/sealed.jsonl.zst")]);
+    command.args(["-c", pipe, env!("CARGO_BIN_EXE_rig"), &session("v1/drift.jsonl")]);
     let mut pty = Pty::start(command, 100, 30);
     pty.see("REPLAY");
     pty.see("seq 1 of ");

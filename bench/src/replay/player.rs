@@ -25,7 +25,11 @@ pub fn run(setup: &Setup, recording: &Recording, report: &mut Report) -> Result<
     }
     let worst = first.iter().copied().fold(0.0, f64::max);
     let rows = [vec!["rig replay".into(), median(first).into(), worst.into(), median(whole).into()]];
-    report.table("player", &["", "first frame with events, ms", "worst, ms", "everything indexed, ms"], &rows);
+    report.table(
+        "player",
+        &["", "first frame with events, ms", "worst, ms", "everything indexed, ms"],
+        &rows,
+    );
     report.bar("first frame of the player, ms", Bar::AtMost(300.0), worst);
     Ok(())
 }

@@ -37,6 +37,8 @@ pub struct Feed {
     pub total: Option<u64>,
     /// Whether it grows as things happen.
     pub live: bool,
+    /// Whether to begin at its tip: what comes through a pipe may be a whole recording.
+    pub follow: bool,
 }
 
 /// Opens a source and begins to read it.
@@ -73,14 +75,15 @@ fn in_place(bytes: Arc<dyn Bytes>, name: &str) -> Result<Feed> {
     let (sender, news) = mpsc::sync_channel(AHEAD);
     thread::spawn(move || {
         for chunk in Chunks::new(bytes, len) {
-            let news = chunk.map_or_else(|error| News::Broken(error.to_string()), News::Chunk);
+            let news = chunk
+                .map_or_else(|error| News::Broken(error.to_string()), |chunk| News::Chunk(Box::new(chunk)));
             let ends = matches!(news, News::Broken(_));
             if sender.send(news).is_err() || ends {
                 return;
             }
         }
     });
-    Ok(Feed { timeline, news, total: Some(len), live: false })
+    Ok(Feed { timeline, news, total: Some(len), live: false, follow: false })
 }
 
 /// What can be read only once goes to a temporary file on its way.
@@ -110,7 +113,7 @@ fn reading(input: Box<dyn Read + Send>, name: &str, live: bool) -> Result<Feed> 
             let _ = sender.send(News::Broken(output::chain(&error)));
         }
     });
-    Ok(Feed { timeline, news, total: None, live })
+    Ok(Feed { timeline, news, total: None, live, follow: false })
 }
 
 /// Decompressed, if its first bytes say that it is compressed.
@@ -139,7 +142,7 @@ fn following(client: &Client) -> Result<Feed> {
             let _ = sender.send(News::Broken(output::chain(&error)));
         }
     });
-    Ok(Feed { timeline, news, total: None, live: true })
+    Ok(Feed { timeline, news, total: None, live: true, follow: true })
 }
 
 async fn follow_into(client: &Client, mut growing: Growing, sender: &SyncSender<News>) -> Result<()> {
@@ -255,7 +258,7 @@ impl Growing {
         while let Some(next) = stretch(spooled.as_ref(), self.scanned, self.spool.len(), last)? {
             self.scanned = next.end;
             let chunk = next.scan(spooled.as_ref(), &mut self.buffer)?;
-            if sender.send(News::Chunk(chunk)).is_err() {
+            if sender.send(News::Chunk(Box::new(chunk))).is_err() {
                 return Ok(false);
             }
         }

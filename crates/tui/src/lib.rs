@@ -14,7 +14,7 @@
 //! let bytes = br#"{"seq":1,"ts":"2026-11-20T10:30:05Z","type":"service.ready","service":"a"}"#.to_vec();
 //! let mut timeline = Timeline::new(Arc::new(bytes.clone()), "demo");
 //! timeline.index(bytes.len() as u64, true)?;
-//! let options = Options { source: "demo".into(), total: None, live: false, at: None, speed: None, colour: true };
+//! let options = Options { source: "demo".into(), total: None, live: false, follow: false, at: None, speed: None, colour: true };
 //! let mut player = Player::new(timeline, options)?;
 //! player.update(Message::End);
 //! assert_eq!(player.state().service("a").unwrap().status.as_deref(), Some("ready"));

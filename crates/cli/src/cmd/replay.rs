@@ -99,6 +99,7 @@ async fn play(args: Args) -> Result<Answer> {
         source: args.source.to_string(),
         total: feed.total,
         live: feed.live,
+        follow: feed.follow,
         at: args.at,
         speed: args.speed,
         colour: output::is_coloured(&std::io::stdout()),

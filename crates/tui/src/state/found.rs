@@ -89,6 +89,11 @@ impl Found {
         if self.all { self.looked_at } else { self.matches.len() }
     }
 
+    /// Whether nothing was found so far.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
     /// The position of the `i`-th event found.
     pub fn get(&self, i: usize) -> Option<usize> {
         if self.all { (i < self.looked_at).then_some(i) } else { self.matches.get(i).map(|at| *at as usize) }

@@ -146,7 +146,7 @@ pub enum Effect {
 #[derive(Debug)]
 pub enum News {
     /// The next chunk.
-    Chunk(Chunk),
+    Chunk(Box<Chunk>),
     /// All that was there has come; what comes from here on is live.
     CaughtUp,
     /// Something to be said: a lost connection, events that are missing.
@@ -298,8 +298,10 @@ pub struct Options {
     pub source: String,
     /// How many bytes there are to be indexed, where that is known.
     pub total: Option<u64>,
-    /// Whether the source grows as things happen: the player follows it.
+    /// Whether the source grows as things happen.
     pub live: bool,
+    /// Whether the player begins at its tip and goes along with it.
+    pub follow: bool,
     /// The seq to begin at.
     pub at: Option<u64>,
     /// Play at once, so many times as fast as it happened.
@@ -322,7 +324,7 @@ impl Player {
             source: text::plain(&options.source),
             total: options.total,
             live: options.live,
-            following: options.live && options.at.is_none() && options.speed.is_none(),
+            following: options.live && options.follow && options.at.is_none() && options.speed.is_none(),
             ended: false,
             broken: None,
             note: None,
@@ -392,7 +394,7 @@ impl Player {
     pub fn take(&mut self, news: News) {
         match news {
             News::Chunk(chunk) => {
-                self.timeline.extend(chunk);
+                self.timeline.extend(*chunk);
                 self.grown();
             }
             News::CaughtUp => self.note = None,
@@ -475,7 +477,7 @@ impl Player {
             filter.clone(),
         ];
         for (found, wanted) in [&mut self.logs, &mut self.traffic, &mut self.events].into_iter().zip(wanted) {
-            if *found.filter() != wanted || found.len() == 0 {
+            if *found.filter() != wanted || found.is_empty() {
                 *found = Found::new(wanted);
             }
         }

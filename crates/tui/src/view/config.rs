@@ -165,7 +165,7 @@ pub(super) fn draw_split(player: &Player, area: Rect, buffer: &mut Buffer) {
     let mut order: Vec<_> = split.iter().collect();
     order.sort_by_key(|difference| selected.is_none_or(|name| text::plain(name) != difference.service));
     'all: for difference in order {
-        if at + difference.fields.len() + 1 <= first {
+        if at + difference.fields.len() < first {
             at += difference.fields.len() + 1;
             continue;
         }

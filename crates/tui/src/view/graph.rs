@@ -27,7 +27,7 @@ pub(super) fn draw(player: &Player, area: Rect, buffer: &mut Buffer) {
     let mut at = 0;
     let mut row = 0;
     for (source, targets) in edges {
-        if at + targets.len() + 1 <= first {
+        if at + targets.len() < first {
             at += targets.len() + 1;
             continue;
         }

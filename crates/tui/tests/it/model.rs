@@ -128,13 +128,13 @@ fn a_growing_source_is_followed_and_what_is_behind_is_counted() {
             .scan(source.as_ref(), &mut Vec::new())
             .unwrap()
     };
-    let live = rig_tui::Options { live: true, ..options() };
+    let live = rig_tui::Options { live: true, follow: true, ..options() };
     let mut player = Player::new(Timeline::new(source.clone(), "live"), live).unwrap();
-    player.take(News::Chunk(scan(0, half)));
+    player.take(News::Chunk(Box::new(scan(0, half))));
     assert!(player.is_live() && player.at() == 50);
     player.update(Message::Step(-1));
     assert!(!player.is_live());
-    player.take(News::Chunk(scan(half, bytes.len() as u64)));
+    player.take(News::Chunk(Box::new(scan(half, bytes.len() as u64))));
     assert_eq!((player.at(), player.timeline.len()), (49, 100));
     assert!(screen(&mut player, 100, 24).contains("51 behind"));
     player.update(Message::End);

@@ -9,7 +9,15 @@ use rig_replay::Timeline;
 use rig_tui::{Message, News, Options, Player, view};
 
 pub fn options() -> Options {
-    Options { source: "test.jsonl".into(), total: None, live: false, at: None, speed: None, colour: true }
+    Options {
+        source: "test.jsonl".into(),
+        total: None,
+        live: false,
+        follow: false,
+        at: None,
+        speed: None,
+        colour: true,
+    }
 }
 
 pub fn fixture(name: &str) -> Vec<u8> {
