@@ -54,7 +54,7 @@ pub fn run(setup: &Setup, report: &mut Report) -> Result<()> {
         let (rig_ms, git_ms) = (ms(&rig), ms(&git));
         let difflib = (count <= 20_000)
             .then(peers::Program::python)
-            .and_then(|python| measure_with(&python, peers::DIFFLIB, few, &files));
+            .and_then(|python| measure_with(&python, peers::DIFFLIB, few.min(3), &files));
         first = first.or(rig_ms.zip(git_ms).map(|(rig, git)| rig / git));
         let cell = |figure: Option<f64>| figure.map_or(Cell::None, Cell::from);
         rows.push(vec![

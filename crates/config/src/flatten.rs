@@ -36,8 +36,8 @@ impl<'a> Flattener<'a> {
 
     /// The fields and the line of each.
     pub fn finish(self) -> (FlatConfig, BTreeMap<String, u32>) {
-        // Maps that are made of sorted fields in one go have full nodes, which take half the memory of grown ones, and the
-        // paths of the fields lie side by side: all that walks over a configuration is quicker for it.
+        // Maps that are made of sorted fields in one go have full nodes, where grown ones are half empty, and the paths of the
+        // fields lie side by side: a walk over them waits for memory more than for anything else.
         let mut lines = Vec::with_capacity(self.fields.len());
         let field = |(path, (value, line)): (String, (Value, u32))| {
             lines.push((path.clone(), line));

@@ -91,7 +91,8 @@ impl Walk<'_> {
                 && old == new
                 && memchr::memchr(b'[', a.as_bytes()).is_none()
             {
-                (olds.next(), news.next());
+                olds.next();
+                news.next();
                 continue;
             }
             let order = match (olds.peek(), news.peek()) {
