@@ -179,9 +179,14 @@ fn foreign_text_cannot_steer_the_terminal() {
     }
     // C1 controls and marks that turn the line around are no control characters to JSON.
     let c1 = "{\"seq\":1,\"type\":\"service.log\",\"service\":\"a\",\"log\":{\"stream\":\"stderr\",\"data\":\"\u{9b}2J\u{202e}\u{2028}\u{7f}\"},\"timestamp\":\"2026-02-23T10:00:02Z\"}\n{\"seq\":2,\"type\":\"request.completed\",\"request\":{\"source\":\"\u{9b}0;x\",\"target\":\"b\",\"method\":\"GET\",\"path\":\"/\u{202e}\",\"status_code\":500},\"timestamp\":\"2026-02-23T10:00:02Z\"}\n";
-    for args in
-        [&["explain", "-", "--json"][..], &["state", "-", "--json"], &["explain", "-"], &["logs", "-"]]
-    {
+    for args in [
+        &["explain", "-", "--json"][..],
+        &["state", "-", "--json"],
+        &["logs", "-", "--json"],
+        &["traffic", "-", "--json"],
+        &["explain", "-"],
+        &["logs", "-"],
+    ] {
         let said = finish(None, rig(args), c1.as_bytes());
         let steering = ['\u{9b}', '\u{202e}', '\u{2028}', '\u{7f}'];
         assert!(!said.stdout.contains(steering), "{args:?}: {:?}", said.stdout);

@@ -101,7 +101,7 @@ pub(crate) fn steers(c: char) -> bool {
 }
 
 /// JSON as it may stand on a terminal. JSON itself escapes what lies below a blank; the rest can stand nowhere but in a text.
-fn plain_json(json: String) -> String {
+pub(crate) fn plain_json(json: String) -> String {
     let is_fine = |c: char| c == '\n' || !(c.is_control() || steers(c));
     if json.is_ascii() && !json.contains('\u{7f}') || json.chars().all(is_fine) {
         return json;

@@ -45,8 +45,10 @@ pub(super) async fn run(args: Args) -> Result<Answer> {
     let indexed = args.source.timeline(None).await?;
     // On a terminal what matters must fit on a screen.
     let items = args.limit.unwrap_or(if args.json || args.markdown { 20 } else { 5 });
-    let lines = if args.json || args.markdown { Limits::default().lines } else { items };
-    let limits = Limits { items, lines, ..Limits::default() };
+    let mut limits = Limits { items, ..Limits::default() };
+    if !(args.json || args.markdown) {
+        limits.lines = limits.lines.min(items);
+    }
     let it = explain::explain(&indexed.timeline, limits)?;
     let mut out = Out::new();
     if args.json {

@@ -89,7 +89,8 @@ fn print(
             return Ok::<_, anyhow::Error>(());
         };
         if json {
-            serde_json::to_writer(rows.writer(), &output)?;
+            rows.writer()
+                .extend_from_slice(crate::output::plain_json(serde_json::to_string(&output)?).as_bytes());
             return Ok(rows.end()?);
         }
         // Every line of a piece has the service before it, as if it had come alone.

@@ -86,7 +86,7 @@ fn list(timeline: &Timeline, wanted: &Wanted, json: bool) -> Result<()> {
             return Ok::<_, anyhow::Error>(());
         };
         if json {
-            serde_json::to_writer(rows.writer(), &row)?;
+            rows.writer().extend_from_slice(output::plain_json(serde_json::to_string(&row)?).as_bytes());
         } else {
             columns.row(&mut rows, &row);
         }
