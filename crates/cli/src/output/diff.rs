@@ -309,7 +309,7 @@ mod tests {
         let new = flat(json!({"a|b": "`|` <img> @all #1\n| x |"}));
         let shown = fields_markdown("a", "b", &diff(&FlatConfig::new(), &new, &Policy::default()));
         let row = shown.lines().last().unwrap();
-        assert_eq!(row, r#"| ➕ | `a\|b` |  | ``"`\|` <img> @all #1\\n\| x \|"`` | medium |"#);
+        assert_eq!(row, r#"| ➕ | `a\|b` |  | ``"`\|` <img> @all #1\n\| x \|"`` | medium |"#);
     }
 
     #[test]
