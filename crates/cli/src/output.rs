@@ -467,6 +467,6 @@ mod tests {
             severity: Severity::High,
         };
         let shown = anstream::adapter::strip_str(&change(&c)).to_string();
-        assert_eq!(shown, "~ db.password: [redacted hmac:k1:00ff] -> null  (secret -> null)  (high)");
+        assert_eq!(shown, "~ db.password: [redacted hmac:k1:00ff] -> null  (high)");
     }
 }
