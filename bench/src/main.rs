@@ -33,8 +33,8 @@ rig-bench COMMAND [--quick] [PART…]
   config  a document captured: time and memory
         parts: capture
   replay
-        a recording of a million events: open and index, seek, explain, traffic, logs
-        parts: index seek explain traffic logs
+        a recording of a million events: open and index, seek, explain, traffic, logs, player
+        parts: index seek explain traffic logs player
 
   --quick   fewer rounds and smaller sizes: to see that it works, not for figures
 ";
