@@ -225,3 +225,22 @@ fn explain_shows_what_broke_and_the_change_before_it_on_one_screen() {
     assert!(change < request && change < 10, "{}", said.stdout);
     assert!(said.stdout.contains("… and 95 more failing requests"), "{}", said.stdout);
 }
+
+#[test]
+fn changes_of_others_do_not_hide_the_change_of_the_service_that_failed() {
+    let capture = |seq: u64, service: &str| {
+        format!(
+            r#"{{"seq":{seq},"ts":"2026-02-23T10:00:00Z","type":"snapshot.captured","service":"{service}","digest":"sha256:0","config_digest":"sha256:0","format":"json","bytes":1,"fields":1,"config":{{"a":1}}}}"#
+        )
+    };
+    let mut log = vec![capture(1, "api"), capture(2, "billing")];
+    log.push(r#"{"seq":3,"ts":"2026-02-23T10:00:01Z","type":"diff.computed","service":"api","from":1,"to":1,"added":0,"removed":0,"changed":1,"changes":[{"op":"changed","path":"a","before":1,"after":7,"severity":"low"}]}"#.to_owned());
+    let many: Vec<String> =
+        (0..30).map(|n| format!(r#"{{"op":"added","path":"n{n}","after":1,"severity":"high"}}"#)).collect();
+    log.push(format!(r#"{{"seq":4,"ts":"2026-02-23T10:00:02Z","type":"diff.computed","service":"billing","from":2,"to":2,"added":30,"removed":0,"changed":0,"changes":[{}]}}"#, many.join(",")));
+    log.extend((5..15).map(|seq| capture(seq, &format!("late{seq}"))));
+    log.push(r#"{"seq":15,"ts":"2026-02-23T10:00:03Z","type":"request.completed","source":"web","target":"api","method":"GET","path":"/","status":500}"#.to_owned());
+    let said = finish(Some(1), rig(&["explain", "-"]), (log.join("\n") + "\n").as_bytes());
+    assert!(said.stdout.contains("[3]*api a: 1 -> 7"), "{}", said.stdout);
+    assert!(said.stdout.contains("[4] billing n0: 1 added"), "{}", said.stdout);
+}

@@ -74,22 +74,44 @@ pub(super) fn before(
                 | "baseline.revoked"
         )
     };
-    let mut listed = Listed::default();
-    let mut read = 0;
+    let (mut found, mut more, mut read, mut nearest) = (Vec::<ConfigChange>::new(), 0, 0, 0);
     for at in (0..at).rev().filter(|at| speaks(timeline.entry(*at).type_name)) {
-        if listed.items.len() >= most || read >= MOST_EVENTS {
-            listed.more += 1;
+        if nearest >= most || read >= MOST_EVENTS {
+            more += 1;
             continue;
         }
         read += 1;
         // What is not what it should be was told when it was indexed.
         let Ok(envelope) = timeline.envelope(at) else { continue };
-        let found = changes(timeline, &envelope, &listed.items, involved)?;
-        let room = most - listed.items.len();
-        listed.more += usize::from(found.len() > room);
-        listed.items.extend(found.into_iter().take(room));
+        let mut told = changes(timeline, &envelope, &found, involved)?;
+        more += usize::from(told.len() > most);
+        told.truncate(most);
+        nearest += told.iter().filter(|change| rank(change) == 0).count();
+        found.extend(told);
     }
-    Ok(listed)
+    // Where there is no room for all, others' changes must not hide those of the services that failed.
+    let mut order: Vec<usize> = (0..found.len()).collect();
+    order.sort_by_key(|at| rank(&found[*at]));
+    let left_out: BTreeSet<usize> = order.split_off(most.min(order.len())).into_iter().collect();
+    let events: BTreeSet<Seq> = left_out.iter().map(|at| found[*at].seq).collect();
+    more += events.len();
+    let mut at = 0;
+    found.retain(|_| {
+        at += 1;
+        !left_out.contains(&(at - 1))
+    });
+    Ok(Listed { items: found, more })
+}
+
+/// What is shown first where there is no room for all: what was changed in a service that has a part in it, then what was
+/// changed elsewhere, then what a config was when it was first seen.
+fn rank(change: &ConfigChange) -> u8 {
+    match (change.kind, change.involved) {
+        ("snapshot", true) => 2,
+        ("snapshot", false) => 3,
+        (_, true) => 0,
+        (_, false) => 1,
+    }
 }
 
 fn changes(
