@@ -1,7 +1,7 @@
 //! What changed between two flat configurations, and how to make the change.
 //!
 //! In reading order: [`rules`] (how things are compared), `walk` (two configurations side by side), `lists` (which
-//! element is which), [`mod@apply`] (from the old to the new), [`nest`] (fields back to a tree), [`patch`] (JSON Patch and JSON Merge
+//! element is which), `apply` (from the old to the new), [`nest`] (fields back to a tree), [`patch`] (JSON Patch and JSON Merge
 //! Patch).
 //!
 //! A configuration names the elements of a list by index, as they stand in the document. A diff names those that it

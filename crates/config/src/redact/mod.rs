@@ -1,9 +1,9 @@
 //! Secrets leave: values become keyed fingerprints, so that a rotated secret shows as changed and its value is nowhere.
 //!
-//! In reading order: [`names`] (what a name says of its value), [`tokens`] and [`values`] (what a value says of itself),
-//! [`commands`] (arguments), [`fields`] (a document's fields by path and by neighbours), [`source`] (by where they came
-//! from), [`text`] (lines), [`event`] (what clients post and recordings hold), [`marker`] (what is written instead).
-//! [`triggers`] is the one pass that all else waits for. What is known and what is not: docs/redaction.md.
+//! In reading order: `names` (what a name says of its value), `tokens` and `values` (what a value says of itself),
+//! `commands` (arguments), `fields` (a document's fields by path and by neighbours), `source` (by where they came
+//! from), `text` (lines), `event` (what clients post and recordings hold), `marker` (what is written instead).
+//! `triggers` is the one pass that all else waits for. What is known and what is not: docs/redaction.md.
 
 mod commands;
 mod event;
