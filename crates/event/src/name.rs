@@ -32,6 +32,11 @@ impl StreamName {
         &self.0
     }
 
+    /// The hub's own stream, `_hub`: what concerns the hub and no stream of its clients.
+    pub fn hub() -> StreamName {
+        StreamName("_hub".into())
+    }
+
     /// Whether the stream belongs to the hub itself (`_hub`), so that clients may read it but not append.
     pub fn is_internal(&self) -> bool {
         self.0.starts_with('_')

@@ -41,7 +41,7 @@ pub(crate) struct Request {
     pub(crate) meta: BTreeMap<String, String>,
 }
 
-/// Captures a document.
+/// Captures the document in the body of a request.
 pub(crate) async fn capture(
     hub: &Shared,
     stream: &Stream,
@@ -50,22 +50,31 @@ pub(crate) async fn capture(
     body: Body,
 ) -> Result<Appended, Problem> {
     let mut received = 0;
-    let outcome = match receive(hub, headers, body, &mut received).await {
-        Ok((document, budget)) => {
-            // Held until the document is judged: parsed it takes a multiple of its size.
-            let parsing = hub.parsing.clone().acquire_owned().await;
-            understand(hub, headers, &request, document).await.map(|capture| (capture, budget, parsing))
+    match receive(hub, headers, body, &mut received).await {
+        Ok((document, _budget)) => ingest(hub, stream, request, essence(headers).as_deref(), document).await,
+        Err(problem) => {
+            refuse(stream, &request, &problem, received).await?;
+            Err(problem)
         }
-        Err(problem) => Err(problem),
-    };
-    let (capture, _budget, _parsing) = match outcome {
+    }
+}
+
+/// Captures a document, wherever it came from: this is the one way to the writer. `media_type` is what its sender says it is, if
+/// anything. What is refused has left its trace when this returns.
+pub(crate) async fn ingest(
+    hub: &Shared,
+    stream: &Stream,
+    request: Request,
+    media_type: Option<&str>,
+    document: Vec<u8>,
+) -> Result<Appended, Problem> {
+    let bytes = document.len() as u64;
+    // Held until the document is judged: parsed it takes a multiple of its size.
+    let _parsing = hub.parsing.clone().acquire_owned().await;
+    let capture = match understand(hub, media_type, &request, document).await {
         Ok(capture) => capture,
         Err(problem) => {
-            // A hub that is too busy refuses the request, not the document.
-            stream.meters.rejected();
-            if problem.code() != "busy" {
-                reject(stream, &request, &problem, received).await?;
-            }
+            refuse(stream, &request, &problem, bytes).await?;
             return Err(problem);
         }
     };
@@ -78,10 +87,16 @@ pub(crate) async fn capture(
     };
     // What a decision led to did not fit an event.
     if refused.code() == "event-too-long" {
-        stream.meters.rejected();
-        reject(stream, &request, &refused, received).await?;
+        refuse(stream, &request, &refused, bytes).await?;
     }
     Err(refused)
+}
+
+/// Counts a document that is refused, and leaves a trace of it.
+async fn refuse(stream: &Stream, request: &Request, problem: &Problem, bytes: u64) -> Result<(), Problem> {
+    stream.meters.rejected();
+    // A hub that is too busy refuses the request, not the document.
+    if problem.code() == "busy" { Ok(()) } else { reject(stream, request, problem, bytes).await }
 }
 
 /// Reads and understands a document that declares some of a service's fields. What is refused leaves no trace: nothing that
@@ -95,7 +110,7 @@ pub(crate) async fn declaration(
     let (document, _budget) = receive(hub, headers, body, &mut 0).await?;
     let _parsing = hub.parsing.clone().acquire_owned().await;
     let Capture { digest, config_digest, format, config, .. } =
-        understand(hub, headers, &request, document).await?;
+        understand(hub, essence(headers).as_deref(), &request, document).await?;
     Ok(Declaration { digest, config_digest, format, config })
 }
 
@@ -168,15 +183,15 @@ async fn receive(
 /// Parses, digests and redacts.
 async fn understand(
     hub: &Shared,
-    headers: &HeaderMap,
+    media_type: Option<&str>,
     request: &Request,
     document: Vec<u8>,
 ) -> Result<Capture, Problem> {
     let asked = request.format.as_deref();
     // A snapshot file, said to be one: it has no other format.
-    let is_snapshot = asked == Some(SNAPSHOT)
-        || asked.is_none() && essence(headers).as_deref() == Some(snapshot_file::MEDIA_TYPE);
-    let format = if is_snapshot { None } else { Some(format_of(headers, request, &document)?) };
+    let is_snapshot =
+        asked == Some(SNAPSHOT) || asked.is_none() && media_type == Some(snapshot_file::MEDIA_TYPE);
+    let format = if is_snapshot { None } else { Some(format_of(media_type, request, &document)?) };
     let as_json = asked.is_some() && !is_snapshot;
     let (redactor, policy, limits) = (hub.redactor.clone(), hub.policy.clone(), hub.options.limits.clone());
     let parsed = tokio::task::spawn_blocking(move || {
@@ -271,13 +286,13 @@ fn no_snapshot() -> rig_config::Error {
 }
 
 /// The format: what was asked for, else what the media type says, else what name and content look like.
-fn format_of(headers: &HeaderMap, request: &Request, document: &[u8]) -> Result<Format, Problem> {
+fn format_of(media_type: Option<&str>, request: &Request, document: &[u8]) -> Result<Format, Problem> {
     if let Some(asked) = &request.format {
         return asked.parse().map_err(|e: rig_config::Error| {
             Problem::new(StatusCode::UNPROCESSABLE_ENTITY, e.code(), e.to_string())
         });
     }
-    let by_type = match essence(headers).as_deref() {
+    let by_type = match media_type {
         Some("application/json") => Some(Format::Json),
         Some("application/yaml" | "application/x-yaml" | "text/yaml" | "text/x-yaml") => Some(Format::Yaml),
         Some("application/toml" | "text/x-toml") => Some(Format::Toml),

@@ -93,8 +93,10 @@ impl Hub {
         for name in names {
             hub.open_stream(&name, false).await?;
         }
-        if hub.get(&StreamName::main()).is_none() {
-            hub.open_stream(&StreamName::main(), true).await?;
+        for name in [StreamName::main(), StreamName::hub()] {
+            if hub.get(&name).is_none() {
+                hub.open_stream(&name, true).await?;
+            }
         }
         Ok(hub)
     }
@@ -191,7 +193,7 @@ impl Hub {
 
     async fn make_now(self: &Arc<Self>, name: StreamName) -> Result<(Arc<Stream>, bool), Problem> {
         if name.is_internal() {
-            return Err(Problem::bad_request("reserved-name", "names that begin with `_` belong to the hub"));
+            return Err(reserved());
         }
         let _changing = self.changing.lock().await;
         if let Some(stream) = self.get(&name) {
@@ -212,6 +214,9 @@ impl Hub {
     async fn remove_now(&self, name: &str) -> Result<(), Problem> {
         let _changing = self.changing.lock().await;
         let stream = self.stream(name)?;
+        if stream.name.is_internal() {
+            return Err(reserved());
+        }
         self.streams.write().unwrap_or_else(PoisonError::into_inner).remove(&stream.name);
         stream.close().await;
         let storage = |e: String| Problem::internal("storage", e);
@@ -409,6 +414,10 @@ async fn last_seal(log: &dyn EventLog) -> Result<Seq, String> {
     let is_seal =
         lines.get(head).is_some_and(|line| Head::parse(line).is_ok_and(|h| h.type_name == "log.sealed"));
     Ok(if is_seal { head } else { 0 })
+}
+
+fn reserved() -> Problem {
+    Problem::bad_request("reserved-name", "names that begin with `_` belong to the hub")
 }
 
 fn parse_name(name: &str) -> Result<StreamName, Problem> {

@@ -19,6 +19,7 @@ mod problem;
 mod retention;
 mod routes;
 mod session;
+pub mod settings;
 mod sse;
 mod stream;
 mod tail;
@@ -42,6 +43,7 @@ use tokio::task::JoinSet;
 
 pub use playback::Playback;
 pub use problem::Problem;
+pub use settings::Settings;
 
 /// What a hub is to be.
 #[derive(Clone, Debug)]
@@ -50,6 +52,8 @@ pub struct Options {
     pub data: Option<PathBuf>,
     /// Rules for secrets, severities, lists, what to ignore and drift.
     pub policy: Policy,
+    /// What `hub.toml` says.
+    pub settings: Settings,
     /// Keys of which one must have signed an approval; `None`: unsigned ones are taken too.
     pub baseline_keys: Option<rig_config::BaselineKeys>,
     /// When an append is answered.
@@ -79,6 +83,7 @@ impl Default for Options {
         Options {
             data: None,
             policy: Policy::default(),
+            settings: Settings::default(),
             baseline_keys: None,
             durability: Durability::Always,
             seals: Some(Seals::default()),

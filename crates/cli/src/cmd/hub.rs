@@ -1,9 +1,10 @@
 //! `rig hub`: runs the hub.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail};
 use rig_config::Policy;
+use rig_hub::Settings;
 use rig_recorder::Durability;
 use tokio::net::TcpListener;
 
@@ -36,6 +37,12 @@ pub struct Args {
     /// The policy file
     #[arg(long, value_name = "FILE", env = "RIG_POLICY")]
     policy: Option<PathBuf>,
+    /// The hub's own file, hub.toml
+    #[arg(long, value_name = "FILE", env = "RIG_CONFIG")]
+    config: Option<PathBuf>,
+    /// Check the policy, the hub's own file and the keys, and end
+    #[arg(long)]
+    check_config: bool,
     /// Take approvals of baselines only if one of these keys signed them; RIG_BASELINE_KEYS may hold the keys instead
     #[arg(long, value_name = "FILE", env = "RIG_BASELINE_KEYS_FILE")]
     baseline_keys: Option<PathBuf>,
@@ -48,6 +55,11 @@ pub(super) async fn run(args: Args) -> Result<Answer> {
     tell();
     let policy = policy::load(args.policy.as_deref())?;
     let baseline_keys = keys::load(args.baseline_keys.as_deref())?;
+    let settings = settings(args.config.as_deref())?;
+    if args.check_config {
+        output::note("policy, settings and keys can be used");
+        return Ok(Answer::Fine);
+    }
     let data = if args.memory { None } else { Some(args.data.map_or_else(default_data, Ok)?) };
     let listener = listen(&args.listen).await?;
     let address = format!("http://{}", listener.local_addr()?);
@@ -57,7 +69,8 @@ pub(super) async fn run(args: Args) -> Result<Answer> {
     }
 
     let durability = args.durability;
-    let options = rig_hub::Options { data, policy, baseline_keys, durability, ..Default::default() };
+    let options =
+        rig_hub::Options { data, policy, settings, baseline_keys, durability, ..Default::default() };
     let mut interrupts = Interrupts::listen()?;
     let hub = rig_hub::serve(listener, async move { interrupts.wait().await }, options);
     tokio::pin!(hub);
@@ -87,6 +100,14 @@ pub(super) fn tell() {
         .with_writer(std::io::stderr)
         .with_ansi(output::is_coloured(&std::io::stderr()))
         .try_init();
+}
+
+/// Reads the hub's own file.
+fn settings(path: Option<&Path>) -> Result<Settings> {
+    let Some(path) = path else { return Ok(Settings::default()) };
+    let shown = path.display();
+    let text = std::fs::read_to_string(path).with_context(|| format!("cannot read the settings {shown}"))?;
+    Settings::parse(&text).with_context(|| format!("the settings {shown}"))
 }
 
 /// Reads a policy file, and what the environment says over it.

@@ -17,7 +17,9 @@ use crate::stream::Stream;
 /// `GET /v1/streams`
 pub(super) async fn list(State(hub): State<Shared>, query: Query) -> Answer {
     query.done()?;
-    let streams: Vec<Value> = hub.list().iter().map(|stream| about(stream)).collect();
+    let streams = hub.list();
+    let streams: Vec<Value> =
+        streams.iter().filter(|stream| !stream.name.is_internal()).map(|stream| about(stream)).collect();
     Ok(Json(json!({ "streams": streams })))
 }
 
