@@ -180,14 +180,9 @@ fn the_templates_in_the_documentation_parse_and_name_what_there_is() {
     assert_eq!(templates.len(), 2);
     let mut commands: Vec<String> = blocks(&page, "sh").concat().lines().map(str::to_owned).collect();
     for template in templates {
-        let policy = rig_config::Policy::default();
-        let document = rig_config::parse(
-            template.as_bytes(),
-            rig_config::Format::Yaml,
-            &policy,
-            &rig_config::Limits::default(),
-        )
-        .unwrap();
+        let document =
+            rig_config::parse(template.as_bytes(), rig_config::Format::Yaml, &rig_config::Limits::default())
+                .unwrap();
         let texts = document.config.values().filter_map(|value| value.as_str());
         commands.extend(texts.filter(|text| text.starts_with("rig ")).map(str::to_owned));
     }

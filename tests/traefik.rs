@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use rig_config::{FlatConfig, Format, Limits, Policy};
+use rig_config::{FlatConfig, Format, Limits};
 use rig_event::{Envelope, Event};
 use rig_replay::State;
 use serde_json::Value;
@@ -29,9 +29,7 @@ fn every_version_comes_back_from_the_recording() {
     let (hub, folder) = (Hub::in_memory(), folder());
 
     // What must come of it, by the parser alone.
-    let parse = |bytes: &Vec<u8>| {
-        rig_config::parse(bytes, Format::Yaml, &Policy::default(), &Limits::default()).unwrap()
-    };
+    let parse = |bytes: &Vec<u8>| rig_config::parse(bytes, Format::Yaml, &Limits::default()).unwrap();
     let parsed: Vec<_> = versions.iter().map(parse).collect();
     let documents = 1 + parsed.windows(2).filter(|pair| pair[0].normalised != pair[1].normalised).count();
     let configs = parsed.windows(2).filter(|pair| pair[0].config != pair[1].config).count();

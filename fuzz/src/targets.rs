@@ -42,7 +42,7 @@ fn limits() -> Limits {
 
 /// A document or an error; the fields of a document can be named and written down.
 fn document(data: &[u8], format: Format) -> Result<Document, Error> {
-    let result = parse(data, format, &Policy::default(), &limits());
+    let result = parse(data, format, &limits());
     match &result {
         Ok(doc) => {
             assert!(doc.lines.keys().eq(doc.config.keys()));

@@ -163,7 +163,7 @@ pub fn work(files: &[PathBuf], rounds: usize) -> Result<Vec<Took>> {
     let once = || {
         let document = read(files)?;
         let (took, made) = timed(|| -> Result<_> {
-            let mut parsed = parse(document, Format::Json, &policy, &Limits::default())?;
+            let mut parsed = parse(document, Format::Json, &Limits::default())?;
             let digest = parsed.digest_then_redact(&redactor);
             let config_digest = config_digest(&parsed.config);
             Ok((parsed, digest, config_digest))
@@ -180,7 +180,7 @@ pub fn reading(files: &[PathBuf], rounds: usize) -> Result<Vec<Took>> {
     let format: Format = named.context("the file's name tells no format")?.parse()?;
     let once = || {
         let document = read(files)?;
-        let (took, parsed) = timed(|| parse(document, format, &Policy::default(), &Limits::default()));
+        let (took, parsed) = timed(|| parse(document, format, &Limits::default()));
         black_box(parsed?);
         Ok(took)
     };

@@ -131,7 +131,7 @@ fn growth(rounds: usize, folder: &Path, report: &mut Report) -> Result<()> {
 pub fn work(files: &[PathBuf], rounds: usize) -> Result<Vec<Took>> {
     let policy = Policy::default();
     let read = |file: &PathBuf| -> Result<FlatConfig> {
-        Ok(parse(fs::read(file)?, Format::Json, &policy, &Limits::default())?.config)
+        Ok(parse(fs::read(file)?, Format::Json, &Limits::default())?.config)
     };
     let configs = files.iter().map(read).collect::<Result<Vec<_>>>()?;
     anyhow::ensure!(configs.len() >= 2, "two documents are compared");

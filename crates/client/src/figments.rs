@@ -7,7 +7,7 @@ use figment::value::{Dict, Map, Tag, Value as Found};
 use figment::{Figment, Metadata, Profile, Provider};
 use rig_config::path::Segment;
 use rig_config::snapshot_file::REDACTED;
-use rig_config::{Format, Layers, Limits, Merged, Origin, Path, Policy, Source};
+use rig_config::{Format, Layers, Limits, Merged, Origin, Path, Source};
 use serde_json::Value;
 
 use crate::Error;
@@ -69,14 +69,14 @@ impl Provider for Variable {
 /// The fields of a typed configuration with their origins, secrets in plain text and marked.
 ///
 /// `effective` is the configuration as the program sees it; where it shows a secret as such, the value comes from the figment.
-pub(crate) fn capture(figment: &Figment, effective: &Value, policy: &Policy) -> Result<Merged, Error> {
+pub(crate) fn capture(figment: &Figment, effective: &Value) -> Result<Merged, Error> {
     let failed = |why: String| Error::Config { why };
     let found = figment.find_value("").map_err(|e| failed(said(&e)))?;
     let mut walk = Walk { figment, lines: BTreeMap::new(), fields: Vec::new() };
     walk.visit(&mut Path::default(), effective, Some(&found));
     let limits = Limits::default();
     let mut layers = Layers::new(&limits);
-    layers.fields(walk.fields).and_then(|()| layers.finish(policy)).map_err(|e| failed(e.to_string()))
+    layers.fields(walk.fields).and_then(|()| layers.finish()).map_err(|e| failed(e.to_string()))
 }
 
 /// What figment says of an error, without the value that it found.
@@ -198,7 +198,7 @@ fn lines(file: &FilePath) -> BTreeMap<String, u32> {
         let size = std::fs::metadata(file).ok()?.len();
         let bytes = (size <= limits.bytes).then(|| std::fs::read(file).ok()).flatten()?;
         let format = Format::detect(Some(name), &bytes)?;
-        Some(rig_config::parse(&bytes, format, &Policy::default(), &limits).ok()?.lines)
+        Some(rig_config::parse(&bytes, format, &limits).ok()?.lines)
     };
     read().unwrap_or_default()
 }

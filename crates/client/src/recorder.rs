@@ -177,7 +177,7 @@ impl Recorder {
         let settings: T = self.figment.extract().map_err(|e| Error::Config { why: figments::said(&e) })?;
         let effective = serde_json::to_value(&settings)
             .map_err(|_| Error::Config { why: "it cannot be written as JSON".to_owned() })?;
-        let merged = figments::capture(&self.figment, &effective, &self.policy)?;
+        let merged = figments::capture(&self.figment, &effective)?;
         let redaction = match self.redaction {
             Some(redaction) => redaction,
             None => Redaction::blank(&self.policy)?,
@@ -323,7 +323,7 @@ async fn work(
 
 /// How a snapshot differs from its baseline, if it does.
 async fn compare(address: &str, snapshot: &SnapshotFile, policy: &Policy) -> Result<Option<Drifted>, Error> {
-    let baseline = writer::read(address, writer::LIMIT, policy).await?;
+    let baseline = writer::read(address, writer::LIMIT).await?;
     let Diff { mut changes, .. } = rig_config::diff(&baseline.config, &snapshot.config, policy);
     changes.retain(|change| {
         let comparable = match (&change.before, &change.after) {

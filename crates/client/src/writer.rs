@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::time::Duration;
 
-use rig_config::{Limits, Policy, SnapshotFile};
+use rig_config::{Limits, SnapshotFile};
 use rig_event::Timestamp;
 
 use crate::Error;
@@ -139,13 +139,13 @@ impl Writer {
 ///
 /// # Errors
 /// [`Error::NotFound`], [`Error::TooLarge`], [`Error::NoSnapshot`], or what the storage says.
-pub async fn read(address: &str, limit: u64, policy: &Policy) -> Result<SnapshotFile, Error> {
+pub async fn read(address: &str, limit: u64) -> Result<SnapshotFile, Error> {
     let (storage, name) = storage::open(address)?;
     let shown = storage.shown(&name);
     let content = retry(async || storage.get(&name, limit).await).await?;
     let content = content.ok_or_else(|| Error::NotFound { name: shown.clone() })?;
     let limits = Limits { bytes: limit, ..Limits::default() };
-    match SnapshotFile::read(&content, policy, &limits) {
+    match SnapshotFile::read(&content, &limits) {
         Ok(Some(snapshot)) => Ok(snapshot),
         Ok(None) => Err(Error::NoSnapshot { name: shown }),
         Err(source) => Err(Error::Document { name: shown, source }),
@@ -154,7 +154,7 @@ pub async fn read(address: &str, limit: u64, policy: &Policy) -> Result<Snapshot
 
 /// When a snapshot was taken, if it is one that rig wrote of the same service on the same machine.
 fn is_ours(content: &[u8], ours: &BTreeMap<String, String>) -> Option<Timestamp> {
-    let found = SnapshotFile::read(content, &Policy::default(), &Limits::default()).ok()??;
+    let found = SnapshotFile::read(content, &Limits::default()).ok()??;
     let same = |key: &str| found.audit.get(key) == ours.get(key);
     let tool = TOOL.split(' ').next()?;
     let by_rig = found.audit.get("tool").is_some_and(|found| found.split(' ').next() == Some(tool));

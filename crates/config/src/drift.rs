@@ -498,7 +498,7 @@ mod tests {
                 let items: Vec<Value> =
                     items.iter().map(|(name, (port, load))| json!({"name": name, "port": port, "load": load})).collect();
                 let text = json!({ "items": items }).to_string();
-                crate::parse(text.as_bytes(), crate::Format::Json, &policy, &crate::Limits::default()).unwrap().config
+                crate::parse(text.as_bytes(), crate::Format::Json, &crate::Limits::default()).unwrap().config
             };
             let before = parse(&items.iter().collect::<Vec<_>>());
             for (_, load) in items.values_mut() {

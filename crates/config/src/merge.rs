@@ -15,7 +15,7 @@ use crate::policy::lenient;
 use crate::provenance::{Origin, Provenance, Source};
 use crate::redact::marker_key;
 use crate::tree::{self, Builder};
-use crate::{Document, Error, Limits, Path, Policy};
+use crate::{Document, Error, Limits, Path};
 
 /// What the steps of a variable's name are separated by.
 const BETWEEN_STEPS: &str = "__";
@@ -144,17 +144,16 @@ impl<'a> Layers<'a> {
         Ok(count)
     }
 
-    /// What the layers make together, with lists under the keys that the policy names.
+    /// What the layers make together, and where each field came from.
     ///
     /// # Errors
     /// When it passes a limit, or a key is a secret by its looks.
-    pub fn finish(self, policy: &Policy) -> Result<Merged, Error> {
+    pub fn finish(self) -> Result<Merged, Error> {
         if matches!(self.root, Node::Vacant) {
             return Ok(Merged::default());
         }
         // The fold to flat paths carries one number with every leaf: here not a line but the place in this list.
         let mut origins = vec![Origin::from(Source::Unknown)];
-        let _ = policy;
         let mut flattener = Flattener::new(self.limits);
         let tree = self.root.into_tree(&mut Builder::new(self.limits), &mut origins);
         tree.and_then(|tree| flattener.tree(tree)).map_err(|error| relocated(error, &origins))?;
@@ -381,7 +380,7 @@ mod tests {
     use crate::Format;
 
     fn doc(text: &str, format: Format) -> Document {
-        crate::parse(text.as_bytes(), format, &Policy::default(), &Limits::default()).unwrap()
+        crate::parse(text.as_bytes(), format, &Limits::default()).unwrap()
     }
 
     /// Two documents and variables; the fields as `path = value (source)`.
@@ -394,7 +393,7 @@ mod tests {
         }
         let variables = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
         layers.variables("APP_", variables).unwrap();
-        let Merged { config, provenance } = layers.finish(&Policy::default()).unwrap();
+        let Merged { config, provenance } = layers.finish().unwrap();
         assert!(config.keys().eq(provenance.keys()));
         let found: Vec<String> = config
             .iter()
@@ -480,7 +479,7 @@ mod tests {
         let mut layers = Layers::new(&limits);
         layers.document(doc("list: []", Format::Yaml), "a.yaml").unwrap();
         let count = layers.variables("", (0..12).map(|n| (format!("LIST__{n}"), n.to_string()))).unwrap();
-        let config = layers.finish(&Policy::default()).unwrap().config;
+        let config = layers.finish().unwrap().config;
         assert_eq!((count, config.len(), &config["list[11]"]), (12, 12, &Value::from("11")));
     }
 
@@ -520,7 +519,7 @@ mod tests {
             |path: &str, value: &str| (path.to_owned(), Value::from(value), Origin::from(Source::Default));
         let mut layers = Layers::new(&limits);
         layers.fields(vec![field("x[0]", "a"), field("x[3]", "b")]).unwrap();
-        let merged = layers.finish(&Policy::default()).unwrap();
+        let merged = layers.finish().unwrap();
         assert_eq!(merged.config.into_keys().collect::<Vec<_>>(), ["x[0]", "x[3]"]);
     }
 
@@ -531,7 +530,7 @@ mod tests {
             let mut layers = Layers::new(&limits);
             let fields =
                 fields.iter().map(|path| ((*path).to_owned(), Value::Null, Origin::from(Source::Default)));
-            layers.fields(fields).and_then(|()| layers.finish(&Policy::default())).map_err(|e| e.code())
+            layers.fields(fields).and_then(|()| layers.finish()).map_err(|e| e.code())
         };
         assert_eq!(code(&["a[99999999999]"]).unwrap_err(), "too-many-fields");
         assert_eq!(code(&["a.b.c.d.e"]).unwrap_err(), "too-deep");

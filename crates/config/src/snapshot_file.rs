@@ -17,7 +17,7 @@ use crate::path::Segment;
 use crate::policy::lenient;
 use crate::provenance::{Origin, Provenance, Source};
 use crate::redact::{is_redacted, marker_key};
-use crate::{Document, Error, Format, Layers, Limits, Path, Pattern, Policy, Redactor};
+use crate::{Document, Error, Format, Layers, Limits, Path, Pattern, Redactor};
 
 /// The media type under which a hub takes a snapshot file.
 pub const MEDIA_TYPE: &str = "application/vnd.rig.snapshot+json";
@@ -95,14 +95,14 @@ impl<'de> Deserialize<'de> for Pairs {
 }
 
 impl SnapshotFile {
-    /// Reads a snapshot file; `None` for JSON that is something else. Lists are put under the keys that the policy names.
+    /// Reads a snapshot file; `None` for JSON that is something else.
     ///
     /// A value that is a list or a map is made flat, and what is below it has its origin. Origins of fields that are not
     /// there are dropped.
     ///
     /// # Errors
     /// [`Error::BadSnapshotFile`] for another version or a time that is none; else what is wrong with any document.
-    pub fn read(bytes: &[u8], policy: &Policy, limits: &Limits) -> Result<Option<SnapshotFile>, Error> {
+    pub fn read(bytes: &[u8], limits: &Limits) -> Result<Option<SnapshotFile>, Error> {
         let size = bytes.len() as u64;
         if size > limits.bytes {
             return Err(Error::TooLarge { bytes: size, limit: limits.bytes });
@@ -148,7 +148,7 @@ impl SnapshotFile {
             let origin = origin_of(&said, &path);
             (path, value, origin)
         }))?;
-        let merged = layers.finish(policy)?;
+        let merged = layers.finish()?;
         let mut provenance = merged.provenance;
         provenance.retain(|_, origin| origin.source != Source::Unknown || origin.secret);
         Ok(Some(SnapshotFile { timestamp, config: merged.config, provenance, audit: form.audit }))
@@ -291,7 +291,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::{RedactionKey, Redactor};
+    use crate::{Policy, RedactionKey, Redactor};
 
     const RIGGING: &str = r#"{
   "version": "1.0",
@@ -311,7 +311,7 @@ mod tests {
 }"#;
 
     fn read(text: &str) -> Result<Option<SnapshotFile>, Error> {
-        SnapshotFile::read(text.as_bytes(), &Policy::default(), &Limits::default())
+        SnapshotFile::read(text.as_bytes(), &Limits::default())
     }
 
     #[test]
@@ -509,19 +509,19 @@ mod tests {
             let mut layers = Layers::new(&limits);
             let origin = |path: &str| Origin { source: Source::file(path, Some(3)), secret: path.len() > 3 };
             layers.fields(fields.into_iter().map(|(path, value)| (path.clone(), value, origin(&path)))).unwrap();
-            let crate::Merged { config, mut provenance } = layers.finish(&Policy::default()).unwrap();
+            let crate::Merged { config, mut provenance } = layers.finish().unwrap();
             provenance.retain(|_, origin| origin.source != Source::Unknown || origin.secret);
             let snapshot = SnapshotFile { config, provenance, ..SnapshotFile::default() };
             let mut text = Vec::new();
             snapshot.write(&mut text).unwrap();
-            prop_assert_eq!(SnapshotFile::read(&text, &Policy::default(), &limits).unwrap().unwrap(), snapshot);
+            prop_assert_eq!(SnapshotFile::read(&text, &limits).unwrap().unwrap(), snapshot);
         }
 
         #[test]
         fn any_config_of_a_snapshot_is_read_or_refused(keys in prop::collection::vec("[ab.\\[\\]0-9=\"*]{0,8}", 0..6)) {
             let config: serde_json::Map<String, Value> = keys.into_iter().map(|key| (key, json!([1, {"k": 2}]))).collect();
             let text = json!({"version": "1.0", "timestamp": "2026-01-01T00:00:00Z", "config": config}).to_string();
-            if let Ok(Some(snapshot)) = SnapshotFile::read(text.as_bytes(), &Policy::default(), &Limits::default()) {
+            if let Ok(Some(snapshot)) = SnapshotFile::read(text.as_bytes(), &Limits::default()) {
                 prop_assert!(snapshot.config.keys().all(|path| path.parse::<Path>().is_ok()), "{:?}", snapshot.config);
             }
         }

@@ -193,12 +193,12 @@ async fn understand(
         asked == Some(SNAPSHOT) || asked.is_none() && media_type == Some(snapshot_file::MEDIA_TYPE);
     let format = if is_snapshot { None } else { Some(format_of(media_type, request, &document)?) };
     let as_json = asked.is_some() && !is_snapshot;
-    let (redactor, policy, limits) = (hub.redactor.clone(), hub.policy.clone(), hub.options.limits.clone());
+    let (redactor, limits) = (hub.redactor.clone(), hub.options.limits.clone());
     let parsed = tokio::task::spawn_blocking(move || {
         let bytes = document.len() as u64;
         // A snapshot file is JSON too; asked for as JSON it is a document like any other.
         let snapshot = match format {
-            Some(Format::Json) | None if !as_json => SnapshotFile::read(&document, &policy, &limits)?,
+            Some(Format::Json) | None if !as_json => SnapshotFile::read(&document, &limits)?,
             _ => None,
         };
         if let Some(snapshot) = snapshot {
@@ -206,7 +206,7 @@ async fn understand(
             return Ok(captured(snapshot, bytes, &redactor));
         }
         let Some(format) = format else { return Err(no_snapshot()) };
-        let mut parsed = parse(document, format, &policy, &limits)?;
+        let mut parsed = parse(document, format, &limits)?;
         let (digest, redacted) = parsed.digest_then_redact(&redactor);
         Ok(Capture {
             format: format.to_string(),

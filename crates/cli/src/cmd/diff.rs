@@ -154,8 +154,8 @@ pub async fn run(args: Args) -> Result<Answer> {
     let redactor = Redactor::new(run_key()?, &policy);
     let read = |operand: &str| {
         let operand = operand.to_owned();
-        let (policy, redactor) = (&policy, &redactor);
-        async move { read(&operand, args.input_format, policy, redactor).await }
+        let redactor = &redactor;
+        async move { read(&operand, args.input_format, redactor).await }
     };
 
     let new = read(new).await?;
@@ -373,9 +373,9 @@ fn is_text(config: &FlatConfig) -> bool {
 }
 
 /// One side: a moment where it names one, else a document.
-async fn read(operand: &str, format: Option<Format>, policy: &Policy, redactor: &Redactor) -> Result<Side> {
+async fn read(operand: &str, format: Option<Format>, redactor: &Redactor) -> Result<Side> {
     if ["s3://", "gs://", "az://"].iter().any(|scheme| operand.starts_with(scheme)) {
-        let mut snapshot = rig_client::writer::read(operand, rig_client::writer::LIMIT, policy).await?;
+        let mut snapshot = rig_client::writer::read(operand, rig_client::writer::LIMIT).await?;
         let is_text = is_text(&snapshot.config);
         snapshot.redact(redactor, if is_text { Format::Text } else { Format::Json });
         return Ok(Side { name: operand.to_owned(), config: snapshot.config, is_text });
@@ -399,7 +399,7 @@ async fn read(operand: &str, format: Option<Format>, policy: &Policy, redactor: 
     }
     let (name, document) = snapshot::read(operand)?;
     let what = if operand == "-" { "standard input" } else { operand };
-    side(what, name.as_deref(), &document, format, policy, redactor).with_context(|| what.to_owned())
+    side(what, name.as_deref(), &document, format, redactor).with_context(|| what.to_owned())
 }
 
 /// Splits `SOURCE[@SEQ][#SERVICE]`; `None` for what names a document. A file that exists under the whole name is meant.
@@ -425,11 +425,10 @@ fn side(
     name: Option<&str>,
     document: &[u8],
     format: Option<Format>,
-    policy: &Policy,
     redactor: &Redactor,
 ) -> Result<Side> {
     if format.is_none_or(|format| format == Format::Json)
-        && let Some(mut snapshot) = SnapshotFile::read(document, policy, &Limits::default())?
+        && let Some(mut snapshot) = SnapshotFile::read(document, &Limits::default())?
     {
         snapshot.redact(redactor, Format::Json);
         return Ok(Side { name: what.to_owned(), config: snapshot.config, is_text: false });
@@ -437,7 +436,7 @@ fn side(
     let Some(format) = format.or_else(|| Format::detect(name, document)) else {
         bail!("neither name nor content tell its format; say --input-format {}", Format::NAMES);
     };
-    let mut parsed = rig_config::parse(document, format, policy, &Limits::default())?;
+    let mut parsed = rig_config::parse(document, format, &Limits::default())?;
     redactor.redact(&mut parsed);
     Ok(Side { name: what.to_owned(), config: parsed.config, is_text: format.is_text() })
 }

@@ -178,7 +178,7 @@ fn against_file(
         bail!("neither name nor content of {file} tell its format; say --format");
     };
     let mut declared =
-        rig_config::parse(&document, format, policy, &Limits::default()).with_context(|| file.to_owned())?;
+        rig_config::parse(&document, format, &Limits::default()).with_context(|| file.to_owned())?;
     // Fingerprints under a key of this run: secrets are neither shown nor compared, and counted.
     let mut secret = [0; 32];
     getrandom::fill(&mut secret).map_err(|e| anyhow!("the system gives no random numbers: {e}"))?;

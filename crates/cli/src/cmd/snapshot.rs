@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use anyhow::{Context as _, Result, anyhow, bail};
 use rig_client::{Redaction, Writer, writer};
-use rig_config::{Format, Layers, Limits, Merged, Origin, Pattern, Policy, Provenance, SnapshotFile, Source};
+use rig_config::{Format, Layers, Limits, Merged, Origin, Pattern, Provenance, SnapshotFile, Source};
 use rig_event::{ServiceName, Timestamp};
 use serde_json::json;
 
@@ -148,7 +148,7 @@ fn layered(args: &Args) -> Result<(SnapshotFile, Format)> {
     let format = if text.is_some() { Format::Text } else { Format::Json };
     let merged = match text {
         Some(merged) => merged,
-        None => layers.finish(&Policy::default())?,
+        None => layers.finish()?,
     };
     let Merged { config, provenance } = merged;
     let mut snapshot = SnapshotFile { timestamp: now(), config, provenance, ..SnapshotFile::default() };
@@ -178,7 +178,7 @@ fn layer(
     };
     if asked.is_none_or(|asked| asked == SNAPSHOT)
         && format.is_none_or(|format| format == Format::Json)
-        && let Some(snapshot) = SnapshotFile::read(document, &Policy::default(), limits)?
+        && let Some(snapshot) = SnapshotFile::read(document, limits)?
     {
         let SnapshotFile { config, mut provenance, .. } = snapshot;
         let file: Origin = Source::file(shown, None).into();
@@ -191,7 +191,7 @@ fn layer(
     let Some(format) = format else {
         bail!("neither name nor content tell its format; say it with --format");
     };
-    let doc = rig_config::parse(document, format, &Policy::default(), limits)?;
+    let doc = rig_config::parse(document, format, limits)?;
     let alone = args.files.len() == 1 && args.env.is_none();
     if format.is_text() && alone && args.file.out.is_some() {
         let origin: Origin = Source::file(shown, None).into();

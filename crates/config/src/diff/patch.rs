@@ -182,7 +182,7 @@ mod tests {
 
     fn flat(document: &Value) -> FlatConfig {
         let text = document.to_string();
-        parse(text.as_bytes(), Format::Json, &Policy::default(), &Limits::default()).unwrap().config
+        parse(text.as_bytes(), Format::Json, &Limits::default()).unwrap().config
     }
 
     fn check(old: Value, new: Value, rules: &str, patch: Value, merge: Value) {
@@ -241,9 +241,7 @@ mod tests {
 
     #[test]
     fn patches_spell_numbers_as_the_document_does() {
-        let document = |text: &str| {
-            parse(text.as_bytes(), Format::Json, &Policy::default(), &Limits::default()).unwrap().config
-        };
+        let document = |text: &str| parse(text.as_bytes(), Format::Json, &Limits::default()).unwrap().config;
         let old = document(r#"{"a": 1, "list": [{"name": "a", "n": 1}]}"#);
         let new =
             document(r#"{"a": 1e3, "b": 1E400, "list": [{"name": "a", "n": 1e5}, {"name": "b", "n": 2e7}]}"#);

@@ -304,7 +304,7 @@ mod tests {
             "a {\n".repeat(100_000),
         ] {
             let limits = crate::Limits::default();
-            let error = crate::parse(text.as_bytes(), Hcl, &crate::Policy::default(), &limits).unwrap_err();
+            let error = crate::parse(text.as_bytes(), Hcl, &limits).unwrap_err();
             assert_eq!(error.code(), "too-deep", "{error}");
         }
         let labels = format!("a {} {{}}", "\"l\" ".repeat(200));

@@ -335,14 +335,14 @@ mod tests {
         fn no_two_leaves_share_a_path(value in value()) {
             let limits = crate::Limits::default();
             let text = value.to_string();
-            let doc = crate::parse(text.as_bytes(), Json, &crate::Policy::default(), &limits).unwrap();
+            let doc = crate::parse(text.as_bytes(), Json, &limits).unwrap();
             prop_assert_eq!(doc.config.len(), leaves(&value));
             prop_assert!(doc.config.keys().all(|path| path.parse::<crate::Path>().is_ok()));
         }
 
         #[test]
         fn what_serde_json_refuses_is_refused(text in "[\\[\\]{}:,\" \\\\0-9a-fnrtu.eE+-]{0,12}") {
-            let ours = crate::parse(text.as_bytes(), Json, &crate::Policy::default(), &crate::Limits::default());
+            let ours = crate::parse(text.as_bytes(), Json, &crate::Limits::default());
             let theirs = serde_json::from_str::<Value>(&text);
             let duplicate = matches!(&ours, Err(error) if error.code() == "duplicate-key");
             prop_assert!(text.trim().is_empty() || duplicate || ours.is_ok() == theirs.is_ok(), "{text}");

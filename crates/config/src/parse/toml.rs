@@ -121,7 +121,7 @@ mod tests {
             format!("[{}]", vec!["a"; 100_000].join(".")),
         ] {
             let limits = crate::Limits::default();
-            let error = crate::parse(text.as_bytes(), Toml, &crate::Policy::default(), &limits).unwrap_err();
+            let error = crate::parse(text.as_bytes(), Toml, &limits).unwrap_err();
             assert_eq!(error.code(), "too-deep", "{error}");
         }
     }

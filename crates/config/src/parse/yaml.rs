@@ -244,7 +244,7 @@ fn malformed(at: Place, why: &str) -> Error {
 mod tests {
     use crate::Format::Yaml;
     use crate::parse::tests::{check, check_error};
-    use crate::{Limits, Policy, parse};
+    use crate::{Limits, parse};
 
     #[test]
     fn the_core_schema_and_nothing_more() {
@@ -320,7 +320,7 @@ mod tests {
 
     #[test]
     fn lines_are_those_of_the_values() {
-        let doc = parse(b"a:\n  - 1\n  - b: 2\n", Yaml, &Policy::default(), &Limits::default()).unwrap();
+        let doc = parse(b"a:\n  - 1\n  - b: 2\n", Yaml, &Limits::default()).unwrap();
         assert_eq!(doc.lines.into_values().collect::<Vec<_>>(), [2, 3]);
     }
 
@@ -346,7 +346,7 @@ mod tests {
 
     fn code(text: &str) -> &'static str {
         let limits = Limits { bytes: 8 << 20, fields: 100_000, ..Limits::default() };
-        parse(text.as_bytes(), Yaml, &Policy::default(), &limits).map(|_| "fine").unwrap_or_else(|e| e.code())
+        parse(text.as_bytes(), Yaml, &limits).map(|_| "fine").unwrap_or_else(|e| e.code())
     }
 
     #[test]

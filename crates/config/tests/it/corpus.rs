@@ -28,7 +28,7 @@ fn redacted(case: &Case) -> (String, usize) {
         return (out, found);
     }
     let format: Format = case.format.parse().unwrap();
-    let parsed = parse(case.text.as_bytes(), format, &Policy::default(), &Limits::default());
+    let parsed = parse(case.text.as_bytes(), format, &Limits::default());
     let mut doc = parsed.unwrap_or_else(|e| panic!("line {}: {e}", case.line));
     let found = redactor.redact(&mut doc);
     let out = doc.config.iter().map(|(path, value)| {
@@ -90,7 +90,7 @@ fn a_second_pass_finds_nothing() {
     let redactor = redactor();
     for case in read("secrets.corpus").iter().filter(|case| case.format != "event") {
         let format: Format = case.format.parse().unwrap();
-        let mut doc = parse(case.text.as_bytes(), format, &Policy::default(), &Limits::default()).unwrap();
+        let mut doc = parse(case.text.as_bytes(), format, &Limits::default()).unwrap();
         redactor.redact(&mut doc);
         let once = doc.config.clone();
         assert_eq!((redactor.redact(&mut doc), &doc.config), (0, &once), "line {}", case.line);

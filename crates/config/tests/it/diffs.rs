@@ -7,9 +7,7 @@ use rig_config::{FlatConfig, Format, Limits, Op, Policy, Timestamp, apply, diff,
 use serde_json::{Map, Value, json};
 
 fn flat(document: &Value) -> FlatConfig {
-    parse(document.to_string().as_bytes(), Format::Json, &Policy::default(), &Limits::default())
-        .unwrap()
-        .config
+    parse(document.to_string().as_bytes(), Format::Json, &Limits::default()).unwrap().config
 }
 
 fn leaf() -> impl Strategy<Value = Value> {

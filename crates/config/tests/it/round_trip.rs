@@ -35,14 +35,14 @@ proptest! {
     #[test]
     fn what_is_printed_from_the_fields_is_the_document(value in value()) {
         let text = value.to_string();
-        let doc = parse(text.as_bytes(), Format::Json, &Policy::default(), &Limits::default()).unwrap();
+        let doc = parse(text.as_bytes(), Format::Json, &Limits::default()).unwrap();
         prop_assert_eq!(nested::print(&doc.config), text);
     }
 
     #[test]
     fn layout_and_the_order_of_keys_never_count(value in value()) {
         let fields = |text: String, format| {
-            parse(text.into_bytes(), format, &Policy::default(), &Limits::default()).unwrap().config
+            parse(text.into_bytes(), format, &Limits::default()).unwrap().config
         };
         let plain = fields(value.to_string(), Format::Json);
         let pretty = serde_json::to_string_pretty(&value).unwrap();
@@ -55,7 +55,7 @@ proptest! {
     fn a_captured_configuration_equals_its_own_recording(value in value()) {
         let redactor = Redactor::new(RedactionKey::new("k1", [7; 32]).unwrap(), &Policy::default());
         let mut doc =
-            parse(value.to_string().into_bytes(), Format::Json, &Policy::default(), &Limits::default()).unwrap();
+            parse(value.to_string().into_bytes(), Format::Json, &Limits::default()).unwrap();
         doc.digest_then_redact(&redactor);
         let line = serde_json::to_string(&doc.config).unwrap();
         let again: rig_config::FlatConfig = spelled::config(&mut serde_json::Deserializer::from_str(&line)).unwrap();

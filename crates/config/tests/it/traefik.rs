@@ -19,7 +19,7 @@ fn versions() -> Vec<String> {
 }
 
 fn read(text: &str, format: Format) -> Document {
-    parse(text.as_bytes(), format, &Policy::default(), &Limits::default()).unwrap()
+    parse(text.as_bytes(), format, &Limits::default()).unwrap()
 }
 
 #[test]
