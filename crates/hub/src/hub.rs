@@ -6,7 +6,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use rig_config::{RedactionKey, Redactor};
-use rig_event::{Epoch, Head, Seq, StreamName};
+use rig_event::{Draft, Epoch, Head, Seq, StreamName};
 use rig_recorder::{Durability, EventLog, Index, Keyring, MemoryLog, SegmentLog, StreamIndex};
 use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio::task::JoinHandle;
@@ -20,7 +20,7 @@ use crate::playback::{Playback, PlaybackLog};
 use crate::problem::Problem;
 use crate::stream::{Stream, Tasks};
 use crate::tail::Tail;
-use crate::writer::{Refused, Writer};
+use crate::writer::{Command, Refused, Writer};
 use crate::{Error, Options, indexer, retention};
 
 /// How many appends may wait for the writer; who comes then waits to get in line.
@@ -155,6 +155,15 @@ impl Hub {
     /// The stream of that name.
     pub(crate) fn get(&self, name: &StreamName) -> Option<Arc<Stream>> {
         self.streams.read().unwrap_or_else(PoisonError::into_inner).get(name).cloned()
+    }
+
+    /// Tells something in the hub's own stream, and waits until it is durable.
+    #[expect(dead_code, reason = "who did what is told through it next")]
+    pub(crate) async fn tell(&self, draft: Draft) -> Result<(), Problem> {
+        let stream = self.stream(StreamName::hub().as_str())?;
+        let body = draft.encode().map_err(|e| Problem::internal("defect", e.to_string()))?;
+        stream.write(Command::Append(vec![body]), None, None).await?;
+        Ok(())
     }
 
     /// The stream that a request names.

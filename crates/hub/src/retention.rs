@@ -14,6 +14,10 @@ use crate::writer::Command;
 /// Prunes a stream now and then until it is aborted.
 pub(crate) async fn run(stream: Weak<Stream>, hub: Weak<Hub>) {
     let Some(options) = hub.upgrade().map(|hub| hub.options.clone()) else { return };
+    // What the hub's own stream says of tokens and keys holds for ever.
+    if stream.upgrade().is_none_or(|stream| stream.name.is_internal()) {
+        return;
+    }
     let retention = options.policy.retention;
     if (retention.max_age, retention.max_events, retention.max_bytes) == (None, None, None) {
         return;
