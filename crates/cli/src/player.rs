@@ -9,7 +9,7 @@ use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
-use rig_event::{Epoch, Head, Seq, session};
+use rig_event::{Epoch, Head, Seq, rigd, session};
 use rig_replay::timeline::{Bytes, Timeline, stretch};
 use rig_tui::News;
 
@@ -146,10 +146,13 @@ fn following(client: &Client) -> Result<Feed> {
 }
 
 async fn follow_into(client: &Client, mut growing: Growing, sender: &SyncSender<News>) -> Result<()> {
-    let mut follow = match history(client, &mut growing, sender).await? {
-        Some((epoch, seq)) => Follow::resume(client.clone(), Wanted::default(), &epoch, seq).await?,
-        None => {
-            let wanted = Wanted { from: Some(1), ..Wanted::default() };
+    let (epoch, seq) = history(client, &mut growing, sender).await?;
+    // A log of rigd need not be whole.
+    let may_lack = epoch.is_none();
+    let mut follow = match (epoch, seq) {
+        (Some(epoch), seq) => Follow::resume(client.clone(), Wanted::default(), &epoch, seq).await?,
+        (None, seq) => {
+            let wanted = Wanted { from: Some(seq + 1), ..Wanted::default() };
             Follow::connect(client.clone(), wanted).await?
         }
     };
@@ -182,6 +185,7 @@ async fn follow_into(client: &Client, mut growing: Growing, sender: &SyncSender<
             None => return Ok(()),
             Some(follow::News::Event(_) | follow::News::Heartbeat { .. }) => continue,
             Some(follow::News::CaughtUp { .. }) => News::CaughtUp,
+            Some(gap @ follow::News::Gap { .. }) if may_lack => News::Note(gap.to_string()),
             Some(other @ (follow::News::Gap { .. } | follow::News::Reset { .. })) => {
                 bail!("{other}; open it again")
             }
@@ -196,16 +200,20 @@ async fn follow_into(client: &Client, mut growing: Growing, sender: &SyncSender<
     }
 }
 
-/// Takes the stream as it is now, without its footer; says where it ends.
+/// Takes the stream as it is now, without its footer; says its epoch, which a log of rigd does not tell, and where it ends.
 async fn history(
     client: &Client,
     growing: &mut Growing,
     sender: &SyncSender<News>,
-) -> Result<Option<(Epoch, Seq)>> {
+) -> Result<(Option<Epoch>, Seq)> {
+    let seq_of = |line: &[u8]| match Head::parse(line) {
+        Ok(head) => Some(head.seq),
+        Err(_) => rigd::parse(line).ok().map(|envelope| envelope.seq),
+    };
     let mut answer = client.session((None, None), None).await?;
     let mut rest: Vec<u8> = Vec::new();
     let mut epoch = None;
-    let mut last = None;
+    let mut last = 0;
     while let Some(chunk) = answer.chunk().await.context("the download broke off")? {
         rest.extend_from_slice(&chunk);
         let Some(end) = memchr::memrchr(b'\n', &rest) else { continue };
@@ -216,27 +224,25 @@ async fn history(
             let first = lines.split(|b| *b == b'\n').next().unwrap_or_default();
             let header: Option<session::Header> = serde_json::from_slice(first).ok();
             epoch = header.map(|header| {
-                last = Some(header.first_seq.saturating_sub(1));
+                last = header.first_seq.saturating_sub(1);
                 header.epoch
             });
         }
-        match Head::parse(line) {
-            Ok(head) => last = Some(head.seq),
-            Err(_) if line.starts_with(br#"{"type":"session.footer""#) => {
+        match seq_of(line) {
+            Some(seq) => last = seq,
+            None if line.starts_with(br#"{"type":"session.footer""#) => {
                 let events = lines.get(..before.saturating_sub(1)).unwrap_or_default();
                 let line = memchr::memrchr(b'\n', events).map_or(events, |at| &events[at + 1..]);
-                if let Ok(head) = Head::parse(line) {
-                    last = Some(head.seq);
-                }
+                last = seq_of(line).unwrap_or(last);
                 lines.truncate(before);
             }
-            Err(_) => {}
+            None => {}
         }
         if !growing.append(&lines, false, sender)? {
-            return Ok(None);
+            break;
         }
     }
-    Ok(epoch.zip(last))
+    Ok((epoch, last))
 }
 
 /// A spool and how far it was scanned.

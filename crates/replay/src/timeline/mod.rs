@@ -73,7 +73,7 @@ pub(crate) use json::Text;
 pub use pace::Pace;
 pub use scan::{Chunk, MAX_LONG_LINE};
 pub(crate) use skim::Skim;
-pub use source::{Bytes, STRETCH, Stretch, stretch};
+pub use source::{Bytes, STRETCH, Stretch, read_exact, stretch};
 
 use crate::{Result, State};
 use fold::{Flow, Op};
