@@ -184,7 +184,7 @@ pub(super) async fn declared(
 ) -> Answer {
     query.done()?;
     let (stream, name) = (hub.stream(&stream)?, service_name(&service)?);
-    let state = stream.cut_at(stream.head()).await?.state;
+    let state = stream.state_at(stream.head()).await?;
     let declared = state.service(name.as_str()).and_then(|service| service.declared.as_ref());
     let declared = declared.ok_or_else(|| {
         Problem::not_found(
