@@ -4,10 +4,15 @@
 
 use serde::Deserialize;
 
+use crate::guard::Allowed;
+
 /// The content of `hub.toml`. Unknown keys are errors.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct Settings {}
+pub struct Settings {
+    /// Where inside the hub may connect to when somebody names it: names, addresses, networks.
+    pub allow: Allowed,
+}
 
 /// What is wrong with `hub.toml`. Values are not repeated.
 #[derive(Debug, thiserror::Error)]
