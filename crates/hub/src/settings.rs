@@ -4,6 +4,7 @@
 
 use serde::Deserialize;
 
+use crate::admission::Http;
 use crate::guard::Allowed;
 
 /// The content of `hub.toml`. Unknown keys are errors.
@@ -12,6 +13,8 @@ use crate::guard::Allowed;
 pub struct Settings {
     /// Where inside the hub may connect to when somebody names it: names, addresses, networks.
     pub allow: Allowed,
+    /// How many requests and subscribers there may be at once.
+    pub http: Http,
 }
 
 /// What is wrong with `hub.toml`. Values are not repeated.
