@@ -4,6 +4,9 @@
 
 use serde::Deserialize;
 
+use crate::admission::Http;
+use crate::guard::Allowed;
+
 /// The content of `hub.toml`. Unknown keys are errors.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -11,6 +14,10 @@ pub struct Settings {
     /// A segment of a log that would grow beyond so many bytes is ended: 64 KiB to 1 GiB, 64 MiB where it is absent. Retention deletes
     /// whole segments.
     pub segment_bytes: Option<u64>,
+    /// Where inside the hub may connect to when somebody names it: names, addresses, networks.
+    pub allow: Allowed,
+    /// How many requests and subscribers there may be at once.
+    pub http: Http,
 }
 
 /// What `segment_bytes` may be.

@@ -13,7 +13,7 @@ use rig_event::{Epoch, Seq};
 use rig_recorder::ReadError;
 use serde::Deserialize;
 use serde_json::json;
-use tokio::sync::watch;
+use tokio::sync::{OwnedSemaphorePermit, watch};
 use tokio::task::JoinHandle;
 
 use crate::READ_BYTES;
@@ -114,6 +114,8 @@ pub(crate) struct Subscription {
     pub(crate) cursor: Cursor,
     pub(crate) filter: Filter,
     pub(crate) stopping: watch::Receiver<bool>,
+    /// Its share of the subscribers that there may be.
+    pub(crate) place: OwnedSemaphorePermit,
 }
 
 /// The body of an SSE answer: it ends when the hub stops, the stream is removed or the log is damaged.
@@ -125,12 +127,13 @@ fn frames(
     stream: Arc<Stream>,
     subscription: Subscription,
 ) -> impl futures_util::Stream<Item = Result<Bytes, Infallible>> {
-    let Subscription { cursor, filter, stopping } = subscription;
+    let Subscription { cursor, filter, stopping, place: share } = subscription;
     // Its place is that of the moment it came, not of the moment somebody looks at its body for the first time.
     let (mut next, reset) = place(&cursor, &stream);
     let mut news = stream.news.clone();
     let mut beats = news.borrow().beats;
     stream! {
+        let _share = share;
         yield Ok(Bytes::from_static(b"retry: 1000\n\n"));
         let meter = stream.meters.subscribed(next);
         if reset {
