@@ -4,10 +4,18 @@
 
 use serde::Deserialize;
 
+pub use crate::ingest::ssh::settings::{Address, Collect, Device, Kind};
+
 /// The content of `hub.toml`. Unknown keys are errors.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct Settings {}
+pub struct Settings {
+    /// Devices whose configuration is collected over SSH.
+    #[serde(deserialize_with = "crate::ingest::ssh::settings::devices")]
+    pub device: Vec<Device>,
+    /// What holds for all of them.
+    pub collect: Collect,
+}
 
 /// What is wrong with `hub.toml`. Values are not repeated.
 #[derive(Debug, thiserror::Error)]

@@ -1,5 +1,6 @@
 //! The addresses of the hub (design: README and docs/http.md), one file a group.
 
+mod devices;
 mod events;
 mod history;
 mod services;
@@ -13,7 +14,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::routing::{delete, get, post};
 use axum::{Json, Router};
 use hyper::body::Incoming;
 use rig_event::{Seq, Timestamp};
@@ -51,6 +52,9 @@ pub(crate) fn router(hub: Shared) -> Router {
         .route(&format!("{service}/diff"), get(history::diff))
         .route(&format!("{service}/blame"), get(history::blame))
         .route(&format!("{service}/drift/accept"), post(services::accept))
+        .route(&format!("{service}/collect"), post(devices::collect))
+        .route("/v1/host-keys", get(devices::host_keys))
+        .route("/v1/host-keys/{address}", delete(devices::forget_host_key))
         .fallback(async || {
             Problem::not_found(
                 "no-such-address",
