@@ -6,6 +6,7 @@ use serde::Deserialize;
 
 use crate::admission::Http;
 use crate::guard::Allowed;
+pub use crate::ingest::ssh::settings::{Address, Collect, Device, Kind};
 
 /// The content of `hub.toml`. Unknown keys are errors.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -18,6 +19,11 @@ pub struct Settings {
     pub allow: Allowed,
     /// How many requests and subscribers there may be at once.
     pub http: Http,
+    /// Devices whose configuration is collected over SSH.
+    #[serde(deserialize_with = "crate::ingest::ssh::settings::devices")]
+    pub device: Vec<Device>,
+    /// What holds for all of them.
+    pub collect: Collect,
 }
 
 /// What `segment_bytes` may be.

@@ -1,6 +1,7 @@
 //! The addresses of the hub (design: README and docs/http.md), one file a group.
 
 mod batch;
+mod devices;
 mod events;
 mod history;
 mod openapi;
@@ -71,6 +72,9 @@ fn described() -> OpenApiRouter<Shared> {
         .routes(routes!(history::diff))
         .routes(routes!(history::blame))
         .routes(routes!(services::accept))
+        .routes(routes!(devices::collect))
+        .routes(routes!(devices::host_keys))
+        .routes(routes!(devices::forget_host_key))
 }
 
 /// Answers a request. Appends to a bare address, of which there are more than of all else, are not sent round by the router.

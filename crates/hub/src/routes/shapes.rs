@@ -483,3 +483,40 @@ pub(super) struct BlamedField {
     /// How many older changes there are.
     pub older: u64,
 }
+
+/// Who does it.
+#[derive(Serialize, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(super) struct Actor {
+    /// Who does it: 1 to 256 bytes without control characters.
+    #[param(min_length = 1, max_length = 256)]
+    pub actor: Option<String>,
+}
+
+/// The key that a device showed.
+#[derive(Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct HostKey {
+    /// `HOST:PORT`.
+    pub address: String,
+    /// Its algorithm, such as `ssh-ed25519`.
+    pub algorithm: String,
+    /// `SHA256:…`, as ssh-keygen prints it.
+    pub fingerprint: String,
+}
+
+/// The host keys that are pinned.
+#[derive(Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct HostKeys {
+    /// By address.
+    pub host_keys: Vec<HostKey>,
+}
+
+/// A host key that is pinned no more.
+#[derive(Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Forgotten {
+    /// The key.
+    pub forgotten: HostKey,
+}
