@@ -32,6 +32,15 @@ impl Rows {
         self.buffer.extend_from_slice(bytes);
     }
 
+    /// A row that is a line as it was recorded.
+    ///
+    /// # Errors
+    /// As [`Rows::end`].
+    pub fn recorded(&mut self, line: &[u8]) -> io::Result<()> {
+        self.bytes(&crate::output::recorded(line));
+        self.new_line()
+    }
+
     /// Where to write to with a formatter or a serialiser.
     pub fn writer(&mut self) -> &mut Vec<u8> {
         &mut self.buffer
@@ -99,6 +108,10 @@ impl Rows {
         while self.buffer.last() == Some(&b' ') {
             self.buffer.pop();
         }
+        self.new_line()
+    }
+
+    fn new_line(&mut self) -> io::Result<()> {
         self.buffer.push(b'\n');
         if self.buffer.len() >= BLOCK { self.flush() } else { Ok(()) }
     }
