@@ -25,9 +25,8 @@ impl Out {
     /// # Errors
     /// When standard output is closed or full.
     pub fn line(&mut self, text: impl AsRef<str>) -> io::Result<()> {
-        self.0.write_all(text.as_ref().as_bytes())?;
-        self.0.write_all(b"\n")?;
-        self.0.flush()
+        self.0.write_all(text.as_ref().as_bytes()).map_err(not_printed)?;
+        self.text("\n")
     }
 
     /// Writes a text as it is, all at once.
@@ -35,8 +34,7 @@ impl Out {
     /// # Errors
     /// As [`Out::line`].
     pub fn text(&mut self, text: &str) -> io::Result<()> {
-        self.0.write_all(text.as_bytes())?;
-        self.0.flush()
+        self.0.write_all(text.as_bytes()).and_then(|()| self.0.flush()).map_err(not_printed)
     }
 
     /// Writes a value as indented JSON.
@@ -46,6 +44,11 @@ impl Out {
     pub fn json(&mut self, value: &impl serde::Serialize) -> anyhow::Result<()> {
         Ok(self.line(plain_json(serde_json::to_string_pretty(value)?))?)
     }
+}
+
+/// Why standard output does not take what is printed.
+pub(crate) fn not_printed(error: io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("cannot write standard output: {error}"))
 }
 
 impl Default for Out {

@@ -5,6 +5,7 @@ use std::io::{self, Write as _};
 use rig_event::Timestamp;
 use unicode_width::UnicodeWidthStr;
 
+use crate::output::not_printed;
 /// How much is gathered before it is written.
 const BLOCK: usize = 256 << 10;
 
@@ -122,9 +123,9 @@ impl Rows {
     /// As [`Rows::end`].
     pub fn flush(&mut self) -> io::Result<()> {
         let mut out = io::stdout().lock();
-        out.write_all(&self.buffer)?;
+        out.write_all(&self.buffer).and_then(|()| out.flush()).map_err(not_printed)?;
         self.buffer.clear();
-        out.flush()
+        Ok(())
     }
 }
 

@@ -1,9 +1,10 @@
 //! Who can read the stream: curl, a buffering nginx, a browser, and the SSE packages of PyPI and npm; Prometheus the metrics; and S3
-//! as a place for snapshot files.
+//! and Azure as places for snapshot files.
 //!
 //! Each event is appended only after the one before it has arrived, so what holds one back until the next comes is a test
 //! that waits for ever. `cargo xtask services` installs what is needed; RIG_NO_SERVICES leaves these tests out.
 
+mod azure;
 mod browser;
 mod nginx;
 mod s3;
