@@ -69,7 +69,11 @@ impl Hub {
             Some(root) => {
                 let data = DataDir::open(root)?;
                 let new = data.is_new()?;
-                let (key, keys) = (data.redaction_key(new)?, data.signing_keys(new)?);
+                let key = data.redaction_key(new)?;
+                let keys = match &options.signing_keys {
+                    Some(keys) => keys.clone(),
+                    None => data.signing_keys(new)?,
+                };
                 let (index, aside) = Index::open(&data.index())?;
                 if let Some(aside) = aside {
                     tracing::warn!(moved_to = %aside.display(), "the index would not open and is rebuilt from the log");
@@ -79,7 +83,7 @@ impl Hub {
             None => {
                 let key =
                     RedactionKey::new("memory", random::<32>()?).map_err(|e| Error::Fold(e.to_string()))?;
-                (None, key, Keyring::default())
+                (None, key, options.signing_keys.clone().unwrap_or_default())
             }
         };
         let hub = Arc::new(Hub {

@@ -61,6 +61,9 @@ pub struct Options {
     pub settings: Settings,
     /// Keys of which one must have signed an approval; `None`: unsigned ones are taken too.
     pub baseline_keys: Option<rig_config::BaselineKeys>,
+    /// The keys that seals and session files are signed with, of which the last signs; `None`: those in `keys/signing` of the
+    /// folder, made at the first start.
+    pub signing_keys: Option<rig_recorder::Keyring>,
     /// When an append is answered.
     pub durability: Durability,
     /// When the log is sealed; `None`: never.
@@ -90,6 +93,7 @@ impl Default for Options {
             policy: Policy::default(),
             settings: Settings::default(),
             baseline_keys: None,
+            signing_keys: None,
             durability: Durability::Always,
             seals: Some(Seals::default()),
             segment_bytes: 64 << 20,
