@@ -104,6 +104,15 @@ pub(super) enum Outcome {
     Interrupted,
 }
 
+/// Bytes that are no text.
+#[derive(Serialize, Deserialize, ToSchema)]
+#[schema(value_type = String, format = Binary)]
+pub(super) struct Bytes(Vec<u8>);
+
+/// A document in JSON, whatever it is.
+#[derive(Serialize, Deserialize, ToSchema)]
+pub(super) struct Document(Value);
+
 /// An error (RFC 9457).
 #[derive(Serialize, Deserialize, ToSchema)]
 #[schema(example = json!({"type": "urn:rig:problem:unknown-stream", "title": "Not Found", "status": 404, "code": "unknown-stream", "detail": "there is no stream ci"}))]
