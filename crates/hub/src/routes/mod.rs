@@ -162,7 +162,7 @@ impl Query {
     fn flag(&mut self, key: &str) -> Result<bool, Problem> {
         match self.0.remove(key).as_deref() {
             None | Some("0" | "false") => Ok(false),
-            Some("1" | "true" | "") => Ok(true),
+            Some("1" | "true") => Ok(true),
             Some(_) => Err(Problem::bad_request("bad-query", format!("`{key}` must be 0 or 1"))),
         }
     }

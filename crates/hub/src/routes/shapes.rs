@@ -85,9 +85,15 @@ pub(super) enum Flag {
     /// Yes.
     #[serde(rename = "1")]
     Yes,
+    /// Yes too.
+    #[serde(rename = "true")]
+    True,
     /// No.
     #[serde(rename = "0")]
     No,
+    /// No too.
+    #[serde(rename = "false")]
+    False,
 }
 
 /// How a session ended.
