@@ -9,8 +9,9 @@ use rig_event::{Event, Head, ServiceName};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use super::{Path, Query, appended, event_problem, no_secret, range, shapes};
+use super::{Path, Query, appended, event_problem, idempotency_key, no_secret, range, shapes};
 use crate::Shared;
+use crate::coding::Coding;
 use crate::problem::Problem;
 use crate::sse::{self, Cursor, Filter, Subscription};
 use crate::writer::Command;
@@ -82,12 +83,22 @@ where
         ));
     }
     let (parts, body) = request.into_parts();
+    let key = idempotency_key(hub, &parts.headers, None)?;
+    let coding = Coding::of(&parts.headers)?;
     let announced = parts.headers.get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse().ok());
     // Small ones, which are most, need not stand in line.
     let expected_bytes = announced.unwrap_or(MAX_BATCH_BYTES as u64).min(MAX_BATCH_BYTES as u64);
     let _budget = if expected_bytes > SMALL { Some(hub.reserve(expected_bytes).await?) } else { None };
-    let body = read_body(hub, body).await?;
-    let bodies = bodies(&hub.redactor, &parts.headers, &body)?;
+    let mut body = read_body(hub, body).await?;
+    let mut _unpacked_budget = None;
+    if let Some(coding) = coding {
+        let (unpacked, budget) = coding.unpack(hub, body, MAX_BATCH_BYTES as u64, too_large).await?;
+        (body, _unpacked_budget) = (unpacked.into(), Some(budget));
+    }
+    let mut bodies = bodies(&hub.redactor, &parts.headers, &body)?;
+    if let Some(key) = key {
+        give_key(&mut bodies, key)?;
+    }
     let shapes: Vec<Shape> = match bodies.iter().any(|body| body.draft.id.is_some()) {
         true => bodies.iter().map(Shape::of).collect(),
         false => Vec::new(),
@@ -135,13 +146,30 @@ where
         Err(_) => {
             Err(Problem::new(StatusCode::REQUEST_TIMEOUT, "slow-body", "the body took too long to come"))
         }
-        Ok(Err(e)) if e.is::<LengthLimitError>() => {
-            let detail = format!("one append takes at most {MAX_BATCH_BYTES} bytes; send several");
-            Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "batch-too-large", detail))
-        }
+        Ok(Err(e)) if e.is::<LengthLimitError>() => Err(too_large()),
         Ok(Err(e)) => Err(Problem::bad_request("incomplete-body", format!("the body broke off: {e}"))),
         Ok(Ok(body)) => Ok(body.to_bytes()),
     }
+}
+
+fn too_large() -> Problem {
+    let detail = format!("one append takes at most {MAX_BATCH_BYTES} bytes; send several");
+    Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "batch-too-large", detail)
+}
+
+/// Puts the key of an append on its last event: the events of an append are repeated together or not at all.
+fn give_key(bodies: &mut Vec<rig_event::Body>, key: String) -> Result<(), Problem> {
+    if bodies.iter().any(|body| body.draft.id.as_ref().is_some_and(|id| *id != key)) {
+        let detail = "an event has an `id` that is not the Idempotency-Key; send one of them";
+        return Err(Problem::bad_request("bad-idempotency-key", detail));
+    }
+    match bodies.pop() {
+        Some(last) if last.draft.id.is_none() => {
+            bodies.push(last.with_id(key).map_err(|e| event_problem(&e))?)
+        }
+        last => bodies.extend(last),
+    }
+    Ok(())
 }
 
 fn bodies(redactor: &Redactor, headers: &HeaderMap, body: &[u8]) -> Result<Vec<rig_event::Body>, Problem> {
@@ -245,8 +273,8 @@ pub(super) async fn read(
         let last_event_id = headers.get("last-event-id").map(|v| v.to_str().unwrap_or("?"));
         let cursor = Cursor::new(last_event_id.filter(|id| !id.is_empty()), query.number("from")?)?;
         query.done()?;
-        let stopping = hub.stopping.clone();
-        ("text/event-stream", sse::body(stream, Subscription { cursor, filter, stopping }))
+        let (stopping, place) = (hub.stopping.clone(), hub.admission.subscribe()?);
+        ("text/event-stream", sse::body(stream, Subscription { cursor, filter, stopping, place }))
     } else {
         let (from, to) = range(&mut query, &stream)?;
         let limit = query.number("limit")?.unwrap_or(u64::MAX);

@@ -1,5 +1,6 @@
 //! The addresses of the hub (design: README and docs/http.md), one file a group.
 
+mod batch;
 mod events;
 mod history;
 mod openapi;
@@ -12,7 +13,7 @@ use std::collections::BTreeMap;
 use axum::body::Body;
 use axum::extract::{DefaultBodyLimit, FromRequestParts, Request};
 use axum::http::request::Parts;
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
 use axum::{Json, Router};
@@ -76,6 +77,14 @@ fn described() -> OpenApiRouter<Shared> {
 ///
 /// What concerns every request (who may do what, say) therefore belongs here and not into a layer of the router.
 pub(crate) async fn answer_to(hub: Shared, router: Router, request: hyper::Request<Incoming>) -> Response {
+    // Who watches the hub gets an answer also when it has too much to do.
+    let _turn = match request.uri().path().starts_with("/v1/") {
+        true => match hub.admission.enter().await {
+            Ok(turn) => Some(turn),
+            Err(problem) => return with_headers(problem.into_response()),
+        },
+        false => None,
+    };
     let Some(stream) = events::appends_to(&request).map(str::to_owned) else {
         return match router.oneshot(request.map(Body::new)).await {
             Ok(response) => response,
@@ -304,6 +313,39 @@ fn actor_name(hub: &Shared, actor: Option<String>) -> Result<Option<String>, Pro
         ),
         actor => Ok(actor),
     }
+}
+
+/// The idempotency key of a request, from its `Idempotency-Key` header or, where it may stand there, from its query.
+fn idempotency_key(
+    hub: &Shared,
+    headers: &HeaderMap,
+    query: Option<String>,
+) -> Result<Option<String>, Problem> {
+    let bad = |why: &str| Err(Problem::bad_request("bad-idempotency-key", why));
+    let mut given = headers.get_all("idempotency-key").iter();
+    let mut key = match (given.next(), given.next()) {
+        (None, _) => query,
+        (Some(_), Some(_)) => return bad("there are two Idempotency-Key headers; send one"),
+        (Some(value), None) => {
+            let text = value.to_str().unwrap_or_default().trim();
+            // A structured field writes it in quotes, and many clients do not.
+            let text = text.strip_prefix('"').and_then(|t| t.strip_suffix('"')).unwrap_or(text);
+            if text.contains(['"', '\\']) {
+                return bad("the Idempotency-Key header must have no quotes and backslashes in it");
+            }
+            if query.is_some_and(|query| query != text) {
+                return bad("the Idempotency-Key header and `id` differ; send one of them");
+            }
+            Some(text.to_owned())
+        }
+    };
+    if let Some(key) = &mut key {
+        if key.is_empty() || key.len() > rig_event::draft::MAX_ID {
+            return bad("an idempotency key has 1 to 256 bytes of printable ASCII");
+        }
+        hub.redactor.redact_log(key);
+    }
+    Ok(key)
 }
 
 fn moment(text: &str) -> Result<Timestamp, Problem> {

@@ -15,7 +15,9 @@ use serde::Deserialize;
 use serde_json::json;
 use utoipa::ToSchema;
 
-use super::{Answer, Path, Query, actor_name, answer, appended, by, moment, no_secret, shapes};
+use super::{
+    Answer, Path, Query, actor_name, answer, appended, batch, by, idempotency_key, moment, no_secret, shapes,
+};
 use crate::capture;
 use crate::problem::Problem;
 use crate::writer::Command;
@@ -55,6 +57,10 @@ pub(super) async fn capture(
     body: Body,
 ) -> Result<Response, Problem> {
     let stream = hub.stream(&stream)?;
+    if capture::essence(&headers).as_deref() == Some(batch::MEDIA_TYPE) {
+        query.done()?;
+        return batch::capture(&hub, &stream, &headers, body).await;
+    }
     let service = query
         .text("service")
         .ok_or_else(|| Problem::bad_request("bad-query", "say whose document it is: ?service=NAME"))?;
@@ -63,24 +69,21 @@ pub(super) async fn capture(
         format: query.text("format"),
         name: query.text("name"),
         actor: actor_name(&hub, query.text("actor"))?,
-        id: query.text("id").map(|mut id| {
-            hub.redactor.redact_log(&mut id);
-            id
-        }),
+        id: idempotency_key(&hub, &headers, query.text("id"))?,
         meta: query.prefixed("meta."),
     };
     query.done()?;
-    let id_fits = request.id.as_ref().is_none_or(|id| (1..=rig_event::draft::MAX_ID).contains(&id.len()));
-    let meta_fits = request.meta.iter().map(|(k, v)| k.len() + v.len()).sum::<usize>() <= capture::MAX_META;
-    if !id_fits || !meta_fits {
-        return Err(Problem::bad_request(
-            "bad-query",
-            "`id` takes up to 256 bytes, all of `meta.…` up to 16 KiB",
-        ));
-    }
-    no_secret(&hub.redactor, &request.service)?;
+    check(&hub, &request)?;
     let events = capture::capture(&hub, &stream, request, &headers, body).await?;
     appended(&stream, events, StatusCode::CREATED).await
+}
+
+/// Refuses what is said with a document and cannot be kept.
+pub(super) fn check(hub: &Shared, request: &capture::Request) -> Result<(), Problem> {
+    if request.meta.iter().map(|(k, v)| k.len() + v.len()).sum::<usize>() > capture::MAX_META {
+        return Err(Problem::bad_request("bad-query", "all of `meta.…` takes up to 16 KiB"));
+    }
+    no_secret(&hub.redactor, &request.service)
 }
 
 /// A service's config
@@ -255,7 +258,7 @@ pub(super) async fn declared(
 ) -> Answer {
     query.done()?;
     let (stream, name) = (hub.stream(&stream)?, service_name(&service)?);
-    let state = stream.cut_at(stream.head()).await?.state;
+    let state = stream.state_at(stream.head()).await?;
     let declared = state.service(name.as_str()).and_then(|service| service.declared.as_ref());
     let declared = declared.ok_or_else(|| {
         Problem::not_found(
