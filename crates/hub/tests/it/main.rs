@@ -12,6 +12,7 @@ mod captures;
 mod history;
 mod model;
 mod openapi;
+mod operation;
 mod random;
 mod retention;
 mod streaming;
