@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 
 use serde_json::Value;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 
 use super::{TestHub, types};
 
@@ -74,5 +76,49 @@ async fn the_dashboard_asks_for_metrics_that_there_are() {
     assert!(asked.len() > 10, "{asked:?}");
     let unknown: Vec<_> = asked.difference(&there).collect();
     assert!(unknown.is_empty(), "{unknown:?} is in no answer of /metrics");
+    hub.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hub_that_stops_says_so_and_ends_what_was_begun() {
+    let hub = TestHub::in_memory().await;
+    let mut begun = TcpStream::connect(hub.url.trim_start_matches("http://")).await.unwrap();
+    let head = "POST /v1/streams/main/events HTTP/1.1\r\nhost: hub\r\ncontent-length: 14\r\nexpect: 100-continue\r\n\r\n";
+    begun.write_all(head.as_bytes()).await.unwrap();
+    // The hub asks for the body: the request is in work.
+    let mut go_on = [0; 25];
+    begun.read_exact(&mut go_on).await.unwrap();
+    assert_eq!(&go_on, b"HTTP/1.1 100 Continue\r\n\r\n");
+
+    hub.stop.send(()).unwrap();
+    let ready = format!("{}/readyz", hub.url);
+    loop {
+        let (status, said) = super::answer(hub.client.get(&ready)).await;
+        if status != 200 {
+            assert_eq!((status, &said["code"]), (503, &"closed".into()));
+            break;
+        }
+    }
+    let (status, said) = super::answer(hub.client.get(format!("{}/v1/streams", hub.url))).await;
+    assert_eq!((status, &said["code"]), (503, &"closed".into()));
+
+    begun.write_all(b"{\"type\":\"a.b\"}").await.unwrap();
+    let mut answer = String::new();
+    begun.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 201 "), "{answer}");
+    drop(hub.client);
+    hub.served.await.unwrap().unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_has_an_id() {
+    let hub = TestHub::in_memory().await;
+    let id = async |sent: Option<&str>| {
+        let request = hub.client.get(format!("{}/v1/streams", hub.url));
+        let request = sent.into_iter().fold(request, |request, id| request.header("x-request-id", id));
+        request.send().await.unwrap().headers()["x-request-id"].to_str().unwrap().to_owned()
+    };
+    assert_eq!(id(Some("run-7")).await, "run-7");
+    assert_ne!(id(None).await, id(None).await);
     hub.stop().await;
 }
