@@ -95,7 +95,7 @@ pub(crate) async fn ingest(
 
 /// Counts a document that is refused, and leaves a trace of it.
 async fn refuse(stream: &Stream, request: &Request, problem: &Problem, bytes: u64) -> Result<(), Problem> {
-    stream.meters.rejected();
+    stream.meters.rejected(problem.code());
     // A hub that is too busy refuses the request, not the document.
     if problem.code() == "busy" { Ok(()) } else { reject(stream, request, problem, bytes).await }
 }

@@ -18,7 +18,7 @@ use crate::cut::{Cut, cut_at, put_checkpoint};
 use crate::data::{DataDir, io_error, random, write_private};
 use crate::ids::Ids;
 use crate::ingest::ssh::Devices;
-use crate::metrics::Meters;
+use crate::metrics::{Meters, drift_of};
 use crate::playback::{Playback, PlaybackLog};
 use crate::problem::Problem;
 use crate::stream::{Stream, Tasks};
@@ -305,6 +305,7 @@ impl Hub {
         let (head, heads) = watch::channel(log.head());
         let tail = Arc::new(Tail::default());
         let meters = Arc::new(Meters::default());
+        cut.state.services.values().for_each(|service| meters.found(drift_of(Some(service))));
         let writer = Writer {
             stream: name.clone(),
             epoch: log.epoch().clone(),

@@ -5,7 +5,8 @@
 //! see of it); `tail` (prepared frames);
 //! `announcer` (who tells subscribers of news); `sse` (subscribers); `session` (a stretch as a file); `capture` (a document's way to the writer);
 //! `ingest` (documents that the hub fetches); `retention` (the oldest events go); [`guard`] (where the hub may connect to); `playback` (a
-//! recording as a stream); `metrics`; `admission` (how many requests at once); `coding` (packed bodies); `routes`.
+//! recording as a stream); `metrics`; `trace` (what is logged of a request); `admission` (how many requests at once); `coding` (packed
+//! bodies); `routes`.
 
 mod admission;
 mod announcer;
@@ -28,6 +29,7 @@ pub mod settings;
 mod sse;
 mod stream;
 mod tail;
+mod trace;
 mod writer;
 
 use std::convert::Infallible;
@@ -42,7 +44,7 @@ use hyper_util::server::graceful::GracefulShutdown;
 use rig_config::{Limits, Policy};
 use rig_event::{Seq, Timestamp};
 use rig_recorder::Durability;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
@@ -221,6 +223,16 @@ async fn run(
     http.timer(TokioTimer::new()).header_read_timeout(read_timeout).max_buf_size(64 << 10);
     let graceful = GracefulShutdown::new();
     let mut connections = JoinSet::new();
+    let connect = |stream: TcpStream| {
+        let _ = stream.set_nodelay(true);
+        let (hub, app) = (hub.clone(), app.clone());
+        let service = service_fn(move |request| {
+            // On the heap, and so only while there is a request.
+            let answer = Box::pin(routes::answer_to(hub.clone(), app.clone(), request));
+            async { Ok::<_, Infallible>(answer.await) }
+        });
+        http.serve_connection(TokioIo::new(stream), service)
+    };
     tokio::pin!(shutdown);
     loop {
         let stream = tokio::select! {
@@ -236,25 +248,35 @@ async fn run(
             Some(_) = connections.join_next() => continue,
             () = &mut shutdown => break,
         };
-        let _ = stream.set_nodelay(true);
-        let (hub, app) = (hub.clone(), app.clone());
-        let service = service_fn(move |request| {
-            // On the heap, and so only while there is a request.
-            let answer = Box::pin(routes::answer_to(hub.clone(), app.clone(), request));
-            async { Ok::<_, Infallible>(answer.await) }
-        });
-        let connection = graceful.watch(http.serve_connection(TokioIo::new(stream), service));
+        let connection = graceful.watch(connect(stream));
         connections.spawn(async move {
             if let Err(e) = connection.await {
                 tracing::debug!(error = %e, "a connection ended early");
             }
         });
     }
-    drop(listener);
     stop.send_replace(true);
-    if tokio::time::timeout(deadline, graceful.shutdown()).await.is_err() {
-        tracing::warn!("some requests did not end in time and were cut off");
+    let ending = tokio::time::timeout(deadline, graceful.shutdown());
+    tokio::pin!(ending);
+    // Until the last request has ended, who comes is told that the hub stops: readiness must be seen to end.
+    loop {
+        tokio::select! {
+            ended = &mut ending => {
+                if ended.is_err() {
+                    tracing::warn!("some requests did not end in time and were cut off");
+                }
+                break;
+            }
+            accepted = listener.accept() => match accepted {
+                Ok((stream, _)) => {
+                    let connection = connect(stream);
+                    connections.spawn(async move { drop(connection.await) });
+                }
+                Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
+            },
+        }
     }
+    drop(listener);
     // Their tasks hold the hub: when they are gone, so is everything that it has open.
     connections.shutdown().await;
     if tokio::time::timeout(deadline, async { while ingesting.join_next().await.is_some() {} }).await.is_err()
