@@ -401,6 +401,19 @@ fn summary(event: &Event) -> String {
             text = plain(e.environment.as_deref().unwrap_or_default());
             because(&mut text, e.error.as_deref());
         }
+        Event::CollectFailed(e) => {
+            text = plain(&e.address);
+            because(&mut text, Some(&e.reason));
+        }
+        Event::CollectRecovered(e) => {
+            text = plain(&format!("{} after {}", e.address, count(e.failures, "failure")));
+        }
+        Event::HostKeyPinned(e) | Event::HostKeyChanged(e) | Event::HostKeyForgotten(e) => {
+            text = plain(&format!("{} {} {}", e.address, e.algorithm, e.fingerprint));
+            if let Some(expected) = &e.expected {
+                let _ = write!(text, ", not {}", plain(expected));
+            }
+        }
         Event::LogSealed(e) => text = format!("up to {}, {}", e.upto, digest(&e.chain)),
         Event::LogPruned(e) => text = format!("{} before {}", count(e.events, "event"), e.first_seq),
         Event::Other(_) => {}

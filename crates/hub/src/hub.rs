@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::net::SocketAddr;
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 
 use rig_config::{RedactionKey, Redactor};
@@ -16,6 +17,7 @@ use crate::announcer::{Announcer, News, Rounds};
 use crate::cut::{Cut, cut_at, put_checkpoint};
 use crate::data::{DataDir, io_error, random, write_private};
 use crate::ids::Ids;
+use crate::ingest::ssh::Devices;
 use crate::metrics::Meters;
 use crate::playback::{Playback, PlaybackLog};
 use crate::problem::Problem;
@@ -47,6 +49,10 @@ pub(crate) struct Hub {
     pub(crate) parsing: Arc<Semaphore>,
     /// Kibibytes of documents that may still be taken into work.
     pub(crate) capture_budget: Arc<Semaphore>,
+    /// What is collected from.
+    pub(crate) devices: Devices,
+    /// Where the hub listens, once it does.
+    listening: OnceLock<SocketAddr>,
     /// Turns true when the hub stops: streams to subscribers end.
     pub(crate) stopping: watch::Receiver<bool>,
     streams: RwLock<BTreeMap<StreamName, Arc<Stream>>>,
@@ -83,6 +89,8 @@ impl Hub {
             admission: Admission::new(&options.settings.http),
             parsing: Arc::new(Semaphore::new(PARSING)),
             capture_budget: Arc::new(Semaphore::new((options.capture_budget >> 10) as usize)),
+            devices: Devices::new(&options.settings),
+            listening: OnceLock::new(),
             options,
             stopping,
             streams: RwLock::default(),
@@ -101,6 +109,9 @@ impl Hub {
             if hub.get(&name).is_none() {
                 hub.open_stream(&name, true).await?;
             }
+        }
+        if let Some(own) = hub.get(&StreamName::hub()) {
+            hub.devices.host_keys.fold(&own).await?;
         }
         Ok(hub)
     }
@@ -122,6 +133,8 @@ impl Hub {
             admission: Admission::new(&options.settings.http),
             parsing: Arc::new(Semaphore::new(PARSING)),
             capture_budget: Arc::new(Semaphore::new((options.capture_budget >> 10) as usize)),
+            devices: Devices::new(&options.settings),
+            listening: OnceLock::new(),
             options,
             stopping,
             streams: RwLock::default(),
@@ -152,6 +165,16 @@ impl Hub {
         Ok(Arc::new(hub))
     }
 
+    /// Says where the hub listens.
+    pub(crate) fn listens_on(&self, address: SocketAddr) {
+        let _ = self.listening.set(address);
+    }
+
+    /// Where the hub listens, if it does.
+    pub(crate) fn own_address(&self) -> Option<SocketAddr> {
+        self.listening.get().copied()
+    }
+
     /// Refuses what would change something where nothing may be.
     fn may_change(&self) -> Result<(), Problem> {
         if self.read_only { Err(Problem::from(Refused::ReadOnly)) } else { Ok(()) }
@@ -163,7 +186,6 @@ impl Hub {
     }
 
     /// Tells something in the hub's own stream, and waits until it is durable.
-    #[expect(dead_code, reason = "who did what is told through it next")]
     pub(crate) async fn tell(&self, draft: Draft) -> Result<(), Problem> {
         let stream = self.stream(StreamName::hub().as_str())?;
         let body = draft.encode().map_err(|e| Problem::internal("defect", e.to_string()))?;

@@ -4,8 +4,8 @@
 //! a stream that gives events their place); `cut` (state and chain at any seq); `stream` (what routes
 //! see of it); `tail` (prepared frames);
 //! `announcer` (who tells subscribers of news); `sse` (subscribers); `session` (a stretch as a file); `capture` (a document's way to the writer);
-//! `retention` (the oldest events go); [`guard`] (where the hub may connect to); `playback` (a recording as a stream); `metrics`; `admission` (how many requests at
-//! once); `coding` (packed bodies); `routes`.
+//! `ingest` (documents that the hub fetches); `retention` (the oldest events go); [`guard`] (where the hub may connect to); `playback` (a
+//! recording as a stream); `metrics`; `admission` (how many requests at once); `coding` (packed bodies); `routes`.
 
 mod admission;
 mod announcer;
@@ -18,6 +18,7 @@ pub mod guard;
 mod hub;
 mod ids;
 mod indexer;
+mod ingest;
 mod metrics;
 mod playback;
 mod problem;
@@ -209,6 +210,8 @@ async fn run(
 ) -> Result<(), Error> {
     let (read_timeout, deadline) = (hub.options.read_timeout, hub.options.shutdown_deadline);
     let app = routes::router(hub.clone());
+    hub.listens_on(listener.local_addr()?);
+    let mut ingesting = ingest::start(&hub);
 
     let mut http = hyper::server::conn::http1::Builder::new();
     // A subscriber that does not read holds no more than this.
@@ -251,6 +254,11 @@ async fn run(
     }
     // Their tasks hold the hub: when they are gone, so is everything that it has open.
     connections.shutdown().await;
+    if tokio::time::timeout(deadline, async { while ingesting.join_next().await.is_some() {} }).await.is_err()
+    {
+        tracing::warn!("what was being ingested did not end in time and was cut off");
+    }
+    ingesting.shutdown().await;
     drop(app);
     hub.close().await;
     // On a disk that is full the index waits for room that never comes. Everything in it can be derived: it is left behind.

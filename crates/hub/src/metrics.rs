@@ -19,6 +19,8 @@ pub(crate) struct Meters {
     commit_buckets: [AtomicU64; BUCKETS.len()],
     captured: AtomicU64,
     rejected: AtomicU64,
+    collected: AtomicU64,
+    collects_failed: AtomicU64,
     pruned: AtomicU64,
     sent_events: AtomicU64,
     sent_bytes: AtomicU64,
@@ -50,6 +52,12 @@ impl Meters {
 
     pub(crate) fn rejected(&self) {
         self.rejected.fetch_add(1, Relaxed);
+    }
+
+    /// A device was collected from, or was not.
+    pub(crate) fn collected(&self, done: bool) {
+        let counter = if done { &self.collected } else { &self.collects_failed };
+        counter.fetch_add(1, Relaxed);
     }
 
     pub(crate) fn pruned(&self, events: u64) {
@@ -109,13 +117,19 @@ pub(crate) fn single(name: &str, kind: &str, help: &str, samples: &[(String, u64
 /// All counters of all streams.
 pub(crate) fn text(streams: &[Row<'_>]) -> String {
     type Read = fn(&Row<'_>) -> u64;
-    let simple: [(&str, &str, &str, Read); 11] = [
+    let simple: [(&str, &str, &str, Read); 13] = [
         ("rig_head_seq", "gauge", "Seq of the last durable event.", |s| s.head),
         ("rig_first_seq", "gauge", "Seq of the oldest event that is kept.", |s| s.first_seq),
         ("rig_log_bytes", "gauge", "Bytes that the log takes.", |s| s.bytes),
         ("rig_appended_events_total", "counter", "Events made durable.", |s| s.meters.events.load(Relaxed)),
         ("rig_captures_total", "counter", "Documents taken in.", |s| s.meters.captured.load(Relaxed)),
         ("rig_captures_rejected_total", "counter", "Documents refused.", |s| s.meters.rejected.load(Relaxed)),
+        ("rig_collects_total", "counter", "Configurations collected from devices.", |s| {
+            s.meters.collected.load(Relaxed)
+        }),
+        ("rig_collects_failed_total", "counter", "Attempts to collect from a device that failed.", |s| {
+            s.meters.collects_failed.load(Relaxed)
+        }),
         ("rig_pruned_events_total", "counter", "Events deleted by retention.", |s| {
             s.meters.pruned.load(Relaxed)
         }),

@@ -9,8 +9,9 @@ use std::sync::Arc;
 
 use async_stream::stream;
 use axum::body::{Body, Bytes};
-use rig_event::{Epoch, Head, Seq};
+use rig_event::{Epoch, Seq};
 use rig_recorder::ReadError;
+use serde::Deserialize;
 use serde_json::json;
 use tokio::sync::{OwnedSemaphorePermit, watch};
 use tokio::task::JoinHandle;
@@ -58,9 +59,16 @@ impl Filter {
             });
         by_type
             && self.service.as_deref().is_none_or(|service| {
-                Head::parse(line).is_ok_and(|head| head.service.as_deref() == Some(service))
+                serde_json::from_slice::<About>(line)
+                    .is_ok_and(|about| about.service.as_deref() == Some(service))
             })
     }
+}
+
+/// Which service an event is about, also where it is not one of a hub's.
+#[derive(Deserialize)]
+struct About {
+    service: Option<String>,
 }
 
 /// Where a client wants to go on.
@@ -260,13 +268,14 @@ pub(crate) fn ndjson(stream: Arc<Stream>, from: Seq, to: Seq, limit: u64, filter
                 }
             };
             next = lines.last_seq() + 1;
-            if filter.is_all() {
+            // Only a recording may lack events.
+            if filter.is_all() && stream.recording.is_none() {
                 let fit = lines.slice(lines.first_seq, lines.first_seq.saturating_add(left - 1));
                 left -= fit.len() as u64;
                 yield Ok(fit.bytes);
             } else {
                 let mut chosen = Vec::new();
-                for (_, line) in lines.iter().filter(|(_, line)| filter.matches(line)).take(usize::try_from(left).unwrap_or(usize::MAX)) {
+                for (_, line) in lines.iter().filter(|(_, line)| !line.is_empty() && filter.matches(line)).take(usize::try_from(left).unwrap_or(usize::MAX)) {
                     chosen.extend_from_slice(line);
                     chosen.push(b'\n');
                     left -= 1;

@@ -9,7 +9,7 @@ use rig_event::{Event, Head, ServiceName};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use super::{Path, Query, appended, event_problem, idempotency_key, no_secret, range};
+use super::{Path, Query, appended, event_problem, idempotency_key, no_secret, range, shapes};
 use crate::Shared;
 use crate::coding::Coding;
 use crate::problem::Problem;
@@ -23,7 +23,28 @@ const MAX_BATCH: usize = 10_000;
 /// A body of no more bytes takes no share of the budget for large ones.
 const SMALL: u64 = 64 << 10;
 
-/// `POST /v1/streams/{stream}/events`: an object, an array or NDJSON; all of it is appended, or nothing.
+/// Append events
+///
+/// An object, an array or NDJSON: all of it is appended, or nothing. An append that repeats the `id` of another with the same
+/// events is answered as that one was.
+#[utoipa::path(post, path = "/v1/streams/{stream}/events",
+    params(
+        shapes::OfStream,
+        ("expected_seq" = Option<u64>, Query, description = "Only if this is the head"),
+    ),
+    request_body(content((shapes::Batch = "application/json"), (String = "application/x-ndjson"))),
+    responses(
+        (status = 200, description = "They were there", body = shapes::Appended),
+        (status = 201, description = "They are durable", body = shapes::Appended),
+        (status = 400, description = "`bad-batch`, `bad-name`, `incomplete-body`, `malformed-event`, `secret-in-name`"),
+        (status = 403, description = "`read-only`, `reserved-name`"),
+        (status = 408, description = "`slow-body`"),
+        (status = 409, description = "`expected-seq`, `id-reused`"),
+        (status = 413, description = "`batch-too-large`, `event-too-long`"),
+        (status = 415, description = "`wrong-media-type`"),
+        (status = 503, description = "`busy`, `log-failed`"),
+    )
+)]
 pub(super) async fn append(
     State(hub): State<Shared>,
     Path(stream): Path<String>,
@@ -213,7 +234,31 @@ fn needs_service(event: &Event) -> bool {
     event.family() == "service" && !matches!(event, Event::ServiceLog(_) | Event::Other(_))
 }
 
-/// `GET /v1/streams/{stream}/events`: SSE for who accepts `text/event-stream`, else NDJSON.
+/// Read events
+///
+/// As a stream that goes on (server-sent events) for who accepts `text/event-stream`, which knows no `to` and no `limit`; else the
+/// lines of a stretch.
+#[utoipa::path(get, path = "/v1/streams/{stream}/events",
+    params(
+        shapes::OfStream,
+        shapes::Stretch,
+        ("limit" = Option<u64>, Query, description = "Most events"),
+        ("types" = Option<String>, Query, description = "Names such as `diff.*`, with commas", pattern = r"^[A-Za-z0-9._-]*\*?(,[A-Za-z0-9._-]*\*?)*$"),
+        ("service" = Option<String>, Query, description = "Only events of this service"),
+        ("Last-Event-ID" = Option<String>, Header, description = "`epoch:seq` or `seq`: a stream goes on after it", pattern = r"^([a-z0-9]{1,32}:)?[0-9]{1,18}$"),
+    ),
+    responses(
+        (status = 200, description = "The events as they stand in the log", content(
+            (String = "text/event-stream"),
+            (String = "application/x-ndjson"),
+        ), headers(
+            ("Rig-Epoch" = String, description = "The stream's epoch"),
+            ("Rig-Head" = u64, description = "Its head when the answer began"),
+        )),
+        (status = 400, description = "`bad-cursor`, `bad-filter`, `past-head`"),
+        (status = 410, description = "`pruned`"),
+    )
+)]
 pub(super) async fn read(
     State(hub): State<Shared>,
     Path(stream): Path<String>,

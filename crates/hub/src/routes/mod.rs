@@ -1,9 +1,12 @@
 //! The addresses of the hub (design: README and docs/http.md), one file a group.
 
 mod batch;
+mod devices;
 mod events;
 mod history;
+mod openapi;
 mod services;
+mod shapes;
 mod streams;
 
 use std::collections::BTreeMap;
@@ -14,11 +17,12 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
 use axum::{Json, Router};
 use hyper::body::Incoming;
 use rig_event::{Seq, Timestamp};
 use tower::ServiceExt as _;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use crate::Shared;
 use crate::problem::Problem;
@@ -27,31 +31,8 @@ use crate::writer::{Appended, Refused};
 
 /// All routes.
 pub(crate) fn router(hub: Shared) -> Router {
-    let stream = "/v1/streams/{stream}";
-    let service = "/v1/streams/{stream}/services/{service}";
-    Router::new()
-        .route("/healthz", get(async || "ok\n"))
-        .route("/readyz", get(async || "ready\n"))
-        .route("/metrics", get(streams::counters))
-        .route("/v1/streams", get(streams::list))
-        .route(stream, get(streams::show).put(streams::make).delete(streams::remove))
-        .route(&format!("{stream}/events"), get(events::read).post(events::append))
-        .route(&format!("{stream}/session"), get(streams::session))
-        .route(&format!("{stream}/snapshots"), post(services::capture))
-        .route(&format!("{stream}/state"), get(streams::state))
-        .route(&format!("{service}/config"), get(services::config))
-        .route(
-            &format!("{service}/baseline"),
-            get(services::baseline).put(services::approve).delete(services::revoke),
-        )
-        .route(
-            &format!("{service}/declared"),
-            get(services::declared).put(services::declare).delete(services::withdraw),
-        )
-        .route(&format!("{service}/history"), get(history::history))
-        .route(&format!("{service}/diff"), get(history::diff))
-        .route(&format!("{service}/blame"), get(history::blame))
-        .route(&format!("{service}/drift/accept"), post(services::accept))
+    let (described, _) = described().split_for_parts();
+    described
         .fallback(async || {
             Problem::not_found(
                 "no-such-address",
@@ -69,6 +50,31 @@ pub(crate) fn router(hub: Shared) -> Router {
         // Bodies are read piece by piece against limits of their own.
         .layer(DefaultBodyLimit::disable())
         .with_state(hub)
+}
+
+/// The routes with their descriptions: `/openapi.json` lists what stands here.
+fn described() -> OpenApiRouter<Shared> {
+    OpenApiRouter::with_openapi(openapi::base())
+        .routes(routes!(streams::healthz))
+        .routes(routes!(streams::readyz))
+        .routes(routes!(streams::counters))
+        .routes(routes!(openapi::openapi))
+        .routes(routes!(streams::list))
+        .routes(routes!(streams::show, streams::make, streams::remove))
+        .routes(routes!(events::read, events::append))
+        .routes(routes!(streams::session))
+        .routes(routes!(services::capture))
+        .routes(routes!(streams::state))
+        .routes(routes!(services::config))
+        .routes(routes!(services::baseline, services::approve, services::revoke))
+        .routes(routes!(services::declared, services::declare, services::withdraw))
+        .routes(routes!(history::history))
+        .routes(routes!(history::diff))
+        .routes(routes!(history::blame))
+        .routes(routes!(services::accept))
+        .routes(routes!(devices::collect))
+        .routes(routes!(devices::host_keys))
+        .routes(routes!(devices::forget_host_key))
 }
 
 /// Answers a request. Appends to a bare address, of which there are more than of all else, are not sent round by the router.

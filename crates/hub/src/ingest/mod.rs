@@ -1,0 +1,14 @@
+//! What brings documents to the hub without being asked: its tasks are started and ended here.
+
+pub(crate) mod ssh;
+
+use tokio::task::JoinSet;
+
+use crate::Shared;
+
+/// Starts whatever ingests. The tasks end by themselves once the hub is stopping.
+pub(crate) fn start(hub: &Shared) -> JoinSet<()> {
+    let mut tasks = JoinSet::new();
+    ssh::start(hub, &mut tasks);
+    tasks
+}
