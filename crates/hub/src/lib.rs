@@ -14,6 +14,7 @@ mod capture;
 mod coding;
 mod cut;
 mod data;
+pub mod files;
 pub mod guard;
 mod hub;
 mod ids;
