@@ -53,10 +53,10 @@ async fn converse(
     deadline: Instant,
     output: &mut Output,
 ) -> Result<(), Problem> {
-    // Before anything is sent: what cannot be logged into is not connected to.
-    let credential = Credential::read(device).await?;
     let addresses =
         target::resolve(&device.address, &hub.options.settings.collect, hub.own_address()).await?;
+    // Before anything is sent: what cannot be logged into is not connected to.
+    let credential = Credential::read(device).await?;
     let stream = TcpStream::connect(addresses.as_slice())
         .await
         .map_err(|e| failure("device-unreachable", format!("no connection to {}: {e}", device.address)))?;
@@ -321,7 +321,10 @@ fn broken(device: &Device, e: &russh::Error) -> Problem {
         }
         russh::Error::ChannelOpenFailure(_) => "it opens no session",
         russh::Error::IO(e) => {
-            return failure("ssh-failed", format!("the connection to {} broke: {}", device.address, e.kind()));
+            return failure(
+                "ssh-failed",
+                format!("the connection to {} broke: {}", device.address, e.kind()),
+            );
         }
         _ => "it broke the protocol",
     };
