@@ -273,14 +273,87 @@ fn a_recording_is_served_from_where_one_wants_and_only_as_far_as_it_has_happened
     let middle = file(folder.path(), "middle.jsonl", middle);
     let said = run(2, &["serve", &middle, "--listen", "127.0.0.1:0"]);
     assert!(said.stderr.contains("has not the state before it"), "{}", said.stderr);
-    let rigd = finish(2, rig(&["serve", &fixture("rigd.jsonl"), "--listen", "127.0.0.1:0"]), b"");
-    assert!(rigd.stderr.contains("rigd"), "{}", rigd.stderr);
     assert!(
         run(2, &["serve", &fixture("hello.jsonl"), "--from", "99", "--listen", "127.0.0.1:0"])
             .stderr
             .contains("no 99")
     );
     assert!(run(2, &["serve", &fixture("hello.jsonl"), "--speed", "fast"]).stderr.contains("10x"));
+}
+
+#[test]
+fn a_log_of_rigd_is_served_as_it_stands() {
+    let log = format!("{}/../../fixtures/rigd/incident.jsonl", env!("CARGO_MANIFEST_DIR"));
+    let hub = serve(&log, &["--speed", "max"]);
+    let stream =
+        hub.http("GET", "/v1/streams", &[], b"").1["streams"][0]["stream"].as_str().unwrap().to_owned();
+    let url = format!("{}/{stream}", hub.url);
+    let lines = std::fs::read_to_string(&log).unwrap();
+    // A request that says nothing, and a line that is no event: rigd's own commands break off there.
+    let readable = |line: &&str| line.starts_with("{\"seq") && !line.starts_with("{\"seq\":17,");
+    let events: Vec<&str> = lines.lines().filter(readable).collect();
+    // Every event comes with its seq and its type, and can be filtered by it and by its service.
+    let tail = |more: &[&str]| run(0, &[&["tail", &url, "--no-follow", "--json"], more].concat()).stdout;
+    let all = run(0, &["tail", &url, "--no-follow", "--json"]);
+    assert_eq!(all.stdout.lines().collect::<Vec<_>>(), events);
+    assert!(all.stderr.contains("events 17 to 17 are missing"), "{}", all.stderr);
+    let of = |what: &str| events.iter().filter(|line| line.contains(what)).count();
+    assert!(of(r#""type":"service."#) > 0 && of(r#""service":"api""#) > 0);
+    assert_eq!(tail(&["--types", "service.*"]).lines().count(), of(r#""type":"service."#));
+    let (status, about) = hub.http("GET", &format!("/v1/streams/{stream}"), &[], b"");
+    assert_eq!((status, about["head"].as_u64()), (200, Some(26)));
+    // Whatever a command says of the file, it says of the stream.
+    for command in [
+        &["state", "--json"][..],
+        &["state", "--json", "--at", "20"],
+        &["logs", "--json"],
+        &["traffic", "--json"],
+        &["ls"],
+        &["explain", "--json"],
+        &["replay", "--json"],
+    ] {
+        let said = |source: &str| {
+            let all = [&command[..1], &[source], &command[1..]].concat();
+            let mut said = finish(None, rig(&all), b"").stdout;
+            if let Ok(mut value) = serde_json::from_str::<serde_json::Value>(&said)
+                && let Some(map) = value.as_object_mut()
+            {
+                for of_the_source in ["source", "stream", "passed_over"] {
+                    map.remove(of_the_source);
+                }
+                said = value.to_string();
+            }
+            said
+        };
+        assert!(said(&log).len() > 10, "{command:?}");
+        assert_eq!(said(&url), said(&log), "{command:?}");
+    }
+    // What only snapshots can answer is not there, and that is all.
+    for path in ["config", "history", "blame?path=a", "baseline", "declared"] {
+        let (status, answer) =
+            hub.http("GET", &format!("/v1/streams/{stream}/services/api/{path}"), &[], b"");
+        assert!(status == 404 || status == 200, "{path}: {answer}");
+    }
+    let folder = folder();
+    let copy = folder.path().join("copy.jsonl");
+    let refused = run(2, &["record", &url, "-o", text(&copy), "--until-caught-up"]);
+    assert!(refused.stderr.contains("log of rigd"), "{}", refused.stderr);
+}
+
+#[test]
+fn a_recording_that_is_paused_waits_for_enter() {
+    for speed in ["max", "1000x"] {
+        let args =
+            ["serve", &fixture("hello.jsonl"), "--listen", "127.0.0.1:0", "--paused", "--speed", speed];
+        let (running, stdin) = Running::with_stdin(rig(&args), std::process::Stdio::piped());
+        let hub = Hub { url: running.line(), running };
+        assert_eq!(hub.http("GET", "/v1/streams/main", &[], b"").1["head"], 0);
+        let tail = Running::start(rig(&["tail", &hub.main(), "--from", "1", "--json"]));
+        stdin.unwrap().write_all(b"\n").unwrap();
+        for seq in 1..=5 {
+            assert!(tail.line().starts_with(&format!("{{\"seq\":{seq},")));
+        }
+    }
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use crate::harness::{finish, rig, run, text, workspace};
+use crate::harness::{self, file, finish, folder, rig, run, text, workspace};
 
 fn fixture() -> String {
     text(&workspace().join("fixtures/rigd/incident.jsonl")).to_owned()
@@ -164,6 +164,63 @@ fn a_damaged_session_is_readable_up_to_the_damage_which_is_named() {
     for command in ["explain", "traffic", "logs"] {
         assert!(run(0, &[command, text(&file)]).stderr.contains("after seq 3"), "{command}");
         run(2, &[command, text(&file), "--strict"]);
+    }
+}
+
+#[test]
+fn a_byte_order_mark_costs_no_event() {
+    let folder = folder();
+    for (name, keys, at) in
+        [("bare.jsonl", None, "3"), ("rigd.jsonl", None, "3"), ("sealed.jsonl.zst", Some("keys"), "20")]
+    {
+        let v1 = |name: &str| text(&workspace().join("fixtures/sessions/v1").join(name)).to_owned();
+        let lines = zstd::decode_all(&std::fs::read(v1(name)).unwrap()[..]);
+        let lines = lines.unwrap_or_else(|_| std::fs::read(v1(name)).unwrap());
+        let marked =
+            file(folder.path(), name.trim_end_matches(".zst"), [b"\xef\xbb\xbf", &lines[..]].concat());
+        for command in
+            [&["ls"][..], &["tail", "--json"], &["state", "--json"], &["state", "--json", "--at", at]]
+        {
+            let said = |file: &str| {
+                let said = run(0, &[&command[..1], &[file], &command[1..]].concat());
+                assert!(!said.stderr.contains("could not be read"), "{command:?}: {}", said.stderr);
+                said.stdout
+            };
+            assert_eq!(said(&marked), said(&v1(name)), "{command:?}");
+        }
+        assert_eq!(
+            harness::verify(&marked, keys.map(v1).as_deref()),
+            harness::verify(&v1(name), keys.map(v1).as_deref())
+        );
+    }
+}
+
+#[test]
+fn a_recording_that_was_cut_anywhere_opens_as_far_as_it_goes() {
+    let folder = folder();
+    for name in ["sealed.jsonl.zst", "hello.jsonl"] {
+        let whole = std::fs::read(workspace().join("fixtures/sessions/v1").join(name)).unwrap();
+        for cut in [1, 3, 4, 5, 9, 60, whole.len() / 2, whole.len() - 7] {
+            let cut = file(folder.path(), name, &whole[..cut]);
+            for command in [&["ls"][..], &["tail", "--json"], &["state", "--json"], &["replay", "--json"]] {
+                let said = run(0, &[&command[..1], &[&cut], &command[1..]].concat());
+                let named = ["decompressed to its end", "no whole line", "unfinished"];
+                assert!(named.iter().any(|what| said.stderr.contains(what)), "{command:?}: {}", said.stderr);
+            }
+            assert_eq!(harness::verify(&cut, None), "truncated");
+        }
+        // Cut within a line, which is damage.
+        let said = run(2, &["ls", "--strict", &file(folder.path(), name, &whole[..60])]);
+        assert!(
+            said.stderr.contains("decompressed") || said.stderr.contains("no whole line"),
+            "{}",
+            said.stderr
+        );
+    }
+    // What never was a recording is none for being short.
+    for other in [&b""[..], b"hello", b"{\"a\":", b"(\xb5/\xfdhello"] {
+        run(2, &["ls", &file(folder.path(), "other", other)]);
+        run(2, &["state", &file(folder.path(), "other", other)]);
     }
 }
 

@@ -38,9 +38,7 @@ impl Recording {
     ) -> Result<Recording> {
         let session = source::download(client, from, None).await?;
         let mut reader = SessionReader::new(BufReader::new(session)).context("the hub's session file")?;
-        let Some(mut header) = reader.header().cloned() else {
-            bail!("the hub's session file has no header")
-        };
+        let mut header = header_of(&reader)?;
         header.session = name;
         header.started = now();
         header.rig = env!("CARGO_PKG_VERSION").to_owned();
@@ -64,9 +62,7 @@ impl Recording {
         // An empty session has the header, and the state that its first event comes after.
         let session = source::download(client, Some(from), Some(from.saturating_sub(1))).await?;
         let reader = SessionReader::new(BufReader::new(session)).context("the hub's session file")?;
-        let Some(mut header) = reader.header().cloned() else {
-            bail!("the hub's session file has no header")
-        };
+        let mut header = header_of(&reader)?;
         header.session = name;
         header.started = now();
         header.rig = env!("CARGO_PKG_VERSION").to_owned();
@@ -210,6 +206,15 @@ impl Recording {
         let took = Duration::from_micros(u64::try_from(took).unwrap_or(0));
         let file = self.writer.finish(outcome, took)?.finish()?;
         file.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()
+    }
+}
+
+fn header_of<R: io::BufRead>(reader: &SessionReader<R>) -> Result<Header> {
+    match reader.header() {
+        Some(header) => Ok(header.clone()),
+        None => bail!(
+            "what the hub plays is a log of rigd, of which no session file can be made; `rig tail --from 1 --json` prints its lines"
+        ),
     }
 }
 

@@ -12,6 +12,7 @@ use std::thread;
 
 use anyhow::{Context as _, Result, bail};
 use rig_event::Seq;
+use rig_recorder::session::{ZSTD_START, is_zstd};
 use rig_replay::timeline::{Bytes, Chunk, Damage, Ending, Timeline, stretch};
 
 use crate::output;
@@ -31,6 +32,16 @@ impl FileBytes {
     /// Reads `file` wherever it is asked to; where it stands does not matter.
     pub fn new(file: File) -> FileBytes {
         FileBytes(file)
+    }
+
+    /// Whether it is compressed.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn is_zstd(&self) -> io::Result<bool> {
+        let mut start = [0; ZSTD_START];
+        let len = self.read_at(&mut start, 0)?;
+        Ok(is_zstd(&start[..len]))
     }
 }
 
@@ -97,14 +108,14 @@ impl Spool {
     }
 
     /// Everything that can be read from `input`; where it is cut or broken, what came before, and why there is no more.
-    fn fill(&mut self, mut input: impl Read) -> Result<Option<String>> {
+    fn fill(&mut self, mut input: impl Read) -> Result<Option<io::Error>> {
         let mut buffer = vec![0; 1 << 18];
         loop {
             match input.read(&mut buffer) {
                 Ok(0) => return Ok(None),
                 Ok(len) => self.append(&buffer[..len])?,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Ok(Some(error.to_string())),
+                Err(error) => return Ok(Some(error)),
             }
         }
     }
@@ -143,7 +154,7 @@ impl Source {
     pub async fn bytes(&self, to: Option<Seq>) -> Result<Opened> {
         match self {
             Source::Stdin => {
-                let (spool, broken) = decompressed(io::stdin().lock()).context("standard input")?;
+                let (spool, broken) = decompressed(io::stdin()).context("standard input")?;
                 Ok(Opened { len: spool.len(), bytes: spool.bytes(), name: "stdin".to_owned(), broken })
             }
             Source::File(path) => {
@@ -154,10 +165,8 @@ impl Source {
                     bail!("{} is a folder", path.display());
                 }
                 let bytes = FileBytes(file);
-                let mut magic = [0; 4];
-                let is_file = bytes.0.metadata().is_ok_and(|meta| meta.is_file());
-                if is_file
-                    && !(bytes.read_at(&mut magic, 0).with_context(context)? == 4 && magic == ZSTD_MAGIC)
+                if bytes.0.metadata().is_ok_and(|meta| meta.is_file())
+                    && !bytes.is_zstd().with_context(context)?
                 {
                     let len = bytes.size().with_context(context)?;
                     return Ok(Opened { bytes: Arc::new(bytes), len, name, broken: None });
@@ -181,12 +190,13 @@ impl Source {
         let Opened { bytes, len, name, broken } = self.bytes(to).await?;
         let what = self.to_string();
         let mut timeline = Timeline::new(bytes.clone(), &name);
-        let mut chunks = Chunks::new(bytes, len);
+        let mut chunks = Chunks::new(bytes, len, true);
         while let Some(chunk) = chunks.next().transpose().with_context(|| what.clone())? {
             timeline.extend(chunk);
         }
         timeline.finish();
-        if !timeline.is_recording() {
+        // Of a compressed file that was cut early there may be nothing at all.
+        if !timeline.is_recording() && !(broken.is_some() && len == 0) {
             if let Some(why) = broken {
                 bail!("{what}: {why}");
             }
@@ -197,23 +207,34 @@ impl Source {
     }
 }
 
-/// What a compressed file begins with.
-pub(crate) const ZSTD_MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
-
 /// What `input` holds, decompressed if its first bytes say that it is compressed.
-fn decompressed(mut input: impl Read) -> Result<(Spool, Option<String>)> {
-    let mut start = Vec::new();
-    input.by_ref().take(ZSTD_MAGIC.len() as u64).read_to_end(&mut start).context("it cannot be read")?;
-    let compressed = start == ZSTD_MAGIC;
-    let whole = io::Cursor::new(start).chain(input);
+fn decompressed(input: impl Read + Send) -> Result<(Spool, Option<String>)> {
     let mut spool = Spool::new()?;
-    let broken = if compressed {
-        let decoder = zstd::stream::read::Decoder::new(whole).context("it cannot be decompressed")?;
-        spool.fill(decoder)?.map(|why| format!("it cannot be decompressed to its end: {why}"))
-    } else {
-        spool.fill(whole)?.map(|why| format!("it cannot be read to its end: {why}"))
-    };
-    Ok((spool, broken))
+    let (input, reading) = unpacked(input)?;
+    let broken = spool.fill(input)?;
+    let why = broken.as_ref().map(|why| format!("it cannot be {reading} to its end: {why}"));
+    match (why, broken) {
+        // Of what was only cut, the beginning is there, be it empty.
+        (Some(why), Some(error)) if spool.is_empty() && error.kind() != io::ErrorKind::UnexpectedEof => {
+            bail!(why)
+        }
+        (why, _) => Ok((spool, why)),
+    }
+}
+
+/// `input` decompressed, if its first bytes say that it is compressed; and what it is then that is being read.
+pub(crate) fn unpacked<'a>(
+    mut input: impl Read + Send + 'a,
+) -> Result<(Box<dyn Read + Send + 'a>, &'static str)> {
+    let mut start = Vec::new();
+    input.by_ref().take(ZSTD_START as u64).read_to_end(&mut start).context("it cannot be read")?;
+    let compressed = is_zstd(&start);
+    let whole = io::Cursor::new(start).chain(input);
+    if !compressed {
+        return Ok((Box::new(whole), "read"));
+    }
+    let decoder = zstd::stream::read::Decoder::new(whole).context("it cannot be decompressed")?;
+    Ok((Box::new(decoder), "decompressed"))
 }
 
 /// The chunks of some bytes in their order, scanned by other threads. Dropping it stops them.
@@ -231,14 +252,14 @@ struct Work {
 }
 
 impl Chunks {
-    /// Begins to scan the first `len` bytes, after which nothing comes.
-    pub fn new(bytes: Arc<dyn Bytes>, len: u64) -> Chunks {
+    /// Begins to scan the first `len` bytes; with `last`, nothing comes after them, else the whole lines of them.
+    pub fn new(bytes: Arc<dyn Bytes>, len: u64, last: bool) -> Chunks {
         let (sender, results) = mpsc::sync_channel(AHEAD);
         let work = Arc::new(Mutex::new(Work { from: 0, results: sender }));
         let threads = thread::available_parallelism().map_or(1, usize::from).clamp(1, 8);
         for _ in 0..threads {
             let (bytes, work) = (bytes.clone(), work.clone());
-            thread::spawn(move || scan(bytes.as_ref(), len, &work));
+            thread::spawn(move || scan(bytes.as_ref(), len, last, &work));
         }
         Chunks { results, waiting: None }
     }
@@ -270,14 +291,14 @@ impl Iterator for Chunks {
     }
 }
 
-fn scan(bytes: &dyn Bytes, len: u64, work: &Mutex<Work>) {
+fn scan(bytes: &dyn Bytes, len: u64, last: bool, work: &Mutex<Work>) {
     let mut buffer = Vec::new();
     loop {
         let (sender, receiver) = mpsc::sync_channel(1);
         let next = {
             // A thread that panicked leaves nothing half done here.
             let mut work = work.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-            let next = stretch(bytes, work.from, len, true);
+            let next = stretch(bytes, work.from, len, last);
             work.from = match &next {
                 Ok(Some(next)) => next.end,
                 Ok(None) => return,
@@ -366,7 +387,7 @@ mod tests {
         let bytes: Arc<dyn Bytes> = Arc::new(lines(150_000));
         let len = bytes.len().unwrap();
         let mut timeline = Timeline::new(bytes.clone(), "x");
-        for chunk in Chunks::new(bytes, len) {
+        for chunk in Chunks::new(bytes, len, true) {
             timeline.extend(chunk.unwrap());
         }
         timeline.finish();

@@ -3,7 +3,9 @@
 mod idle;
 mod onboard;
 mod overrides;
+mod severities;
 
+use std::cell::LazyCell;
 use std::fmt;
 use std::time::Duration;
 
@@ -19,13 +21,13 @@ use crate::{Error, Path, Pattern, ValuePattern};
 
 pub use crate::diff::rules::{CompareRule, ListRule, Matching};
 
-/// The rules of a policy file. The default has none.
+/// The rules of a policy file. The default has none, and leaves severities to the built-in rules (docs/policy.md).
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Policy {
     /// Fields that are secret, besides those rig knows by name or by value.
     pub secret: Vec<SecretRule>,
-    /// How much changes matter.
+    /// How much changes matter, besides what the built-in rules say of those that no rule here matches.
     pub severity: Vec<SeverityRule>,
     /// How the elements of lists are matched.
     pub list: Vec<ListRule>,
@@ -110,6 +112,9 @@ pub struct SeverityRule {
     pub before_matches: Option<ValuePattern>,
     /// How much.
     pub level: Severity,
+    /// Whether it is one of rig's own: case does not matter in its path.
+    #[serde(skip)]
+    pub(crate) built_in: bool,
 }
 
 /// `[[ignore]]`: a drift of the field is none.
@@ -206,7 +211,8 @@ impl SeverityRule {
 /// As drift events name it: `[[severity]] database.** (removed) critical`.
 impl fmt::Display for SeverityRule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "[[severity]] {}", self.path)?;
+        let whose = if self.built_in { "built-in " } else { "" };
+        write!(f, "{whose}[[severity]] {}", self.path)?;
         if !self.op.is_empty() {
             let ops: Vec<&str> = self.op.iter().map(|op| op.as_str()).collect();
             write!(f, " ({})", ops.join(", "))?;
@@ -242,7 +248,7 @@ impl Policy {
     }
 
     /// How much a change matters: what the last matching rule says, so that exceptions stand below what they are
-    /// exceptions to; medium where none matches.
+    /// exceptions to; else the last matching one of the built-in rules; medium where none matches.
     pub fn severity_of_change(
         &self,
         op: Op,
@@ -261,11 +267,9 @@ impl Policy {
         before: Option<&Value>,
         after: Option<&Value>,
     ) -> Option<&SeverityRule> {
-        if self.severity.is_empty() {
-            return None;
-        }
-        let path = lenient(path);
-        self.severity.iter().rev().find(|rule| rule.takes(op, before, after) && rule.path.matches(&path))
+        let path = LazyCell::new(|| lenient(path));
+        let mut latest_first = severities::BUILT_IN.iter().chain(&self.severity).rev();
+        latest_first.find(|rule| rule.takes(op, before, after) && rule.path.covers(&path.0, rule.built_in))
     }
 
     /// The rule by which drift of the field is noise at this moment, if there is one.

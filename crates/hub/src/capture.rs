@@ -16,6 +16,7 @@ use rig_replay::judge::Declaration;
 use tokio::sync::OwnedSemaphorePermit;
 
 use crate::Shared;
+use crate::coding::Coding;
 use crate::problem::Problem;
 use crate::stream::Stream;
 use crate::writer::{Appended, Command};
@@ -135,7 +136,7 @@ async fn same_request(stream: &Stream, request: &Request, appended: Appended) ->
 }
 
 /// Reads the whole document. The budget is given back when the permit goes.
-async fn receive(
+pub(crate) async fn receive(
     hub: &Shared,
     headers: &HeaderMap,
     body: Body,
@@ -146,6 +147,7 @@ async fn receive(
         let detail = format!("the document is larger than the limit of {limit} bytes");
         Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", detail).with("limit", limit)
     };
+    let coding = Coding::of(headers)?;
     let announced = headers.get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse::<u64>().ok());
     if announced.is_some_and(|bytes| bytes > limit) {
         return Err(too_large());
@@ -177,7 +179,10 @@ async fn receive(
             }
         }
     }
-    Ok((document, permit))
+    match coding {
+        Some(coding) => coding.unpack(hub, document.into(), limit, too_large).await,
+        None => Ok((document, permit)),
+    }
 }
 
 /// Parses, digests and redacts.
@@ -248,7 +253,7 @@ async fn understand(
 }
 
 /// The media type without its parameters.
-fn essence(headers: &HeaderMap) -> Option<String> {
+pub(crate) fn essence(headers: &HeaderMap) -> Option<String> {
     let media_type = headers.get(header::CONTENT_TYPE).map(|v| v.to_str().unwrap_or("?"));
     media_type.map(|m| m.split(';').next().unwrap_or(m).trim().to_ascii_lowercase())
 }

@@ -12,6 +12,7 @@ use rig_recorder::{Durability, EventLog, Index, Keyring, MemoryLog, SegmentLog, 
 use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio::task::JoinHandle;
 
+use crate::admission::Admission;
 use crate::announcer::{Announcer, News, Rounds};
 use crate::cut::{Cut, cut_at, put_checkpoint};
 use crate::data::{DataDir, io_error, random, write_private};
@@ -42,6 +43,8 @@ pub(crate) struct Hub {
     pub(crate) redactor: Arc<Redactor>,
     /// The keys that seals and session files are signed with; none for a hub in memory.
     pub(crate) keys: Arc<Keyring>,
+    /// How many requests and subscribers there are.
+    pub(crate) admission: Admission,
     /// Documents that may still be parsed at the same time.
     pub(crate) parsing: Arc<Semaphore>,
     /// Kibibytes of documents that may still be taken into work.
@@ -83,6 +86,7 @@ impl Hub {
             policy: Arc::new(options.policy.clone()),
             redactor: Arc::new(Redactor::new(key, &options.policy)),
             keys: Arc::new(keys),
+            admission: Admission::new(&options.settings.http),
             parsing: Arc::new(Semaphore::new(PARSING)),
             capture_budget: Arc::new(Semaphore::new((options.capture_budget >> 10) as usize)),
             devices: Devices::new(&options.settings),
@@ -126,6 +130,7 @@ impl Hub {
             policy: Arc::new(options.policy.clone()),
             redactor: Arc::new(Redactor::new(key, &options.policy)),
             keys: Arc::default(),
+            admission: Admission::new(&options.settings.http),
             parsing: Arc::new(Semaphore::new(PARSING)),
             capture_budget: Arc::new(Semaphore::new((options.capture_budget >> 10) as usize)),
             devices: Devices::new(&options.settings),

@@ -4,12 +4,16 @@
 //! a stream that gives events their place); `cut` (state and chain at any seq); `stream` (what routes
 //! see of it); `tail` (prepared frames);
 //! `announcer` (who tells subscribers of news); `sse` (subscribers); `session` (a stretch as a file); `capture` (a document's way to the writer);
-//! `ingest` (documents that the hub fetches); `retention` (the oldest events go); `playback` (a recording as a stream); `metrics`; `routes`.
+//! `ingest` (documents that the hub fetches); `retention` (the oldest events go); [`guard`] (where the hub may connect to); `playback` (a
+//! recording as a stream); `metrics`; `admission` (how many requests at once); `coding` (packed bodies); `routes`.
 
+mod admission;
 mod announcer;
 mod capture;
+mod coding;
 mod cut;
 mod data;
+pub mod guard;
 mod hub;
 mod ids;
 mod indexer;

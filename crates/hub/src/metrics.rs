@@ -105,6 +105,15 @@ pub(crate) struct Row<'a> {
     pub(crate) meters: &'a Meters,
 }
 
+/// One metric of the whole hub, by labels as they are written (`{a="b"}`, or nothing).
+pub(crate) fn single(name: &str, kind: &str, help: &str, samples: &[(String, u64)]) -> String {
+    let mut text = format!("# HELP {name} {help}\n# TYPE {name} {kind}\n");
+    for (labels, value) in samples {
+        let _ = writeln!(text, "{name}{labels} {value}");
+    }
+    text
+}
+
 /// All counters of all streams.
 pub(crate) fn text(streams: &[Row<'_>]) -> String {
     type Read = fn(&Row<'_>) -> u64;

@@ -71,6 +71,7 @@ keys! {
         "y" "copy the event as JSON": [Char('y'), NONE => Message::CopyJson]
         "Y" "copy the request as curl": [Char('Y'), NONE => Message::CopyCurl]
         "?" "this page": [Char('?'), NONE => Message::Help; KeyCode::F(1), NONE => Message::Help]
+        "Ctrl-Z" "leave the terminal to the shell for a while": [Char('z'), CONTROL => Message::Suspend]
         "q" "quit (also Ctrl-C)": [Char('q'), NONE => Message::Quit; Char('c'), CONTROL => Message::Quit]
     }
 }
@@ -100,6 +101,9 @@ fn pressed(key: KeyEvent, mode: Mode) -> Option<Message> {
     let control = key.modifiers.contains(CONTROL);
     if control && key.code == Char('c') {
         return Some(Message::Quit);
+    }
+    if control && key.code == Char('z') {
+        return Some(Message::Suspend);
     }
     if mode == Mode::Prompt {
         return match key.code {

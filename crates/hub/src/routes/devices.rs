@@ -6,12 +6,26 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use serde_json::json;
 
-use super::{Answer, Path, Query, actor_name, appended};
+use super::{Answer, Path, Query, actor_name, appended, shapes};
 use crate::Shared;
 use crate::ingest::ssh;
 use crate::problem::Problem;
 
-/// `POST …/services/{service}/collect`: collects the service's configuration from its device now.
+/// Collect a service's configuration from its device now
+#[utoipa::path(post, path = "/v1/streams/{stream}/services/{service}/collect", params(shapes::OfService), responses(
+    (status = 201, description = "It is captured", body = shapes::Appended),
+    (status = 403, description = "`read-only`, `address-refused`"),
+    (status = 404, description = "`no-device`"),
+    (status = 409, description = "`collect-in-progress`"),
+    (status = 413, description = "`too-large`, `event-too-long`"),
+    (status = 422, description = "What a document is refused for"),
+    (status = 429, description = "`too-many-collects`"),
+    (status = 500, description = "`credentials-unreadable`"),
+    (status = 502, description = "`device-unreachable`, `authentication-failed`, `host-key-changed`, `ssh-failed`, `command-failed`, `empty-output`, \
+        `output-incomplete`, `output-too-large`, `pager-prompt`"),
+    (status = 503, description = "`log-failed`"),
+    (status = 504, description = "`device-timeout`"),
+))]
 pub(super) async fn collect(
     State(hub): State<Shared>,
     Path((stream, service)): Path<(String, String)>,
@@ -22,13 +36,22 @@ pub(super) async fn collect(
     appended(&stream, events, StatusCode::CREATED).await
 }
 
-/// `GET /v1/host-keys`
+/// The host keys that are pinned
+#[utoipa::path(get, path = "/v1/host-keys", responses((status = 200, description = "By address", body = shapes::HostKeys)))]
 pub(super) async fn host_keys(State(hub): State<Shared>, query: Query) -> Answer {
     query.done()?;
     Ok(Json(json!({ "host_keys": hub.devices.host_keys.list().await })))
 }
 
-/// `DELETE /v1/host-keys/{address}`: the next key that the device shows is pinned.
+/// Forget a host key: the next one that the device shows is pinned
+#[utoipa::path(delete, path = "/v1/host-keys/{address}",
+    params(("address" = String, Path, description = "HOST:PORT"), shapes::Actor),
+    responses(
+        (status = 200, description = "It is forgotten", body = shapes::Forgotten),
+        (status = 400, description = "`bad-actor`"),
+        (status = 404, description = "`no-host-key`"),
+    )
+)]
 pub(super) async fn forget_host_key(
     State(hub): State<Shared>,
     Path(address): Path<String>,
