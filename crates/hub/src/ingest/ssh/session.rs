@@ -53,10 +53,9 @@ async fn converse(
     deadline: Instant,
     output: &mut Output,
 ) -> Result<(), Problem> {
+    let addresses = target::resolve(&device.address, &hub.options.settings.allow, hub.own_address()).await?;
     // Before anything is sent: what cannot be logged into is not connected to.
     let credential = Credential::read(device).await?;
-    let addresses =
-        target::resolve(&device.address, &hub.options.settings.collect, hub.own_address()).await?;
     let stream = TcpStream::connect(addresses.as_slice())
         .await
         .map_err(|e| failure("device-unreachable", format!("no connection to {}: {e}", device.address)))?;
