@@ -46,6 +46,8 @@ pub(crate) struct Hub {
     pub(crate) capture_budget: Arc<Semaphore>,
     /// Turns true when the hub stops: streams to subscribers end.
     pub(crate) stopping: watch::Receiver<bool>,
+    /// What came in by other ways than a request.
+    pub(crate) ingested: crate::ingest::Counters,
     streams: RwLock<BTreeMap<StreamName, Arc<Stream>>>,
     /// Held while a stream is made or removed.
     changing: Mutex<()>,
@@ -81,6 +83,7 @@ impl Hub {
             capture_budget: Arc::new(Semaphore::new((options.capture_budget >> 10) as usize)),
             options,
             stopping,
+            ingested: Default::default(),
             streams: RwLock::default(),
             changing: Mutex::new(()),
             data,
@@ -119,6 +122,7 @@ impl Hub {
             capture_budget: Arc::new(Semaphore::new((options.capture_budget >> 10) as usize)),
             options,
             stopping,
+            ingested: Default::default(),
             streams: RwLock::default(),
             changing: Mutex::new(()),
             data: None,
@@ -158,7 +162,6 @@ impl Hub {
     }
 
     /// Tells something in the hub's own stream, and waits until it is durable.
-    #[expect(dead_code, reason = "who did what is told through it next")]
     pub(crate) async fn tell(&self, draft: Draft) -> Result<(), Problem> {
         let stream = self.stream(StreamName::hub().as_str())?;
         let body = draft.encode().map_err(|e| Problem::internal("defect", e.to_string()))?;

@@ -3,7 +3,7 @@
 //! In reading order: [`Options`] and [`serve`]; `hub` (the streams a server has, opened and made); `writer` (the one task
 //! a stream that gives events their place); `cut` (state and chain at any seq); `stream` (what routes
 //! see of it); `tail` (prepared frames);
-//! `announcer` (who tells subscribers of news); `sse` (subscribers); `session` (a stretch as a file); `capture` (a document's way to the writer);
+//! `announcer` (who tells subscribers of news); `sse` (subscribers); `session` (a stretch as a file); `capture` (a document's way to the writer); `ingest` (documents that nobody posts);
 //! `retention` (the oldest events go); `playback` (a recording as a stream); `metrics`; `routes`.
 
 mod announcer;
@@ -13,6 +13,7 @@ mod data;
 mod hub;
 mod ids;
 mod indexer;
+pub mod ingest;
 mod metrics;
 mod playback;
 mod problem;
@@ -76,6 +77,8 @@ pub struct Options {
     pub shutdown_deadline: Duration,
     /// The clock.
     pub clock: fn() -> Timestamp,
+    /// Called before each step of a document that is ingested, with the step's name; it does nothing. Tests end the process there.
+    pub step: fn(&'static str),
 }
 
 impl Default for Options {
@@ -96,6 +99,7 @@ impl Default for Options {
             read_timeout: Duration::from_secs(30),
             shutdown_deadline: Duration::from_secs(10),
             clock: || Timestamp::from_micros(jiff::Timestamp::now().as_microsecond()),
+            step: |_| (),
         }
     }
 }
@@ -204,6 +208,7 @@ async fn run(
 ) -> Result<(), Error> {
     let (read_timeout, deadline) = (hub.options.read_timeout, hub.options.shutdown_deadline);
     let app = routes::router(hub.clone());
+    let mut ingesting = ingest::start(&hub);
 
     let mut http = hyper::server::conn::http1::Builder::new();
     // A subscriber that does not read holds no more than this.
@@ -241,10 +246,16 @@ async fn run(
     }
     drop(listener);
     stop.send_replace(true);
-    if tokio::time::timeout(deadline, graceful.shutdown()).await.is_err() {
-        tracing::warn!("some requests did not end in time and were cut off");
+    let ended = async { while ingesting.join_next().await.is_some() {} };
+    let (requests, ingested) = tokio::join!(
+        tokio::time::timeout(deadline, graceful.shutdown()),
+        tokio::time::timeout(deadline, ended)
+    );
+    if requests.is_err() || ingested.is_err() {
+        tracing::warn!("some requests, or some of what was being ingested, did not end in time and were cut off");
     }
     // Their tasks hold the hub: when they are gone, so is everything that it has open.
+    ingesting.shutdown().await;
     connections.shutdown().await;
     drop(app);
     hub.close().await;

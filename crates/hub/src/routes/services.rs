@@ -42,6 +42,7 @@ pub(super) async fn capture(
             id
         }),
         meta: query.prefixed("meta."),
+        quiet: false,
     };
     query.done()?;
     let id_fits = request.id.as_ref().is_none_or(|id| (1..=rig_event::draft::MAX_ID).contains(&id.len()));
@@ -211,6 +212,7 @@ pub(super) async fn declare(
         actor: by.actor.clone(),
         id: None,
         meta: Default::default(),
+        quiet: false,
     };
     query.done()?;
     let declaration = Box::new(capture::declaration(&hub, request, &headers, body).await?);
