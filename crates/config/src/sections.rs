@@ -1,5 +1,4 @@
-//! Texts with sections: which section a line is in, and what to drop of a RouterOS export so that two exports of one
-//! configuration are equal.
+//! Texts with sections: which section a line is in.
 //!
 //! Sections are tracked over the whole text, so a line far below its section's beginning still belongs to it.
 
@@ -8,6 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::Pattern;
 use crate::policy::lenient;
+
+use crate::normalise::is_routeros_header;
 
 /// The section of a RouterOS export's lines before any section opens.
 pub const FIRST_SECTION: &str = "system/general";
@@ -168,48 +169,10 @@ pub fn is_routeros(text: &str) -> bool {
     let mut after_menu = false;
     text.lines().any(|line| {
         let command = line.starts_with("add ") || line.starts_with("set ");
-        let found = is_header(line) || (after_menu && command);
+        let found = is_routeros_header(line) || (after_menu && command);
         after_menu = matches!(menu(line), Some((_, Reach::Following)));
         found
     })
-}
-
-/// Drops what differs between exports of one configuration: every header line with the blank line after it, blanks
-/// at line ends, runs of blank lines. A text that is not empty ends in exactly one line feed.
-pub fn normalise(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    let mut after_header = false;
-    let mut after_blank = false;
-    for line in text.lines().map(str::trim_end) {
-        if is_header(line) {
-            after_header = true;
-            continue;
-        }
-        let blank = line.is_empty();
-        if !(blank && (after_header || after_blank)) {
-            out.push_str(line);
-            out.push('\n');
-        }
-        after_blank = blank && !after_header;
-        after_header = false;
-    }
-    let end = out.trim_end_matches('\n').len();
-    out.truncate(end);
-    if !out.is_empty() {
-        out.push('\n');
-    }
-    out
-}
-
-/// `# 2026-01-15 10:30:00 by RouterOS 7.20`, with the date in any of the spellings RouterOS has had.
-fn is_header(line: &str) -> bool {
-    let mut words = line.split_whitespace();
-    let mut word = || words.next().unwrap_or_default();
-    let hash = word() == "#";
-    let date = word();
-    let time = word();
-    let dated = date.bytes().filter(|b| matches!(b, b'/' | b'-')).count() == 2;
-    hash && dated && time.contains(':') && word() == "by" && word() == "RouterOS"
 }
 
 /// The lines of a text, line ends included, each with the section it stands in.
@@ -253,18 +216,6 @@ fn menu(line: &str) -> Option<(String, Reach)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn every_spelling_of_the_header_goes() {
-        for header in ["2024/01/15", "2026-03-07", "jan/15/2024"] {
-            let text =
-                format!("# {header} 10:30:00 by RouterOS 7.14\n\n# model = RB\n/ip dns\nset a=1  \n\n\n");
-            assert_eq!(normalise(&text), "# model = RB\n/ip dns\nset a=1\n");
-        }
-        assert_eq!(normalise("a\n# 2024/01/15 10:30:00 by RouterOS 7\nb\n\n\n\nc"), "a\nb\n\nc\n");
-        assert_eq!(normalise("\n \n"), "");
-        assert_eq!(normalise("# written by RouterOS fans\n"), "# written by RouterOS fans\n");
-    }
 
     #[test]
     fn a_line_is_in_the_section_it_stands_in() {

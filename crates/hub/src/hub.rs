@@ -55,6 +55,8 @@ pub(crate) struct Hub {
     listening: OnceLock<SocketAddr>,
     /// Turns true when the hub stops: streams to subscribers end.
     pub(crate) stopping: watch::Receiver<bool>,
+    /// What came in by other ways than a request.
+    pub(crate) ingested: crate::ingest::Counters,
     streams: RwLock<BTreeMap<StreamName, Arc<Stream>>>,
     /// Held while a stream is made or removed.
     changing: Mutex<()>,
@@ -97,6 +99,7 @@ impl Hub {
             listening: OnceLock::new(),
             options,
             stopping,
+            ingested: Default::default(),
             streams: RwLock::default(),
             changing: Mutex::new(()),
             data,
@@ -141,6 +144,7 @@ impl Hub {
             listening: OnceLock::new(),
             options,
             stopping,
+            ingested: Default::default(),
             streams: RwLock::default(),
             changing: Mutex::new(()),
             data: None,

@@ -21,7 +21,7 @@ use self::nginx::Nginx;
 use crate::harness::{Hub, Running, folder, text};
 
 /// Whether these tests are to be left out.
-fn left_out() -> bool {
+pub fn left_out() -> bool {
     let out = std::env::var_os("RIG_NO_SERVICES").is_some();
     if out {
         println!("left out: RIG_NO_SERVICES is set");
@@ -31,7 +31,7 @@ fn left_out() -> bool {
 
 /// A program of the machine.
 #[track_caller]
-fn program(name: &str) -> PathBuf {
+pub fn program(name: &str) -> PathBuf {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let folders = std::env::split_paths(&path).chain([PathBuf::from("/usr/sbin")]);
     let found = folders.map(|folder| folder.join(name)).find(|path| path.is_file());

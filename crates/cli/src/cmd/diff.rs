@@ -333,7 +333,7 @@ fn text(old: &Side, new: &Side, output: Output, args: &Args, policy: &Policy) ->
         Output::Markdown => out.text(&shown::text_markdown(&old.name, &new.name, &diff))?,
         Output::Json => out.json(&json!({
             "old": old.name, "new": new.name, "lines_added": diff.lines_added, "lines_removed": diff.lines_removed,
-            "sections": diff.sections, "hunks": diff.hunks, "normalisation": rig_config::text::NORMALISATION,
+            "sections": diff.sections, "hunks": diff.hunks, "normalisation": rig_config::normalise::NORMALISATION,
         }))?,
         Output::JsonPatch | Output::MergePatch => {
             bail!("plain text has no fields to patch; --format unified gives a patch of its lines")

@@ -71,6 +71,7 @@ pub(super) async fn capture(
         actor: actor_name(&hub, query.text("actor"))?,
         id: idempotency_key(&hub, &headers, query.text("id"))?,
         meta: query.prefixed("meta."),
+        quiet: false,
     };
     query.done()?;
     check(&hub, &request)?;
@@ -300,6 +301,7 @@ pub(super) async fn declare(
         actor: by.actor.clone(),
         id: None,
         meta: Default::default(),
+        quiet: false,
     };
     query.done()?;
     let declaration = Box::new(capture::declaration(&hub, request, &headers, body).await?);

@@ -164,6 +164,7 @@ async fn collect(
             actor: Some(ACTOR.to_owned()),
             id: None,
             meta: BTreeMap::from([("host".to_owned(), device.address.to_string())]),
+            quiet: false,
         };
         capture::ingest(hub, &stream, request, None, document).await
     };
