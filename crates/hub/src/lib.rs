@@ -6,6 +6,7 @@
 //! `announcer` (who tells subscribers of news); `sse` (subscribers); `session` (a stretch as a file); `capture` (a document's way to the writer);
 //! `retention` (the oldest events go); `playback` (a recording as a stream); `metrics`; `routes`.
 
+pub mod access;
 mod announcer;
 mod capture;
 mod cut;
@@ -176,7 +177,7 @@ pub async fn serve(
     options: Options,
 ) -> Result<(), Error> {
     let (stop, stopping) = watch::channel(false);
-    let hub = hub::Hub::open(options, stopping).await?;
+    let hub = hub::Hub::open(options, is_local(&listener)?, stopping).await?;
     run(listener, shutdown, hub, stop).await
 }
 
@@ -192,7 +193,7 @@ pub async fn play(
     playback: Playback,
 ) -> Result<(), Error> {
     let (stop, stopping) = watch::channel(false);
-    let hub = hub::Hub::of_recording(options, playback, stopping)?;
+    let hub = hub::Hub::of_recording(options, playback, is_local(&listener)?, stopping)?;
     run(listener, shutdown, hub, stop).await
 }
 
@@ -209,12 +210,13 @@ async fn run(
     // A subscriber that does not read holds no more than this.
     http.timer(TokioTimer::new()).header_read_timeout(read_timeout).max_buf_size(64 << 10);
     let graceful = GracefulShutdown::new();
+    let accounts = tokio::spawn(keep_accounts(hub.clone()));
     let mut connections = JoinSet::new();
     tokio::pin!(shutdown);
     loop {
-        let stream = tokio::select! {
+        let (stream, peer) = tokio::select! {
             accepted = listener.accept() => match accepted {
-                Ok((stream, _)) => stream,
+                Ok(accepted) => accepted,
                 Err(e) if is_passing(&e) => {
                     tracing::warn!(error = %e, "a connection could not be accepted");
                     tokio::time::sleep(Duration::from_millis(50)).await;
@@ -229,7 +231,7 @@ async fn run(
         let (hub, app) = (hub.clone(), app.clone());
         let service = service_fn(move |request| {
             // On the heap, and so only while there is a request.
-            let answer = Box::pin(routes::answer_to(hub.clone(), app.clone(), request));
+            let answer = Box::pin(routes::answer_to(hub.clone(), app.clone(), peer.ip(), request));
             async { Ok::<_, Infallible>(answer.await) }
         });
         let connection = graceful.watch(http.serve_connection(TokioIo::new(stream), service));
@@ -241,12 +243,15 @@ async fn run(
     }
     drop(listener);
     stop.send_replace(true);
+    hub.access.tokens.stop();
     if tokio::time::timeout(deadline, graceful.shutdown()).await.is_err() {
         tracing::warn!("some requests did not end in time and were cut off");
     }
     // Their tasks hold the hub: when they are gone, so is everything that it has open.
     connections.shutdown().await;
     drop(app);
+    let _ = accounts.await;
+    access::audit::flush(&hub).await;
     hub.close().await;
     // On a disk that is full the index waits for room that never comes. Everything in it can be derived: it is left behind.
     let closing = std::thread::spawn(move || drop(hub));
@@ -259,6 +264,29 @@ async fn run(
         tokio::time::sleep(Duration::from_millis(2)).await;
     }
     Ok(())
+}
+
+/// Whether only this machine reaches a listener.
+fn is_local(listener: &TcpListener) -> Result<bool, Error> {
+    Ok(listener.local_addr()?.ip().to_canonical().is_loopback())
+}
+
+/// Ends tokens whose time is over, and tells what requests did.
+async fn keep_accounts(hub: Shared) {
+    let mut seconds = tokio::time::interval(Duration::from_secs(1));
+    let mut told = tokio::time::Instant::now();
+    let mut stopping = hub.stopping.clone();
+    loop {
+        tokio::select! {
+            _ = seconds.tick() => {}
+            _ = stopping.wait_for(|stopping| *stopping) => return,
+        }
+        hub.access.tick();
+        if told.elapsed() >= access::audit::EVERY {
+            told = tokio::time::Instant::now();
+            access::audit::flush(&hub).await;
+        }
+    }
 }
 
 /// Whether accepting may work again in a moment: a client was gone already, or too many files are open.

@@ -7,7 +7,10 @@ use serde::Deserialize;
 /// The content of `hub.toml`. Unknown keys are errors.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct Settings {}
+pub struct Settings {
+    /// `[access]`: who may speak to the hub, and how.
+    pub access: crate::access::Settings,
+}
 
 /// What is wrong with `hub.toml`. Values are not repeated.
 #[derive(Debug, thiserror::Error)]

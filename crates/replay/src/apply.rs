@@ -84,6 +84,11 @@ impl State {
             | Event::BaselineRejected(_)
             | Event::ServiceLog(_)
             | Event::LogPruned(_)
+            | Event::TokenIssued(_)
+            | Event::TokenRevoked(_)
+            | Event::AuditChanged(_)
+            | Event::AuditAppended(_)
+            | Event::AuditDenied(_)
             | Event::Other(_) => {}
         }
         self.seq = envelope.seq;

@@ -1,25 +1,28 @@
 //! The addresses of the hub (design: README and docs/http.md), one file a group.
 
-mod events;
+pub(crate) mod events;
 mod history;
 mod services;
 mod streams;
+pub(crate) mod tokens;
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 use axum::body::Body;
-use axum::extract::{DefaultBodyLimit, FromRequestParts, Request};
+use axum::extract::{DefaultBodyLimit, FromRequestParts};
 use axum::http::request::Parts;
 use axum::http::{HeaderValue, StatusCode, header};
-use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::routing::{delete, get, post};
 use axum::{Json, Router};
 use hyper::body::Incoming;
 use rig_event::{Seq, Timestamp};
 use tower::ServiceExt as _;
 
 use crate::Shared;
+use crate::access::audit::{self, Led};
+use crate::access::{Admitted, Caller, REQUEST_ID};
 use crate::problem::Problem;
 use crate::stream::Stream;
 use crate::writer::{Appended, Refused};
@@ -33,6 +36,9 @@ pub(crate) fn router(hub: Shared) -> Router {
         .route("/readyz", get(async || "ready\n"))
         .route("/metrics", get(streams::counters))
         .route("/v1/streams", get(streams::list))
+        .route("/v1/tokens", get(tokens::list).post(tokens::issue))
+        .route("/v1/tokens/{id}", delete(tokens::revoke))
+        .route(&format!("{stream}/tickets"), post(tokens::ticket))
         .route(stream, get(streams::show).put(streams::make).delete(streams::remove))
         .route(&format!("{stream}/events"), get(events::read).post(events::append))
         .route(&format!("{stream}/session"), get(streams::session))
@@ -51,48 +57,91 @@ pub(crate) fn router(hub: Shared) -> Router {
         .route(&format!("{service}/diff"), get(history::diff))
         .route(&format!("{service}/blame"), get(history::blame))
         .route(&format!("{service}/drift/accept"), post(services::accept))
-        .fallback(async || {
-            Problem::not_found(
-                "no-such-address",
-                "there is nothing at this address; docs/http.md lists what there is",
-            )
-        })
-        .method_not_allowed_fallback(async || {
-            Problem::new(
-                StatusCode::METHOD_NOT_ALLOWED,
-                "method-not-allowed",
-                "this address does not take that method",
-            )
-        })
-        .layer(from_fn(never_sniffed))
+        .fallback(async || no_such_address())
+        .method_not_allowed_fallback(async || no_such_method())
         // Bodies are read piece by piece against limits of their own.
         .layer(DefaultBodyLimit::disable())
         .with_state(hub)
 }
 
-/// Answers a request. Appends to a bare address, of which there are more than of all else, are not sent round by the router.
-///
-/// What concerns every request (who may do what, say) therefore belongs here and not into a layer of the router.
-pub(crate) async fn answer_to(hub: Shared, router: Router, request: hyper::Request<Incoming>) -> Response {
-    let Some(stream) = events::appends_to(&request).map(str::to_owned) else {
-        return match router.oneshot(request.map(Body::new)).await {
-            Ok(response) => response,
-            Err(never) => match never {},
-        };
+pub(crate) fn no_such_address() -> Problem {
+    Problem::not_found(
+        "no-such-address",
+        "there is nothing at this address; docs/http.md lists what there is",
+    )
+}
+
+pub(crate) fn no_such_method() -> Problem {
+    Problem::new(
+        StatusCode::METHOD_NOT_ALLOWED,
+        "method-not-allowed",
+        "this address does not take that method",
+    )
+}
+
+/// Answers a request: what concerns every one of them is done here, and in no layer of the router, for appends do not pass it.
+pub(crate) async fn answer_to(
+    hub: Shared,
+    router: Router,
+    peer: IpAddr,
+    mut request: hyper::Request<Incoming>,
+) -> Response {
+    let id = hub.access.request_id(request.headers());
+    let origin = request.headers().get(header::ORIGIN).cloned();
+    let mut response = match hub.access.preflight(&request) {
+        Some(response) => response,
+        None => match hub.access.admit(peer, &id, &mut request) {
+            Ok(admitted) if admitted.is_told_for_sure() => {
+                let answer = tokio::spawn(go_on(hub.clone(), router, admitted, request));
+                answer.await.unwrap_or_else(|e| Problem::internal("defect", e.to_string()).into_response())
+            }
+            Ok(admitted) => go_on(hub.clone(), router, admitted, request).await,
+            Err(denied) => {
+                audit::denied(&hub, &denied, peer, id.to_str().unwrap_or_default());
+                denied.problem.into_response()
+            }
+        },
     };
-    let answer = events::append_to(&hub, &stream, Query(BTreeMap::new()), request).await;
-    with_headers(answer.into_response())
+    response.headers_mut().insert(REQUEST_ID.clone(), id);
+    hub.access.share(origin, &mut response);
+    with_headers(response)
 }
 
-async fn never_sniffed(request: Request, next: Next) -> Response {
-    with_headers(next.run(request).await)
+/// Sends a request to its route and accounts for it. Appends to a bare address, of which there are more than of all else, are not
+/// sent round by the router.
+async fn go_on(
+    hub: Shared,
+    router: Router,
+    admitted: Admitted,
+    mut request: hyper::Request<Incoming>,
+) -> Response {
+    let response = match admitted.appends_to() {
+        Some(stream) => {
+            let (query, by) = (Query(BTreeMap::new()), admitted.caller.name());
+            events::append_to(&hub, stream.as_str(), query, by, request).await.into_response()
+        }
+        None => {
+            request.extensions_mut().insert(admitted.caller.clone());
+            match router.oneshot(request.map(Body::new)).await {
+                Ok(response) => response,
+                Err(never) => match never {},
+            }
+        }
+    };
+    audit::answered(&hub, &admitted, response.status(), response.extensions()).await;
+    response
 }
 
-/// Answers hold configuration: no cache keeps them, no browser guesses at them.
+/// Answers hold configuration: no cache keeps them, no browser guesses at them or shows them in a page.
 fn with_headers(mut response: Response) -> Response {
     let headers = response.headers_mut();
     headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers
+        .entry(header::CONTENT_SECURITY_POLICY)
+        .or_insert(HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'"));
+    headers.entry("cross-origin-resource-policy").or_insert(HeaderValue::from_static("same-origin"));
+    headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
     response
 }
 
@@ -205,7 +254,9 @@ async fn appended(stream: &Stream, appended: Appended, new: StatusCode) -> Resul
         body.extend_from_slice(line);
     }
     body.extend_from_slice(b"]}");
-    Ok((status, [(header::CONTENT_TYPE, "application/json")], body).into_response())
+    let mut response = (status, [(header::CONTENT_TYPE, "application/json")], body).into_response();
+    response.extensions_mut().insert(Led { first_seq, last_seq });
+    Ok(response)
 }
 
 impl From<Refused> for Problem {
@@ -272,9 +323,14 @@ fn answer(body: &impl serde::Serialize) -> Result<Response, Problem> {
 }
 
 /// `actor` and `reason` of a decision. A reason is free text: what looks like a secret in it does not reach the log.
-fn by(hub: &Shared, actor: Option<String>, reason: Option<String>) -> Result<rig_replay::judge::By, Problem> {
+fn by(
+    hub: &Shared,
+    caller: &Caller,
+    said: Option<String>,
+    reason: Option<String>,
+) -> Result<rig_replay::judge::By, Problem> {
     Ok(rig_replay::judge::By {
-        actor: actor_name(hub, actor)?,
+        actor: actor_name(hub, caller, said)?,
         reason: reason.map(|r| hub.redactor.redact_text(&r).0),
     })
 }
@@ -290,18 +346,21 @@ fn no_secret(redactor: &rig_config::Redactor, service: &rig_event::ServiceName) 
     }
 }
 
-/// Who does it, without what looks like a secret in it.
-fn actor_name(hub: &Shared, actor: Option<String>) -> Result<Option<String>, Problem> {
-    let actor = actor.map(|mut name| {
+/// Who does it: whom the hub knows the caller to be, and whom it says it is, without what looks like a secret in it.
+fn actor_name(hub: &Shared, caller: &Caller, said: Option<String>) -> Result<Option<String>, Problem> {
+    let said = said.map(|mut name| {
         hub.redactor.redact_log(&mut name);
         name
     });
-    match actor {
-        Some(name) if name.is_empty() || name.len() > 256 || name.chars().any(char::is_control) => Err(
-            Problem::bad_request("bad-actor", "`actor` must have 1 to 256 bytes and no control characters"),
-        ),
-        actor => Ok(actor),
+    let is_bad = |name: &String| name.is_empty() || name.chars().any(char::is_control);
+    let said_badly = said.as_ref().is_some_and(is_bad);
+    let actor = rig_event::draft::actor(caller.name(), said);
+    if said_badly || actor.as_ref().is_some_and(|actor| actor.len() > rig_event::draft::MAX_ID) {
+        let detail =
+            "`actor` must have 1 to 256 bytes, the name of the token included, and no control characters";
+        return Err(Problem::bad_request("bad-actor", detail));
     }
+    Ok(actor)
 }
 
 fn moment(text: &str) -> Result<Timestamp, Problem> {

@@ -15,6 +15,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::{Answer, Path, Query, actor_name, answer, appended, by, moment, no_secret};
+use crate::access::Caller;
 use crate::capture;
 use crate::problem::Problem;
 use crate::writer::Command;
@@ -24,6 +25,7 @@ use crate::{Shared, stream::Stream};
 pub(super) async fn capture(
     State(hub): State<Shared>,
     Path(stream): Path<String>,
+    caller: Caller,
     mut query: Query,
     headers: HeaderMap,
     body: Body,
@@ -36,7 +38,7 @@ pub(super) async fn capture(
         service: service_name(&service)?,
         format: query.text("format"),
         name: query.text("name"),
-        actor: actor_name(&hub, query.text("actor"))?,
+        actor: actor_name(&hub, &caller, query.text("actor"))?,
         id: query.text("id").map(|mut id| {
             hub.redactor.redact_log(&mut id);
             id
@@ -132,10 +134,11 @@ pub(super) async fn baseline(
 pub(super) async fn approve(
     State(hub): State<Shared>,
     Path((stream, service)): Path<(String, String)>,
+    caller: Caller,
     mut query: Query,
 ) -> Result<Response, Problem> {
-    let reason = query.0.get("reason").cloned();
-    let (stream, service, by) = decider(&hub, &stream, &service, &mut query)?;
+    let (reason, said) = (query.0.get("reason").cloned(), query.0.get("actor").cloned());
+    let (stream, service, by) = decider(&hub, &caller, &stream, &service, &mut query)?;
     let seen = query.text("digest");
     let signed = signature(&mut query)?;
     query.done()?;
@@ -146,6 +149,11 @@ pub(super) async fn approve(
     if signed.is_some() && by.reason != reason {
         return bad(
             "the reason has a secret in it by its looks; it would be redacted and the signature void",
+        );
+    }
+    if signed.is_some() && by.actor != said {
+        return bad(
+            "a signed approval names as `actor` the token that sends it, or TOKEN/WHO: that is what is recorded, and what is signed",
         );
     }
     let (digest, actor) = (seen.clone(), by.actor.clone());
@@ -169,9 +177,10 @@ pub(super) async fn approve(
 pub(super) async fn revoke(
     State(hub): State<Shared>,
     Path((stream, service)): Path<(String, String)>,
+    caller: Caller,
     mut query: Query,
 ) -> Result<Response, Problem> {
-    let (stream, service, by) = decider(&hub, &stream, &service, &mut query)?;
+    let (stream, service, by) = decider(&hub, &caller, &stream, &service, &mut query)?;
     query.done()?;
     decide(&stream, Command::Revoke { service, by }).await
 }
@@ -199,11 +208,12 @@ pub(super) async fn declared(
 pub(super) async fn declare(
     State(hub): State<Shared>,
     Path((stream, service)): Path<(String, String)>,
+    caller: Caller,
     mut query: Query,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
-    let (stream, service, by) = decider(&hub, &stream, &service, &mut query)?;
+    let (stream, service, by) = decider(&hub, &caller, &stream, &service, &mut query)?;
     let request = capture::Request {
         service: service.clone(),
         format: query.text("format"),
@@ -221,9 +231,10 @@ pub(super) async fn declare(
 pub(super) async fn withdraw(
     State(hub): State<Shared>,
     Path((stream, service)): Path<(String, String)>,
+    caller: Caller,
     mut query: Query,
 ) -> Result<Response, Problem> {
-    let (stream, service, by) = decider(&hub, &stream, &service, &mut query)?;
+    let (stream, service, by) = decider(&hub, &caller, &stream, &service, &mut query)?;
     query.done()?;
     decide(&stream, Command::Withdraw { service, by }).await
 }
@@ -245,6 +256,7 @@ pub(super) struct Acceptance {
 pub(super) async fn accept(
     State(hub): State<Shared>,
     Path((stream, service)): Path<(String, String)>,
+    caller: Caller,
     query: Query,
     body: Body,
 ) -> Result<Response, Problem> {
@@ -261,19 +273,20 @@ pub(super) async fn accept(
         return Err(bad("say why: an acceptance needs a `reason`".to_owned()));
     }
     let until = acceptance.until.as_deref().map(moment).transpose()?;
-    let by = by(&hub, acceptance.actor, acceptance.reason)?;
+    let by = by(&hub, &caller, acceptance.actor, acceptance.reason)?;
     decide(&stream, Command::Accept { service, paths: acceptance.paths, until, by }).await
 }
 
 /// What every decision says: the stream and the service it is about, who decides and why.
 fn decider(
     hub: &Shared,
+    caller: &Caller,
     stream: &str,
     service: &str,
     query: &mut Query,
 ) -> Result<(Arc<Stream>, ServiceName, By), Problem> {
     let (stream, service) = (hub.stream(stream)?, service_name(service)?);
-    Ok((stream, service, by(hub, query.text("actor"), query.text("reason"))?))
+    Ok((stream, service, by(hub, caller, query.text("actor"), query.text("reason"))?))
 }
 
 /// The signature of an approval: `key_id`, `signed` and `signature`, or none of them.

@@ -9,17 +9,18 @@ use serde_json::{Value, json};
 
 use super::{Answer, Path, Query, answer, range};
 use crate::Shared;
+use crate::access::Caller;
 use crate::metrics::{self, Row};
 use crate::problem::Problem;
 use crate::session::{self, Stretch};
 use crate::stream::Stream;
 
 /// `GET /v1/streams`
-pub(super) async fn list(State(hub): State<Shared>, query: Query) -> Answer {
+pub(super) async fn list(State(hub): State<Shared>, caller: Caller, query: Query) -> Answer {
     query.done()?;
     let streams = hub.list();
-    let streams: Vec<Value> =
-        streams.iter().filter(|stream| !stream.name.is_internal()).map(|stream| about(stream)).collect();
+    let listed = streams.iter().filter(|stream| !stream.name.is_internal() && caller.sees(&stream.name));
+    let streams: Vec<Value> = listed.map(|stream| about(stream)).collect();
     Ok(Json(json!({ "streams": streams })))
 }
 

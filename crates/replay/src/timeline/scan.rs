@@ -300,6 +300,11 @@ fn changes_state(event: &Event) -> bool {
             | Event::BaselineRejected(_)
             | Event::ServiceLog(_)
             | Event::LogPruned(_)
+            | Event::TokenIssued(_)
+            | Event::TokenRevoked(_)
+            | Event::AuditChanged(_)
+            | Event::AuditAppended(_)
+            | Event::AuditDenied(_)
             | Event::Other(_)
     )
 }
