@@ -8,6 +8,7 @@
 //! recording as a stream); `metrics`; `trace` (what is logged of a request); `admission` (how many requests at once); `coding` (packed
 //! bodies); `routes`.
 
+pub mod access;
 mod admission;
 mod announcer;
 mod capture;
@@ -35,6 +36,7 @@ mod writer;
 
 use std::convert::Infallible;
 use std::future::Future;
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -191,7 +193,7 @@ pub async fn serve(
     options: Options,
 ) -> Result<(), Error> {
     let (stop, stopping) = watch::channel(false);
-    let hub = hub::Hub::open(options, stopping).await?;
+    let hub = hub::Hub::open(options, is_local(&listener)?, stopping).await?;
     run(listener, shutdown, hub, stop).await
 }
 
@@ -207,7 +209,7 @@ pub async fn play(
     playback: Playback,
 ) -> Result<(), Error> {
     let (stop, stopping) = watch::channel(false);
-    let hub = hub::Hub::of_recording(options, playback, stopping)?;
+    let hub = hub::Hub::of_recording(options, playback, is_local(&listener)?, stopping)?;
     run(listener, shutdown, hub, stop).await
 }
 
@@ -226,22 +228,23 @@ async fn run(
     // A subscriber that does not read holds no more than this.
     http.timer(TokioTimer::new()).header_read_timeout(read_timeout).max_buf_size(64 << 10);
     let graceful = GracefulShutdown::new();
+    let accounts = tokio::spawn(keep_accounts(hub.clone()));
     let mut connections = JoinSet::new();
-    let connect = |stream: TcpStream| {
+    let connect = |stream: TcpStream, peer: IpAddr| {
         let _ = stream.set_nodelay(true);
         let (hub, app) = (hub.clone(), app.clone());
         let service = service_fn(move |request| {
             // On the heap, and so only while there is a request.
-            let answer = Box::pin(routes::answer_to(hub.clone(), app.clone(), request));
+            let answer = Box::pin(routes::answer_to(hub.clone(), app.clone(), peer, request));
             async { Ok::<_, Infallible>(answer.await) }
         });
         http.serve_connection(TokioIo::new(stream), service)
     };
     tokio::pin!(shutdown);
     loop {
-        let stream = tokio::select! {
+        let (stream, peer) = tokio::select! {
             accepted = listener.accept() => match accepted {
-                Ok((stream, _)) => stream,
+                Ok(accepted) => accepted,
                 Err(e) if is_passing(&e) => {
                     tracing::warn!(error = %e, "a connection could not be accepted");
                     tokio::time::sleep(Duration::from_millis(50)).await;
@@ -252,7 +255,7 @@ async fn run(
             Some(_) = connections.join_next() => continue,
             () = &mut shutdown => break,
         };
-        let connection = graceful.watch(connect(stream));
+        let connection = graceful.watch(connect(stream, peer.ip()));
         connections.spawn(async move {
             if let Err(e) = connection.await {
                 tracing::debug!(error = %e, "a connection ended early");
@@ -260,6 +263,7 @@ async fn run(
         });
     }
     stop.send_replace(true);
+    hub.access.tokens.stop();
     {
         let ingested = async { while ingesting.join_next().await.is_some() {} };
         let ending = async { tokio::join!(graceful.shutdown(), ingested) };
@@ -275,8 +279,8 @@ async fn run(
                     break;
                 }
                 accepted = listener.accept() => match accepted {
-                    Ok((stream, _)) => {
-                        let connection = connect(stream);
+                    Ok((stream, peer)) => {
+                        let connection = connect(stream, peer.ip());
                         connections.spawn(async move { drop(connection.await) });
                     }
                     Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
@@ -289,6 +293,8 @@ async fn run(
     ingesting.shutdown().await;
     connections.shutdown().await;
     drop(app);
+    let _ = accounts.await;
+    access::audit::flush(&hub).await;
     hub.close().await;
     // On a disk that is full the index waits for room that never comes. Everything in it can be derived: it is left behind.
     let closing = std::thread::spawn(move || drop(hub));
@@ -301,6 +307,29 @@ async fn run(
         tokio::time::sleep(Duration::from_millis(2)).await;
     }
     Ok(())
+}
+
+/// Whether only this machine reaches a listener.
+fn is_local(listener: &TcpListener) -> Result<bool, Error> {
+    Ok(listener.local_addr()?.ip().to_canonical().is_loopback())
+}
+
+/// Ends tokens whose time is over, and tells what requests did.
+async fn keep_accounts(hub: Shared) {
+    let mut seconds = tokio::time::interval(Duration::from_secs(1));
+    let mut told = tokio::time::Instant::now();
+    let mut stopping = hub.stopping.clone();
+    loop {
+        tokio::select! {
+            _ = seconds.tick() => {}
+            _ = stopping.wait_for(|stopping| *stopping) => return,
+        }
+        hub.access.tick();
+        if told.elapsed() >= access::audit::EVERY {
+            told = tokio::time::Instant::now();
+            access::audit::flush(&hub).await;
+        }
+    }
 }
 
 /// Whether accepting may work again in a moment: a client was gone already, or too many files are open.

@@ -26,6 +26,8 @@ pub struct Settings {
     pub collect: Collect,
     /// Router snapshots from NATS JetStream.
     pub nats: Option<crate::ingest::nats::Settings>,
+    /// `[access]`: who may speak to the hub, and how.
+    pub access: crate::access::Settings,
 }
 
 /// What `segment_bytes` may be.

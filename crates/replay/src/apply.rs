@@ -89,6 +89,11 @@ impl State {
             | Event::HostKeyChanged(_)
             | Event::HostKeyForgotten(_)
             | Event::LogPruned(_)
+            | Event::TokenIssued(_)
+            | Event::TokenRevoked(_)
+            | Event::AuditChanged(_)
+            | Event::AuditAppended(_)
+            | Event::AuditDenied(_)
             | Event::Other(_) => {}
         }
         self.seq = envelope.seq;

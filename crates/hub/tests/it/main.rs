@@ -7,6 +7,7 @@
     reason = "a test that panics has failed"
 )]
 
+mod access;
 mod bodies;
 mod captures;
 mod history;

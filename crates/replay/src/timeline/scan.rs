@@ -311,6 +311,11 @@ fn changes_state(event: &Event) -> bool {
             | Event::HostKeyChanged(_)
             | Event::HostKeyForgotten(_)
             | Event::LogPruned(_)
+            | Event::TokenIssued(_)
+            | Event::TokenRevoked(_)
+            | Event::AuditChanged(_)
+            | Event::AuditAppended(_)
+            | Event::AuditDenied(_)
             | Event::Other(_)
     )
 }
