@@ -10,6 +10,8 @@ use serde::Deserialize;
 pub struct Settings {
     /// `[access]`: who may speak to the hub, and how.
     pub access: crate::access::Settings,
+    /// `[tls]`: the hub's certificate.
+    pub tls: crate::access::tls::Settings,
 }
 
 /// What is wrong with `hub.toml`. Values are not repeated.
