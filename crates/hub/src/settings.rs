@@ -28,6 +28,8 @@ pub struct Settings {
     pub nats: Option<crate::ingest::nats::Settings>,
     /// `[access]`: who may speak to the hub, and how.
     pub access: crate::access::Settings,
+    /// `[tls]`: the hub's certificate.
+    pub tls: crate::access::tls::Settings,
 }
 
 /// What `segment_bytes` may be.

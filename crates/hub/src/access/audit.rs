@@ -8,7 +8,7 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use axum::http::{Extensions, StatusCode};
+use axum::http::{Extensions, HeaderValue, StatusCode};
 use rig_event::audit::{AuditAppended, AuditChanged, AuditDenied};
 use rig_event::{Draft, Event, Seq, StreamName};
 
@@ -42,6 +42,8 @@ pub(crate) struct Audit {
 struct Appended {
     actor: Option<String>,
     sum: AuditAppended,
+    /// The id of the last request, which becomes a text when it is told.
+    last: HeaderValue,
 }
 
 /// Whose denied requests are summed up.
@@ -60,13 +62,14 @@ impl Audit {
         let mut appended = self.appended.lock().unwrap_or_else(PoisonError::into_inner);
         let row = appended.entry((token.clone(), stream)).or_insert_with_key(|(_, stream)| Appended {
             actor: caller.name().map(str::to_owned),
+            last: caller.request_id().clone(),
             sum: AuditAppended {
                 stream: stream.clone(),
                 requests: 0,
                 events: 0,
                 first_seq: led.first_seq,
                 last_seq: led.last_seq,
-                request_ids: (caller.request_id(), String::new()),
+                request_ids: (caller.request_id_text(), String::new()),
                 token: token.as_deref().map(str::to_owned),
             },
         });
@@ -75,7 +78,7 @@ impl Audit {
         sum.events += led.last_seq + 1 - led.first_seq;
         sum.first_seq = sum.first_seq.min(led.first_seq);
         sum.last_seq = sum.last_seq.max(led.last_seq);
-        sum.request_ids.1 = caller.request_id();
+        row.last = caller.request_id().clone();
     }
 
     /// Adds a denied request.
@@ -101,7 +104,11 @@ impl Audit {
     fn take(&self) -> Vec<Draft> {
         let appended = std::mem::take(&mut *self.appended.lock().unwrap_or_else(PoisonError::into_inner));
         let denied = std::mem::take(&mut *self.denied.lock().unwrap_or_else(PoisonError::into_inner));
-        let appended = appended.into_values().map(|row| by(row.actor, Event::AuditAppended(row.sum)));
+        let appended = appended.into_values().map(|row| {
+            let Appended { actor, mut sum, last } = row;
+            sum.request_ids.1 = last.to_str().unwrap_or_default().to_owned();
+            by(actor, Event::AuditAppended(sum))
+        });
         appended.chain(denied.into_iter().map(|(who, row)| by(who.actor, Event::AuditDenied(row)))).collect()
     }
 }
@@ -140,7 +147,7 @@ pub(crate) async fn answered(hub: &Shared, admitted: &Admitted, status: StatusCo
             token: caller.token().map(|token| token.id.clone()),
             peer: Some(caller.peer()),
         };
-        return hub.access.audit.denied(who, Some(rule), caller.request_id());
+        return hub.access.audit.denied(who, Some(rule), caller.request_id_text());
     }
     if !status.is_success() {
         return;
@@ -152,7 +159,7 @@ pub(crate) async fn answered(hub: &Shared, admitted: &Admitted, status: StatusCo
         }
         (rules::Trace::Each, ..) => {
             let changed = AuditChanged {
-                request_id: caller.request_id(),
+                request_id: caller.request_id_text(),
                 request: rule.to_string(),
                 status: status.as_u16(),
                 stream: stream.clone(),

@@ -47,7 +47,12 @@ impl Caller {
     }
 
     /// The id of its request.
-    pub(crate) fn request_id(&self) -> String {
+    pub(crate) fn request_id(&self) -> &HeaderValue {
+        &self.request_id
+    }
+
+    /// The same as text.
+    pub(crate) fn request_id_text(&self) -> String {
         self.request_id.to_str().unwrap_or_default().to_owned()
     }
 

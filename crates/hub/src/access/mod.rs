@@ -12,6 +12,7 @@ pub mod offline;
 mod rules;
 mod settings;
 mod ticket;
+pub mod tls;
 mod token;
 
 use std::borrow::Cow;

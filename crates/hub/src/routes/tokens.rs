@@ -115,7 +115,7 @@ pub(crate) async fn make(hub: &Shared, by: Option<&Caller>, new: &NewToken) -> R
         ));
     }
     let now = (hub.options.clock)();
-    let (text, issued) = hub.access.tokens.make(new, now, by.map(Caller::request_id))?;
+    let (text, issued) = hub.access.tokens.make(new, now, by.map(Caller::request_id_text))?;
     let made = json!({
         "token": text,
         "id": issued.id,
@@ -130,7 +130,7 @@ pub(crate) async fn make(hub: &Shared, by: Option<&Caller>, new: &NewToken) -> R
 
 /// Revokes a token, for a caller or for who owns the data directory.
 pub(crate) async fn end(hub: &Shared, by: Option<&Caller>, id: &str) -> Result<(), Problem> {
-    match hub.access.tokens.revoke(id, by.map(Caller::request_id))? {
+    match hub.access.tokens.revoke(id, by.map(Caller::request_id_text))? {
         Some(revoked) => tell(hub, by, Event::TokenRevoked(revoked)).await,
         None => Ok(()),
     }

@@ -1,6 +1,7 @@
 //! Tokens, scopes, tickets and what is told of them: every route against every kind of caller.
 
 mod audit;
+mod browser;
 mod matrix;
 mod tickets;
 
