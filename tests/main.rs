@@ -10,6 +10,8 @@
 mod cases;
 mod causes;
 mod ci;
+#[cfg(unix)]
+mod collect;
 mod demo;
 mod drift;
 mod flows;
