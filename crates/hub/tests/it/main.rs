@@ -13,6 +13,7 @@ mod history;
 mod model;
 mod random;
 mod retention;
+#[cfg(unix)]
 mod ssh;
 mod streaming;
 
