@@ -85,9 +85,15 @@ pub(super) enum Flag {
     /// Yes.
     #[serde(rename = "1")]
     Yes,
+    /// Yes too.
+    #[serde(rename = "true")]
+    True,
     /// No.
     #[serde(rename = "0")]
     No,
+    /// No too.
+    #[serde(rename = "false")]
+    False,
 }
 
 /// How a session ended.
@@ -103,6 +109,15 @@ pub(super) enum Outcome {
     /// It did not end.
     Interrupted,
 }
+
+/// Bytes that are no text.
+#[derive(Serialize, Deserialize, ToSchema)]
+#[schema(value_type = String, format = Binary)]
+pub(super) struct Bytes(Vec<u8>);
+
+/// A document in JSON, whatever it is.
+#[derive(Serialize, Deserialize, ToSchema)]
+pub(super) struct Document(Value);
 
 /// An error (RFC 9457).
 #[derive(Serialize, Deserialize, ToSchema)]

@@ -11,6 +11,8 @@ mod bodies;
 mod captures;
 mod history;
 mod model;
+mod openapi;
+mod operation;
 mod random;
 mod retention;
 #[cfg(unix)]

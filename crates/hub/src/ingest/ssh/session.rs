@@ -89,7 +89,7 @@ async fn run(session: &Handle<CheckHostKey>, device: &Device, output: &mut Outpu
     channel.exec(true, device.command()).await.map_err(broken)?;
     let (mut status, mut at_end, mut closed) = (None, false, false);
     // The status may come before the last of the output or after it.
-    while !closed && !(at_end && status.is_some()) {
+    while !(closed || at_end && status.is_some()) {
         match channel.wait().await {
             Some(ChannelMsg::Data { data }) => output.push(&data, true)?,
             Some(ChannelMsg::ExtendedData { data, .. }) => output.push(&data, false)?,
