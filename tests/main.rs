@@ -11,6 +11,8 @@ mod access;
 mod cases;
 mod causes;
 mod ci;
+#[cfg(unix)]
+mod collect;
 mod demo;
 mod drift;
 mod flows;

@@ -69,6 +69,18 @@ mod tests {
     use super::*;
 
     #[test]
+    fn the_examples_of_the_page_can_be_read() {
+        let page = include_str!("../../../docs/ingestion.md");
+        let examples = page.split("```toml\n").skip(1).filter_map(|rest| rest.split("```").next());
+        let mut devices = 0;
+        for example in examples {
+            let settings = Settings::parse(example).unwrap_or_else(|e| panic!("{e}\n{example}"));
+            devices += settings.device.len();
+        }
+        assert!(devices > 0);
+    }
+
+    #[test]
     fn a_key_that_is_not_known_is_told_with_its_line() {
         let error = Settings::parse("\n\nwatchers = 1\n").unwrap_err();
         assert_eq!(error.line, 3);

@@ -16,6 +16,7 @@ mod openapi;
 mod operation;
 mod random;
 mod retention;
+#[cfg(unix)]
 mod ssh;
 mod streaming;
 
