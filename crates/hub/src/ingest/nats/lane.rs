@@ -321,7 +321,7 @@ impl Session {
             ..SnapshotRejected::default()
         });
         let draft = Draft {
-            id: Some(self.id(job.seq)),
+            id: Some(capture::refusal_id(&self.id(job.seq))),
             actor: Some("nats".to_owned()),
             ..Draft::new(names.map(|(_, service)| service.clone()), event)
         };
