@@ -160,7 +160,10 @@ pub fn collector_v1(export: &str) -> String {
 fn is_collector_header(line: &str) -> bool {
     const SHAPE: &[u8] = b"# 0000/00/00 00:00:00 by RouterOS";
     line.len() >= SHAPE.len()
-        && line.bytes().zip(SHAPE).all(|(b, &shape)| if shape == b'0' { b.is_ascii_digit() } else { b == shape })
+        && line
+            .bytes()
+            .zip(SHAPE)
+            .all(|(b, &shape)| if shape == b'0' { b.is_ascii_digit() } else { b == shape })
 }
 
 #[cfg(test)]
@@ -201,7 +204,10 @@ mod tests {
     #[test]
     fn the_collectors_rules_are_kept_to_the_byte() {
         for (given, expected) in [
-            ("# 2024/01/15 10:30:00 by RouterOS 7.14\n# software id = A\r\n/ip address  \r\n\r\n\r\n\r\n/ip route", "# software id = A\n/ip address\n\n/ip route\n"),
+            (
+                "# 2024/01/15 10:30:00 by RouterOS 7.14\n# software id = A\r\n/ip address  \r\n\r\n\r\n\r\n/ip route",
+                "# software id = A\n/ip address\n\n/ip route\n",
+            ),
             // The blank line after the header goes, and one of blanks does not.
             ("# 2024/01/15 10:30:00 by RouterOS 7.14\n\na\n", "a\n"),
             ("# 2024/01/15 10:30:00 by RouterOS 7.14\n \na\n", "\na\n"),
@@ -210,7 +216,10 @@ mod tests {
             ("a\n\n# 2024/01/15 10:30:00 by RouterOS 7.14\n\n\nb", "a\n\nb\n"),
             // Other spellings of the date stay, and so does a second header.
             ("# 2026-01-15 10:30:00 by RouterOS 7.20\na\n", "# 2026-01-15 10:30:00 by RouterOS 7.20\na\n"),
-            ("# 2024/01/15 10:30:00 by RouterOS 7\n# 2024/01/15 10:30:00 by RouterOS 7\na", "# 2024/01/15 10:30:00 by RouterOS 7\na\n"),
+            (
+                "# 2024/01/15 10:30:00 by RouterOS 7\n# 2024/01/15 10:30:00 by RouterOS 7\na",
+                "# 2024/01/15 10:30:00 by RouterOS 7\na\n",
+            ),
             (" # 2024/01/15 10:30:00 by RouterOS 7\n", " # 2024/01/15 10:30:00 by RouterOS 7\n"),
             ("\n\n  a\u{a0}\t \n", "\n  a\u{a0}\n"),
             ("\r\n \t\n", ""),

@@ -7,8 +7,8 @@ use std::ops::Range;
 use rig_event::{Hunk, SectionSummary};
 use similar::{Algorithm, ChangeTag, capture_diff_slices, group_diff_ops};
 
-use crate::sections::Syntax;
 use crate::Error;
+use crate::sections::Syntax;
 
 /// How many unchanged lines a hunk shows around a change.
 const CONTEXT: usize = 3;

@@ -252,7 +252,9 @@ async fn run(
         tokio::time::timeout(deadline, ended)
     );
     if requests.is_err() || ingested.is_err() {
-        tracing::warn!("some requests, or some of what was being ingested, did not end in time and were cut off");
+        tracing::warn!(
+            "some requests, or some of what was being ingested, did not end in time and were cut off"
+        );
     }
     // Their tasks hold the hub: when they are gone, so is everything that it has open.
     ingesting.shutdown().await;

@@ -33,7 +33,9 @@ pub fn devices(tenants: usize, each: usize, versions: usize) -> Vec<Device> {
 
 /// The export of a version, without what changes by itself.
 pub fn config(device: &str, version: usize) -> String {
-    format!("# serial number = {device}\n\n/ip firewall filter\nadd chain=input action=accept comment=\"version {version}\"\n/system identity\nset name=router\n")
+    format!(
+        "# serial number = {device}\n\n/ip firewall filter\nadd chain=input action=accept comment=\"version {version}\"\n/system identity\nset name=router\n"
+    )
 }
 
 /// A message with a version: `repeat` makes exports that differ in what is normalised away.
@@ -58,7 +60,8 @@ pub fn flood(devices: &[Device], repeats: usize, random: &mut Random) -> (Vec<Me
     let mut lines: Vec<Vec<Message>> = devices
         .iter()
         .map(|device| {
-            let steps = (0..device.versions.len()).flat_map(|step| (0..repeats).map(move |repeat| (step, repeat)));
+            let steps =
+                (0..device.versions.len()).flat_map(|step| (0..repeats).map(move |repeat| (step, repeat)));
             steps.rev().map(|(step, repeat)| message(device, step, repeat)).collect()
         })
         .collect();

@@ -8,8 +8,8 @@ use std::process::Command;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 use std::time::Duration;
 
-use async_nats::jetstream::{Context, stream};
 use async_nats::jetstream::consumer::pull;
+use async_nats::jetstream::{Context, stream};
 use rig_hub::Settings;
 use serde_json::Value;
 use tokio::net::TcpListener;
@@ -27,8 +27,20 @@ const CONSUMER: &str = "config_snapshot_ingest";
 
 /// Between which steps the hub is killed, and at which time it comes there.
 const FAULTS: [&str; 14] = [
-    "fetched:1", "fetched:40", "parse:1", "parse:9", "write:1", "write:17", "ack:1", "ack:33", "acked:1", "acked:70",
-    "refused:1", "refused:3", "write:5", "ack:90",
+    "fetched:1",
+    "fetched:40",
+    "parse:1",
+    "parse:9",
+    "write:1",
+    "write:17",
+    "ack:1",
+    "ack:33",
+    "acked:1",
+    "acked:70",
+    "refused:1",
+    "refused:3",
+    "write:5",
+    "ack:90",
 ];
 
 fn settings(server: &Server, more: &str) -> String {
@@ -192,6 +204,7 @@ async fn hub_here(data: &Path, settings: &str, step: fn(&'static str)) -> (Strin
         ..Default::default()
     };
     let hub = tokio::spawn(rig_hub::serve(listener, async { drop(stopped.await) }, options));
+    assert_eq!(reqwest::get(format!("{url}/readyz")).await.unwrap().status(), 200);
     let end = async {
         stop.send(()).unwrap();
         hub.await.unwrap().unwrap();
@@ -219,7 +232,8 @@ async fn what_fails_again_and_again_goes_to_the_dead_letters() {
     let server = Server::start(&folder.path().join("nats"));
     let context = server.context().await;
     make_stream(&context, &["config.snapshot.>"]).await;
-    let dead = stream::Config { name: "DEAD".into(), subjects: vec!["dead.letters".into()], ..Default::default() };
+    let dead =
+        stream::Config { name: "DEAD".into(), subjects: vec!["dead.letters".into()], ..Default::default() };
     context.create_stream(dead).await.unwrap();
     let settings = settings(&server, "max_deliver = 2\ndead_letter = \"dead.letters\"\n");
     let data = folder.path().join("data");
@@ -313,13 +327,16 @@ async fn what_is_refused_leaves_a_trace_without_content() {
 
     let codes = |events: Vec<Value>| -> Vec<String> {
         let refused = events.iter().filter(|event| event["type"] == "snapshot.rejected");
-        let mut codes: Vec<String> = refused.map(|event| event["code"].as_str().unwrap().to_owned()).collect();
+        let mut codes: Vec<String> =
+            refused.map(|event| event["code"].as_str().unwrap().to_owned()).collect();
         codes.sort();
         codes
     };
     assert_eq!(codes(refused(&url).await), ["malformed-message", "malformed-message", "unknown-device"]);
     assert_eq!(codes(events(&url, &devices[0].tenant).await), ["wrong-hash"]);
-    for (outcome, count) in [("captured", 1), ("duplicate", 1), ("malformed", 3), ("unknown_device", 1), ("nak", 0)] {
+    for (outcome, count) in
+        [("captured", 1), ("duplicate", 1), ("malformed", 3), ("unknown_device", 1), ("nak", 0)]
+    {
         assert_eq!(counted(&url, outcome).await, count, "{outcome}");
     }
     let streams = reqwest::get(format!("{url}/v1/streams")).await.unwrap().text().await.unwrap();

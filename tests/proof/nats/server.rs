@@ -23,7 +23,17 @@ impl Server {
     /// On that port; -1 takes a free one.
     pub fn at(store: &Path, port: i32) -> Server {
         let mut command = Command::new(program("nats-server"));
-        command.args(["-a", "127.0.0.1", "-p", &port.to_string(), "-js", "-sd", text(store), "-l", "/dev/stdout"]);
+        command.args([
+            "-a",
+            "127.0.0.1",
+            "-p",
+            &port.to_string(),
+            "-js",
+            "-sd",
+            text(store),
+            "-l",
+            "/dev/stdout",
+        ]);
         let running = Running::start(command);
         let mut port = None;
         loop {

@@ -120,7 +120,16 @@ impl Lane {
             Ok(snapshot) => snapshot,
             Err(Malformed { code, reason }) => {
                 let trace = session.reject(job, None, code, reason).await;
-                return self.end(job, trace.map_or_else(|_| Verdict::Later("storage"), |()| Verdict::Done(Outcome::Malformed)), None).await;
+                return self
+                    .end(
+                        job,
+                        trace.map_or_else(
+                            |_| Verdict::Later("storage"),
+                            |()| Verdict::Done(Outcome::Malformed),
+                        ),
+                        None,
+                    )
+                    .await;
             }
         };
         // Templates were tried when the settings were read.
@@ -133,7 +142,10 @@ impl Lane {
                 Ok(None) => {
                     let reason = "the device is none whose snapshots are taken (`devices`, `max_streams` in the hub's settings)";
                     let trace = session.reject(job, Some(&names), "unknown-device", reason).await;
-                    let verdict = trace.map_or_else(|_| Verdict::Later("storage"), |()| Verdict::Done(Outcome::UnknownDevice));
+                    let verdict = trace.map_or_else(
+                        |_| Verdict::Later("storage"),
+                        |()| Verdict::Done(Outcome::UnknownDevice),
+                    );
                     return self.end(job, verdict, None).await;
                 }
                 Err(problem) => return self.end(job, Verdict::Later(problem.code()), None).await,
@@ -159,7 +171,12 @@ impl Lane {
     }
 
     /// Tells the server what is to become of a message.
-    async fn end(&mut self, job: &Job, verdict: Verdict, names: Option<(StreamName, ServiceName)>) -> Outcome {
+    async fn end(
+        &mut self,
+        job: &Job,
+        verdict: Verdict,
+        names: Option<(StreamName, ServiceName)>,
+    ) -> Outcome {
         let session = self.session.clone();
         let (outcome, kind) = match verdict {
             Verdict::Done(outcome) => (outcome, AckKind::Ack),
@@ -191,7 +208,11 @@ impl Session {
 
     /// What the log knows of a device: the last message that it was captured from, 0 where there is none; `None` for a device whose
     /// snapshots are not taken. The stream is made where it may be.
-    async fn meet(&self, (stream, service): &(StreamName, ServiceName), device: &str) -> Result<Option<u64>, Problem> {
+    async fn meet(
+        &self,
+        (stream, service): &(StreamName, ServiceName),
+        device: &str,
+    ) -> Result<Option<u64>, Problem> {
         let hub = &self.hub;
         let there = hub.get(stream);
         let known = match &self.settings.devices {
@@ -209,12 +230,17 @@ impl Session {
         if !known || (matches!(self.settings.devices, Devices::Known) && found.is_none()) {
             return Ok(None);
         }
-        let Some(seq) = found.map(|service| service.captured_seq).filter(|&seq| seq > 0) else { return Ok(Some(0)) };
+        let Some(seq) = found.map(|service| service.captured_seq).filter(|&seq| seq > 0) else {
+            return Ok(Some(0));
+        };
         // Where it is pruned the keys of idempotency are left.
         let Ok(lines) = rig.read(seq, seq, 0).await else { return Ok(Some(0)) };
         let Some(Ok(envelope)) = lines.get(seq).map(Envelope::parse) else { return Ok(Some(0)) };
         let Event::SnapshotCaptured(captured) = envelope.event else { return Ok(Some(0)) };
-        let from = captured.meta.get("nats").and_then(|from| from.strip_prefix(&self.origin)?.strip_prefix(':')?.parse().ok());
+        let from = captured
+            .meta
+            .get("nats")
+            .and_then(|from| from.strip_prefix(&self.origin)?.strip_prefix(':')?.parse().ok());
         Ok(Some(from.unwrap_or(0)))
     }
 
@@ -257,7 +283,9 @@ impl Session {
                 Verdict::Done(if captured { Outcome::Captured } else { Outcome::Duplicate })
             }
             Err(problem) if problem.status().is_client_error() => Verdict::Done(Outcome::Malformed),
-            Err(problem) if problem.status() == StatusCode::SERVICE_UNAVAILABLE || problem.code() == "storage" => {
+            Err(problem)
+                if problem.status() == StatusCode::SERVICE_UNAVAILABLE || problem.code() == "storage" =>
+            {
                 Verdict::Later(problem.code())
             }
             Err(problem) => Verdict::Failed(problem),
@@ -272,8 +300,15 @@ impl Session {
     }
 
     /// Sends a message that fails again and again where the operator wants it.
-    async fn give_up(&self, job: &Job, names: Option<&(StreamName, ServiceName)>, problem: Problem) -> (Outcome, AckKind) {
-        let Some(subject) = self.settings.dead_letter.clone().filter(|_| job.delivered >= self.settings.max_deliver) else {
+    async fn give_up(
+        &self,
+        job: &Job,
+        names: Option<&(StreamName, ServiceName)>,
+        problem: Problem,
+    ) -> (Outcome, AckKind) {
+        let Some(subject) =
+            self.settings.dead_letter.clone().filter(|_| job.delivered >= self.settings.max_deliver)
+        else {
             return self.give_back(job, problem.code());
         };
         if let Err(why) = self.bury(job, subject, problem.code()).await {
@@ -281,7 +316,8 @@ impl Session {
             return self.give_back(job, "dead letters");
         }
         (self.hub.options.step)("dead-lettered");
-        let reason = format!("{} in {} tries; the message went to the dead letters", problem.code(), job.delivered);
+        let reason =
+            format!("{} in {} tries; the message went to the dead letters", problem.code(), job.delivered);
         match self.reject(job, names, "dead-letter", &reason).await {
             Ok(()) => (Outcome::DeadLetter, AckKind::Term),
             Err(problem) => self.give_back(job, problem.code()),
@@ -307,11 +343,21 @@ impl Session {
     }
 
     /// Leaves a trace of a message that is refused, without its content: in the stream that it was for, or in the hub's own.
-    async fn reject(&self, job: &Job, names: Option<&(StreamName, ServiceName)>, code: &str, reason: &str) -> Result<(), Problem> {
+    async fn reject(
+        &self,
+        job: &Job,
+        names: Option<&(StreamName, ServiceName)>,
+        code: &str,
+        reason: &str,
+    ) -> Result<(), Problem> {
         let stream = names.and_then(|(stream, _)| self.hub.get(stream));
         // The hub's own stream is kept for ever: it does not take without bound what anyone may send.
         if stream.is_none() && self.untold.check().is_err() {
-            tracing::warn!(seq = job.seq, code, "a message of NATS is refused, and so many were that only this line tells");
+            tracing::warn!(
+                seq = job.seq,
+                code,
+                "a message of NATS is refused, and so many were that only this line tells"
+            );
             return Ok(());
         }
         let event = Event::SnapshotRejected(SnapshotRejected {

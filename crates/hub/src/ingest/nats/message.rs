@@ -73,9 +73,9 @@ impl Snapshot {
         })?;
         let id = |name: &str, text: &str| uuid(text).ok_or_else(|| malformed(format!("{name} is no UUID")));
         let (tenant, device) = (id("tenant_id", &fields.tenant_id)?, id("device_id", &fields.device_id)?);
-        let hash = unhex(&fields.sha256_hash)
-            .and_then(|hash| hash.try_into().ok())
-            .ok_or_else(|| malformed("sha256_hash is no SHA-256 in 64 lowercase hexadecimal digits".to_owned()))?;
+        let hash = unhex(&fields.sha256_hash).and_then(|hash| hash.try_into().ok()).ok_or_else(|| {
+            malformed("sha256_hash is no SHA-256 in 64 lowercase hexadecimal digits".to_owned())
+        })?;
         if fields.config_text.is_empty() {
             return Err(malformed("config_text is empty".to_owned()));
         }
@@ -142,7 +142,11 @@ mod tests {
         let meta: Vec<_> = snapshot.meta.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
         assert_eq!(
             meta,
-            [("collected_at", "2026-11-20T09:00:00.000000Z"), ("normalization_version", "1"), ("routeros_version", "7.20")]
+            [
+                ("collected_at", "2026-11-20T09:00:00.000000Z"),
+                ("normalization_version", "1"),
+                ("routeros_version", "7.20")
+            ]
         );
         assert!(!read(&message(&"0".repeat(64), "")).unwrap().is_whole());
     }

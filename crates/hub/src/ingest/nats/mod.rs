@@ -53,7 +53,12 @@ pub(crate) async fn run(hub: Shared, settings: Settings) {
         };
         let why = match opened {
             Ok((session, left)) => {
-                tracing::info!(stream = settings.stream, consumer = settings.consumer, left = left.count, "snapshots are taken from NATS");
+                tracing::info!(
+                    stream = settings.stream,
+                    consumer = settings.consumer,
+                    left = left.count,
+                    "snapshots are taken from NATS"
+                );
                 wait = Waits::default();
                 match session.serve(left, stopping.clone()).await {
                     Ok(()) => break,

@@ -6,11 +6,11 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
+use async_nats::Client;
 use async_nats::jetstream::consumer::pull::{Batch, Config};
 use async_nats::jetstream::consumer::{AckPolicy, Consumer, FromConsumer as _};
 use async_nats::jetstream::context::ConsumerInfoErrorKind;
 use async_nats::jetstream::{self, AckKind, Context};
-use async_nats::Client;
 use futures_util::{FutureExt as _, StreamExt as _};
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
@@ -211,7 +211,8 @@ impl Lanes {
         let mut jobs = BTreeMap::new();
         loop {
             let found = jobs.range(..=left.upto).count();
-            let (missing, time) = (left.count.saturating_sub(found), deadline.saturating_duration_since(Instant::now()));
+            let (missing, time) =
+                (left.count.saturating_sub(found), deadline.saturating_duration_since(Instant::now()));
             if missing == 0 || time.is_zero() {
                 break;
             }

@@ -170,7 +170,10 @@ impl TryFrom<Table> for Settings {
                 return Err("`dead_letter` must be a subject of NATS without wildcards".to_owned());
             }
             if matches(&table.subject, subject) {
-                return Err("`dead_letter` is a subject that `subject` covers: what is given up would come back".to_owned());
+                return Err(
+                    "`dead_letter` is a subject that `subject` covers: what is given up would come back"
+                        .to_owned(),
+                );
             }
         }
         let ack_wait = match &table.ack_wait {
@@ -249,7 +252,8 @@ impl Settings {
             Credentials::Nkey(seed) => options.nkey(seed.read().await?),
             Credentials::File(path) => {
                 // What the library says of a bad file may hold a piece of it.
-                let cannot = |_| format!("{} holds no credentials of NATS, or cannot be read", path.display());
+                let cannot =
+                    |_| format!("{} holds no credentials of NATS, or cannot be read", path.display());
                 options.credentials_file(path).await.map_err(cannot)?
             }
         })
@@ -298,7 +302,10 @@ fn server(url: &str) -> Result<ServerAddr, String> {
     let server: ServerAddr =
         url.parse().map_err(|_| "`url` must be like nats://HOST:4222 or tls://HOST:4222".to_owned())?;
     if server.username().is_some() || server.password().is_some() {
-        return Err("`url` holds credentials; name where they are with `user` and `password_env`, or `token_env`".to_owned());
+        return Err(
+            "`url` holds credentials; name where they are with `user` and `password_env`, or `token_env`"
+                .to_owned(),
+        );
     }
     Ok(server)
 }
@@ -313,7 +320,9 @@ fn is_subject(subject: &str, wildcards: bool) -> bool {
     let token = |(i, token): (usize, &str)| match token {
         ">" => wildcards && i + 1 == count,
         "*" => wildcards,
-        token => !token.is_empty() && token.bytes().all(|b| b.is_ascii_graphic() && !matches!(b, b'*' | b'>')),
+        token => {
+            !token.is_empty() && token.bytes().all(|b| b.is_ascii_graphic() && !matches!(b, b'*' | b'>'))
+        }
     };
     subject.len() <= 255 && subject.split('.').enumerate().all(token)
 }
@@ -348,7 +357,10 @@ mod tests {
     #[test]
     fn what_is_not_said_is_as_the_collector_has_it() {
         let settings = parse("").unwrap();
-        assert_eq!((settings.stream.as_str(), settings.subject.as_str()), ("DEVICE_EVENTS", "config.snapshot.>"));
+        assert_eq!(
+            (settings.stream.as_str(), settings.subject.as_str()),
+            ("DEVICE_EVENTS", "config.snapshot.>")
+        );
         assert_eq!(settings.consumer, "config_snapshot_ingest");
         let (stream, service) = settings.names("t", "d").unwrap();
         assert_eq!((stream.as_str(), service.as_str()), ("t", "d"));
@@ -376,7 +388,9 @@ mod tests {
             assert!(refused.contains(why), "{more}: {refused}");
         }
         let refused = crate::Settings::parse("[nats]\nurl = \"nats://rig:hunter2@localhost\"").unwrap_err();
-        assert!(refused.to_string().contains("holds credentials") && !refused.to_string().contains("hunter2"));
+        assert!(
+            refused.to_string().contains("holds credentials") && !refused.to_string().contains("hunter2")
+        );
     }
 
     #[test]
