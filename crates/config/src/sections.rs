@@ -3,6 +3,10 @@
 //! Sections are tracked over the whole text, so a line far below its section's beginning still belongs to it.
 
 use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::Pattern;
+use crate::policy::lenient;
 
 use crate::normalise::is_routeros_header;
 
@@ -76,6 +80,38 @@ impl Syntax {
             }
         }
     }
+}
+
+/// A text less its sections that a pattern covers, ignoring case, with those below them; and the names of those. `None` where
+/// the text has no sections.
+pub fn without<'a>(text: &'a str, patterns: &[Pattern]) -> Option<(String, BTreeSet<Cow<'a, str>>)> {
+    let syntax = Syntax::of(text)?;
+    let below = match syntax {
+        Syntax::Routeros => Some("/"),
+        Syntax::Blocks => Some(" > "),
+        Syntax::Ini => None,
+    };
+    let covered = |name: &str| {
+        let above = below.into_iter().flat_map(|below| name.match_indices(below)).map(|(at, _)| at);
+        above.chain([name.len()]).any(|end| {
+            let path = lenient(&name[..end]);
+            patterns.iter().any(|pattern| pattern.covers(&path.0, true))
+        })
+    };
+    let mut known = BTreeMap::new();
+    let mut kept = String::with_capacity(text.len());
+    for (section, line) in syntax.sections(text) {
+        let is_left_out = match known.get(&section) {
+            Some(is_left_out) => *is_left_out,
+            None => *known.entry(section.clone()).or_insert(covered(&section)),
+        };
+        if !is_left_out {
+            kept.push_str(line);
+        }
+    }
+    let gone =
+        known.into_iter().filter_map(|(section, is_left_out)| is_left_out.then_some(section)).collect();
+    Some((kept, gone))
 }
 
 /// The name of a section that a line opens in brackets.
@@ -210,6 +246,23 @@ mod tests {
         }
         // More is closed than was opened: still a section for each line.
         assert_eq!(Syntax::Blocks.sections("}\n}\na {\n").len(), 3);
+    }
+
+    #[test]
+    fn sections_are_left_out_with_what_is_below_them() {
+        let left = |text: &str, pattern: &str| {
+            let (kept, gone) = without(text, &[pattern.parse().unwrap()]).unwrap();
+            (kept, gone.into_iter().map(Cow::into_owned).collect::<Vec<_>>())
+        };
+        let export = "/ip dns\nset a=1\n/ip firewall filter\nadd b\n/user\nadd c\n";
+        let dns = "/ip dns\nset a=1\n/user\nadd c\n".to_owned();
+        assert_eq!(left(export, "IP/firewall"), (dns.clone(), vec!["ip/firewall/filter".to_owned()]));
+        assert_eq!(left(export, "*/filter").0, dns);
+        assert_eq!(left(export, "dns"), (export.to_owned(), vec![]));
+        let blocks = "user www;\nhttp {\n  server {\n    server_name a.org;\n    location / {\n      return 200;\n    }\n  }\n}\n";
+        assert_eq!(left(blocks, "http > server a.org").0, "user www;\nhttp {\n}\n");
+        assert_eq!(left("[a]\nx=1\n[b]\ny=2\n", "b").0, "[a]\nx=1\n");
+        assert_eq!(without("no sections\n", &["**".parse().unwrap()]), None);
     }
 
     #[test]

@@ -16,6 +16,7 @@ use rig_replay::judge::Declaration;
 use tokio::sync::OwnedSemaphorePermit;
 
 use crate::Shared;
+use crate::coding::Coding;
 use crate::problem::Problem;
 use crate::stream::Stream;
 use crate::writer::{Appended, Command};
@@ -97,7 +98,7 @@ pub(crate) async fn ingest(
 
 /// Counts a document that is refused, and leaves a trace of it.
 async fn refuse(stream: &Stream, request: &Request, problem: &Problem, bytes: u64) -> Result<(), Problem> {
-    stream.meters.rejected();
+    stream.meters.rejected(problem.code());
     // A hub that is too busy refuses the request, not the document; and what comes by itself comes again.
     let passes = problem.code() == "busy" || request.quiet && problem.status().is_server_error();
     if passes { Ok(()) } else { reject(stream, request, problem, bytes).await }
@@ -139,7 +140,7 @@ async fn same_request(stream: &Stream, request: &Request, appended: Appended) ->
 }
 
 /// Reads the whole document. The budget is given back when the permit goes.
-async fn receive(
+pub(crate) async fn receive(
     hub: &Shared,
     headers: &HeaderMap,
     body: Body,
@@ -150,6 +151,7 @@ async fn receive(
         let detail = format!("the document is larger than the limit of {limit} bytes");
         Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", detail).with("limit", limit)
     };
+    let coding = Coding::of(headers)?;
     let announced = headers.get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse::<u64>().ok());
     if announced.is_some_and(|bytes| bytes > limit) {
         return Err(too_large());
@@ -181,7 +183,10 @@ async fn receive(
             }
         }
     }
-    Ok((document, permit))
+    match coding {
+        Some(coding) => coding.unpack(hub, document.into(), limit, too_large).await,
+        None => Ok((document, permit)),
+    }
 }
 
 /// Parses, digests and redacts.
@@ -254,7 +259,7 @@ async fn understand(
 }
 
 /// The media type without its parameters.
-fn essence(headers: &HeaderMap) -> Option<String> {
+pub(crate) fn essence(headers: &HeaderMap) -> Option<String> {
     let media_type = headers.get(header::CONTENT_TYPE).map(|v| v.to_str().unwrap_or("?"));
     media_type.map(|m| m.split(';').next().unwrap_or(m).trim().to_ascii_lowercase())
 }

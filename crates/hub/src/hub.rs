@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::net::SocketAddr;
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 
 use rig_config::{RedactionKey, Redactor};
@@ -11,11 +12,13 @@ use rig_recorder::{Durability, EventLog, Index, Keyring, MemoryLog, SegmentLog, 
 use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio::task::JoinHandle;
 
+use crate::admission::Admission;
 use crate::announcer::{Announcer, News, Rounds};
 use crate::cut::{Cut, cut_at, put_checkpoint};
 use crate::data::{DataDir, io_error, random, write_private};
 use crate::ids::Ids;
-use crate::metrics::Meters;
+use crate::ingest::ssh::Devices;
+use crate::metrics::{Meters, drift_of};
 use crate::playback::{Playback, PlaybackLog};
 use crate::problem::Problem;
 use crate::stream::{Stream, Tasks};
@@ -40,14 +43,20 @@ pub(crate) struct Hub {
     pub(crate) redactor: Arc<Redactor>,
     /// The keys that seals and session files are signed with; none for a hub in memory.
     pub(crate) keys: Arc<Keyring>,
+    /// How many requests and subscribers there are.
+    pub(crate) admission: Admission,
     /// Documents that may still be parsed at the same time.
     pub(crate) parsing: Arc<Semaphore>,
     /// Kibibytes of documents that may still be taken into work.
     pub(crate) capture_budget: Arc<Semaphore>,
+    /// What is collected from.
+    pub(crate) devices: Devices,
+    /// Where the hub listens, once it does.
+    listening: OnceLock<SocketAddr>,
     /// Turns true when the hub stops: streams to subscribers end.
     pub(crate) stopping: watch::Receiver<bool>,
-    /// What came in by other ways than a request.
-    pub(crate) ingested: crate::ingest::Counters,
+    /// What came by NATS.
+    pub(crate) from_nats: crate::ingest::nats::Counters,
     streams: RwLock<BTreeMap<StreamName, Arc<Stream>>>,
     /// Held while a stream is made or removed.
     changing: Mutex<()>,
@@ -62,7 +71,11 @@ impl Hub {
             Some(root) => {
                 let data = DataDir::open(root)?;
                 let new = data.is_new()?;
-                let (key, keys) = (data.redaction_key(new)?, data.signing_keys(new)?);
+                let key = data.redaction_key(new)?;
+                let keys = match &options.signing_keys {
+                    Some(keys) => keys.clone(),
+                    None => data.signing_keys(new)?,
+                };
                 let (index, aside) = Index::open(&data.index())?;
                 if let Some(aside) = aside {
                     tracing::warn!(moved_to = %aside.display(), "the index would not open and is rebuilt from the log");
@@ -72,18 +85,21 @@ impl Hub {
             None => {
                 let key =
                     RedactionKey::new("memory", random::<32>()?).map_err(|e| Error::Fold(e.to_string()))?;
-                (None, key, Keyring::default())
+                (None, key, options.signing_keys.clone().unwrap_or_default())
             }
         };
         let hub = Arc::new(Hub {
             policy: Arc::new(options.policy.clone()),
             redactor: Arc::new(Redactor::new(key, &options.policy)),
             keys: Arc::new(keys),
+            admission: Admission::new(&options.settings.http),
             parsing: Arc::new(Semaphore::new(PARSING)),
             capture_budget: Arc::new(Semaphore::new((options.capture_budget >> 10) as usize)),
+            devices: Devices::new(&options.settings),
+            listening: OnceLock::new(),
             options,
             stopping,
-            ingested: Default::default(),
+            from_nats: Default::default(),
             streams: RwLock::default(),
             changing: Mutex::new(()),
             data,
@@ -100,6 +116,9 @@ impl Hub {
             if hub.get(&name).is_none() {
                 hub.open_stream(&name, true).await?;
             }
+        }
+        if let Some(own) = hub.get(&StreamName::hub()) {
+            hub.devices.host_keys.fold(&own).await?;
         }
         Ok(hub)
     }
@@ -118,11 +137,14 @@ impl Hub {
             policy: Arc::new(options.policy.clone()),
             redactor: Arc::new(Redactor::new(key, &options.policy)),
             keys: Arc::default(),
+            admission: Admission::new(&options.settings.http),
             parsing: Arc::new(Semaphore::new(PARSING)),
             capture_budget: Arc::new(Semaphore::new((options.capture_budget >> 10) as usize)),
+            devices: Devices::new(&options.settings),
+            listening: OnceLock::new(),
             options,
             stopping,
-            ingested: Default::default(),
+            from_nats: Default::default(),
             streams: RwLock::default(),
             changing: Mutex::new(()),
             data: None,
@@ -149,6 +171,16 @@ impl Hub {
         };
         hub.streams.write().unwrap_or_else(PoisonError::into_inner).insert(name, Arc::new(stream));
         Ok(Arc::new(hub))
+    }
+
+    /// Says where the hub listens.
+    pub(crate) fn listens_on(&self, address: SocketAddr) {
+        let _ = self.listening.set(address);
+    }
+
+    /// Where the hub listens, if it does.
+    pub(crate) fn own_address(&self) -> Option<SocketAddr> {
+        self.listening.get().copied()
     }
 
     /// Refuses what would change something where nothing may be.
@@ -277,6 +309,7 @@ impl Hub {
         let (head, heads) = watch::channel(log.head());
         let tail = Arc::new(Tail::default());
         let meters = Arc::new(Meters::default());
+        cut.state.services.values().for_each(|service| meters.found(drift_of(Some(service))));
         let writer = Writer {
             stream: name.clone(),
             epoch: log.epoch().clone(),

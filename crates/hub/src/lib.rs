@@ -3,17 +3,23 @@
 //! In reading order: [`Options`] and [`serve`]; `hub` (the streams a server has, opened and made); `writer` (the one task
 //! a stream that gives events their place); `cut` (state and chain at any seq); `stream` (what routes
 //! see of it); `tail` (prepared frames);
-//! `announcer` (who tells subscribers of news); `sse` (subscribers); `session` (a stretch as a file); `capture` (a document's way to the writer); `ingest` (documents that nobody posts);
-//! `retention` (the oldest events go); `playback` (a recording as a stream); `metrics`; `routes`.
+//! `announcer` (who tells subscribers of news); `sse` (subscribers); `session` (a stretch as a file); `capture` (a document's way to the writer);
+//! `ingest` (documents that the hub fetches); `retention` (the oldest events go); [`guard`] (where the hub may connect to); `playback` (a
+//! recording as a stream); `metrics`; `trace` (what is logged of a request); `admission` (how many requests at once); `coding` (packed
+//! bodies); `routes`.
 
+mod admission;
 mod announcer;
 mod capture;
+mod coding;
 mod cut;
 mod data;
+pub mod files;
+pub mod guard;
 mod hub;
 mod ids;
 mod indexer;
-pub mod ingest;
+mod ingest;
 mod metrics;
 mod playback;
 mod problem;
@@ -24,6 +30,7 @@ pub mod settings;
 mod sse;
 mod stream;
 mod tail;
+mod trace;
 mod writer;
 
 use std::convert::Infallible;
@@ -38,7 +45,7 @@ use hyper_util::server::graceful::GracefulShutdown;
 use rig_config::{Limits, Policy};
 use rig_event::{Seq, Timestamp};
 use rig_recorder::Durability;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
@@ -57,6 +64,9 @@ pub struct Options {
     pub settings: Settings,
     /// Keys of which one must have signed an approval; `None`: unsigned ones are taken too.
     pub baseline_keys: Option<rig_config::BaselineKeys>,
+    /// The keys that seals and session files are signed with, of which the last signs; `None`: those in `keys/signing` of the
+    /// folder, made at the first start.
+    pub signing_keys: Option<rig_recorder::Keyring>,
     /// When an append is answered.
     pub durability: Durability,
     /// When the log is sealed; `None`: never.
@@ -88,6 +98,7 @@ impl Default for Options {
             policy: Policy::default(),
             settings: Settings::default(),
             baseline_keys: None,
+            signing_keys: None,
             durability: Durability::Always,
             seals: Some(Seals::default()),
             segment_bytes: 64 << 20,
@@ -208,6 +219,7 @@ async fn run(
 ) -> Result<(), Error> {
     let (read_timeout, deadline) = (hub.options.read_timeout, hub.options.shutdown_deadline);
     let app = routes::router(hub.clone());
+    hub.listens_on(listener.local_addr()?);
     let mut ingesting = ingest::start(&hub);
 
     let mut http = hyper::server::conn::http1::Builder::new();
@@ -215,6 +227,16 @@ async fn run(
     http.timer(TokioTimer::new()).header_read_timeout(read_timeout).max_buf_size(64 << 10);
     let graceful = GracefulShutdown::new();
     let mut connections = JoinSet::new();
+    let connect = |stream: TcpStream| {
+        let _ = stream.set_nodelay(true);
+        let (hub, app) = (hub.clone(), app.clone());
+        let service = service_fn(move |request| {
+            // On the heap, and so only while there is a request.
+            let answer = Box::pin(routes::answer_to(hub.clone(), app.clone(), request));
+            async { Ok::<_, Infallible>(answer.await) }
+        });
+        http.serve_connection(TokioIo::new(stream), service)
+    };
     tokio::pin!(shutdown);
     loop {
         let stream = tokio::select! {
@@ -230,35 +252,42 @@ async fn run(
             Some(_) = connections.join_next() => continue,
             () = &mut shutdown => break,
         };
-        let _ = stream.set_nodelay(true);
-        let (hub, app) = (hub.clone(), app.clone());
-        let service = service_fn(move |request| {
-            // On the heap, and so only while there is a request.
-            let answer = Box::pin(routes::answer_to(hub.clone(), app.clone(), request));
-            async { Ok::<_, Infallible>(answer.await) }
-        });
-        let connection = graceful.watch(http.serve_connection(TokioIo::new(stream), service));
+        let connection = graceful.watch(connect(stream));
         connections.spawn(async move {
             if let Err(e) = connection.await {
                 tracing::debug!(error = %e, "a connection ended early");
             }
         });
     }
-    drop(listener);
     stop.send_replace(true);
-    let ended = async { while ingesting.join_next().await.is_some() {} };
-    let (requests, ingested) = tokio::join!(
-        tokio::time::timeout(deadline, graceful.shutdown()),
-        tokio::time::timeout(deadline, ended)
-    );
-    if requests.is_err() || ingested.is_err() {
-        tracing::warn!(
-            "some requests, or some of what was being ingested, did not end in time and were cut off"
-        );
+    let ending = tokio::time::timeout(deadline, graceful.shutdown());
+    tokio::pin!(ending);
+    // Until the last request has ended, who comes is told that the hub stops: readiness must be seen to end.
+    loop {
+        tokio::select! {
+            ended = &mut ending => {
+                if ended.is_err() {
+                    tracing::warn!("some requests did not end in time and were cut off");
+                }
+                break;
+            }
+            accepted = listener.accept() => match accepted {
+                Ok((stream, _)) => {
+                    let connection = connect(stream);
+                    connections.spawn(async move { drop(connection.await) });
+                }
+                Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
+            },
+        }
     }
+    drop(listener);
     // Their tasks hold the hub: when they are gone, so is everything that it has open.
-    ingesting.shutdown().await;
     connections.shutdown().await;
+    if tokio::time::timeout(deadline, async { while ingesting.join_next().await.is_some() {} }).await.is_err()
+    {
+        tracing::warn!("what was being ingested did not end in time and was cut off");
+    }
+    ingesting.shutdown().await;
     drop(app);
     hub.close().await;
     // On a disk that is full the index waits for room that never comes. Everything in it can be derived: it is left behind.

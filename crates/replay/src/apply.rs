@@ -83,6 +83,11 @@ impl State {
             | Event::SnapshotRejected(_)
             | Event::BaselineRejected(_)
             | Event::ServiceLog(_)
+            | Event::CollectFailed(_)
+            | Event::CollectRecovered(_)
+            | Event::HostKeyPinned(_)
+            | Event::HostKeyChanged(_)
+            | Event::HostKeyForgotten(_)
             | Event::LogPruned(_)
             | Event::Other(_) => {}
         }

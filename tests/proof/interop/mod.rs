@@ -1,11 +1,13 @@
-//! Who can read the stream: curl, a buffering nginx, a browser, and the SSE packages of PyPI and npm; Prometheus the metrics; and S3
-//! as a place for snapshot files.
+//! Who can read the stream: curl, a buffering nginx, a browser, and the SSE packages of PyPI and npm; Prometheus the metrics; S3 and
+//! Azure as places for snapshot files; and whether the hub is as /openapi.json says.
 //!
 //! Each event is appended only after the one before it has arrived, so what holds one back until the next comes is a test
 //! that waits for ever. `cargo xtask services` installs what is needed; RIG_NO_SERVICES leaves these tests out.
 
+mod azure;
 mod browser;
 mod nginx;
+mod openapi;
 mod s3;
 
 use std::io::Write as _;

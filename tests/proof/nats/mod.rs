@@ -101,7 +101,7 @@ async fn all_done(context: &Context) {
 /// How many messages came to that end, as the hub counts them.
 async fn counted(url: &str, outcome: &str) -> u64 {
     let text = reqwest::get(format!("{url}/metrics")).await.unwrap().text().await.unwrap();
-    let sample = format!("rig_ingest_messages_total{{source=\"nats\",outcome=\"{outcome}\"}} ");
+    let sample = format!("rig_nats_messages_total{{outcome=\"{outcome}\"}} ");
     text.lines().find_map(|line| line.strip_prefix(&sample)).expect("the sample").parse().unwrap()
 }
 
