@@ -4,7 +4,7 @@
 //! a stream that gives events their place); `cut` (state and chain at any seq); `stream` (what routes
 //! see of it); `tail` (prepared frames);
 //! `announcer` (who tells subscribers of news); `sse` (subscribers); `session` (a stretch as a file); `capture` (a document's way to the writer);
-//! `ingest` (documents that the hub fetches); `retention` (the oldest events go); [`guard`] (where the hub may connect to); `playback` (a
+//! `ingest` (documents that nobody posts); `retention` (the oldest events go); [`guard`] (where the hub may connect to); `playback` (a
 //! recording as a stream); `metrics`; `trace` (what is logged of a request); `admission` (how many requests at once); `coding` (packed
 //! bodies); `routes`.
 
@@ -260,34 +260,34 @@ async fn run(
         });
     }
     stop.send_replace(true);
-    let ending = tokio::time::timeout(deadline, graceful.shutdown());
-    tokio::pin!(ending);
-    // Until the last request has ended, who comes is told that the hub stops: readiness must be seen to end.
-    loop {
-        tokio::select! {
-            ended = &mut ending => {
-                if ended.is_err() {
-                    tracing::warn!("some requests did not end in time and were cut off");
+    {
+        let ingested = async { while ingesting.join_next().await.is_some() {} };
+        let ending = async { tokio::join!(graceful.shutdown(), ingested) };
+        let ending = tokio::time::timeout(deadline, ending);
+        tokio::pin!(ending);
+        // Until the last request has ended, who comes is told that the hub stops: readiness must be seen to end.
+        loop {
+            tokio::select! {
+                ended = &mut ending => {
+                    if ended.is_err() {
+                        tracing::warn!("some requests, or some of what was being ingested, did not end in time and were cut off");
+                    }
+                    break;
                 }
-                break;
+                accepted = listener.accept() => match accepted {
+                    Ok((stream, _)) => {
+                        let connection = connect(stream);
+                        connections.spawn(async move { drop(connection.await) });
+                    }
+                    Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
+                },
             }
-            accepted = listener.accept() => match accepted {
-                Ok((stream, _)) => {
-                    let connection = connect(stream);
-                    connections.spawn(async move { drop(connection.await) });
-                }
-                Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
-            },
         }
     }
     drop(listener);
     // Their tasks hold the hub: when they are gone, so is everything that it has open.
-    connections.shutdown().await;
-    if tokio::time::timeout(deadline, async { while ingesting.join_next().await.is_some() {} }).await.is_err()
-    {
-        tracing::warn!("what was being ingested did not end in time and was cut off");
-    }
     ingesting.shutdown().await;
+    connections.shutdown().await;
     drop(app);
     hub.close().await;
     // On a disk that is full the index waits for room that never comes. Everything in it can be derived: it is left behind.
