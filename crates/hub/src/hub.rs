@@ -58,8 +58,8 @@ pub(crate) struct Hub {
     listening: OnceLock<SocketAddr>,
     /// Turns true when the hub stops: streams to subscribers end.
     pub(crate) stopping: watch::Receiver<bool>,
-    /// What came in by other ways than a request.
-    pub(crate) ingested: crate::ingest::Counters,
+    /// What came by NATS.
+    pub(crate) from_nats: crate::ingest::nats::Counters,
     streams: RwLock<BTreeMap<StreamName, Arc<Stream>>>,
     /// Held while a stream is made or removed.
     changing: Mutex<()>,
@@ -108,7 +108,7 @@ impl Hub {
             listening: OnceLock::new(),
             options,
             stopping,
-            ingested: Default::default(),
+            from_nats: Default::default(),
             streams: RwLock::default(),
             changing: Mutex::new(()),
             data,
@@ -173,7 +173,7 @@ impl Hub {
             listening: OnceLock::new(),
             options,
             stopping,
-            ingested: Default::default(),
+            from_nats: Default::default(),
             streams: RwLock::default(),
             changing: Mutex::new(()),
             data: None,

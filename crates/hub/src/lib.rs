@@ -20,7 +20,7 @@ pub mod guard;
 mod hub;
 mod ids;
 mod indexer;
-pub mod ingest;
+mod ingest;
 mod metrics;
 mod playback;
 mod problem;

@@ -6,6 +6,7 @@ use serde::Deserialize;
 
 use crate::admission::Http;
 use crate::guard::Allowed;
+pub use crate::ingest::nats::Settings as Nats;
 pub use crate::ingest::ssh::settings::{Address, Collect, Device, Kind};
 
 /// The content of `hub.toml`. Unknown keys are errors.
@@ -24,8 +25,8 @@ pub struct Settings {
     pub device: Vec<Device>,
     /// What holds for all of them.
     pub collect: Collect,
-    /// Router snapshots from NATS JetStream.
-    pub nats: Option<crate::ingest::nats::Settings>,
+    /// Snapshots of routers that come by NATS JetStream.
+    pub nats: Option<Nats>,
     /// `[access]`: who may speak to the hub, and how.
     pub access: crate::access::Settings,
     /// `[tls]`: the hub's certificate.
