@@ -88,6 +88,12 @@ impl State {
             | Event::HostKeyPinned(_)
             | Event::HostKeyChanged(_)
             | Event::HostKeyForgotten(_)
+            | Event::NotifyBegan(_)
+            | Event::NotifyEnded(_)
+            | Event::NotifyDelivered(_)
+            | Event::NotifyDropped(_)
+            | Event::NotifyFailing(_)
+            | Event::NotifyRecovered(_)
             | Event::LogPruned(_)
             | Event::Other(_) => {}
         }

@@ -57,6 +57,7 @@ pub(super) async fn run(args: Args) -> Result<Answer> {
     let baseline_keys = keys::load(args.baseline_keys.as_deref())?;
     let settings = settings(args.config.as_deref())?;
     if args.check_config {
+        settings.check().map_err(anyhow::Error::msg).context("the settings")?;
         output::note("policy, settings and keys can be used");
         return Ok(Answer::Fine);
     }

@@ -66,7 +66,7 @@ pub(super) async fn list(State(hub): State<Shared>, query: Query) -> Result<Json
 pub(super) async fn counters(State(hub): State<Shared>) -> Response {
     let streams = hub.list();
     let rows: Vec<Row<'_>> = streams.iter().map(|stream| row(stream)).collect();
-    let text = metrics::text(&rows) + &hub.admission.metrics();
+    let text = metrics::text(&rows) + &hub.admission.metrics() + &hub.endpoints.metrics();
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response()
 }
 
