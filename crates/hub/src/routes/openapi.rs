@@ -8,7 +8,8 @@ use serde_json::{Map, Value, json};
 use utoipa::openapi::{InfoBuilder, OpenApi, OpenApiBuilder, Paths};
 
 /// What every route may answer, by what stands in its address: status and codes.
-const EVERYWHERE: [(&str, &str, &str); 6] = [
+const EVERYWHERE: [(&str, &str, &str); 7] = [
+    ("/v1/", "429", "`too-many-requests`"),
     ("/v1/", "400", "`bad-query`"),
     ("{stream}", "400", "`bad-address`, `bad-stream-name`"),
     ("{stream}", "404", "`unknown-stream`"),
