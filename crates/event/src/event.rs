@@ -141,6 +141,9 @@ pub struct SnapshotCaptured {
     pub format: String,
     /// Length of the document as it was received.
     pub bytes: u64,
+    /// For text: by which version of the rules it was normalised.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub normalisation: u64,
     /// How many fields its config has.
     pub fields: u64,
     /// How many of them (in a text: how many places) were redacted.

@@ -8,7 +8,7 @@ use std::time::Duration;
 use axum::body::Body;
 use axum::http::{HeaderMap, StatusCode, header};
 use http_body_util::BodyExt as _;
-use rig_config::{Format, Redactor, SnapshotFile, config_digest, parse, snapshot_file};
+use rig_config::{Format, Redactor, SnapshotFile, config_digest, normalise, parse, snapshot_file};
 use rig_event::event::SnapshotRejected;
 use rig_event::{Draft, Event, Head, ServiceName};
 use rig_replay::Capture;
@@ -40,6 +40,8 @@ pub(crate) struct Request {
     pub(crate) actor: Option<String>,
     pub(crate) id: Option<String>,
     pub(crate) meta: BTreeMap<String, String>,
+    /// Whether a repeat leaves nothing: neither a `snapshot.unchanged`, nor a second `snapshot.rejected` under the same `id`.
+    pub(crate) quiet: bool,
 }
 
 /// Captures the document in the body of a request.
@@ -80,6 +82,7 @@ pub(crate) async fn ingest(
         }
     };
     stream.meters.captured();
+    (hub.options.step)("write");
     let (service, id) = (request.service.clone(), request.id.clone());
     let written = stream.write(Command::Capture(service, Box::new(capture)), None, id).await;
     let refused = match written {
@@ -95,7 +98,7 @@ pub(crate) async fn ingest(
 
 /// Counts a document that is refused, and leaves a trace of it.
 async fn refuse(stream: &Stream, request: &Request, problem: &Problem, bytes: u64) -> Result<(), Problem> {
-    stream.meters.rejected();
+    stream.meters.rejected(problem.code());
     // A hub that is too busy refuses the request, not the document.
     if problem.code() == "busy" { Ok(()) } else { reject(stream, request, problem, bytes).await }
 }
@@ -198,8 +201,9 @@ async fn understand(
         asked == Some(SNAPSHOT) || asked.is_none() && media_type == Some(snapshot_file::MEDIA_TYPE);
     let format = if is_snapshot { None } else { Some(format_of(media_type, request, &document)?) };
     let as_json = asked.is_some() && !is_snapshot;
-    let (redactor, limits) = (hub.redactor.clone(), hub.options.limits.clone());
+    let (redactor, limits, step) = (hub.redactor.clone(), hub.options.limits.clone(), hub.options.step);
     let parsed = tokio::task::spawn_blocking(move || {
+        step("parse");
         let bytes = document.len() as u64;
         // A snapshot file is JSON too; asked for as JSON it is a document like any other.
         let snapshot = match format {
@@ -216,6 +220,7 @@ async fn understand(
         Ok(Capture {
             format: format.to_string(),
             bytes,
+            normalisation: normalise::version(format),
             digest,
             config_digest: config_digest(&parsed.config),
             config: parsed.config,
@@ -249,7 +254,7 @@ async fn understand(
         let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
         (key, text)
     });
-    Ok(Capture { meta: texts.collect(), actor: request.actor.clone(), ..capture })
+    Ok(Capture { meta: texts.collect(), actor: request.actor.clone(), quiet: request.quiet, ..capture })
 }
 
 /// The media type without its parameters.
@@ -280,7 +285,7 @@ fn captured(mut snapshot: SnapshotFile, bytes: u64, redactor: &Redactor) -> Capt
         redacted,
         meta: audit,
         provenance: sources,
-        actor: None,
+        ..Capture::default()
     }
 }
 
@@ -334,7 +339,9 @@ async fn reject(stream: &Stream, request: &Request, problem: &Problem, bytes: u6
         line: problem.get("line").and_then(serde_json::Value::as_u64),
         column: problem.get("column").and_then(serde_json::Value::as_u64),
     });
-    let draft = Draft { actor: request.actor.clone(), ..Draft::new(Some(request.service.clone()), event) };
+    let id = request.id.clone().filter(|_| request.quiet);
+    let draft =
+        Draft { id, actor: request.actor.clone(), ..Draft::new(Some(request.service.clone()), event) };
     let body = draft.encode().map_err(|e| Problem::internal("defect", e.to_string()))?;
     stream.write(Command::Append(vec![body]), None, None).await?;
     Ok(())

@@ -18,7 +18,7 @@ use crate::cut::{Cut, cut_at, put_checkpoint};
 use crate::data::{DataDir, io_error, random, write_private};
 use crate::ids::Ids;
 use crate::ingest::ssh::Devices;
-use crate::metrics::Meters;
+use crate::metrics::{Meters, drift_of};
 use crate::notify::{self, Endpoints};
 use crate::playback::{Playback, PlaybackLog};
 use crate::problem::Problem;
@@ -58,6 +58,8 @@ pub(crate) struct Hub {
     listening: OnceLock<SocketAddr>,
     /// Turns true when the hub stops: streams to subscribers end.
     pub(crate) stopping: watch::Receiver<bool>,
+    /// What came in by other ways than a request.
+    pub(crate) ingested: crate::ingest::Counters,
     streams: RwLock<BTreeMap<StreamName, Arc<Stream>>>,
     /// Held while a stream is made or removed.
     changing: Mutex<()>,
@@ -72,7 +74,11 @@ impl Hub {
             Some(root) => {
                 let data = DataDir::open(root)?;
                 let new = data.is_new()?;
-                let (key, keys) = (data.redaction_key(new)?, data.signing_keys(new)?);
+                let key = data.redaction_key(new)?;
+                let keys = match &options.signing_keys {
+                    Some(keys) => keys.clone(),
+                    None => data.signing_keys(new)?,
+                };
                 let (index, aside) = Index::open(&data.index())?;
                 if let Some(aside) = aside {
                     tracing::warn!(moved_to = %aside.display(), "the index would not open and is rebuilt from the log");
@@ -82,7 +88,7 @@ impl Hub {
             None => {
                 let key =
                     RedactionKey::new("memory", random::<32>()?).map_err(|e| Error::Fold(e.to_string()))?;
-                (None, key, Keyring::default())
+                (None, key, options.signing_keys.clone().unwrap_or_default())
             }
         };
         let hub = Arc::new(Hub {
@@ -98,6 +104,7 @@ impl Hub {
             listening: OnceLock::new(),
             options,
             stopping,
+            ingested: Default::default(),
             streams: RwLock::default(),
             changing: Mutex::new(()),
             data,
@@ -147,6 +154,7 @@ impl Hub {
             listening: OnceLock::new(),
             options,
             stopping,
+            ingested: Default::default(),
             streams: RwLock::default(),
             changing: Mutex::new(()),
             data: None,
@@ -311,6 +319,7 @@ impl Hub {
         let (head, heads) = watch::channel(log.head());
         let tail = Arc::new(Tail::default());
         let meters = Arc::new(Meters::default());
+        cut.state.services.values().for_each(|service| meters.found(drift_of(Some(service))));
         let writer = Writer {
             stream: name.clone(),
             epoch: log.epoch().clone(),

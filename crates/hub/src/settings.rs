@@ -32,6 +32,8 @@ pub struct Settings {
     pub device: Vec<Device>,
     /// What holds for all of them.
     pub collect: Collect,
+    /// Router snapshots from NATS JetStream.
+    pub nats: Option<crate::ingest::nats::Settings>,
 }
 
 /// What `segment_bytes` may be.

@@ -71,8 +71,8 @@ keys! {
         "y" "copy the event as JSON": [Char('y'), NONE => Message::CopyJson]
         "Y" "copy the request as curl": [Char('Y'), NONE => Message::CopyCurl]
         "?" "this page": [Char('?'), NONE => Message::Help; KeyCode::F(1), NONE => Message::Help]
-        "Ctrl-Z" "leave the terminal to the shell for a while": [Char('z'), CONTROL => Message::Suspend]
-        "q" "quit (also Ctrl-C)": [Char('q'), NONE => Message::Quit; Char('c'), CONTROL => Message::Quit]
+        "q" "quit (also Ctrl-C); Ctrl-Z leaves it to the shell": [Char('q'), NONE => Message::Quit;
+            Char('c'), CONTROL => Message::Quit; Char('z'), CONTROL => Message::Suspend]
     }
 }
 

@@ -195,6 +195,8 @@ async fn capture(hub: &Shared, watched: &Watched, watch: &mut Watch, told: &mut 
             actor: Some(ACTOR.to_owned()),
             id: None,
             meta: BTreeMap::from([("file".to_owned(), path.to_string_lossy().into_owned())]),
+            // A hub that starts again finds most files as it left them.
+            quiet: true,
         };
         capture::ingest(hub, &stream, request, None, document).await.map(|_| true)
     };

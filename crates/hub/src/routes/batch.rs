@@ -112,6 +112,7 @@ fn understand(
         actor: actor_name(hub, line.actor)?,
         id: idempotency_key(hub, &HeaderMap::new(), key.or(line.id))?,
         meta: line.meta,
+        quiet: false,
     };
     check(hub, &request)?;
     Ok((request, media_type, document))

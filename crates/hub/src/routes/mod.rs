@@ -27,6 +27,7 @@ use utoipa_axum::routes;
 use crate::Shared;
 use crate::problem::Problem;
 use crate::stream::Stream;
+use crate::trace;
 use crate::writer::{Appended, Refused};
 
 /// All routes.
@@ -81,6 +82,21 @@ fn described() -> OpenApiRouter<Shared> {
 ///
 /// What concerns every request (who may do what, say) therefore belongs here and not into a layer of the router.
 pub(crate) async fn answer_to(hub: Shared, router: Router, request: hyper::Request<Incoming>) -> Response {
+    let id = trace::request_id(request.headers());
+    let (span, stopping) = (trace::span(&hub, &request, &id), *hub.stopping.borrow());
+    let mut response = trace::told(span, go_on(hub, router, request)).await;
+    if stopping {
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
+    response.headers_mut().insert(&trace::REQUEST_ID, id);
+    response
+}
+
+async fn go_on(hub: Shared, router: Router, request: hyper::Request<Incoming>) -> Response {
+    // Who comes while the last requests end is sent elsewhere.
+    if *hub.stopping.borrow() && request.uri().path().starts_with("/v1/") {
+        return with_headers(Problem::unavailable("closed", "the hub is stopping").into_response());
+    }
     // Who watches the hub gets an answer also when it has too much to do.
     let _turn = match request.uri().path().starts_with("/v1/") {
         true => match hub.admission.enter().await {
@@ -175,7 +191,7 @@ impl Query {
     fn flag(&mut self, key: &str) -> Result<bool, Problem> {
         match self.0.remove(key).as_deref() {
             None | Some("0" | "false") => Ok(false),
-            Some("1" | "true" | "") => Ok(true),
+            Some("1" | "true") => Ok(true),
             Some(_) => Err(Problem::bad_request("bad-query", format!("`{key}` must be 0 or 1"))),
         }
     }

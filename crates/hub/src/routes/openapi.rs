@@ -50,8 +50,16 @@ fn document() -> Value {
     let Some(paths) = document["paths"].as_object_mut() else { return document };
     for (path, methods) in paths {
         for operation in methods.as_object_mut().into_iter().flat_map(Map::values_mut) {
-            for parameter in operation["parameters"].as_array_mut().into_iter().flatten() {
+            for parameter in
+                operation.get_mut("parameters").and_then(Value::as_array_mut).into_iter().flatten()
+            {
                 complete_parameter(parameter);
+            }
+            // A document may be empty.
+            if let Some(body) = operation.get_mut("requestBody")
+                && body["content"].get("application/octet-stream").is_some()
+            {
+                body["required"] = false.into();
             }
             let Some(responses) = operation["responses"].as_object_mut() else { continue };
             for (_, status, codes) in EVERYWHERE.iter().filter(|(part, ..)| path.contains(part)) {
@@ -82,14 +90,17 @@ fn problem(description: &str) -> Value {
 
 /// What is not said in an address is not there: no parameter is null. Numbers end where the hub's end.
 fn complete_parameter(parameter: &mut Value) {
-    let schema = &mut parameter["schema"];
-    if let Some(types) = schema["type"].as_array_mut() {
-        types.retain(|kind| kind != "null");
-        if let [only] = types.as_slice() {
-            schema["type"] = only.clone();
+    let Some(schema) = parameter.get_mut("schema") else { return };
+    for choices in ["type", "oneOf"] {
+        let Some(kinds) = schema.get_mut(choices).and_then(Value::as_array_mut) else { continue };
+        kinds.retain(|kind| *kind != "null" && kind["type"] != "null");
+        match (choices, kinds.as_slice()) {
+            ("type", [only]) => schema["type"] = only.clone(),
+            ("oneOf", [only]) => *schema = only.clone(),
+            _ => {}
         }
     }
-    if schema["type"] == "integer" && schema.get("maximum").is_none() {
+    if schema.get("type").is_some_and(|kind| kind == "integer") && schema.get("maximum").is_none() {
         schema["maximum"] = u64::MAX.into();
     }
 }

@@ -37,7 +37,7 @@ use crate::{Shared, stream::Stream};
         shapes::Packed,
         shapes::IdempotencyKey,
     ),
-    request_body(content((Vec<u8> = "application/octet-stream"), (Object = "application/json"), (String = "text/plain"), (String = "application/x-ndjson")), description = "The document; as NDJSON up to 1,000 of them, a line each: `{\"service\":…,\"format\":…,\"document\":…}`"),
+    request_body(content((shapes::Bytes = "application/octet-stream"), (shapes::Document = "application/json"), (String = "text/plain"), (String = "application/x-ndjson")), description = "The document; as NDJSON up to 1,000 of them, a line each: `{\"service\":…,\"format\":…,\"document\":…}`"),
     responses(
         (status = 200, description = "It was captured before; for NDJSON, what came of each line", body = shapes::Captured),
         (status = 201, description = "It is captured", body = shapes::Appended),
@@ -73,6 +73,7 @@ pub(super) async fn capture(
         actor: actor_name(&hub, query.text("actor"))?,
         id: idempotency_key(&hub, &headers, query.text("id"))?,
         meta: query.prefixed("meta."),
+        quiet: false,
     };
     query.done()?;
     check(&hub, &request)?;
@@ -91,7 +92,8 @@ pub(super) fn check(hub: &Shared, request: &capture::Request) -> Result<(), Prob
 /// A service's config
 #[utoipa::path(get, path = "/v1/streams/{stream}/services/{service}/config", params(shapes::OfService, shapes::At), responses(
     (status = 200, description = "The flat config", body = shapes::Config),
-    (status = 404, description = "`no-snapshot`, `past-head`"),
+    (status = 400, description = "`bad-cursor`"),
+        (status = 404, description = "`no-snapshot`, `past-head`"),
     (status = 410, description = "`pruned`"),
 ))]
 pub(super) async fn config(
@@ -273,7 +275,7 @@ pub(super) async fn declared(
 /// Declare some of a service's fields with a document
 #[utoipa::path(put, path = "/v1/streams/{stream}/services/{service}/declared",
     params(shapes::OfService, shapes::By, shapes::OfDocument, shapes::Packed),
-    request_body(content((Vec<u8> = "application/octet-stream"), (Object = "application/json"), (String = "text/plain")), description = "The document"),
+    request_body(content((shapes::Bytes = "application/octet-stream"), (shapes::Document = "application/json"), (String = "text/plain")), description = "The document"),
     responses(
         (status = 200, description = "They are declared", body = shapes::Appended),
         (status = 400, description = "`bad-actor`, `bad-encoding`, `incomplete-body`"),
@@ -301,6 +303,7 @@ pub(super) async fn declare(
         actor: by.actor.clone(),
         id: None,
         meta: Default::default(),
+        quiet: false,
     };
     query.done()?;
     let declaration = Box::new(capture::declaration(&hub, request, &headers, body).await?);

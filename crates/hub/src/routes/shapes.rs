@@ -54,7 +54,6 @@ pub(super) struct Stretch {
 pub(super) struct Packed {
     /// `gzip` or `zstd`; the limits are those of what it becomes.
     #[serde(rename = "Content-Encoding")]
-    #[param(pattern = "^(identity|gzip|zstd)$")]
     pub content_encoding: Option<String>,
 }
 
@@ -62,9 +61,8 @@ pub(super) struct Packed {
 #[derive(Serialize, Deserialize, IntoParams)]
 #[into_params(parameter_in = Header)]
 pub(super) struct IdempotencyKey {
-    /// An `id` for the whole of it; with a quote on either side or without.
+    /// An `id` for the whole of it: up to 256 bytes of ASCII, with a quote on either side or without.
     #[serde(rename = "Idempotency-Key")]
-    #[param(pattern = "^[A-Za-z0-9._:/-]{1,256}$")]
     pub idempotency_key: Option<String>,
 }
 
@@ -105,9 +103,15 @@ pub(super) enum Flag {
     /// Yes.
     #[serde(rename = "1")]
     Yes,
+    /// Yes too.
+    #[serde(rename = "true")]
+    True,
     /// No.
     #[serde(rename = "0")]
     No,
+    /// No too.
+    #[serde(rename = "false")]
+    False,
 }
 
 /// How a session ended.
@@ -123,6 +127,15 @@ pub(super) enum Outcome {
     /// It did not end.
     Interrupted,
 }
+
+/// Bytes that are no text.
+#[derive(Serialize, Deserialize, ToSchema)]
+#[schema(value_type = String, format = Binary)]
+pub(super) struct Bytes(Vec<u8>);
+
+/// A document in JSON, whatever it is.
+#[derive(Serialize, Deserialize, ToSchema)]
+pub(super) struct Document(Value);
 
 /// An error (RFC 9457).
 #[derive(Serialize, Deserialize, ToSchema)]

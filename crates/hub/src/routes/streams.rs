@@ -22,9 +22,15 @@ pub(super) async fn healthz() -> &'static str {
 }
 
 /// Whether requests are answered
-#[utoipa::path(get, path = "/readyz", responses((status = 200, description = "They are", body = String)))]
-pub(super) async fn readyz() -> &'static str {
-    "ready\n"
+#[utoipa::path(get, path = "/readyz", responses(
+    (status = 200, description = "They are", body = String),
+    (status = 503, description = "`closed`"),
+))]
+pub(super) async fn readyz(State(hub): State<Shared>) -> Result<&'static str, Problem> {
+    match *hub.stopping.borrow() {
+        true => Err(Problem::unavailable("closed", "the hub is stopping")),
+        false => Ok("ready\n"),
+    }
 }
 
 /// A stream, from outside.
@@ -66,7 +72,8 @@ pub(super) async fn list(State(hub): State<Shared>, query: Query) -> Result<Json
 pub(super) async fn counters(State(hub): State<Shared>) -> Response {
     let streams = hub.list();
     let rows: Vec<Row<'_>> = streams.iter().map(|stream| row(stream)).collect();
-    let text = metrics::text(&rows) + &hub.admission.metrics() + &hub.endpoints.metrics();
+    let text =
+        metrics::text(&rows) + &hub.admission.metrics() + &hub.ingested.text() + &hub.endpoints.metrics();
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response()
 }
 
@@ -121,6 +128,7 @@ pub(super) async fn remove(
 /// The state after an event
 #[utoipa::path(get, path = "/v1/streams/{stream}/state", params(shapes::OfStream, shapes::At), responses(
     (status = 200, description = "The state", body = shapes::State),
+    (status = 400, description = "`bad-cursor`"),
     (status = 404, description = "`past-head`"),
     (status = 410, description = "`pruned`"),
 ))]
@@ -161,13 +169,13 @@ fn about(stream: &Stream) -> About {
     params(
         shapes::OfStream,
         shapes::Stretch,
-        ("zstd" = Option<shapes::Flag>, Query, description = "Compressed"),
-        ("outcome" = Option<shapes::Outcome>, Query, description = "What the file's footer says; interrupted unless it is said"),
+        ("zstd" = inline(Option<shapes::Flag>), Query, description = "Compressed"),
+        ("outcome" = inline(Option<shapes::Outcome>), Query, description = "What the file's footer says; interrupted unless it is said"),
     ),
     responses(
         (status = 200, description = "A session file (docs/formats.md)", content(
             (String = "application/jsonl"),
-            (Vec<u8> = "application/zstd"),
+            (shapes::Bytes = "application/zstd"),
         )),
         (status = 400, description = "`bad-cursor`, `past-head`"),
         (status = 410, description = "`pruned`"),

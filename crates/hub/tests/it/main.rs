@@ -13,8 +13,11 @@ mod files;
 mod history;
 mod model;
 mod notify;
+mod openapi;
+mod operation;
 mod random;
 mod retention;
+mod ssh;
 mod streaming;
 
 use std::path::Path;
@@ -42,7 +45,10 @@ impl TestHub {
     }
 
     pub(crate) async fn with(options: rig_hub::Options) -> TestHub {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        TestHub::at(TcpListener::bind("127.0.0.1:0").await.unwrap(), options).await
+    }
+
+    pub(crate) async fn at(listener: TcpListener, options: rig_hub::Options) -> TestHub {
         let url = format!("http://{}", listener.local_addr().unwrap());
         let (stop, stopped) = oneshot::channel();
         let shutdown = async { drop(stopped.await) };

@@ -164,6 +164,7 @@ async fn collect(
             actor: Some(ACTOR.to_owned()),
             id: None,
             meta: BTreeMap::from([("host".to_owned(), device.address.to_string())]),
+            quiet: false,
         };
         capture::ingest(hub, &stream, request, None, document).await
     };
@@ -245,7 +246,7 @@ fn next_pause(device: &Device, failures: u32, at_random: impl Fn(Duration) -> Du
 /// Some time below `bound`; the bound itself where the system gives no random numbers.
 fn at_random(bound: Duration) -> Duration {
     let part = random::<4>().map_or(u32::MAX, u32::from_le_bytes);
-    let nanos = bound.as_nanos() * u128::from(part) >> 32;
+    let nanos = (bound.as_nanos() * u128::from(part)) >> 32;
     Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
 }
 

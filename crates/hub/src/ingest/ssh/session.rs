@@ -53,10 +53,9 @@ async fn converse(
     deadline: Instant,
     output: &mut Output,
 ) -> Result<(), Problem> {
+    let addresses = target::resolve(&device.address, &hub.options.settings.allow, hub.own_address()).await?;
     // Before anything is sent: what cannot be logged into is not connected to.
     let credential = Credential::read(device).await?;
-    let addresses =
-        target::resolve(&device.address, &hub.options.settings.collect, hub.own_address()).await?;
     let stream = TcpStream::connect(addresses.as_slice())
         .await
         .map_err(|e| failure("device-unreachable", format!("no connection to {}: {e}", device.address)))?;
@@ -90,7 +89,7 @@ async fn run(session: &Handle<CheckHostKey>, device: &Device, output: &mut Outpu
     channel.exec(true, device.command()).await.map_err(broken)?;
     let (mut status, mut at_end, mut closed) = (None, false, false);
     // The status may come before the last of the output or after it.
-    while !closed && !(at_end && status.is_some()) {
+    while !(closed || at_end && status.is_some()) {
         match channel.wait().await {
             Some(ChannelMsg::Data { data }) => output.push(&data, true)?,
             Some(ChannelMsg::ExtendedData { data, .. }) => output.push(&data, false)?,

@@ -18,14 +18,11 @@ pub struct Collect {
     /// How many devices are spoken to at the same time, from 1 to 1,000.
     #[serde(deserialize_with = "concurrency")]
     pub concurrency: usize,
-    /// IP addresses and names of hosts that are spoken to although they are link-local, serve metadata to machines in a cloud, or
-    /// are the hub itself.
-    pub allow: Vec<String>,
 }
 
 impl Default for Collect {
     fn default() -> Collect {
-        Collect { concurrency: 8, allow: Vec::new() }
+        Collect { concurrency: 8 }
     }
 }
 
