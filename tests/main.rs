@@ -22,6 +22,7 @@ mod help;
 mod hostile;
 mod incidents;
 mod mistakes;
+mod notifications;
 #[cfg(unix)]
 mod player;
 mod readme;

@@ -429,6 +429,18 @@ fn summary(event: &Event) -> String {
                 let _ = write!(text, ", not {}", plain(expected));
             }
         }
+        Event::NotifyBegan(e)
+        | Event::NotifyEnded(e)
+        | Event::NotifyDelivered(e)
+        | Event::NotifyDropped(e)
+        | Event::NotifyFailing(e)
+        | Event::NotifyRecovered(e) => {
+            text = plain(&e.endpoint);
+            if let (Some(stream), Some(upto)) = (&e.stream, e.upto) {
+                let _ = write!(text, " {}@{upto}", plain(stream));
+            }
+            because(&mut text, e.reason.as_deref());
+        }
         Event::LogSealed(e) => text = format!("up to {}, {}", e.upto, digest(&e.chain)),
         Event::LogPruned(e) => text = format!("{} before {}", count(e.events, "event"), e.first_seq),
         Event::TokenIssued(e) => {

@@ -7,7 +7,7 @@ use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 
 use rig_config::{RedactionKey, Redactor};
-use rig_event::{Draft, Epoch, Head, Seq, StreamName};
+use rig_event::{Draft, Epoch, Event, Head, Seq, StreamName};
 use rig_recorder::{Durability, EventLog, Index, Keyring, MemoryLog, SegmentLog, StreamIndex};
 use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio::task::JoinHandle;
@@ -20,6 +20,7 @@ use crate::data::{DataDir, io_error, random, write_private};
 use crate::ids::Ids;
 use crate::ingest::ssh::Devices;
 use crate::metrics::{Meters, drift_of};
+use crate::notify::{self, Endpoints};
 use crate::playback::{Playback, PlaybackLog};
 use crate::problem::Problem;
 use crate::stream::{Stream, Tasks};
@@ -52,6 +53,8 @@ pub(crate) struct Hub {
     pub(crate) parsing: Arc<Semaphore>,
     /// Kibibytes of documents that may still be taken into work.
     pub(crate) capture_budget: Arc<Semaphore>,
+    /// Who is notified.
+    pub(crate) endpoints: Endpoints,
     /// What is collected from.
     pub(crate) devices: Devices,
     /// Where the hub listens, once it does.
@@ -105,6 +108,8 @@ impl Hub {
             parsing: Arc::new(Semaphore::new(PARSING)),
             capture_budget: Arc::new(Semaphore::new((options.capture_budget >> 10) as usize)),
             devices: Devices::new(&options.settings),
+            endpoints: Endpoints::new(&options.settings.notify, &options.settings.allow)
+                .map_err(Error::Settings)?,
             listening: OnceLock::new(),
             options,
             stopping,
@@ -128,6 +133,10 @@ impl Hub {
         }
         if let Some(own) = hub.get(&StreamName::hub()) {
             hub.devices.host_keys.fold(&own).await?;
+            for endpoint in hub.endpoints.fold(&own).await? {
+                let told = rig_event::event::Notify { endpoint, ..Default::default() };
+                notify::tell(&hub, Event::NotifyEnded(told)).await;
+            }
         }
         hub.learn_tokens().await?;
         Ok(hub)
@@ -170,6 +179,7 @@ impl Hub {
             parsing: Arc::new(Semaphore::new(PARSING)),
             capture_budget: Arc::new(Semaphore::new((options.capture_budget >> 10) as usize)),
             devices: Devices::new(&options.settings),
+            endpoints: Endpoints::default(),
             listening: OnceLock::new(),
             options,
             stopping,

@@ -4,9 +4,9 @@
 //! a stream that gives events their place); `cut` (state and chain at any seq); `stream` (what routes
 //! see of it); `tail` (prepared frames);
 //! `announcer` (who tells subscribers of news); `sse` (subscribers); `session` (a stretch as a file); `capture` (a document's way to the writer);
-//! `ingest` (documents that nobody posts); `retention` (the oldest events go); [`guard`] (where the hub may connect to); `playback` (a
-//! recording as a stream); `metrics`; `trace` (what is logged of a request); `admission` (how many requests at once); `coding` (packed
-//! bodies); `routes`.
+//! `ingest` (documents that nobody posts); `notify` (who is told of drift); `retention` (the oldest events go); [`files`] (which have
+//! changed); [`guard`] (where the hub may connect to); `playback` (a recording as a stream); `metrics`; `trace` (what is logged of a
+//! request); `admission` (how many requests at once); `coding` (packed bodies); `routes`.
 
 pub mod access;
 mod admission;
@@ -22,6 +22,7 @@ mod ids;
 mod indexer;
 mod ingest;
 mod metrics;
+mod notify;
 mod playback;
 mod problem;
 mod retention;
@@ -183,6 +184,9 @@ pub enum Error {
     /// A log or the index cannot be opened.
     #[error(transparent)]
     Recorder(#[from] rig_recorder::Error),
+    /// `hub.toml` names what is not there, or may not be connected to.
+    #[error("hub.toml: {0}")]
+    Settings(String),
     /// A log does not fold.
     #[error("{0}")]
     Fold(String),
@@ -338,6 +342,7 @@ async fn run(started: Started, shutdown: impl Future<Output = ()> + Send) -> Res
     let app = routes::router(hub.clone());
     hub.listens_on(listener.local_addr()?);
     let mut ingesting = ingest::start(&hub);
+    notify::start(&hub, &mut ingesting);
 
     let mut http = hyper::server::conn::http1::Builder::new();
     // A subscriber that does not read holds no more than this.

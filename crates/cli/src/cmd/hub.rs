@@ -78,6 +78,7 @@ pub(super) async fn run(args: Args) -> Result<Answer> {
     }
     tls::check(&settings.tls)?;
     if args.check_config {
+        settings.check().map_err(anyhow::Error::msg).context("the settings")?;
         output::note("policy, settings, keys and certificate can be used");
         return Ok(Answer::Fine);
     }

@@ -32,17 +32,19 @@ const SMALL: u64 = 64 << 10;
     params(
         shapes::OfStream,
         ("expected_seq" = Option<u64>, Query, description = "Only if this is the head"),
+        shapes::Packed,
+        shapes::IdempotencyKey,
     ),
     request_body(content((shapes::Batch = "application/json"), (String = "application/x-ndjson"))),
     responses(
         (status = 200, description = "They were there", body = shapes::Appended),
         (status = 201, description = "They are durable", body = shapes::Appended),
-        (status = 400, description = "`bad-batch`, `bad-name`, `incomplete-body`, `malformed-event`, `secret-in-name`"),
+        (status = 400, description = "`bad-batch`, `bad-encoding`, `bad-idempotency-key`, `bad-name`, `incomplete-body`, `malformed-event`, `secret-in-name`"),
         (status = 403, description = "`read-only`, `reserved-name`"),
         (status = 408, description = "`slow-body`"),
         (status = 409, description = "`expected-seq`, `id-reused`"),
         (status = 413, description = "`batch-too-large`, `event-too-long`"),
-        (status = 415, description = "`wrong-media-type`"),
+        (status = 415, description = "`unknown-encoding`, `wrong-media-type`"),
         (status = 503, description = "`busy`, `log-failed`"),
     )
 )]
@@ -265,6 +267,7 @@ fn needs_service(event: &Event) -> bool {
         )),
         (status = 400, description = "`bad-cursor`, `bad-filter`, `past-head`"),
         (status = 410, description = "`pruned`"),
+        (status = 429, description = "`too-many-subscribers`"),
     )
 )]
 pub(super) async fn read(

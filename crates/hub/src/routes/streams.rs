@@ -77,7 +77,8 @@ pub(super) async fn list(
 pub(super) async fn counters(State(hub): State<Shared>) -> Response {
     let streams = hub.list();
     let rows: Vec<Row<'_>> = streams.iter().map(|stream| row(stream)).collect();
-    let text = metrics::text(&rows) + &hub.admission.metrics() + &hub.from_nats.metrics();
+    let text =
+        metrics::text(&rows) + &hub.admission.metrics() + &hub.from_nats.metrics() + &hub.endpoints.metrics();
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response()
 }
 
