@@ -18,7 +18,10 @@ mod harness;
 mod help;
 mod hostile;
 mod incidents;
+mod logs;
 mod mistakes;
+#[cfg(feature = "otlp")]
+mod otlp;
 #[cfg(unix)]
 mod player;
 mod readme;
