@@ -9,6 +9,7 @@
 
 mod admission;
 mod announcer;
+pub mod backup;
 mod capture;
 mod coding;
 mod cut;

@@ -7,6 +7,7 @@
     reason = "a test that panics has failed"
 )]
 
+mod backups;
 mod bodies;
 mod captures;
 mod history;
