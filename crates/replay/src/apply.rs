@@ -84,6 +84,8 @@ impl State {
             | Event::BaselineRejected(_)
             | Event::ServiceLog(_)
             | Event::LogPruned(_)
+            | Event::BlobCollected(_)
+            | Event::AuditRawRead(_)
             | Event::Other(_) => {}
         }
         self.seq = envelope.seq;
@@ -176,6 +178,7 @@ impl Service {
         self.digest.clone_from(&e.digest);
         self.config_digest.clone_from(&e.config_digest);
         self.format.clone_from(&e.format);
+        self.blob.clone_from(&e.blob);
         self.captured_seq = at.seq;
         Ok(())
     }

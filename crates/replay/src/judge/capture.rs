@@ -38,6 +38,8 @@ pub struct Capture {
     pub meta: BTreeMap<String, String>,
     /// Which source each field came from, as far as that is known.
     pub provenance: BTreeMap<String, String>,
+    /// Reference to its original, where that is kept.
+    pub blob: Option<String>,
     /// Who captured it.
     pub actor: Option<String>,
 }
@@ -84,6 +86,7 @@ pub fn judge(
         redacted: capture.redacted,
         meta: capture.meta,
         provenance: BTreeMap::new(),
+        blob: capture.blob,
         ..SnapshotCaptured::default()
     };
     let whole = (first || other_kind || keyframe).then_some(capture.config);
