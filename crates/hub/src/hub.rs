@@ -18,6 +18,7 @@ use crate::ids::Ids;
 use crate::metrics::Meters;
 use crate::playback::{Playback, PlaybackLog};
 use crate::problem::Problem;
+use crate::secrecy::{Blobs, Keys, collect};
 use crate::stream::{Stream, Tasks};
 use crate::tail::Tail;
 use crate::writer::{Command, Refused, Writer};
@@ -44,6 +45,10 @@ pub(crate) struct Hub {
     pub(crate) parsing: Arc<Semaphore>,
     /// Kibibytes of documents that may still be taken into work.
     pub(crate) capture_budget: Arc<Semaphore>,
+    /// Who encrypts originals; absent where none are kept and none can be there.
+    pub(crate) secrets: Option<Keys>,
+    /// Held by the one stream whose originals are looked through.
+    pub(crate) collecting: Mutex<()>,
     /// Turns true when the hub stops: streams to subscribers end.
     pub(crate) stopping: watch::Receiver<bool>,
     streams: RwLock<BTreeMap<StreamName, Arc<Stream>>>,
@@ -56,7 +61,7 @@ pub(crate) struct Hub {
 
 impl Hub {
     pub(crate) async fn open(options: Options, stopping: watch::Receiver<bool>) -> Result<Arc<Hub>, Error> {
-        let (data, key, keys) = match &options.data {
+        let (data, key, keys, secrets) = match &options.data {
             Some(root) => {
                 let data = DataDir::open(root)?;
                 let new = data.is_new()?;
@@ -65,12 +70,13 @@ impl Hub {
                 if let Some(aside) = aside {
                     tracing::warn!(moved_to = %aside.display(), "the index would not open and is rebuilt from the log");
                 }
-                (Some((data, index)), key, keys)
+                let secrets = Keys::open(&data, &options.settings.blobs)?;
+                (Some((data, index)), key, keys, secrets)
             }
             None => {
                 let key =
                     RedactionKey::new("memory", random::<32>()?).map_err(|e| Error::Fold(e.to_string()))?;
-                (None, key, Keyring::default())
+                (None, key, Keyring::default(), None)
             }
         };
         let hub = Arc::new(Hub {
@@ -79,6 +85,8 @@ impl Hub {
             keys: Arc::new(keys),
             parsing: Arc::new(Semaphore::new(PARSING)),
             capture_budget: Arc::new(Semaphore::new((options.capture_budget >> 10) as usize)),
+            secrets,
+            collecting: Mutex::default(),
             options,
             stopping,
             streams: RwLock::default(),
@@ -117,6 +125,8 @@ impl Hub {
             keys: Arc::default(),
             parsing: Arc::new(Semaphore::new(PARSING)),
             capture_budget: Arc::new(Semaphore::new((options.capture_budget >> 10) as usize)),
+            secrets: None,
+            collecting: Mutex::default(),
             options,
             stopping,
             streams: RwLock::default(),
@@ -140,6 +150,7 @@ impl Hub {
             base: RwLock::new(Arc::new(base)),
             meters: Arc::default(),
             index: None,
+            blobs: None,
             tasks: Mutex::new(Tasks { announcer: Some(announcer), ..Tasks::default() }),
             recording: Some(log),
         };
@@ -158,7 +169,6 @@ impl Hub {
     }
 
     /// Tells something in the hub's own stream, and waits until it is durable.
-    #[expect(dead_code, reason = "who did what is told through it next")]
     pub(crate) async fn tell(&self, draft: Draft) -> Result<(), Problem> {
         let stream = self.stream(StreamName::hub().as_str())?;
         let body = draft.encode().map_err(|e| Problem::internal("defect", e.to_string()))?;
@@ -265,6 +275,10 @@ impl Hub {
 
     async fn open_stream(self: &Arc<Self>, name: &StreamName, new: bool) -> Result<Arc<Stream>, Error> {
         let (log, index) = self.open_log(name, new)?;
+        let blobs = match (&self.data, &self.secrets) {
+            (Some((data, _)), Some(_)) => Some(Arc::new(Blobs::open(&data.blobs(name), self.options.step)?)),
+            _ => None,
+        };
         if let Some(index) = &index {
             indexer::catch_up(log.as_ref(), index).await.map_err(Error::Fold)?;
         }
@@ -293,29 +307,34 @@ impl Hub {
         };
         let epoch = log.epoch().clone();
         let (news, rounds, announcer) = self.announce(log.clone(), &heads, &tail);
-        let stream = Arc::new_cyclic(|stream| {
-            let tasks = Tasks {
-                writer: Some(tokio::spawn(writer.run(received))),
-                announcer: Some(announcer),
-                indexer: index.clone().map(|index| tokio::spawn(indexer::run(stream.clone(), index))),
-                retention: Some(tokio::spawn(retention::run(stream.clone(), Arc::downgrade(self)))),
-            };
-            Stream {
-                name: name.clone(),
-                epoch,
-                log,
-                tail,
-                head: heads,
-                news,
-                rounds,
-                inputs,
-                base: RwLock::new(Arc::new(base)),
-                meters,
-                index,
-                tasks: Mutex::new(tasks),
-                recording: None,
-            }
+        let tasks = Tasks {
+            writer: Some(tokio::spawn(writer.run(received))),
+            announcer: Some(announcer),
+            ..Tasks::default()
+        };
+        let stream = Arc::new(Stream {
+            name: name.clone(),
+            epoch,
+            log,
+            tail,
+            head: heads,
+            news,
+            rounds,
+            inputs,
+            base: RwLock::new(Arc::new(base)),
+            meters,
+            index,
+            blobs,
+            tasks: Mutex::new(tasks),
+            recording: None,
         });
+        // Not while it is being made: they would find nothing and end.
+        let (weak, hub) = (Arc::downgrade(&stream), Arc::downgrade(self));
+        let mut tasks = stream.tasks.lock().await;
+        tasks.indexer = stream.index.clone().map(|index| tokio::spawn(indexer::run(weak.clone(), index)));
+        tasks.retention = Some(tokio::spawn(retention::run(weak.clone(), hub.clone())));
+        tasks.collector = stream.blobs.is_some().then(|| tokio::spawn(collect::run(weak, hub)));
+        drop(tasks);
         self.streams.write().unwrap_or_else(PoisonError::into_inner).insert(name.clone(), stream.clone());
         Ok(stream)
     }

@@ -3,7 +3,7 @@
 //! In reading order: [`Options`] and [`serve`]; `hub` (the streams a server has, opened and made); `writer` (the one task
 //! a stream that gives events their place); `cut` (state and chain at any seq); `stream` (what routes
 //! see of it); `tail` (prepared frames);
-//! `announcer` (who tells subscribers of news); `sse` (subscribers); `session` (a stretch as a file); `capture` (a document's way to the writer);
+//! `announcer` (who tells subscribers of news); `sse` (subscribers); `session` (a stretch as a file); `capture` (a document's way to the writer); `secrecy` (its original, encrypted);
 //! `retention` (the oldest events go); `playback` (a recording as a stream); `metrics`; `routes`.
 
 mod announcer;
@@ -18,6 +18,7 @@ mod playback;
 mod problem;
 mod retention;
 mod routes;
+mod secrecy;
 mod session;
 pub mod settings;
 mod sse;
@@ -64,6 +65,10 @@ pub struct Options {
     pub segment_bytes: u64,
     /// How often the policy's `[retention]` is carried out.
     pub retention_interval: Duration,
+    /// How often it is looked for originals that the policy does not keep or no event names, give or take a quarter of it.
+    pub collect_interval: Duration,
+    /// How old an original must be that no event names before it is deleted.
+    pub unnamed_grace: Duration,
     /// How large, deep and wide a document may be.
     pub limits: Limits,
     /// How many bytes of documents may be in work at once; who comes then waits, and gets 503 after ten seconds.
@@ -76,6 +81,8 @@ pub struct Options {
     pub shutdown_deadline: Duration,
     /// The clock.
     pub clock: fn() -> Timestamp,
+    /// Called after each step of what must survive a crash, with its name: a test ends the process there.
+    pub step: fn(&'static str),
 }
 
 impl Default for Options {
@@ -89,6 +96,8 @@ impl Default for Options {
             seals: Some(Seals::default()),
             segment_bytes: 64 << 20,
             retention_interval: Duration::from_secs(60),
+            collect_interval: Duration::from_secs(600),
+            unnamed_grace: Duration::from_secs(3600),
             limits: Limits::default(),
             // Two documents of the largest size, which are parsed at the same time in some 1.2 GiB.
             capture_budget: 256 << 20,
@@ -96,6 +105,7 @@ impl Default for Options {
             read_timeout: Duration::from_secs(30),
             shutdown_deadline: Duration::from_secs(10),
             clock: || Timestamp::from_micros(jiff::Timestamp::now().as_microsecond()),
+            step: |_| (),
         }
     }
 }
@@ -142,6 +152,27 @@ pub enum Error {
         /// What the system said.
         source: std::io::Error,
     },
+    /// The key of the originals is gone, and there are originals that only it opens.
+    #[error("{} is gone, and there are originals of documents that only its keys open: restore it from a backup; to go on without those originals, delete the folders `blobs` below {}", path.display(), streams.display())]
+    BlobKeyLost {
+        /// The file.
+        path: PathBuf,
+        /// The folder of the streams.
+        streams: PathBuf,
+    },
+    /// The file of the keys of originals is damaged.
+    #[error("{}, line {line}: {why}", path.display())]
+    BlobKeys {
+        /// The file.
+        path: PathBuf,
+        /// The line, from 1.
+        line: usize,
+        /// What is wrong with it. Nothing of it is repeated.
+        why: &'static str,
+    },
+    /// The Transit service that `hub.toml` names cannot be used.
+    #[error("[blobs] transit: {0}")]
+    Transit(String),
     /// The file of signing keys is damaged.
     #[error("{}", path.display())]
     SigningKeys {

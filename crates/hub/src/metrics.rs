@@ -20,6 +20,11 @@ pub(crate) struct Meters {
     captured: AtomicU64,
     rejected: AtomicU64,
     pruned: AtomicU64,
+    blobs: AtomicU64,
+    blob_bytes: AtomicU64,
+    collected: AtomicU64,
+    collected_bytes: AtomicU64,
+    encryption_failures: AtomicU64,
     sent_events: AtomicU64,
     sent_bytes: AtomicU64,
     subscribers: Mutex<Vec<Weak<AtomicU64>>>,
@@ -54,6 +59,25 @@ impl Meters {
 
     pub(crate) fn pruned(&self, events: u64) {
         self.pruned.fetch_add(events, Relaxed);
+    }
+
+    /// An original was kept.
+    pub(crate) fn blob_kept(&self, bytes: u64) {
+        self.blobs.fetch_add(1, Relaxed);
+        self.blob_bytes.fetch_add(bytes, Relaxed);
+    }
+
+    /// All originals were looked through: so many stay, so many were deleted.
+    pub(crate) fn blobs_collected(&self, stay: (u64, u64), deleted: (u64, u64)) {
+        self.blobs.store(stay.0, Relaxed);
+        self.blob_bytes.store(stay.1, Relaxed);
+        self.collected.fetch_add(deleted.0, Relaxed);
+        self.collected_bytes.fetch_add(deleted.1, Relaxed);
+    }
+
+    /// An original could not be encrypted or kept: its capture failed.
+    pub(crate) fn encryption_failed(&self) {
+        self.encryption_failures.fetch_add(1, Relaxed);
     }
 
     /// A subscriber came that wants `next` first.
@@ -100,7 +124,7 @@ pub(crate) struct Row<'a> {
 /// All counters of all streams.
 pub(crate) fn text(streams: &[Row<'_>]) -> String {
     type Read = fn(&Row<'_>) -> u64;
-    let simple: [(&str, &str, &str, Read); 11] = [
+    let simple: [(&str, &str, &str, Read); 16] = [
         ("rig_head_seq", "gauge", "Seq of the last durable event.", |s| s.head),
         ("rig_first_seq", "gauge", "Seq of the oldest event that is kept.", |s| s.first_seq),
         ("rig_log_bytes", "gauge", "Bytes that the log takes.", |s| s.bytes),
@@ -110,6 +134,22 @@ pub(crate) fn text(streams: &[Row<'_>]) -> String {
         ("rig_pruned_events_total", "counter", "Events deleted by retention.", |s| {
             s.meters.pruned.load(Relaxed)
         }),
+        ("rig_blobs", "gauge", "Originals of documents that are kept.", |s| s.meters.blobs.load(Relaxed)),
+        ("rig_blob_bytes", "gauge", "Bytes that the originals take, encrypted.", |s| {
+            s.meters.blob_bytes.load(Relaxed)
+        }),
+        ("rig_collected_blobs_total", "counter", "Originals deleted by retention or as unnamed.", |s| {
+            s.meters.collected.load(Relaxed)
+        }),
+        ("rig_collected_blob_bytes_total", "counter", "Bytes of originals deleted.", |s| {
+            s.meters.collected_bytes.load(Relaxed)
+        }),
+        (
+            "rig_encryption_failures_total",
+            "counter",
+            "Captures that failed because the original could not be encrypted or kept.",
+            |s| s.meters.encryption_failures.load(Relaxed),
+        ),
         ("rig_subscribers", "gauge", "Subscribers connected.", |s| s.meters.subscribers(s.head).0),
         (
             "rig_subscriber_lag_events",

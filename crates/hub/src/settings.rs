@@ -4,10 +4,15 @@
 
 use serde::Deserialize;
 
+pub use crate::secrecy::settings::{BlobSettings, TransitSettings};
+
 /// The content of `hub.toml`. Unknown keys are errors.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct Settings {}
+pub struct Settings {
+    /// `[blobs]`: whether the originals of documents are kept, and who holds the key.
+    pub blobs: BlobSettings,
+}
 
 /// What is wrong with `hub.toml`. Values are not repeated.
 #[derive(Debug, thiserror::Error)]

@@ -1,5 +1,6 @@
 //! The addresses of the hub (design: README and docs/http.md), one file a group.
 
+mod blobs;
 mod events;
 mod history;
 mod services;
@@ -32,6 +33,7 @@ pub(crate) fn router(hub: Shared) -> Router {
         .route("/healthz", get(async || "ok\n"))
         .route("/readyz", get(async || "ready\n"))
         .route("/metrics", get(streams::counters))
+        .route("/v1/blobs/rewrap", post(blobs::rewrap))
         .route("/v1/streams", get(streams::list))
         .route(stream, get(streams::show).put(streams::make).delete(streams::remove))
         .route(&format!("{stream}/events"), get(events::read).post(events::append))
@@ -214,6 +216,7 @@ impl From<Refused> for Problem {
         match refused {
             Refused::Expected { head, .. } => Problem::conflict("expected-seq", detail).with("head", head),
             Refused::Id { .. } => Problem::conflict("id-reused", detail),
+            Refused::NoOriginal(_) => Problem::internal("defect", detail),
             Refused::Decision(refusal) => {
                 use rig_replay::Refusal;
                 let status = match refusal {

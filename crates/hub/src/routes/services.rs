@@ -14,7 +14,7 @@ use rig_replay::judge::{Approval, By, Signed};
 use serde::Deserialize;
 use serde_json::json;
 
-use super::{Answer, Path, Query, actor_name, answer, appended, by, moment, no_secret};
+use super::{Answer, Path, Query, actor_name, answer, appended, blobs, by, moment, no_secret};
 use crate::capture;
 use crate::problem::Problem;
 use crate::writer::Command;
@@ -57,20 +57,26 @@ pub(super) async fn capture(
     appended(&stream, events, StatusCode::CREATED).await
 }
 
-/// `GET …/services/{service}/config?at=SEQ`
+/// `GET …/services/{service}/config?at=SEQ`, and with `raw=1` the original document.
 pub(super) async fn config(
     State(hub): State<Shared>,
     Path((stream, service)): Path<(String, String)>,
     mut query: Query,
 ) -> Result<Response, Problem> {
     let (stream, name) = (hub.stream(&stream)?, service_name(&service)?);
-    let at = query.number("at")?;
+    let (at, raw) = (query.number("at")?, query.flag("raw")?);
     query.done()?;
+    if raw {
+        blobs::may_read_originals(&hub)?;
+    }
     let state = stream.state_at(at.unwrap_or_else(|| stream.head())).await?;
     let service = state
         .service(name.as_str())
         .filter(|s| s.is_captured())
         .ok_or_else(|| no_snapshot(&name, state.seq))?;
+    if raw {
+        return blobs::original(&hub, &stream, name, state.seq, service).await;
+    }
     #[derive(serde::Serialize)]
     struct Config<'a> {
         stream: &'a str,

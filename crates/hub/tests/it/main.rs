@@ -10,6 +10,7 @@
 mod captures;
 mod history;
 mod model;
+mod originals;
 mod random;
 mod retention;
 mod streaming;
