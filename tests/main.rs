@@ -19,6 +19,7 @@ mod help;
 mod hostile;
 mod incidents;
 mod mistakes;
+mod planted;
 #[cfg(unix)]
 mod player;
 mod readme;

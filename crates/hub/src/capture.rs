@@ -83,7 +83,6 @@ pub(crate) async fn ingest(
             return Err(problem);
         }
     };
-    stream.meters.captured();
     let (service, id) = (request.service.clone(), request.id.clone());
     let capture = Command::Capture { service, capture: Box::new(capture), originals: keeps };
     let written = match (stream.write(capture, None, id).await, original) {
@@ -96,7 +95,10 @@ pub(crate) async fn ingest(
         (written, _) => written.map_err(Problem::from),
     };
     let refused = match written {
-        Ok(appended) => return same_request(stream, &request, appended).await,
+        Ok(appended) => {
+            stream.meters.captured();
+            return same_request(stream, &request, appended).await;
+        }
         Err(refused) => refused,
     };
     // What a decision led to did not fit an event.

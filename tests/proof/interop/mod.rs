@@ -1,11 +1,12 @@
-//! Who can read the stream: curl, a buffering nginx, a browser, and the SSE packages of PyPI and npm; Prometheus the metrics; and S3
-//! as a place for snapshot files.
+//! Who can read the stream: curl, a buffering nginx, a browser, and the SSE packages of PyPI and npm; Prometheus the metrics; S3
+//! as a place for snapshot files; and OpenBao as the keeper of the keys of originals.
 //!
 //! Each event is appended only after the one before it has arrived, so what holds one back until the next comes is a test
 //! that waits for ever. `cargo xtask services` installs what is needed; RIG_NO_SERVICES leaves these tests out.
 
 mod browser;
 mod nginx;
+mod openbao;
 mod s3;
 
 use std::io::Write as _;

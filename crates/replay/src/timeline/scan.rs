@@ -300,6 +300,8 @@ fn changes_state(event: &Event) -> bool {
             | Event::BaselineRejected(_)
             | Event::ServiceLog(_)
             | Event::LogPruned(_)
+            | Event::BlobCollected(_)
+            | Event::AuditRawRead(_)
             | Event::Other(_)
     )
 }
