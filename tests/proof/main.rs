@@ -17,5 +17,6 @@ mod random;
 mod crash;
 mod full;
 mod interop;
+mod nats;
 mod patches;
 mod stalled;

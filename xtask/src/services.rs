@@ -15,10 +15,11 @@ pub struct Service {
     pub package: &'static str,
 }
 
-/// What the tests in tests/proof/interop start.
+/// What the tests in tests/proof start.
 pub const SERVICES: &[Service] = &[
     Service { name: "nginx", sign: &["nginx"], package: "nginx-light" },
     Service { name: "chromium", sign: &["chromium"], package: "chromium" },
+    Service { name: "nats-server", sign: &["nats-server"], package: "nats-server" },
     Service { name: "curl", sign: &["curl"], package: "curl" },
     Service { name: "promtool", sign: &["promtool"], package: "prometheus" },
     Service { name: "node", sign: &["node"], package: "nodejs" },

@@ -9,7 +9,7 @@ use std::time::Duration;
 use axum::body::Body;
 use axum::http::{HeaderMap, StatusCode, header};
 use http_body_util::BodyExt as _;
-use rig_config::{Format, Redactor, SnapshotFile, config_digest, parse, snapshot_file};
+use rig_config::{Format, Redactor, SnapshotFile, config_digest, normalise, parse, snapshot_file};
 use rig_event::event::SnapshotRejected;
 use rig_event::{Draft, Event, Head, ServiceName};
 use rig_replay::Capture;
@@ -18,6 +18,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use zeroize::Zeroizing;
 
 use crate::Shared;
+use crate::coding::Coding;
 use crate::problem::Problem;
 use crate::secrecy;
 use crate::stream::Stream;
@@ -42,6 +43,8 @@ pub(crate) struct Request {
     pub(crate) actor: Option<String>,
     pub(crate) id: Option<String>,
     pub(crate) meta: BTreeMap<String, String>,
+    /// Whether a repeat leaves nothing: neither a `snapshot.unchanged`, nor a second `snapshot.rejected` under the same `id`.
+    pub(crate) quiet: bool,
 }
 
 /// Captures the document in the body of a request.
@@ -83,6 +86,7 @@ pub(crate) async fn ingest(
             return Err(problem);
         }
     };
+    (hub.options.step)("write");
     let (service, id) = (request.service.clone(), request.id.clone());
     let capture = Command::Capture { service, capture: Box::new(capture), originals: keeps };
     let written = match (stream.write(capture, None, id).await, original) {
@@ -126,7 +130,7 @@ async fn with_original(
 
 /// Counts a document that is refused, and leaves a trace of it.
 async fn refuse(stream: &Stream, request: &Request, problem: &Problem, bytes: u64) -> Result<(), Problem> {
-    stream.meters.rejected();
+    stream.meters.rejected(problem.code());
     // A hub that is too busy refuses the request, not the document.
     if problem.code() == "busy" { Ok(()) } else { reject(stream, request, problem, bytes).await }
 }
@@ -167,7 +171,7 @@ async fn same_request(stream: &Stream, request: &Request, appended: Appended) ->
 }
 
 /// Reads the whole document. The budget is given back when the permit goes.
-async fn receive(
+pub(crate) async fn receive(
     hub: &Shared,
     headers: &HeaderMap,
     body: Body,
@@ -178,6 +182,7 @@ async fn receive(
         let detail = format!("the document is larger than the limit of {limit} bytes");
         Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", detail).with("limit", limit)
     };
+    let coding = Coding::of(headers)?;
     let announced = headers.get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse::<u64>().ok());
     if announced.is_some_and(|bytes| bytes > limit) {
         return Err(too_large());
@@ -209,7 +214,10 @@ async fn receive(
             }
         }
     }
-    Ok((document, permit))
+    match coding {
+        Some(coding) => coding.unpack(hub, document.into(), limit, too_large).await,
+        None => Ok((document, permit)),
+    }
 }
 
 /// Parses, digests and redacts.
@@ -225,8 +233,9 @@ async fn understand(
         asked == Some(SNAPSHOT) || asked.is_none() && media_type == Some(snapshot_file::MEDIA_TYPE);
     let format = if is_snapshot { None } else { Some(format_of(media_type, request, &document)?) };
     let as_json = asked.is_some() && !is_snapshot;
-    let (redactor, limits) = (hub.redactor.clone(), hub.options.limits.clone());
+    let (redactor, limits, step) = (hub.redactor.clone(), hub.options.limits.clone(), hub.options.step);
     let parsed = tokio::task::spawn_blocking(move || {
+        step("parse");
         let bytes = document.len() as u64;
         // A snapshot file is JSON too; asked for as JSON it is a document like any other.
         let snapshot = match format {
@@ -243,6 +252,7 @@ async fn understand(
         Ok(Capture {
             format: format.to_string(),
             bytes,
+            normalisation: normalise::version(format),
             digest,
             config_digest: config_digest(&parsed.config),
             config: parsed.config,
@@ -276,11 +286,11 @@ async fn understand(
         let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
         (key, text)
     });
-    Ok(Capture { meta: texts.collect(), actor: request.actor.clone(), ..capture })
+    Ok(Capture { meta: texts.collect(), actor: request.actor.clone(), quiet: request.quiet, ..capture })
 }
 
 /// The media type without its parameters.
-fn essence(headers: &HeaderMap) -> Option<String> {
+pub(crate) fn essence(headers: &HeaderMap) -> Option<String> {
     let media_type = headers.get(header::CONTENT_TYPE).map(|v| v.to_str().unwrap_or("?"));
     media_type.map(|m| m.split(';').next().unwrap_or(m).trim().to_ascii_lowercase())
 }
@@ -307,8 +317,7 @@ fn captured(mut snapshot: SnapshotFile, bytes: u64, redactor: &Redactor) -> Capt
         redacted,
         meta: audit,
         provenance: sources,
-        blob: None,
-        actor: None,
+        ..Capture::default()
     }
 }
 
@@ -362,7 +371,9 @@ async fn reject(stream: &Stream, request: &Request, problem: &Problem, bytes: u6
         line: problem.get("line").and_then(serde_json::Value::as_u64),
         column: problem.get("column").and_then(serde_json::Value::as_u64),
     });
-    let draft = Draft { actor: request.actor.clone(), ..Draft::new(Some(request.service.clone()), event) };
+    let id = request.id.clone().filter(|_| request.quiet);
+    let draft =
+        Draft { id, actor: request.actor.clone(), ..Draft::new(Some(request.service.clone()), event) };
     let body = draft.encode().map_err(|e| Problem::internal("defect", e.to_string()))?;
     stream.write(Command::Append(vec![body]), None, None).await?;
     Ok(())

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::net::SocketAddr;
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 
 use rig_config::{RedactionKey, Redactor};
@@ -11,11 +12,13 @@ use rig_recorder::{Durability, EventLog, Index, Keyring, MemoryLog, SegmentLog, 
 use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio::task::JoinHandle;
 
+use crate::admission::Admission;
 use crate::announcer::{Announcer, News, Rounds};
 use crate::cut::{Cut, cut_at, put_checkpoint};
 use crate::data::{DataDir, io_error, random, write_private};
 use crate::ids::Ids;
-use crate::metrics::Meters;
+use crate::ingest::ssh::Devices;
+use crate::metrics::{Meters, drift_of};
 use crate::playback::{Playback, PlaybackLog};
 use crate::problem::Problem;
 use crate::secrecy::{Blobs, Keys, collect};
@@ -41,6 +44,8 @@ pub(crate) struct Hub {
     pub(crate) redactor: Arc<Redactor>,
     /// The keys that seals and session files are signed with; none for a hub in memory.
     pub(crate) keys: Arc<Keyring>,
+    /// How many requests and subscribers there are.
+    pub(crate) admission: Admission,
     /// Documents that may still be parsed at the same time.
     pub(crate) parsing: Arc<Semaphore>,
     /// Kibibytes of documents that may still be taken into work.
@@ -49,8 +54,14 @@ pub(crate) struct Hub {
     pub(crate) secrets: Option<Keys>,
     /// Held by the one stream whose originals are looked through.
     pub(crate) collecting: Mutex<()>,
+    /// What is collected from.
+    pub(crate) devices: Devices,
+    /// Where the hub listens, once it does.
+    listening: OnceLock<SocketAddr>,
     /// Turns true when the hub stops: streams to subscribers end.
     pub(crate) stopping: watch::Receiver<bool>,
+    /// What came in by other ways than a request.
+    pub(crate) ingested: crate::ingest::Counters,
     streams: RwLock<BTreeMap<StreamName, Arc<Stream>>>,
     /// Held while a stream is made or removed.
     changing: Mutex<()>,
@@ -65,7 +76,11 @@ impl Hub {
             Some(root) => {
                 let data = DataDir::open(root)?;
                 let new = data.is_new()?;
-                let (key, keys) = (data.redaction_key(new)?, data.signing_keys(new)?);
+                let key = data.redaction_key(new)?;
+                let keys = match &options.signing_keys {
+                    Some(keys) => keys.clone(),
+                    None => data.signing_keys(new)?,
+                };
                 let (index, aside) = Index::open(&data.index())?;
                 if let Some(aside) = aside {
                     tracing::warn!(moved_to = %aside.display(), "the index would not open and is rebuilt from the log");
@@ -76,19 +91,23 @@ impl Hub {
             None => {
                 let key =
                     RedactionKey::new("memory", random::<32>()?).map_err(|e| Error::Fold(e.to_string()))?;
-                (None, key, Keyring::default(), None)
+                (None, key, options.signing_keys.clone().unwrap_or_default(), None)
             }
         };
         let hub = Arc::new(Hub {
             policy: Arc::new(options.policy.clone()),
             redactor: Arc::new(Redactor::new(key, &options.policy)),
             keys: Arc::new(keys),
+            admission: Admission::new(&options.settings.http),
             parsing: Arc::new(Semaphore::new(PARSING)),
             capture_budget: Arc::new(Semaphore::new((options.capture_budget >> 10) as usize)),
             secrets,
             collecting: Mutex::default(),
+            devices: Devices::new(&options.settings),
+            listening: OnceLock::new(),
             options,
             stopping,
+            ingested: Default::default(),
             streams: RwLock::default(),
             changing: Mutex::new(()),
             data,
@@ -105,6 +124,9 @@ impl Hub {
             if hub.get(&name).is_none() {
                 hub.open_stream(&name, true).await?;
             }
+        }
+        if let Some(own) = hub.get(&StreamName::hub()) {
+            hub.devices.host_keys.fold(&own).await?;
         }
         Ok(hub)
     }
@@ -123,12 +145,16 @@ impl Hub {
             policy: Arc::new(options.policy.clone()),
             redactor: Arc::new(Redactor::new(key, &options.policy)),
             keys: Arc::default(),
+            admission: Admission::new(&options.settings.http),
             parsing: Arc::new(Semaphore::new(PARSING)),
             capture_budget: Arc::new(Semaphore::new((options.capture_budget >> 10) as usize)),
             secrets: None,
             collecting: Mutex::default(),
+            devices: Devices::new(&options.settings),
+            listening: OnceLock::new(),
             options,
             stopping,
+            ingested: Default::default(),
             streams: RwLock::default(),
             changing: Mutex::new(()),
             data: None,
@@ -156,6 +182,16 @@ impl Hub {
         };
         hub.streams.write().unwrap_or_else(PoisonError::into_inner).insert(name, Arc::new(stream));
         Ok(Arc::new(hub))
+    }
+
+    /// Says where the hub listens.
+    pub(crate) fn listens_on(&self, address: SocketAddr) {
+        let _ = self.listening.set(address);
+    }
+
+    /// Where the hub listens, if it does.
+    pub(crate) fn own_address(&self) -> Option<SocketAddr> {
+        self.listening.get().copied()
     }
 
     /// Refuses what would change something where nothing may be.
@@ -288,6 +324,7 @@ impl Hub {
         let (head, heads) = watch::channel(log.head());
         let tail = Arc::new(Tail::default());
         let meters = Arc::new(Meters::default());
+        cut.state.services.values().for_each(|service| meters.found(drift_of(Some(service))));
         let writer = Writer {
             stream: name.clone(),
             epoch: log.epoch().clone(),

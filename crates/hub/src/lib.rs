@@ -3,16 +3,23 @@
 //! In reading order: [`Options`] and [`serve`]; `hub` (the streams a server has, opened and made); `writer` (the one task
 //! a stream that gives events their place); `cut` (state and chain at any seq); `stream` (what routes
 //! see of it); `tail` (prepared frames);
-//! `announcer` (who tells subscribers of news); `sse` (subscribers); `session` (a stretch as a file); `capture` (a document's way to the writer); `secrecy` (its original, encrypted);
-//! `retention` (the oldest events go); `playback` (a recording as a stream); `metrics`; `routes`.
+//! `announcer` (who tells subscribers of news); `sse` (subscribers); `session` (a stretch as a file); `capture` (a document's way to the writer);
+//! `secrecy` (its original, encrypted); `ingest` (documents that nobody posts); `retention` (the oldest events go); [`guard`] (where the hub may connect to); `playback` (a
+//! recording as a stream); `metrics`; `trace` (what is logged of a request); `admission` (how many requests at once); `coding` (packed
+//! bodies); `routes`.
 
+mod admission;
 mod announcer;
 mod capture;
+mod coding;
 mod cut;
 mod data;
+pub mod files;
+pub mod guard;
 mod hub;
 mod ids;
 mod indexer;
+pub mod ingest;
 mod metrics;
 mod playback;
 mod problem;
@@ -24,6 +31,7 @@ pub mod settings;
 mod sse;
 mod stream;
 mod tail;
+mod trace;
 mod writer;
 
 use std::convert::Infallible;
@@ -38,7 +46,7 @@ use hyper_util::server::graceful::GracefulShutdown;
 use rig_config::{Limits, Policy};
 use rig_event::{Seq, Timestamp};
 use rig_recorder::Durability;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
@@ -57,6 +65,9 @@ pub struct Options {
     pub settings: Settings,
     /// Keys of which one must have signed an approval; `None`: unsigned ones are taken too.
     pub baseline_keys: Option<rig_config::BaselineKeys>,
+    /// The keys that seals and session files are signed with, of which the last signs; `None`: those in `keys/signing` of the
+    /// folder, made at the first start.
+    pub signing_keys: Option<rig_recorder::Keyring>,
     /// When an append is answered.
     pub durability: Durability,
     /// When the log is sealed; `None`: never.
@@ -81,7 +92,8 @@ pub struct Options {
     pub shutdown_deadline: Duration,
     /// The clock.
     pub clock: fn() -> Timestamp,
-    /// Called after each step of what must survive a crash, with its name: a test ends the process there.
+    /// Called before each step of a document that is ingested and after each of keeping its original, with the step's name; it does
+    /// nothing. Tests end the process there.
     pub step: fn(&'static str),
 }
 
@@ -92,6 +104,7 @@ impl Default for Options {
             policy: Policy::default(),
             settings: Settings::default(),
             baseline_keys: None,
+            signing_keys: None,
             durability: Durability::Always,
             seals: Some(Seals::default()),
             segment_bytes: 64 << 20,
@@ -235,12 +248,24 @@ async fn run(
 ) -> Result<(), Error> {
     let (read_timeout, deadline) = (hub.options.read_timeout, hub.options.shutdown_deadline);
     let app = routes::router(hub.clone());
+    hub.listens_on(listener.local_addr()?);
+    let mut ingesting = ingest::start(&hub);
 
     let mut http = hyper::server::conn::http1::Builder::new();
     // A subscriber that does not read holds no more than this.
     http.timer(TokioTimer::new()).header_read_timeout(read_timeout).max_buf_size(64 << 10);
     let graceful = GracefulShutdown::new();
     let mut connections = JoinSet::new();
+    let connect = |stream: TcpStream| {
+        let _ = stream.set_nodelay(true);
+        let (hub, app) = (hub.clone(), app.clone());
+        let service = service_fn(move |request| {
+            // On the heap, and so only while there is a request.
+            let answer = Box::pin(routes::answer_to(hub.clone(), app.clone(), request));
+            async { Ok::<_, Infallible>(answer.await) }
+        });
+        http.serve_connection(TokioIo::new(stream), service)
+    };
     tokio::pin!(shutdown);
     loop {
         let stream = tokio::select! {
@@ -256,26 +281,41 @@ async fn run(
             Some(_) = connections.join_next() => continue,
             () = &mut shutdown => break,
         };
-        let _ = stream.set_nodelay(true);
-        let (hub, app) = (hub.clone(), app.clone());
-        let service = service_fn(move |request| {
-            // On the heap, and so only while there is a request.
-            let answer = Box::pin(routes::answer_to(hub.clone(), app.clone(), request));
-            async { Ok::<_, Infallible>(answer.await) }
-        });
-        let connection = graceful.watch(http.serve_connection(TokioIo::new(stream), service));
+        let connection = graceful.watch(connect(stream));
         connections.spawn(async move {
             if let Err(e) = connection.await {
                 tracing::debug!(error = %e, "a connection ended early");
             }
         });
     }
-    drop(listener);
     stop.send_replace(true);
-    if tokio::time::timeout(deadline, graceful.shutdown()).await.is_err() {
-        tracing::warn!("some requests did not end in time and were cut off");
+    {
+        let ingested = async { while ingesting.join_next().await.is_some() {} };
+        let ending = async { tokio::join!(graceful.shutdown(), ingested) };
+        let ending = tokio::time::timeout(deadline, ending);
+        tokio::pin!(ending);
+        // Until the last request has ended, who comes is told that the hub stops: readiness must be seen to end.
+        loop {
+            tokio::select! {
+                ended = &mut ending => {
+                    if ended.is_err() {
+                        tracing::warn!("some requests, or some of what was being ingested, did not end in time and were cut off");
+                    }
+                    break;
+                }
+                accepted = listener.accept() => match accepted {
+                    Ok((stream, _)) => {
+                        let connection = connect(stream);
+                        connections.spawn(async move { drop(connection.await) });
+                    }
+                    Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
+                },
+            }
+        }
     }
+    drop(listener);
     // Their tasks hold the hub: when they are gone, so is everything that it has open.
+    ingesting.shutdown().await;
     connections.shutdown().await;
     drop(app);
     hub.close().await;

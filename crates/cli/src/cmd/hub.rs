@@ -69,8 +69,9 @@ pub(super) async fn run(args: Args) -> Result<Answer> {
     }
 
     let durability = args.durability;
-    let options =
+    let mut options =
         rig_hub::Options { data, policy, settings, baseline_keys, durability, ..Default::default() };
+    options.segment_bytes = options.settings.segment_bytes.unwrap_or(options.segment_bytes);
     let mut interrupts = Interrupts::listen()?;
     let hub = rig_hub::serve(listener, async move { interrupts.wait().await }, options);
     tokio::pin!(hub);

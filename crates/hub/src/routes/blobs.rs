@@ -68,7 +68,12 @@ fn media_type(format: &str) -> &'static str {
     }
 }
 
-/// `POST /v1/blobs/rewrap`: wraps the data key of every original with the newest key.
+/// Wrap the data key of every original with the newest key
+#[utoipa::path(post, path = "/v1/blobs/rewrap", responses(
+    (status = 200, description = "It is done", body = Rewrapped),
+    (status = 500, description = "`storage`"),
+    (status = 503, description = "`encryption-unavailable`"),
+))]
 pub(super) async fn rewrap(State(hub): State<Shared>, query: Query) -> Result<Json<Rewrapped>, Problem> {
     query.done()?;
     secrecy::rewrap(&hub).await.map(Json)

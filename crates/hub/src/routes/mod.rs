@@ -1,9 +1,13 @@
 //! The addresses of the hub (design: README and docs/http.md), one file a group.
 
+mod batch;
 mod blobs;
+mod devices;
 mod events;
 mod history;
+mod openapi;
 mod services;
+mod shapes;
 mod streams;
 
 use std::collections::BTreeMap;
@@ -11,48 +15,26 @@ use std::collections::BTreeMap;
 use axum::body::Body;
 use axum::extract::{DefaultBodyLimit, FromRequestParts, Request};
 use axum::http::request::Parts;
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
 use axum::{Json, Router};
 use hyper::body::Incoming;
 use rig_event::{Seq, Timestamp};
 use tower::ServiceExt as _;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use crate::Shared;
 use crate::problem::Problem;
 use crate::stream::Stream;
+use crate::trace;
 use crate::writer::{Appended, Refused};
 
 /// All routes.
 pub(crate) fn router(hub: Shared) -> Router {
-    let stream = "/v1/streams/{stream}";
-    let service = "/v1/streams/{stream}/services/{service}";
-    Router::new()
-        .route("/healthz", get(async || "ok\n"))
-        .route("/readyz", get(async || "ready\n"))
-        .route("/metrics", get(streams::counters))
-        .route("/v1/blobs/rewrap", post(blobs::rewrap))
-        .route("/v1/streams", get(streams::list))
-        .route(stream, get(streams::show).put(streams::make).delete(streams::remove))
-        .route(&format!("{stream}/events"), get(events::read).post(events::append))
-        .route(&format!("{stream}/session"), get(streams::session))
-        .route(&format!("{stream}/snapshots"), post(services::capture))
-        .route(&format!("{stream}/state"), get(streams::state))
-        .route(&format!("{service}/config"), get(services::config))
-        .route(
-            &format!("{service}/baseline"),
-            get(services::baseline).put(services::approve).delete(services::revoke),
-        )
-        .route(
-            &format!("{service}/declared"),
-            get(services::declared).put(services::declare).delete(services::withdraw),
-        )
-        .route(&format!("{service}/history"), get(history::history))
-        .route(&format!("{service}/diff"), get(history::diff))
-        .route(&format!("{service}/blame"), get(history::blame))
-        .route(&format!("{service}/drift/accept"), post(services::accept))
+    let (described, _) = described().split_for_parts();
+    described
         .fallback(async || {
             Problem::not_found(
                 "no-such-address",
@@ -72,10 +54,59 @@ pub(crate) fn router(hub: Shared) -> Router {
         .with_state(hub)
 }
 
+/// The routes with their descriptions: `/openapi.json` lists what stands here.
+fn described() -> OpenApiRouter<Shared> {
+    OpenApiRouter::with_openapi(openapi::base())
+        .routes(routes!(streams::healthz))
+        .routes(routes!(streams::readyz))
+        .routes(routes!(streams::counters))
+        .routes(routes!(openapi::openapi))
+        .routes(routes!(streams::list))
+        .routes(routes!(streams::show, streams::make, streams::remove))
+        .routes(routes!(events::read, events::append))
+        .routes(routes!(streams::session))
+        .routes(routes!(services::capture))
+        .routes(routes!(streams::state))
+        .routes(routes!(services::config))
+        .routes(routes!(blobs::rewrap))
+        .routes(routes!(services::baseline, services::approve, services::revoke))
+        .routes(routes!(services::declared, services::declare, services::withdraw))
+        .routes(routes!(history::history))
+        .routes(routes!(history::diff))
+        .routes(routes!(history::blame))
+        .routes(routes!(services::accept))
+        .routes(routes!(devices::collect))
+        .routes(routes!(devices::host_keys))
+        .routes(routes!(devices::forget_host_key))
+}
+
 /// Answers a request. Appends to a bare address, of which there are more than of all else, are not sent round by the router.
 ///
 /// What concerns every request (who may do what, say) therefore belongs here and not into a layer of the router.
 pub(crate) async fn answer_to(hub: Shared, router: Router, request: hyper::Request<Incoming>) -> Response {
+    let id = trace::request_id(request.headers());
+    let (span, stopping) = (trace::span(&hub, &request, &id), *hub.stopping.borrow());
+    let mut response = trace::told(span, go_on(hub, router, request)).await;
+    if stopping {
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
+    response.headers_mut().insert(&trace::REQUEST_ID, id);
+    response
+}
+
+async fn go_on(hub: Shared, router: Router, request: hyper::Request<Incoming>) -> Response {
+    // Who comes while the last requests end is sent elsewhere.
+    if *hub.stopping.borrow() && request.uri().path().starts_with("/v1/") {
+        return with_headers(Problem::unavailable("closed", "the hub is stopping").into_response());
+    }
+    // Who watches the hub gets an answer also when it has too much to do.
+    let _turn = match request.uri().path().starts_with("/v1/") {
+        true => match hub.admission.enter().await {
+            Ok(turn) => Some(turn),
+            Err(problem) => return with_headers(problem.into_response()),
+        },
+        false => None,
+    };
     let Some(stream) = events::appends_to(&request).map(str::to_owned) else {
         return match router.oneshot(request.map(Body::new)).await {
             Ok(response) => response,
@@ -162,7 +193,7 @@ impl Query {
     fn flag(&mut self, key: &str) -> Result<bool, Problem> {
         match self.0.remove(key).as_deref() {
             None | Some("0" | "false") => Ok(false),
-            Some("1" | "true" | "") => Ok(true),
+            Some("1" | "true") => Ok(true),
             Some(_) => Err(Problem::bad_request("bad-query", format!("`{key}` must be 0 or 1"))),
         }
     }
@@ -305,6 +336,39 @@ fn actor_name(hub: &Shared, actor: Option<String>) -> Result<Option<String>, Pro
         ),
         actor => Ok(actor),
     }
+}
+
+/// The idempotency key of a request, from its `Idempotency-Key` header or, where it may stand there, from its query.
+fn idempotency_key(
+    hub: &Shared,
+    headers: &HeaderMap,
+    query: Option<String>,
+) -> Result<Option<String>, Problem> {
+    let bad = |why: &str| Err(Problem::bad_request("bad-idempotency-key", why));
+    let mut given = headers.get_all("idempotency-key").iter();
+    let mut key = match (given.next(), given.next()) {
+        (None, _) => query,
+        (Some(_), Some(_)) => return bad("there are two Idempotency-Key headers; send one"),
+        (Some(value), None) => {
+            let text = value.to_str().unwrap_or_default().trim();
+            // A structured field writes it in quotes, and many clients do not.
+            let text = text.strip_prefix('"').and_then(|t| t.strip_suffix('"')).unwrap_or(text);
+            if text.contains(['"', '\\']) {
+                return bad("the Idempotency-Key header must have no quotes and backslashes in it");
+            }
+            if query.is_some_and(|query| query != text) {
+                return bad("the Idempotency-Key header and `id` differ; send one of them");
+            }
+            Some(text.to_owned())
+        }
+    };
+    if let Some(key) = &mut key {
+        if key.is_empty() || key.len() > rig_event::draft::MAX_ID {
+            return bad("an idempotency key has 1 to 256 bytes of printable ASCII");
+        }
+        hub.redactor.redact_log(key);
+    }
+    Ok(key)
 }
 
 fn moment(text: &str) -> Result<Timestamp, Problem> {

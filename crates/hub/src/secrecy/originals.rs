@@ -154,7 +154,7 @@ pub(crate) async fn open(hub: &Shared, stream: &Stream, id: &str) -> Result<Zero
 }
 
 /// What became of the originals of a hub when their keys were wrapped anew.
-#[derive(Debug, Default, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Default, PartialEq, Eq, serde::Serialize, utoipa::ToSchema)]
 pub(crate) struct Rewrapped {
     /// Wrapped with the newest key now.
     pub(crate) rewrapped: u64,

@@ -7,12 +7,16 @@
     reason = "a test that panics has failed"
 )]
 
+mod bodies;
 mod captures;
 mod history;
 mod model;
+mod openapi;
+mod operation;
 mod originals;
 mod random;
 mod retention;
+mod ssh;
 mod streaming;
 
 use std::path::Path;
@@ -40,7 +44,10 @@ impl TestHub {
     }
 
     pub(crate) async fn with(options: rig_hub::Options) -> TestHub {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        TestHub::at(TcpListener::bind("127.0.0.1:0").await.unwrap(), options).await
+    }
+
+    pub(crate) async fn at(listener: TcpListener, options: rig_hub::Options) -> TestHub {
         let url = format!("http://{}", listener.local_addr().unwrap());
         let (stop, stopped) = oneshot::channel();
         let shutdown = async { drop(stopped.await) };

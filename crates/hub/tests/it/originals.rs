@@ -309,7 +309,7 @@ async fn the_policy_keeps_the_originals_of_the_newest_snapshots() {
     assert_eq!(refused(&hub, "api/config?raw=1&at=5").await, (410, "pruned".to_owned()));
     assert_eq!(raw(&hub, "api/config?raw=1&at=7").await.2, document(4));
     assert_eq!(raw(&hub, "api/config?raw=1").await.2, document(5));
-    until("it is counted", async || metric(&hub, "rig_collected_blobs_total").await == 2).await;
+    until("it is counted", async || metric(&hub, "rig_blobs_deleted_total").await == 2).await;
     assert_eq!(metric(&hub, "rig_blobs").await, 4);
     let told: Vec<Value> = hub
         .lines("from=1&types=blob.*")
@@ -404,6 +404,6 @@ async fn what_a_capture_is_about_to_name_is_never_deleted() {
     for service in services {
         service.await.unwrap();
     }
-    assert!(metric(&hub, "rig_collected_blobs_total").await > 0);
+    assert!(metric(&hub, "rig_blobs_deleted_total").await > 0);
     std::sync::Arc::into_inner(hub).unwrap().stop().await;
 }

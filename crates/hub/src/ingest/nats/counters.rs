@@ -1,0 +1,68 @@
+//! What became of messages, counted.
+
+use std::fmt::Write as _;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+/// What became of a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// It led to a `snapshot.captured`.
+    Captured,
+    /// It says what the device's latest snapshot says.
+    Duplicate,
+    /// It came again after it was done.
+    Repeated,
+    /// It is no snapshot, or its document was refused.
+    Malformed,
+    /// Its device is none whose snapshots are taken.
+    UnknownDevice,
+    /// It was given back, to come again later.
+    Nak,
+    /// It was given up, and sent to the dead letters.
+    DeadLetter,
+}
+
+impl Outcome {
+    const ALL: [Outcome; 7] = [
+        Outcome::Captured,
+        Outcome::Duplicate,
+        Outcome::Repeated,
+        Outcome::Malformed,
+        Outcome::UnknownDevice,
+        Outcome::Nak,
+        Outcome::DeadLetter,
+    ];
+
+    fn as_str(self) -> &'static str {
+        match self {
+            Outcome::Captured => "captured",
+            Outcome::Duplicate => "duplicate",
+            Outcome::Repeated => "repeated",
+            Outcome::Malformed => "malformed",
+            Outcome::UnknownDevice => "unknown_device",
+            Outcome::Nak => "nak",
+            Outcome::DeadLetter => "dead_letter",
+        }
+    }
+}
+
+/// How many messages came to which end. One that was given back counts each time.
+#[derive(Default)]
+pub(crate) struct Counters([AtomicU64; Outcome::ALL.len()]);
+
+impl Counters {
+    pub(super) fn count(&self, outcome: Outcome) {
+        self.0[outcome as usize].fetch_add(1, Relaxed);
+    }
+
+    /// The samples of the metric `name`.
+    pub(crate) fn text(&self, name: &str) -> String {
+        let mut text = String::new();
+        for outcome in Outcome::ALL {
+            let count = self.0[outcome as usize].load(Relaxed);
+            // Writing to a String cannot fail.
+            let _ = writeln!(text, "{name}{{source=\"nats\",outcome=\"{}\"}} {count}", outcome.as_str());
+        }
+        text
+    }
+}

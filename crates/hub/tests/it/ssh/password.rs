@@ -1,0 +1,1 @@
+//! Passwords, which an OpenSSH server without PAM does not take: a server in this process does.
