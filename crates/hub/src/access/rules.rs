@@ -57,6 +57,7 @@ pub(super) static RULES: &[Rule] = &[
     rule(Method::GET, "/readyz", Need::Nothing, Trace::Not),
     rule(Method::GET, "/openapi.json", Need::Nothing, Trace::Not),
     rule(Method::GET, METRICS, Need::Hub(Read), Trace::Not),
+    rule(Method::POST, "/v1/blobs/rewrap", Need::Hub(Admin), Trace::Each),
     rule(Method::GET, "/v1/host-keys", Need::Hub(Admin), Trace::Not),
     rule(Method::DELETE, "/v1/host-keys/{address}", Need::Hub(Admin), Trace::Own),
     rule(Method::GET, "/v1/tokens", Need::Hub(Admin), Trace::Not),
@@ -173,17 +174,24 @@ impl Found<'_> {
         decoded(self.stream?)
     }
 
-    /// Refuses who may not, and tells which stream it is about.
+    /// Refuses who may not, and tells which stream it is about. `open_originals`: originals need no token where nothing does.
     ///
     /// # Errors
     /// 403.
-    pub(super) fn allows(&self, caller: &Caller, uri: &Uri) -> Result<Option<StreamName>, Problem> {
+    pub(super) fn allows(
+        &self,
+        caller: &Caller,
+        uri: &Uri,
+        open_originals: bool,
+    ) -> Result<Option<StreamName>, Problem> {
         let (scope, all) = match self.rule.need {
             Need::Nothing => return Ok(None),
             Need::Scope(scope) => (scope, false),
             Need::Hub(scope) => (scope, true),
         };
-        let also = (self.rule.path == CONFIG && names(uri, "raw")).then_some(Secrets);
+        let reads_original = self.rule.path == CONFIG && names(uri, "raw");
+        let is_open = open_originals && caller.token().is_none();
+        let also = (reads_original && !is_open).then_some(Secrets);
         for scope in [Some(scope), also].into_iter().flatten() {
             caller.require(scope)?;
         }
