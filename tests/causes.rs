@@ -114,7 +114,56 @@ fn bisect_finds_where_it_drifted() {
     let seq = first.expect("it drifts there")["seq"].as_u64().unwrap();
     let json = run(1, &["bisect", &drift, "--drifted", "--bad", &seq.to_string(), "--json"]).json();
     assert_eq!((json["answer"].as_str(), json["bad"].as_u64()), (Some("found"), Some(seq)), "{json}");
-    assert!(json["smallest"].is_null(), "another config is not judged again: {json}");
+    let smallest = json["smallest"]["changes"].as_array().unwrap();
+    assert_eq!((smallest.len(), json["smallest"]["minimal"].as_bool()), (1, Some(true)), "{json}");
+}
+
+#[test]
+fn bisect_names_the_field_that_drifts_and_not_all_that_changed() {
+    let hub = Hub::in_memory();
+    let capture = |config: &str| hub.capture("service=api&format=json", config.as_bytes());
+    capture(r#"{"a":1,"b":1,"c":1,"d":1}"#);
+    hub.http("PUT", "/v1/streams/main/services/api/baseline?reason=ok&actor=ana", &[], b"");
+    capture(r#"{"a":2,"b":2,"c":1,"d":2}"#);
+    let folder = folder();
+    let session = folder.path().join("drift.jsonl");
+    run(0, &["record", &hub.main(), "-o", text(&session), "--until-caught-up"]);
+    let fields = |more: &[&str]| -> Vec<String> {
+        let json = run(1, &[&["bisect", text(&session), "--drifted", "--json"], more].concat()).json();
+        assert_eq!(json["smallest"]["minimal"], true, "{json}");
+        let changes = json["smallest"]["changes"].as_array().unwrap().clone();
+        changes.iter().map(|change| change["path"].as_str().unwrap().to_owned()).collect()
+    };
+    // Any one of the three would do.
+    assert_eq!(fields(&[]).len(), 1);
+    let ignoring = "[[ignore]]\npath = \"a\"\n[[ignore]]\npath = \"d\"\n";
+    let policy = file(folder.path(), "rig.toml", ignoring);
+    assert_eq!(fields(&["--policy", &policy]), ["b"]);
+    let all = file(folder.path(), "all.toml", "[[ignore]]\npath = \"**\"\n");
+    let said = run(1, &["bisect", text(&session), "--drifted", "--policy", &all]);
+    assert!(said.stderr.contains("has not drifted there"), "{}", said.stderr);
+}
+
+#[test]
+fn a_number_that_is_spelled_otherwise_is_a_change_and_of_the_same_size() {
+    let folder = folder();
+    let log = |name: &str, values: &[&str]| {
+        let line = |(n, value): (usize, &&str)| {
+            let seq = n + 1;
+            format!(
+                "{{\"seq\":{seq},\"ts\":\"2026-11-20T10:30:05Z\",\"type\":\"snapshot.captured\",\"service\":\"a\",\"digest\":\"d{value}\",\
+                 \"config_digest\":\"c{value}\",\"format\":\"json\",\"bytes\":1,\"fields\":1,\"config\":{{\"n\":{value}}}}}\n"
+            )
+        };
+        file(folder.path(), name, values.iter().enumerate().map(line).collect::<String>())
+    };
+    let compared = run(1, &["compare", &log("good", &["1000"]), &log("bad", &["1e3"])]).stdout;
+    assert!(compared.contains("n: ~ 1000 -> 1e3"), "{compared}");
+    let changed = log("changed", &["1000", "1e3", "2e3"]);
+    let found = run(1, &["bisect", &changed, "--check", "grep -q 1000"]).stdout;
+    assert!(found.contains("n: ~ 1000 -> 1e3"), "{found}");
+    let found = run(1, &["bisect", &changed, "--where", "a:n > 1000"]).stdout;
+    assert!(found.contains("n: ~ 1e3 -> 2e3"), "{found}");
 }
 
 #[test]
@@ -273,14 +322,87 @@ fn a_recording_is_served_from_where_one_wants_and_only_as_far_as_it_has_happened
     let middle = file(folder.path(), "middle.jsonl", middle);
     let said = run(2, &["serve", &middle, "--listen", "127.0.0.1:0"]);
     assert!(said.stderr.contains("has not the state before it"), "{}", said.stderr);
-    let rigd = finish(2, rig(&["serve", &fixture("rigd.jsonl"), "--listen", "127.0.0.1:0"]), b"");
-    assert!(rigd.stderr.contains("rigd"), "{}", rigd.stderr);
     assert!(
         run(2, &["serve", &fixture("hello.jsonl"), "--from", "99", "--listen", "127.0.0.1:0"])
             .stderr
             .contains("no 99")
     );
     assert!(run(2, &["serve", &fixture("hello.jsonl"), "--speed", "fast"]).stderr.contains("10x"));
+}
+
+#[test]
+fn a_log_of_rigd_is_served_as_it_stands() {
+    let log = format!("{}/../../fixtures/rigd/incident.jsonl", env!("CARGO_MANIFEST_DIR"));
+    let hub = serve(&log, &["--speed", "max"]);
+    let stream =
+        hub.http("GET", "/v1/streams", &[], b"").1["streams"][0]["stream"].as_str().unwrap().to_owned();
+    let url = format!("{}/{stream}", hub.url);
+    let lines = std::fs::read_to_string(&log).unwrap();
+    // A request that says nothing, and a line that is no event: rigd's own commands break off there.
+    let readable = |line: &&str| line.starts_with("{\"seq") && !line.starts_with("{\"seq\":17,");
+    let events: Vec<&str> = lines.lines().filter(readable).collect();
+    // Every event comes with its seq and its type, and can be filtered by it and by its service.
+    let tail = |more: &[&str]| run(0, &[&["tail", &url, "--no-follow", "--json"], more].concat()).stdout;
+    let all = run(0, &["tail", &url, "--no-follow", "--json"]);
+    assert_eq!(all.stdout.lines().collect::<Vec<_>>(), events);
+    assert!(all.stderr.contains("events 17 to 17 are missing"), "{}", all.stderr);
+    let of = |what: &str| events.iter().filter(|line| line.contains(what)).count();
+    assert!(of(r#""type":"service."#) > 0 && of(r#""service":"api""#) > 0);
+    assert_eq!(tail(&["--types", "service.*"]).lines().count(), of(r#""type":"service."#));
+    let (status, about) = hub.http("GET", &format!("/v1/streams/{stream}"), &[], b"");
+    assert_eq!((status, about["head"].as_u64()), (200, Some(26)));
+    // Whatever a command says of the file, it says of the stream.
+    for command in [
+        &["state", "--json"][..],
+        &["state", "--json", "--at", "20"],
+        &["logs", "--json"],
+        &["traffic", "--json"],
+        &["ls"],
+        &["explain", "--json"],
+        &["replay", "--json"],
+    ] {
+        let said = |source: &str| {
+            let all = [&command[..1], &[source], &command[1..]].concat();
+            let mut said = finish(None, rig(&all), b"").stdout;
+            if let Ok(mut value) = serde_json::from_str::<serde_json::Value>(&said)
+                && let Some(map) = value.as_object_mut()
+            {
+                for of_the_source in ["source", "stream", "passed_over"] {
+                    map.remove(of_the_source);
+                }
+                said = value.to_string();
+            }
+            said
+        };
+        assert!(said(&log).len() > 10, "{command:?}");
+        assert_eq!(said(&url), said(&log), "{command:?}");
+    }
+    // What only snapshots can answer is not there, and that is all.
+    for path in ["config", "history", "blame?path=a", "baseline", "declared"] {
+        let (status, answer) =
+            hub.http("GET", &format!("/v1/streams/{stream}/services/api/{path}"), &[], b"");
+        assert!(status == 404 || status == 200, "{path}: {answer}");
+    }
+    let folder = folder();
+    let copy = folder.path().join("copy.jsonl");
+    let refused = run(2, &["record", &url, "-o", text(&copy), "--until-caught-up"]);
+    assert!(refused.stderr.contains("log of rigd"), "{}", refused.stderr);
+}
+
+#[test]
+fn a_recording_that_is_paused_waits_for_enter() {
+    for speed in ["max", "1000x"] {
+        let args =
+            ["serve", &fixture("hello.jsonl"), "--listen", "127.0.0.1:0", "--paused", "--speed", speed];
+        let (running, stdin) = Running::with_stdin(rig(&args), std::process::Stdio::piped());
+        let hub = Hub { url: running.line(), running };
+        assert_eq!(hub.http("GET", "/v1/streams/main", &[], b"").1["head"], 0);
+        let tail = Running::start(rig(&["tail", &hub.main(), "--from", "1", "--json"]));
+        stdin.unwrap().write_all(b"\n").unwrap();
+        for seq in 1..=5 {
+            assert!(tail.line().starts_with(&format!("{{\"seq\":{seq},")));
+        }
+    }
 }
 
 #[test]

@@ -296,6 +296,27 @@ fn a_history_is_judged_again_and_what_would_flip_is_shown() {
 }
 
 #[test]
+fn without_a_policy_the_built_in_severities_decide_and_a_rule_turns_them_off() {
+    let (hub, folder) = (Hub::in_memory(), folder());
+    let main = hub.main();
+    capture(&hub, "api", "tls: {enabled: true}\n");
+    run(0, &["baseline", "approve", &main, "api"]);
+    capture(&hub, "api", "tls: {enabled: false}\n");
+    let said = run(1, &["drift", &main, "--fail-on", "critical", "--json"]).json();
+    assert_eq!(said["services"]["api"]["drift"]["severity"], "critical", "{said}");
+    let rule = said["services"]["api"]["drift"]["rules"][0].as_str().unwrap();
+    assert!(rule.starts_with("built-in [[severity]] **.*tls*.enabled "), "{rule}");
+    let off = file(folder.path(), "off.toml", "[[severity]]\npath = \"**\"\nlevel = \"medium\"\n");
+    run(0, &["drift", &main, "--fail-on", "critical", "--policy", &off]);
+    let said = run(1, &["judge", &main, "--policy", &off]).stdout;
+    assert!(said.contains("drifted (critical) -> drifted (medium)"), "{said}");
+    let old = file(folder.path(), "old.yaml", "tls: {enabled: true}\n");
+    let new = file(folder.path(), "new.yaml", "tls: {enabled: false}\n");
+    run(1, &["diff", &old, &new, "--fail-on", "critical"]);
+    run(0, &["diff", &old, &new, "--fail-on", "critical", "--policy", &off]);
+}
+
+#[test]
 fn a_hub_that_begins_with_another_policy_judges_what_stands() {
     let folder = folder();
     let data = folder.path().join("data");
@@ -394,7 +415,7 @@ fn the_policies_of_the_docs_are_policies() {
         [
             ("a", "high"),
             ("debug", "high"),
-            ("listen", "critical"),
+            ("listen", "high"),
             ("logging.level", "low"),
             ("tls.verify", "critical")
         ]

@@ -3,7 +3,7 @@
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, ChildStdin, Command, Output, Stdio};
 use std::sync::mpsc;
 use std::time::Duration;
 
@@ -95,9 +95,14 @@ pub struct Running {
 }
 
 impl Running {
-    pub fn start(mut command: Command) -> Running {
+    pub fn start(command: Command) -> Running {
+        Running::with_stdin(command, Stdio::null()).0
+    }
+
+    /// The same, with a standard input of its own where that is piped.
+    pub fn with_stdin(mut command: Command, stdin: Stdio) -> (Running, Option<ChildStdin>) {
         let mut child = command
-            .stdin(Stdio::null())
+            .stdin(stdin)
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()
@@ -111,7 +116,8 @@ impl Running {
                 }
             }
         });
-        Running { child, lines }
+        let stdin = child.stdin.take();
+        (Running { child, lines }, stdin)
     }
 
     /// The next line; it must come.

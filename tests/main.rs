@@ -11,6 +11,8 @@ mod access;
 mod cases;
 mod causes;
 mod ci;
+#[cfg(unix)]
+mod collect;
 mod demo;
 mod drift;
 mod flows;
@@ -19,7 +21,11 @@ mod harness;
 mod help;
 mod hostile;
 mod incidents;
+mod logs;
 mod mistakes;
+mod notifications;
+#[cfg(feature = "otlp")]
+mod otlp;
 #[cfg(unix)]
 mod player;
 mod readme;

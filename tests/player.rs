@@ -10,17 +10,17 @@ use ptyprocess::{PtyProcess, Signal, WaitStatus};
 use crate::harness::*;
 
 /// A program in a terminal of its own.
-struct Pty {
+pub struct Pty {
     process: PtyProcess,
     input: std::fs::File,
     output: mpsc::Receiver<Vec<u8>>,
     screen: vt100::Parser,
     /// Everything that was written to the terminal.
-    raw: Vec<u8>,
+    pub raw: Vec<u8>,
 }
 
 impl Pty {
-    fn start(mut command: Command, cols: u16, rows: u16) -> Pty {
+    pub fn start(mut command: Command, cols: u16, rows: u16) -> Pty {
         command.env("TERM", "xterm-256color");
         let mut process = PtyProcess::spawn(command).unwrap();
         process.set_window_size(cols, rows).unwrap();
@@ -69,7 +69,7 @@ impl Pty {
     }
 
     #[track_caller]
-    fn see(&mut self, text: &str) {
+    pub fn see(&mut self, text: &str) {
         self.until(text, |screen| screen.contents().contains(text));
     }
 
@@ -235,4 +235,115 @@ fn an_event_is_put_on_the_clipboard_through_the_terminal() {
     assert!(String::from_utf8_lossy(&pty.raw).contains("\u{1b}]52;c;Y3Vyb"), "no OSC 52 was sent");
     pty.press("qq");
     pty.ends(0);
+}
+
+#[test]
+fn a_recording_that_grows_is_followed() {
+    let folder = folder();
+    let all = std::fs::read_to_string(session("v1/drift.jsonl")).unwrap();
+    let (half, rest) = all.split_at(all.len() / 2);
+    let growing = file(folder.path(), "growing.jsonl", half);
+    let append = |text: &str| {
+        let mut file = std::fs::OpenOptions::new().append(true).open(&growing).unwrap();
+        file.write_all(text.as_bytes()).unwrap();
+    };
+    let mut pty = Pty::start(rig(&["replay", &growing]), 120, 24);
+    pty.see("seq 1 of ");
+    pty.see("CUT: the last");
+    pty.see("REPLAY");
+    let (some, rest) = rest.split_at(rest.len() / 2);
+    append(some);
+    pty.see("behind");
+    pty.see_no("CUT");
+    pty.press("G");
+    pty.see("LIVE");
+    append(rest);
+    pty.see("seq 15 of 15");
+    // There is a footer: no more will come.
+    pty.see("REPLAY");
+    pty.press("q");
+    pty.ends(0);
+}
+
+#[test]
+fn a_log_of_rigd_that_is_served_is_followed() {
+    let log = format!("{}/../../fixtures/rigd/incident.jsonl", env!("CARGO_MANIFEST_DIR"));
+    let args = ["serve", &log, "--listen", "127.0.0.1:0", "--speed", "max", "--from", "10", "--paused"];
+    let (running, stdin) = Running::with_stdin(rig(&args), std::process::Stdio::piped());
+    let mut pty = Pty::start(rig(&["replay", &format!("{}/TestCheckout", running.line())]), 120, 24);
+    pty.see("seq 9 of 9");
+    pty.see("LIVE");
+    stdin.unwrap().write_all(b"\n").unwrap();
+    pty.see("seq 26 of 26");
+    pty.press("q");
+    pty.ends(0);
+}
+
+#[test]
+fn control_z_leaves_the_terminal_to_the_shell_until_it_says_to_go_on() {
+    let mut shell = Command::new("sh");
+    let script = r#"set -m; "$0" replay "$1"; echo stopped; read go; fg %1; echo over"#;
+    shell.args(["-c", script, env!("CARGO_BIN_EXE_rig"), &session("causes/timeout.jsonl")]);
+    let mut pty = Pty::start(shell, 80, 24);
+    pty.see("seq 1 of 218");
+    pty.press("ll");
+    pty.see("seq 3 of 218");
+    pty.press("\u{1a}");
+    pty.until("the shell", |screen| {
+        let no_mouse = screen.mouse_protocol_mode() == vt100::MouseProtocolMode::None;
+        screen.contents().contains("stopped") && !screen.alternate_screen() && no_mouse
+    });
+    // The terminal is a terminal again: it shows what is typed, and hands on whole lines.
+    pty.press("on\r");
+    pty.see("seq 3 of 218");
+    pty.until("the mouse", |screen| screen.mouse_protocol_mode() != vt100::MouseProtocolMode::None);
+    pty.press("l");
+    pty.see("seq 4 of 218");
+    pty.press("q");
+    pty.see("over");
+    pty.ends(0);
+}
+
+/// A recording on a disk that breaks once it was indexed.
+#[derive(Debug)]
+struct Broken;
+
+impl rig_replay::timeline::Bytes for Broken {
+    fn read_at(&self, _: &mut [u8], _: u64) -> std::io::Result<usize> {
+        panic!("the disk is on fire");
+    }
+
+    fn size(&self) -> std::io::Result<u64> {
+        Ok(1 << 20)
+    }
+}
+
+#[test]
+#[ignore = "the next test runs it in a terminal of its own"]
+fn a_player_that_panics() {
+    let lines = std::fs::read(session("v1/bare.jsonl")).unwrap();
+    let (send, news) = mpsc::sync_channel(1);
+    send.send(rig_tui::News::Chunk(Box::new(rig_replay::timeline::Chunk::scan(&lines, 0, true)))).unwrap();
+    let options = rig_tui::Options {
+        source: "broken".into(),
+        total: None,
+        live: true,
+        follow: true,
+        at: None,
+        speed: None,
+        colour: true,
+    };
+    let timeline = rig_replay::Timeline::new(std::sync::Arc::new(Broken), "broken");
+    let mut player = rig_tui::Player::new(timeline, options).unwrap();
+    let _ = rig_tui::run(&mut player, &news, &std::sync::atomic::AtomicBool::new(false));
+}
+
+#[test]
+fn a_panic_puts_the_terminal_back() {
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command.args(["--ignored", "--exact", "--nocapture", "player::a_player_that_panics"]);
+    let mut pty = Pty::start(command, 80, 24);
+    pty.see("the disk is on fire");
+    pty.ends(101);
+    assert!(String::from_utf8_lossy(&pty.raw).contains("\u{1b}[?1049h"), "the player never had the terminal");
 }

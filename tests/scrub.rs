@@ -111,6 +111,47 @@ fn a_secret_in_a_config_takes_its_plain_digest_along() {
 }
 
 #[test]
+fn a_random_key_below_what_lists_secrets_leaves_every_path() {
+    const KEY: &str = "9fK2mQ7xhunter2Rt5Lp8Zc";
+    let folder = folder();
+    let event = |seq: u64, rest: Value| {
+        let Value::Object(mut event) = rest else { panic!("an object") };
+        event.extend([("seq".to_owned(), json!(seq)), ("ts".to_owned(), json!("2026-02-23T10:00:00Z"))]);
+        format!("{}\n", Value::Object(event))
+    };
+    let path = format!("api_keys.{KEY}.owner");
+    let digest = format!("sha256:{}", "0".repeat(64));
+    let lines = [
+        event(
+            1,
+            json!({"type": "snapshot.captured", "service": "api", "digest": "hmac:k1:0", "config_digest": digest, "format": "json",
+            "bytes": 9, "fields": 1, "config": {&path: "ana"}, "provenance": {&path: "file:a.json"}}),
+        ),
+        event(
+            2,
+            json!({"type": "snapshot.captured", "service": "api", "digest": "hmac:k1:1", "config_digest": digest, "format": "json",
+            "bytes": 9, "fields": 1}),
+        ),
+        event(
+            3,
+            json!({"type": "diff.computed", "service": "api", "from": 1, "to": 2, "added": 0, "removed": 0, "changed": 1,
+            "changes": [{"op": "changed", "path": &path, "before": "ana", "after": "ben", "severity": "low"}]}),
+        ),
+    ];
+    let session = file(folder.path(), "leaky.jsonl", lines.concat());
+    let copy = folder.path().join("copy.jsonl");
+    let said = run(1, &["scrub", &session, "-o", text(&copy), "--json"]);
+    assert!(!format!("{said:?}").contains("hunter2"), "{said:?}");
+    assert!(!std::fs::read_to_string(&copy).unwrap().contains("hunter2"));
+    // Every path became the same one, so that the copy still folds.
+    let state = run(0, &["state", text(&copy), "--json"]).json();
+    let config = state["services"]["api"]["config"].as_object().unwrap();
+    let [(path, value)] = config.iter().collect::<Vec<_>>()[..] else { panic!("{config:?}") };
+    assert!(path.starts_with("api_keys.<redacted:hmac:scrub:") && value == "ben", "{config:?}");
+    run(0, &["scrub", text(&copy)]);
+}
+
+#[test]
 fn logs_of_rigd_torn_lines_and_standard_input_are_looked_through() {
     use std::fmt::Write as _;
     let body = "eyJ1c2VyIjoiYW5hIiwicGFzc3dvcmQiOiJodW50ZXIyIn0=";

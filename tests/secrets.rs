@@ -61,8 +61,9 @@ fn the_corpus_leaves_nothing_in_a_hubs_folder_and_answers() {
         } else {
             hub.capture(&format!("service=s{number}&format={}", case.format), case.text.as_bytes())
         };
-        assert_eq!(status, 201, "line {}: {answer}", case.line);
-        taken += 1;
+        let refused = status == 422 && answer["code"] == "secret-in-key";
+        assert!(status == 201 || refused, "line {}: {answer}", case.line);
+        taken += usize::from(!refused);
         answers += &answer.to_string();
         secrets.extend(case.secrets);
         open += &case.open;

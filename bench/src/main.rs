@@ -1,8 +1,8 @@
-//! `rig-bench log|sse|config|replay`: the log, the stream, the configuration core and the reading of recordings measured
+//! `rig-bench log|sse|config|replay|soak`: the log, the stream, the configuration core and the reading of recordings measured
 //! beside their peers in the same run. `cargo xtask bench` builds and starts it.
 //!
 //! In reading order: `machine` (what `/proc` tells), `histogram`, `report` (the table and the JSON), `server` (the hub and
-//! nginx as children), `http` (requests over raw sockets), `log`, `sse`, `config`, `replay`.
+//! nginx as children), `http` (requests over raw sockets), `log`, `sse`, `config`, `replay`, `soak`.
 //!
 //! Nothing here is a test: figures depend on the machine and on what else it does. What counts are ratios inside one run,
 //! so both sides of a ratio are measured in turns. Everything is on loopback, and bounded in time and in count.
@@ -16,6 +16,7 @@ mod machine;
 mod replay;
 mod report;
 mod server;
+mod soak;
 mod sse;
 
 use std::path::PathBuf;
@@ -35,6 +36,8 @@ rig-bench COMMAND [--quick] [PART…]
   replay
         a recording of a million events: open and index, seek, explain, traffic, logs, player
         parts: index seek explain traffic logs player
+
+  soak  a hub under a fleet's load for ten minutes (100 s with --quick); exits 1 where a bar is missed
 
   --quick   fewer rounds and smaller sizes: to see that it works, not for figures
 ";
@@ -72,6 +75,7 @@ fn main() -> ExitCode {
         Some("sse") => (sse::PARTS, sse::run),
         Some("config") => (config::PARTS, config::run),
         Some("replay") => (replay::PARTS, replay::run),
+        Some("soak") => (&[], soak::run),
         _ => {
             eprint!("{HELP}");
             return ExitCode::from(2);

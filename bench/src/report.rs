@@ -62,6 +62,11 @@ impl Report {
         );
     }
 
+    /// How many bars were missed so far.
+    pub fn missed(&self) -> usize {
+        self.bars.iter().filter(|bar| bar["met"] == json!(false)).count()
+    }
+
     /// Says something that no figure says.
     pub fn note(&mut self, part: &str, text: &str) {
         println!("\n{part}: {text}");

@@ -27,8 +27,16 @@ pub struct Server {
 impl Server {
     /// Starts a hub on a free port and waits for its first line.
     pub fn hub(rig: &Path, data: &Path) -> Result<Server> {
+        Server::hub_with(rig, data, &[])
+    }
+
+    /// As [`Server::hub`], with options that name files.
+    pub fn hub_with(rig: &Path, data: &Path, more: &[(&str, &Path)]) -> Result<Server> {
         let mut command = Command::new(rig);
         command.args(["hub", "--listen", "127.0.0.1:0", "--data"]).arg(data).env("RIG_LOG", "warn");
+        for (option, path) in more {
+            command.arg(option).arg(path);
+        }
         let begun = Instant::now();
         let mut child = command
             .stdout(Stdio::piped())

@@ -27,6 +27,7 @@ cargo xtask COMMAND
   services             installs what tests need besides Rust (as root on Debian; elsewhere it says what is missing)
   crash [--rounds N] [--seed S]
                        kills a hub under load N times (10,000 without --rounds) and checks that nothing acknowledged is lost
+  soak [--quick]       a hub under a fleet's load for 10 minutes (100 s with --quick); target/bench/soak.json
   help                 this page
 ";
 
@@ -41,6 +42,15 @@ fn main() -> ExitCode {
                 Ok(()) => ExitCode::SUCCESS,
                 Err(error) => {
                     eprintln!("bench: {error:#}");
+                    ExitCode::FAILURE
+                }
+            };
+        }
+        ["soak", more @ ..] => {
+            return match bench::run(&root(), &[&["soak"], more].concat()) {
+                Ok(()) => ExitCode::SUCCESS,
+                Err(error) => {
+                    eprintln!("xtask soak: {error:#}");
                     ExitCode::FAILURE
                 }
             };

@@ -74,7 +74,7 @@ fn open(path: &Path) -> Result<Timeline> {
     let bytes: Arc<dyn Bytes> = Arc::new(FileBytes::new(File::open(path)?));
     let len = bytes.len()?;
     let mut timeline = Timeline::new(bytes.clone(), "bench");
-    for chunk in Chunks::new(bytes, len) {
+    for chunk in Chunks::new(bytes, len, true) {
         timeline.extend(chunk?);
     }
     timeline.finish();

@@ -166,12 +166,14 @@ impl Client {
     ///
     /// # Errors
     /// A [`Problem`] when the hub refuses them.
-    pub async fn append(&self, ndjson: Vec<u8>) -> Result<Appended> {
+    pub async fn append(&self, ndjson: Vec<u8>) -> Result<()> {
         let request = self
             .request(Method::POST, &["events"])?
             .header("content-type", "application/x-ndjson")
             .body(ndjson);
-        json(self.send(request).await?).await
+        // The events as they stand in the log: read, so that the connection is used again, and nothing more.
+        self.send(request).await?.bytes().await.context("the hub's answer broke off")?;
+        Ok(())
     }
 
     /// The state at `at`, or now.

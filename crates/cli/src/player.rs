@@ -9,18 +9,21 @@ use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
-use rig_event::{Epoch, Head, Seq, session};
-use rig_replay::timeline::{Bytes, Timeline, stretch};
+use rig_event::{Epoch, Head, Seq, rigd, session};
+use rig_replay::timeline::{Bytes, Chunk, Timeline, stretch};
 use rig_tui::News;
 
 use crate::client::Client;
 use crate::follow::{self, Follow, Wanted};
 use crate::output;
 use crate::source::{Source, stem};
-use crate::timeline::{Chunks, FileBytes, Spool, ZSTD_MAGIC};
+use crate::timeline::{Chunks, FileBytes, Spool, unpacked};
 
 /// News that wait for the player.
 const AHEAD: usize = 16;
+
+/// How often it is looked whether a file has grown.
+const LOOK: Duration = Duration::from_millis(100);
 
 /// How long events of a live stream are gathered before they are shown, and how many bytes of them at most.
 const GATHER: Duration = Duration::from_millis(5);
@@ -60,30 +63,67 @@ pub fn open(source: &Source) -> Result<Feed> {
                 return reading(Box::new(file), &name, true);
             }
             let bytes = FileBytes::new(file.try_clone().with_context(context)?);
-            let mut magic = [0; 4];
-            let packed = bytes.read_at(&mut magic, 0).with_context(context)? == 4 && magic == ZSTD_MAGIC;
-            if packed { reading(Box::new(file), &name, false) } else { in_place(Arc::new(bytes), &name) }
+            if bytes.is_zstd().with_context(context)? {
+                reading(Box::new(file), &name, false)
+            } else {
+                in_place(Arc::new(bytes), &name)
+            }
         }
         Source::Stream(client) => following(client),
     }
 }
 
-/// A file that is read where it lies.
+/// A file that is read where it lies, and goes on if it grows.
 fn in_place(bytes: Arc<dyn Bytes>, name: &str) -> Result<Feed> {
     let len = bytes.len()?;
     let timeline = Timeline::new(bytes.clone(), name);
     let (sender, news) = mpsc::sync_channel(AHEAD);
     thread::spawn(move || {
-        for chunk in Chunks::new(bytes, len) {
-            let news = chunk
-                .map_or_else(|error| News::Broken(error.to_string()), |chunk| News::Chunk(Box::new(chunk)));
-            let ends = matches!(news, News::Broken(_));
-            if sender.send(news).is_err() || ends {
-                return;
-            }
+        if let Err(error) = grow(bytes, len, &sender) {
+            let _ = sender.send(News::Broken(output::chain(&error)));
         }
     });
     Ok(Feed { timeline, news, total: Some(len), live: false, follow: false })
+}
+
+/// Reads the first `len` bytes of a file on all threads, and then what is written behind them, until there is a footer.
+fn grow(bytes: Arc<dyn Bytes>, len: u64, sender: &SyncSender<News>) -> Result<()> {
+    let mut growing = Scanned::new(bytes.clone());
+    for chunk in Chunks::new(bytes.clone(), len, false) {
+        if !growing.give(chunk?, sender) {
+            return Ok(());
+        }
+    }
+    let mut told = None;
+    loop {
+        let len = bytes.len()?;
+        if len < growing.end {
+            bail!("the recording became shorter");
+        }
+        if !growing.scan(len, false, sender)? {
+            return Ok(());
+        }
+        if told != Some(len) {
+            // Without its line end the last line is one all the same, if it can be read. Where there is no other, nothing is to
+            // come.
+            let last = stretch(bytes.as_ref(), growing.end, len, true)?;
+            let last = last.map(|last| last.scan(bytes.as_ref(), &mut growing.buffer)).transpose()?;
+            let is_first = growing.end == 0;
+            if let Some(last) = last.filter(|last| is_first || last.is_footed() || !last.is_empty())
+                && !growing.give(last, sender)
+            {
+                return Ok(());
+            }
+            if is_first || (growing.footed && growing.end == len) {
+                return Ok(());
+            }
+            if sender.send(News::Waiting(len - growing.end)).is_err() {
+                return Ok(());
+            }
+            told = Some(len);
+        }
+        thread::sleep(LOOK);
+    }
 }
 
 /// What can be read only once goes to a temporary file on its way.
@@ -93,7 +133,7 @@ fn reading(input: Box<dyn Read + Send>, name: &str, live: bool) -> Result<Feed> 
     let (sender, news) = mpsc::sync_channel(AHEAD);
     thread::spawn(move || {
         let mut growing = growing;
-        let read = unpacked(input).and_then(|mut input| {
+        let read = unpacked(input).and_then(|(mut input, _)| {
             let mut buffer = vec![0; 1 << 18];
             loop {
                 match input.read(&mut buffer) {
@@ -116,19 +156,6 @@ fn reading(input: Box<dyn Read + Send>, name: &str, live: bool) -> Result<Feed> 
     Ok(Feed { timeline, news, total: None, live, follow: false })
 }
 
-/// Decompressed, if its first bytes say that it is compressed.
-fn unpacked(mut input: Box<dyn Read + Send>) -> Result<Box<dyn Read + Send>> {
-    let mut start = Vec::new();
-    input.by_ref().take(ZSTD_MAGIC.len() as u64).read_to_end(&mut start).context("it cannot be read")?;
-    let packed = start == ZSTD_MAGIC;
-    let whole = io::Cursor::new(start).chain(input);
-    if packed {
-        let decoder = zstd::stream::read::Decoder::new(whole).context("it cannot be decompressed")?;
-        return Ok(Box::new(decoder));
-    }
-    Ok(Box::new(whole))
-}
-
 /// A hub's stream: what is there as a session file, which begins with a state, and then what happens.
 fn following(client: &Client) -> Result<Feed> {
     let growing = Growing::new()?;
@@ -146,10 +173,13 @@ fn following(client: &Client) -> Result<Feed> {
 }
 
 async fn follow_into(client: &Client, mut growing: Growing, sender: &SyncSender<News>) -> Result<()> {
-    let mut follow = match history(client, &mut growing, sender).await? {
-        Some((epoch, seq)) => Follow::resume(client.clone(), Wanted::default(), &epoch, seq).await?,
-        None => {
-            let wanted = Wanted { from: Some(1), ..Wanted::default() };
+    let (epoch, seq) = history(client, &mut growing, sender).await?;
+    // A log of rigd need not be whole.
+    let may_lack = epoch.is_none();
+    let mut follow = match (epoch, seq) {
+        (Some(epoch), seq) => Follow::resume(client.clone(), Wanted::default(), &epoch, seq).await?,
+        (None, seq) => {
+            let wanted = Wanted { from: Some(seq + 1), ..Wanted::default() };
             Follow::connect(client.clone(), wanted).await?
         }
     };
@@ -182,6 +212,7 @@ async fn follow_into(client: &Client, mut growing: Growing, sender: &SyncSender<
             None => return Ok(()),
             Some(follow::News::Event(_) | follow::News::Heartbeat { .. }) => continue,
             Some(follow::News::CaughtUp { .. }) => News::CaughtUp,
+            Some(gap @ follow::News::Gap { .. }) if may_lack => News::Note(gap.to_string()),
             Some(other @ (follow::News::Gap { .. } | follow::News::Reset { .. })) => {
                 bail!("{other}; open it again")
             }
@@ -196,16 +227,20 @@ async fn follow_into(client: &Client, mut growing: Growing, sender: &SyncSender<
     }
 }
 
-/// Takes the stream as it is now, without its footer; says where it ends.
+/// Takes the stream as it is now, without its footer; says its epoch, which a log of rigd does not tell, and where it ends.
 async fn history(
     client: &Client,
     growing: &mut Growing,
     sender: &SyncSender<News>,
-) -> Result<Option<(Epoch, Seq)>> {
+) -> Result<(Option<Epoch>, Seq)> {
+    let seq_of = |line: &[u8]| match Head::parse(line) {
+        Ok(head) => Some(head.seq),
+        Err(_) => rigd::parse(line).ok().map(|envelope| envelope.seq),
+    };
     let mut answer = client.session((None, None), None).await?;
     let mut rest: Vec<u8> = Vec::new();
     let mut epoch = None;
-    let mut last = None;
+    let mut last = 0;
     while let Some(chunk) = answer.chunk().await.context("the download broke off")? {
         rest.extend_from_slice(&chunk);
         let Some(end) = memchr::memrchr(b'\n', &rest) else { continue };
@@ -216,52 +251,74 @@ async fn history(
             let first = lines.split(|b| *b == b'\n').next().unwrap_or_default();
             let header: Option<session::Header> = serde_json::from_slice(first).ok();
             epoch = header.map(|header| {
-                last = Some(header.first_seq.saturating_sub(1));
+                last = header.first_seq.saturating_sub(1);
                 header.epoch
             });
         }
-        match Head::parse(line) {
-            Ok(head) => last = Some(head.seq),
-            Err(_) if line.starts_with(br#"{"type":"session.footer""#) => {
+        match seq_of(line) {
+            Some(seq) => last = seq,
+            None if line.starts_with(br#"{"type":"session.footer""#) => {
                 let events = lines.get(..before.saturating_sub(1)).unwrap_or_default();
                 let line = memchr::memrchr(b'\n', events).map_or(events, |at| &events[at + 1..]);
-                if let Ok(head) = Head::parse(line) {
-                    last = Some(head.seq);
-                }
+                last = seq_of(line).unwrap_or(last);
                 lines.truncate(before);
             }
-            Err(_) => {}
+            None => {}
         }
         if !growing.append(&lines, false, sender)? {
-            return Ok(None);
+            break;
         }
     }
-    Ok(epoch.zip(last))
+    Ok((epoch, last))
 }
 
 /// A spool and how far it was scanned.
 struct Growing {
     spool: Spool,
-    scanned: u64,
-    buffer: Vec<u8>,
+    scanned: Scanned,
 }
 
 impl Growing {
     fn new() -> Result<Growing> {
-        Ok(Growing { spool: Spool::new()?, scanned: 0, buffer: Vec::new() })
+        let spool = Spool::new()?;
+        Ok(Growing { scanned: Scanned::new(spool.bytes()), spool })
     }
 
     /// Puts bytes in and gives the player what whole lines there are; says whether anybody wants more.
     fn append(&mut self, bytes: &[u8], last: bool, sender: &SyncSender<News>) -> Result<bool> {
         self.spool.append(bytes)?;
-        let spooled = self.spool.bytes();
-        while let Some(next) = stretch(spooled.as_ref(), self.scanned, self.spool.len(), last)? {
-            self.scanned = next.end;
-            let chunk = next.scan(spooled.as_ref(), &mut self.buffer)?;
-            if sender.send(News::Chunk(Box::new(chunk))).is_err() {
+        self.scanned.scan(self.spool.len(), last, sender)
+    }
+}
+
+/// How far some bytes were scanned.
+struct Scanned {
+    bytes: Arc<dyn Bytes>,
+    end: u64,
+    /// Whether a footer stands there.
+    footed: bool,
+    buffer: Vec<u8>,
+}
+
+impl Scanned {
+    fn new(bytes: Arc<dyn Bytes>) -> Scanned {
+        Scanned { bytes, end: 0, footed: false, buffer: Vec::new() }
+    }
+
+    /// Gives the player the whole lines of the first `len` bytes that it has not yet; says whether anybody wants more.
+    fn scan(&mut self, len: u64, last: bool, sender: &SyncSender<News>) -> Result<bool> {
+        while let Some(next) = stretch(self.bytes.as_ref(), self.end, len, last)? {
+            let chunk = next.scan(self.bytes.as_ref(), &mut self.buffer)?;
+            if !self.give(chunk, sender) {
                 return Ok(false);
             }
         }
         Ok(true)
+    }
+
+    fn give(&mut self, chunk: Chunk, sender: &SyncSender<News>) -> bool {
+        self.end = chunk.end();
+        self.footed = chunk.is_footed();
+        sender.send(News::Chunk(Box::new(chunk))).is_ok()
     }
 }

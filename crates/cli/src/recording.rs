@@ -38,9 +38,7 @@ impl Recording {
     ) -> Result<Recording> {
         let session = source::download(client, from, None).await?;
         let mut reader = SessionReader::new(BufReader::new(session)).context("the hub's session file")?;
-        let Some(mut header) = reader.header().cloned() else {
-            bail!("the hub's session file has no header")
-        };
+        let mut header = header_of(&reader)?;
         header.session = name;
         header.started = now();
         header.rig = env!("CARGO_PKG_VERSION").to_owned();
@@ -64,9 +62,7 @@ impl Recording {
         // An empty session has the header, and the state that its first event comes after.
         let session = source::download(client, Some(from), Some(from.saturating_sub(1))).await?;
         let reader = SessionReader::new(BufReader::new(session)).context("the hub's session file")?;
-        let Some(mut header) = reader.header().cloned() else {
-            bail!("the hub's session file has no header")
-        };
+        let mut header = header_of(&reader)?;
         header.session = name;
         header.started = now();
         header.rig = env!("CARGO_PKG_VERSION").to_owned();
@@ -184,12 +180,12 @@ impl Recording {
     /// Has the hub sign the end: that, and not the last seal, proves where the recording ends.
     ///
     /// The footer of the empty session after the last event states the same chain, state and outcome. A hub that does not
-    /// answer leaves the recording unsigned, which `rig verify` tells.
-    pub async fn sign(&mut self, client: &Client, outcome: Outcome) {
+    /// answer leaves the recording unsigned, which `rig verify` tells. Says whether it is signed.
+    pub async fn sign(&mut self, client: &Client, outcome: Outcome) -> bool {
         let last = self.last_seq();
         let stretch = (Some(last + 1), Some(last));
-        let Ok(file) = source::download_as(client, stretch, Some(outcome)).await else { return };
-        let Ok(mut reader) = SessionReader::new(BufReader::new(file)) else { return };
+        let Ok(file) = source::download_as(client, stretch, Some(outcome)).await else { return false };
+        let Ok(mut reader) = SessionReader::new(BufReader::new(file)) else { return false };
         let same =
             reader.header().is_some_and(|h| h.epoch == self.header.epoch && h.stream == self.header.stream);
         if reader.by_ref().next().is_none()
@@ -198,7 +194,9 @@ impl Recording {
             && footer.chain == self.writer.chain().to_string()
         {
             footer.signatures.iter().for_each(|signature| self.writer.sign(signature.clone()));
+            return !footer.signatures.is_empty();
         }
+        false
     }
 
     /// Writes the footer, and sees to it that the file is on the disk.
@@ -210,6 +208,15 @@ impl Recording {
         let took = Duration::from_micros(u64::try_from(took).unwrap_or(0));
         let file = self.writer.finish(outcome, took)?.finish()?;
         file.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()
+    }
+}
+
+fn header_of<R: io::BufRead>(reader: &SessionReader<R>) -> Result<Header> {
+    match reader.header() {
+        Some(header) => Ok(header.clone()),
+        None => bail!(
+            "what the hub plays is a log of rigd, of which no session file can be made; `rig tail --from 1 --json` prints its lines"
+        ),
     }
 }
 

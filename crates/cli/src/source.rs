@@ -386,6 +386,9 @@ impl Recording {
             Some(Ending::Unfinished) => {
                 output::note(format!("{} is unfinished: it ends without a footer", self.what));
             }
+            Some(Ending::Torn { bytes: 0 }) => {
+                output::note(format!("{} is cut: it cannot be decompressed to its end", self.what));
+            }
             Some(Ending::Torn { bytes }) => {
                 output::note(format!("{} is cut: its last {bytes} bytes are no whole line", self.what));
             }
@@ -396,9 +399,9 @@ impl Recording {
         }
     }
 
-    /// Whether anything so far says that it is one: a header, or an event.
+    /// Whether anything so far says that it is one: a header, an event, or the cut beginning of one.
     fn is_recording(&self) -> bool {
-        self.any || self.is_session() || self.reader.rigd_header().is_some()
+        self.any || self.is_session() || self.reader.rigd_header().is_some() || self.reader.is_cut_at_start()
     }
 
     fn is_session(&self) -> bool {

@@ -1,24 +1,30 @@
 //! A `SOURCE` as a [`Timeline`]: files read in place, everything else kept in an unlinked temporary file, and as many
 //! threads as there are processors to index it.
 //!
-//! [`Source::timeline`] indexes to the end. A player that shows the beginning in the meantime takes [`Source::bytes`], makes
-//! a `Timeline` over [`Opened::bytes`], and hands the chunks of [`Chunks`] in as they come.
+//! [`Source::timeline`] indexes to the end. A player, which shows the beginning in the meantime, hands the chunks of
+//! [`Chunks`] in as they come.
 
 use std::fs::File;
 use std::io::{self, Read, Write as _};
+use std::path::Path;
 use std::sync::mpsc::{self, Receiver, SyncSender, TryRecvError};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
 use anyhow::{Context as _, Result, bail};
 use rig_event::Seq;
-use rig_replay::timeline::{Bytes, Chunk, Damage, Ending, Timeline, stretch};
+use rig_recorder::session::{ZSTD_START, is_zstd};
+use rig_replay::timeline::{Bytes, Chunk, Damage, Ending, STRETCH, Timeline, stretch};
 
+use crate::client::Client;
 use crate::output;
-use crate::source::{NoRecording, Source, download, stem};
+use crate::source::{NoRecording, Source, stem};
 
 /// The longest recording that is decompressed or copied, in bytes: a small compressed file can claim to be any size.
 const MOST: u64 = 64 << 30;
+
+/// After how many events of a stream that is loaded it is told how many there are.
+const TOLD: usize = 100_000;
 
 /// Chunks that wait for whoever takes them.
 const AHEAD: usize = 8;
@@ -31,6 +37,16 @@ impl FileBytes {
     /// Reads `file` wherever it is asked to; where it stands does not matter.
     pub fn new(file: File) -> FileBytes {
         FileBytes(file)
+    }
+
+    /// Whether it is compressed.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn is_zstd(&self) -> io::Result<bool> {
+        let mut start = [0; ZSTD_START];
+        let len = self.read_at(&mut start, 0)?;
+        Ok(is_zstd(&start[..len]))
     }
 }
 
@@ -97,30 +113,27 @@ impl Spool {
     }
 
     /// Everything that can be read from `input`; where it is cut or broken, what came before, and why there is no more.
-    fn fill(&mut self, mut input: impl Read) -> Result<Option<String>> {
+    fn fill(&mut self, mut input: impl Read) -> Result<Option<io::Error>> {
         let mut buffer = vec![0; 1 << 18];
         loop {
             match input.read(&mut buffer) {
                 Ok(0) => return Ok(None),
                 Ok(len) => self.append(&buffer[..len])?,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Ok(Some(error.to_string())),
+                Err(error) => return Ok(Some(error)),
             }
         }
     }
 }
 
-/// The bytes of a `SOURCE`, decompressed.
-#[derive(Debug)]
-pub struct Opened {
-    /// The bytes.
-    pub bytes: Arc<dyn Bytes>,
-    /// How many there are.
-    pub len: u64,
+/// The bytes of a recording, decompressed.
+struct Opened {
+    bytes: Arc<dyn Bytes>,
+    len: u64,
     /// Name of the stream, where the recording names none.
-    pub name: String,
+    name: String,
     /// Why there are no more, where they could not be read to their end.
-    pub broken: Option<String>,
+    broken: Option<String>,
 }
 
 /// A `SOURCE` with its index.
@@ -130,63 +143,26 @@ pub struct Indexed {
     pub timeline: Timeline,
     /// For messages.
     pub what: String,
-    /// As in [`Opened`].
+    /// Why there is no more, where it could not be read to its end.
     pub broken: Option<String>,
 }
 
 impl Source {
-    /// Opens it for reading anywhere. Compressed files are decompressed, standard input and a hub's stream copied, to a
-    /// temporary file.
-    ///
-    /// # Errors
-    /// When it cannot be read.
-    pub async fn bytes(&self, to: Option<Seq>) -> Result<Opened> {
-        match self {
-            Source::Stdin => {
-                let (spool, broken) = decompressed(io::stdin().lock()).context("standard input")?;
-                Ok(Opened { len: spool.len(), bytes: spool.bytes(), name: "stdin".to_owned(), broken })
-            }
-            Source::File(path) => {
-                let context = || format!("cannot open {}", path.display());
-                let file = File::open(path).with_context(context)?;
-                let name = stem(path);
-                if file.metadata().with_context(context)?.is_dir() {
-                    bail!("{} is a folder", path.display());
-                }
-                let bytes = FileBytes(file);
-                let mut magic = [0; 4];
-                let is_file = bytes.0.metadata().is_ok_and(|meta| meta.is_file());
-                if is_file
-                    && !(bytes.read_at(&mut magic, 0).with_context(context)? == 4 && magic == ZSTD_MAGIC)
-                {
-                    let len = bytes.size().with_context(context)?;
-                    return Ok(Opened { bytes: Arc::new(bytes), len, name, broken: None });
-                }
-                let (spool, broken) = decompressed(bytes.0).with_context(|| path.display().to_string())?;
-                Ok(Opened { len: spool.len(), bytes: spool.bytes(), name, broken })
-            }
-            Source::Stream(client) => {
-                let bytes = FileBytes(download(client, None, to).await?);
-                let len = bytes.size().context("the temporary file cannot be read")?;
-                Ok(Opened { bytes: Arc::new(bytes), len, name: client.stream.to_string(), broken: None })
-            }
-        }
-    }
-
-    /// Indexes it to its end.
+    /// Indexes it to its end. Compressed files are decompressed, standard input and a hub's stream copied, to a temporary file.
     ///
     /// # Errors
     /// When it cannot be read, or nothing in it is an event or a header.
     pub async fn timeline(&self, to: Option<Seq>) -> Result<Indexed> {
-        let Opened { bytes, len, name, broken } = self.bytes(to).await?;
         let what = self.to_string();
-        let mut timeline = Timeline::new(bytes.clone(), &name);
-        let mut chunks = Chunks::new(bytes, len);
-        while let Some(chunk) = chunks.next().transpose().with_context(|| what.clone())? {
-            timeline.extend(chunk);
+        let (timeline, broken) = match self {
+            Source::Stdin => Opened::unpacked(io::stdin(), "stdin".to_owned()).and_then(index),
+            Source::File(path) => index(Opened::file(path)?),
+            Source::Stream(client) => Ok((indexed_as_it_comes(client, to).await?, None)),
         }
-        timeline.finish();
-        if !timeline.is_recording() {
+        .with_context(|| what.clone())?;
+        // Of a compressed file that was cut early there may be nothing at all.
+        let is_cut_short = broken.is_some() && timeline.indexed() == 0;
+        if !(timeline.is_recording() || is_cut_short) {
             if let Some(why) = broken {
                 bail!("{what}: {why}");
             }
@@ -197,23 +173,91 @@ impl Source {
     }
 }
 
-/// What a compressed file begins with.
-pub(crate) const ZSTD_MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
+/// Indexes what is all there, on all threads.
+fn index(Opened { bytes, len, name, broken }: Opened) -> Result<(Timeline, Option<String>)> {
+    let mut timeline = Timeline::new(bytes.clone(), &name);
+    let mut chunks = Chunks::new(bytes, len, true);
+    while let Some(chunk) = chunks.next().transpose()? {
+        timeline.extend(chunk);
+    }
+    timeline.finish();
+    Ok((timeline, broken))
+}
+
+/// A hub's stream up to `to`, indexed while it is downloaded; how far it is, is told on standard error.
+async fn indexed_as_it_comes(client: &Client, to: Option<Seq>) -> Result<Timeline> {
+    let answer = client.session((None, to), None).await;
+    let mut answer = answer.with_context(|| format!("nothing from {}", client.source()))?;
+    let mut spool = Spool::new()?;
+    let mut timeline = Timeline::new(spool.bytes(), client.stream.as_str());
+    let mut told = 0;
+    while let Some(chunk) = answer.chunk().await.context("the download broke off")? {
+        spool.append(&chunk)?;
+        if spool.len() - timeline.indexed() >= STRETCH {
+            timeline.index(spool.len(), false)?;
+        }
+        if timeline.len() / TOLD > told {
+            told = timeline.len() / TOLD;
+            output::note(format!(
+                "{}: {} so far",
+                client.source(),
+                output::count(timeline.len() as u64, "event")
+            ));
+        }
+    }
+    timeline.index(spool.len(), true)?;
+    Ok(timeline)
+}
+
+impl Opened {
+    fn file(path: &Path) -> Result<Opened> {
+        let context = || format!("cannot open {}", path.display());
+        let bytes = FileBytes(File::open(path).with_context(context)?);
+        let meta = bytes.0.metadata().with_context(context)?;
+        if meta.is_dir() {
+            bail!("{} is a folder", path.display());
+        }
+        if !meta.is_file() || bytes.is_zstd().with_context(context)? {
+            return Opened::unpacked(bytes.0, stem(path)).with_context(|| path.display().to_string());
+        }
+        let len = bytes.size().with_context(context)?;
+        Ok(Opened { bytes: Arc::new(bytes), len, name: stem(path), broken: None })
+    }
+
+    fn unpacked(input: impl Read + Send, name: String) -> Result<Opened> {
+        let (spool, broken) = decompressed(input)?;
+        Ok(Opened { len: spool.len(), bytes: spool.bytes(), name, broken })
+    }
+}
 
 /// What `input` holds, decompressed if its first bytes say that it is compressed.
-fn decompressed(mut input: impl Read) -> Result<(Spool, Option<String>)> {
-    let mut start = Vec::new();
-    input.by_ref().take(ZSTD_MAGIC.len() as u64).read_to_end(&mut start).context("it cannot be read")?;
-    let compressed = start == ZSTD_MAGIC;
-    let whole = io::Cursor::new(start).chain(input);
+fn decompressed(input: impl Read + Send) -> Result<(Spool, Option<String>)> {
     let mut spool = Spool::new()?;
-    let broken = if compressed {
-        let decoder = zstd::stream::read::Decoder::new(whole).context("it cannot be decompressed")?;
-        spool.fill(decoder)?.map(|why| format!("it cannot be decompressed to its end: {why}"))
-    } else {
-        spool.fill(whole)?.map(|why| format!("it cannot be read to its end: {why}"))
-    };
-    Ok((spool, broken))
+    let (input, reading) = unpacked(input)?;
+    let broken = spool.fill(input)?;
+    let why = broken.as_ref().map(|why| format!("it cannot be {reading} to its end: {why}"));
+    match (why, broken) {
+        // Of what was only cut, the beginning is there, be it empty.
+        (Some(why), Some(error)) if spool.is_empty() && error.kind() != io::ErrorKind::UnexpectedEof => {
+            bail!(why)
+        }
+        (why, _) => Ok((spool, why)),
+    }
+}
+
+/// `input` decompressed, if its first bytes say that it is compressed; and what it is then that is being read.
+pub(crate) fn unpacked<'a>(
+    mut input: impl Read + Send + 'a,
+) -> Result<(Box<dyn Read + Send + 'a>, &'static str)> {
+    let mut start = Vec::new();
+    input.by_ref().take(ZSTD_START as u64).read_to_end(&mut start).context("it cannot be read")?;
+    let compressed = is_zstd(&start);
+    let whole = io::Cursor::new(start).chain(input);
+    if !compressed {
+        return Ok((Box::new(whole), "read"));
+    }
+    let decoder = zstd::stream::read::Decoder::new(whole).context("it cannot be decompressed")?;
+    Ok((Box::new(decoder), "decompressed"))
 }
 
 /// The chunks of some bytes in their order, scanned by other threads. Dropping it stops them.
@@ -231,14 +275,14 @@ struct Work {
 }
 
 impl Chunks {
-    /// Begins to scan the first `len` bytes, after which nothing comes.
-    pub fn new(bytes: Arc<dyn Bytes>, len: u64) -> Chunks {
+    /// Begins to scan the first `len` bytes; with `last`, nothing comes after them, else the whole lines of them.
+    pub fn new(bytes: Arc<dyn Bytes>, len: u64, last: bool) -> Chunks {
         let (sender, results) = mpsc::sync_channel(AHEAD);
         let work = Arc::new(Mutex::new(Work { from: 0, results: sender }));
         let threads = thread::available_parallelism().map_or(1, usize::from).clamp(1, 8);
         for _ in 0..threads {
             let (bytes, work) = (bytes.clone(), work.clone());
-            thread::spawn(move || scan(bytes.as_ref(), len, &work));
+            thread::spawn(move || scan(bytes.as_ref(), len, last, &work));
         }
         Chunks { results, waiting: None }
     }
@@ -270,14 +314,14 @@ impl Iterator for Chunks {
     }
 }
 
-fn scan(bytes: &dyn Bytes, len: u64, work: &Mutex<Work>) {
+fn scan(bytes: &dyn Bytes, len: u64, last: bool, work: &Mutex<Work>) {
     let mut buffer = Vec::new();
     loop {
         let (sender, receiver) = mpsc::sync_channel(1);
         let next = {
             // A thread that panicked leaves nothing half done here.
             let mut work = work.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-            let next = stretch(bytes, work.from, len, true);
+            let next = stretch(bytes, work.from, len, last);
             work.from = match &next {
                 Ok(Some(next)) => next.end,
                 Ok(None) => return,
@@ -366,7 +410,7 @@ mod tests {
         let bytes: Arc<dyn Bytes> = Arc::new(lines(150_000));
         let len = bytes.len().unwrap();
         let mut timeline = Timeline::new(bytes.clone(), "x");
-        for chunk in Chunks::new(bytes, len) {
+        for chunk in Chunks::new(bytes, len, true) {
             timeline.extend(chunk.unwrap());
         }
         timeline.finish();

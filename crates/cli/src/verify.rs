@@ -166,6 +166,7 @@ pub fn verify(recording: &mut Recording, keys: &Keyring) -> Result<Report> {
         Some(Ending::Bare) => {
             Some("it has no header and no footer: nothing says whose it is and where it ends".to_owned())
         }
+        Some(Ending::Torn { bytes: 0 }) => Some("it cannot be decompressed to its end".to_owned()),
         Some(Ending::Torn { bytes }) => {
             Some(format!("it ends within a line ({bytes} bytes of it are there) and has no footer"))
         }

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use crate::Format;
+use crate::redact;
 
 /// A place in a text, both counted from 1; columns count characters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,7 +81,9 @@ pub enum Error {
     },
     /// What stands where a key belongs is a secret by its looks: keys are kept, so the document cannot be. The key
     /// itself is not repeated.
-    #[error("a key at {at} is a secret or the rest of one that is spread over lines")]
+    #[error(
+        "a key at {at} is a secret or the rest of one that is spread over lines; only values can be redacted"
+    )]
     SecretInKey {
         /// Where the key stands, or the map that has it.
         at: Place,
@@ -227,8 +230,11 @@ fn placed(place: &Option<Place>) -> String {
     place.map(|place| format!(" at {place}")).unwrap_or_default()
 }
 
-/// A hostile name as it may stand in an error: quoted, escaped and short.
+/// A hostile name as it may stand in an error: quoted, escaped and short, and not at all where a part of it may be a secret.
 pub(crate) fn shown(name: &str) -> String {
+    if name.split(['.', '"']).any(redact::is_random_key) {
+        return "(a name that looks like a secret)".to_owned();
+    }
     let cut: String = name.chars().take(80).collect();
     let more = if cut.len() < name.len() { "…" } else { "" };
     format!("{cut:?}{more}")

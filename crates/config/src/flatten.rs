@@ -50,7 +50,12 @@ impl<'a> Flattener<'a> {
     /// Adds one field of a format without nesting.
     pub fn add(&mut self, keys: &[&str], value: Value, at: Place) -> Result<(), Error> {
         // The lines below a private key's first are no keys, though they are read as such.
-        if self.in_private_key || redact::is_secret_key(&keys.join(".")) {
+        let name = keys.join(".");
+        let listed = || {
+            let above = name.rsplit_once('.');
+            above.is_some_and(|(above, key)| redact::is_random_key(key) && redact::lists_secrets(above))
+        };
+        if self.in_private_key || redact::is_secret_key(&name) || listed() {
             return Err(Error::SecretInKey { at });
         }
         self.in_private_key = value.as_str().is_some_and(redact::opens_private_key);
@@ -73,9 +78,16 @@ impl<'a> Flattener<'a> {
                 self.field(node.line, Value::Object(serde_json::Map::new()))
             }
             Kind::List(items) => self.list(items),
-            Kind::Map(entries) => entries
-                .into_iter()
-                .try_for_each(|(key, entry)| self.step(Segment::Key(key.into_owned()), entry)),
+            Kind::Map(entries) => {
+                let listed = redact::lists_secrets(&self.path);
+                entries.into_iter().try_for_each(|(key, entry)| {
+                    if listed && redact::is_random_key(&key) {
+                        let at = Place { line: u64::from(entry.line), column: 1 };
+                        return Err(Error::SecretInKey { at });
+                    }
+                    self.step(Segment::Key(key.into_owned()), entry)
+                })
+            }
             // What is below it is shared in its turn, so that little is copied here.
             Kind::Shared(node) => self.tree(Rc::unwrap_or_clone(node)),
         }

@@ -108,14 +108,13 @@ impl Want {
 
 impl Glob {
     fn takes(&self, text: &str, fold: bool) -> bool {
-        if fold {
+        if fold && !(self.text.is_ascii() && text.is_ascii()) {
             return Glob { text: self.text.to_lowercase(), literal: self.literal }
                 .takes(&text.to_lowercase(), false);
         }
-        if self.literal || !self.text.contains('*') {
-            return self.text == text;
-        }
-        backtrack(self.text.as_bytes(), text.as_bytes(), |want| *want == b'*', |want, byte| want == byte)
+        let same = |want: &u8, byte: &u8| want == byte || fold && want.eq_ignore_ascii_case(byte);
+        let star = |want: &u8| *want == b'*' && !self.literal;
+        backtrack(self.text.as_bytes(), text.as_bytes(), star, same)
     }
 }
 

@@ -3,7 +3,9 @@
 mod idle;
 mod onboard;
 mod overrides;
+mod severities;
 
+use std::cell::LazyCell;
 use std::fmt;
 use std::time::Duration;
 
@@ -19,13 +21,13 @@ use crate::{Error, Path, Pattern, ValuePattern};
 
 pub use crate::diff::rules::{CompareRule, ListRule, Matching};
 
-/// The rules of a policy file. The default has none.
+/// The rules of a policy file. The default has none, and leaves severities to the built-in rules (docs/policy.md).
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Policy {
     /// Fields that are secret, besides those rig knows by name or by value.
     pub secret: Vec<SecretRule>,
-    /// How much changes matter.
+    /// How much changes matter, besides what the built-in rules say of those that no rule here matches.
     pub severity: Vec<SeverityRule>,
     /// How the elements of lists are matched.
     pub list: Vec<ListRule>,
@@ -110,6 +112,9 @@ pub struct SeverityRule {
     pub before_matches: Option<ValuePattern>,
     /// How much.
     pub level: Severity,
+    /// Whether it is one of rig's own: case does not matter in its path.
+    #[serde(skip)]
+    pub(crate) built_in: bool,
 }
 
 /// `[[ignore]]`: a drift of the field is none.
@@ -206,7 +211,8 @@ impl SeverityRule {
 /// As drift events name it: `[[severity]] database.** (removed) critical`.
 impl fmt::Display for SeverityRule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "[[severity]] {}", self.path)?;
+        let whose = if self.built_in { "built-in " } else { "" };
+        write!(f, "{whose}[[severity]] {}", self.path)?;
         if !self.op.is_empty() {
             let ops: Vec<&str> = self.op.iter().map(|op| op.as_str()).collect();
             write!(f, " ({})", ops.join(", "))?;
@@ -242,7 +248,7 @@ impl Policy {
     }
 
     /// How much a change matters: what the last matching rule says, so that exceptions stand below what they are
-    /// exceptions to; medium where none matches.
+    /// exceptions to; else the last matching one of the built-in rules; medium where none matches.
     pub fn severity_of_change(
         &self,
         op: Op,
@@ -261,11 +267,9 @@ impl Policy {
         before: Option<&Value>,
         after: Option<&Value>,
     ) -> Option<&SeverityRule> {
-        if self.severity.is_empty() {
-            return None;
-        }
-        let path = lenient(path);
-        self.severity.iter().rev().find(|rule| rule.takes(op, before, after) && rule.path.matches(&path))
+        let path = LazyCell::new(|| lenient(path));
+        let mut latest_first = severities::BUILT_IN.iter().chain(&self.severity).rev();
+        latest_first.find(|rule| rule.takes(op, before, after) && rule.path.covers(&path.0, rule.built_in))
     }
 
     /// The rule by which drift of the field is noise at this moment, if there is one.
@@ -394,7 +398,11 @@ fn expiry<'de, D: Deserializer<'de>>(d: D) -> Result<Option<Timestamp>, D::Error
         .map_err(|_| de::Error::custom("`expires` must be a day like 2027-01-31 or an RFC 3339 time"))
 }
 
-fn span_of_time<'de, D: Deserializer<'de>>(d: D) -> Result<Option<Duration>, D::Error> {
+/// Reads a span of time, written `90d`, with `s`, `m`, `h`, `d` or `w`; for `#[serde(deserialize_with)]`. It is never `None`.
+///
+/// # Errors
+/// When the text is none.
+pub fn span_of_time<'de, D: Deserializer<'de>>(d: D) -> Result<Option<Duration>, D::Error> {
     let text = String::deserialize(d)?;
     let unit = match text.chars().last() {
         Some('s') => Some(1),
@@ -411,7 +419,11 @@ fn span_of_time<'de, D: Deserializer<'de>>(d: D) -> Result<Option<Duration>, D::
         .ok_or_else(|| de::Error::custom("a span of time must be a number and s, m, h, d or w, like \"90d\""))
 }
 
-fn bytes<'de, D: Deserializer<'de>>(d: D) -> Result<Option<u64>, D::Error> {
+/// Reads a number of bytes, written `10GiB`, with `KiB`, `MiB` or `GiB`; for `#[serde(deserialize_with)]`. It is never `None`.
+///
+/// # Errors
+/// When the text is none.
+pub fn bytes<'de, D: Deserializer<'de>>(d: D) -> Result<Option<u64>, D::Error> {
     let text = String::deserialize(d)?;
     let units = [("KiB", 1u64 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30)];
     let found = units.iter().find_map(|(unit, factor)| Some((text.strip_suffix(unit)?, factor)));

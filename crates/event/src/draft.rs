@@ -216,6 +216,17 @@ impl Body {
         Body::checked(body, Draft { service, id, cause, actor, event })
     }
 
+    /// The same with an idempotency key; it must have none.
+    ///
+    /// # Errors
+    /// [`Error::TooLong`] when the line would pass [`MAX_LINE`].
+    pub fn with_id(mut self, id: String) -> Result<Body> {
+        self.json.extend_from_slice(b",\"id\":");
+        put(&mut self.json, &id)?;
+        self.draft.id = Some(id);
+        Body::checked(self.json, self.draft)
+    }
+
     /// Appends the whole line with its newline to `out`. `ts` is the text of the time stamp; `more` says how many events of
     /// the same append follow.
     pub fn write_line(&self, seq: Seq, ts: &str, more: u32, out: &mut Vec<u8>) {

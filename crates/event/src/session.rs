@@ -149,6 +149,15 @@ impl Line {
     }
 }
 
+/// The byte order mark that some programs put before a text. It says nothing, and is passed over.
+pub const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+
+/// Whether a recording that was cut within its first line may begin so.
+pub fn may_begin(cut: &[u8]) -> bool {
+    let beginnings: [&[u8]; 3] = [br#"{"type":"session.header""#, br#"{"type":"log.header""#, br#"{"seq":"#];
+    !cut.is_empty() && beginnings.iter().any(|whole| whole.starts_with(cut) || cut.starts_with(whole))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

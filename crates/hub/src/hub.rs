@@ -2,21 +2,25 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::net::SocketAddr;
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 
 use rig_config::{RedactionKey, Redactor};
-use rig_event::{Draft, Epoch, Head, Seq, StreamName};
+use rig_event::{Draft, Epoch, Event, Head, Seq, StreamName};
 use rig_recorder::{Durability, EventLog, Index, Keyring, MemoryLog, SegmentLog, StreamIndex};
 use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio::task::JoinHandle;
 
 use crate::access::Access;
+use crate::admission::Admission;
 use crate::announcer::{Announcer, News, Rounds};
 use crate::cut::{Cut, cut_at, put_checkpoint};
 use crate::data::{DataDir, io_error, random, write_private};
 use crate::ids::Ids;
-use crate::metrics::Meters;
+use crate::ingest::ssh::Devices;
+use crate::metrics::{Meters, drift_of};
+use crate::notify::{self, Endpoints};
 use crate::playback::{Playback, PlaybackLog};
 use crate::problem::Problem;
 use crate::stream::{Stream, Tasks};
@@ -43,12 +47,22 @@ pub(crate) struct Hub {
     pub(crate) redactor: Arc<Redactor>,
     /// The keys that seals and session files are signed with; none for a hub in memory.
     pub(crate) keys: Arc<Keyring>,
+    /// How many requests and subscribers there are.
+    pub(crate) admission: Admission,
     /// Documents that may still be parsed at the same time.
     pub(crate) parsing: Arc<Semaphore>,
     /// Kibibytes of documents that may still be taken into work.
     pub(crate) capture_budget: Arc<Semaphore>,
+    /// Who is notified.
+    pub(crate) endpoints: Endpoints,
+    /// What is collected from.
+    pub(crate) devices: Devices,
+    /// Where the hub listens, once it does.
+    listening: OnceLock<SocketAddr>,
     /// Turns true when the hub stops: streams to subscribers end.
     pub(crate) stopping: watch::Receiver<bool>,
+    /// What came by NATS.
+    pub(crate) from_nats: crate::ingest::nats::Counters,
     streams: RwLock<BTreeMap<StreamName, Arc<Stream>>>,
     /// Held while a stream is made or removed.
     changing: Mutex<()>,
@@ -68,7 +82,11 @@ impl Hub {
             Some(root) => {
                 let data = DataDir::open(root)?;
                 let new = data.is_new()?;
-                let (key, keys) = (data.redaction_key(new)?, data.signing_keys(new)?);
+                let key = data.redaction_key(new)?;
+                let keys = match &options.signing_keys {
+                    Some(keys) => keys.clone(),
+                    None => data.signing_keys(new)?,
+                };
                 let (index, aside) = Index::open(&data.index())?;
                 if let Some(aside) = aside {
                     tracing::warn!(moved_to = %aside.display(), "the index would not open and is rebuilt from the log");
@@ -78,7 +96,7 @@ impl Hub {
             None => {
                 let key =
                     RedactionKey::new("memory", random::<32>()?).map_err(|e| Error::Fold(e.to_string()))?;
-                (None, key, Keyring::default())
+                (None, key, options.signing_keys.clone().unwrap_or_default())
             }
         };
         let hub = Arc::new(Hub {
@@ -86,10 +104,16 @@ impl Hub {
             policy: Arc::new(options.policy.clone()),
             redactor: Arc::new(Redactor::new(key, &options.policy)),
             keys: Arc::new(keys),
+            admission: Admission::new(&options.settings.http),
             parsing: Arc::new(Semaphore::new(PARSING)),
             capture_budget: Arc::new(Semaphore::new((options.capture_budget >> 10) as usize)),
+            devices: Devices::new(&options.settings),
+            endpoints: Endpoints::new(&options.settings.notify, &options.settings.allow)
+                .map_err(Error::Settings)?,
+            listening: OnceLock::new(),
             options,
             stopping,
+            from_nats: Default::default(),
             streams: RwLock::default(),
             changing: Mutex::new(()),
             data,
@@ -105,6 +129,13 @@ impl Hub {
         for name in [StreamName::main(), StreamName::hub()] {
             if hub.get(&name).is_none() {
                 hub.open_stream(&name, true).await?;
+            }
+        }
+        if let Some(own) = hub.get(&StreamName::hub()) {
+            hub.devices.host_keys.fold(&own).await?;
+            for endpoint in hub.endpoints.fold(&own).await? {
+                let told = rig_event::event::Notify { endpoint, ..Default::default() };
+                notify::tell(&hub, Event::NotifyEnded(told)).await;
             }
         }
         hub.learn_tokens().await?;
@@ -144,10 +175,15 @@ impl Hub {
             policy: Arc::new(options.policy.clone()),
             redactor: Arc::new(Redactor::new(key, &options.policy)),
             keys: Arc::default(),
+            admission: Admission::new(&options.settings.http),
             parsing: Arc::new(Semaphore::new(PARSING)),
             capture_budget: Arc::new(Semaphore::new((options.capture_budget >> 10) as usize)),
+            devices: Devices::new(&options.settings),
+            endpoints: Endpoints::default(),
+            listening: OnceLock::new(),
             options,
             stopping,
+            from_nats: Default::default(),
             streams: RwLock::default(),
             changing: Mutex::new(()),
             data: None,
@@ -174,6 +210,16 @@ impl Hub {
         };
         hub.streams.write().unwrap_or_else(PoisonError::into_inner).insert(name, Arc::new(stream));
         Ok(Arc::new(hub))
+    }
+
+    /// Says where the hub listens.
+    pub(crate) fn listens_on(&self, address: SocketAddr) {
+        let _ = self.listening.set(address);
+    }
+
+    /// Where the hub listens, if it does.
+    pub(crate) fn own_address(&self) -> Option<SocketAddr> {
+        self.listening.get().copied()
     }
 
     /// Refuses what would change something where nothing may be.
@@ -302,6 +348,7 @@ impl Hub {
         let (head, heads) = watch::channel(log.head());
         let tail = Arc::new(Tail::default());
         let meters = Arc::new(Meters::default());
+        cut.state.services.values().for_each(|service| meters.found(drift_of(Some(service))));
         let writer = Writer {
             stream: name.clone(),
             epoch: log.epoch().clone(),

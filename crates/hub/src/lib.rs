@@ -4,17 +4,26 @@
 //! a stream that gives events their place); `cut` (state and chain at any seq); `stream` (what routes
 //! see of it); `tail` (prepared frames);
 //! `announcer` (who tells subscribers of news); `sse` (subscribers); `session` (a stretch as a file); `capture` (a document's way to the writer);
-//! `retention` (the oldest events go); `playback` (a recording as a stream); `metrics`; `routes`.
+//! `ingest` (documents that nobody posts); `notify` (who is told of drift); `retention` (the oldest events go); [`files`] (which have
+//! changed); [`guard`] (where the hub may connect to); `playback` (a recording as a stream); `metrics`; `trace` (what is logged of a
+//! request); `admission` (how many requests at once); `coding` (packed bodies); `routes`.
 
 pub mod access;
+mod admission;
 mod announcer;
+pub mod backup;
 mod capture;
+mod coding;
 mod cut;
 mod data;
+pub mod files;
+pub mod guard;
 mod hub;
 mod ids;
 mod indexer;
+mod ingest;
 mod metrics;
+mod notify;
 mod playback;
 mod problem;
 mod retention;
@@ -24,22 +33,23 @@ pub mod settings;
 mod sse;
 mod stream;
 mod tail;
+mod trace;
 mod writer;
 
 use std::convert::Infallible;
 use std::future::Future;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::server::graceful::{GracefulConnection, GracefulShutdown, Watcher};
 use rig_config::{Limits, Policy};
 use rig_event::{Seq, Timestamp};
 use rig_recorder::Durability;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
@@ -59,6 +69,9 @@ pub struct Options {
     pub settings: Settings,
     /// Keys of which one must have signed an approval; `None`: unsigned ones are taken too.
     pub baseline_keys: Option<rig_config::BaselineKeys>,
+    /// The keys that seals and session files are signed with, of which the last signs; `None`: those in `keys/signing` of the
+    /// folder, made at the first start.
+    pub signing_keys: Option<rig_recorder::Keyring>,
     /// What the hub may do without, though others than this machine reach it.
     pub insecure: Insecure,
     /// When an append is answered.
@@ -81,6 +94,8 @@ pub struct Options {
     pub shutdown_deadline: Duration,
     /// The clock.
     pub clock: fn() -> Timestamp,
+    /// Called before each step of a document that is ingested, with the step's name; it does nothing. Tests end the process there.
+    pub step: fn(&'static str),
 }
 
 impl Default for Options {
@@ -90,6 +105,7 @@ impl Default for Options {
             policy: Policy::default(),
             settings: Settings::default(),
             baseline_keys: None,
+            signing_keys: None,
             insecure: Insecure::default(),
             durability: Durability::Always,
             seals: Some(Seals::default()),
@@ -102,6 +118,7 @@ impl Default for Options {
             read_timeout: Duration::from_secs(30),
             shutdown_deadline: Duration::from_secs(10),
             clock: || Timestamp::from_micros(jiff::Timestamp::now().as_microsecond()),
+            step: |_| (),
         }
     }
 }
@@ -168,6 +185,9 @@ pub enum Error {
     /// A log or the index cannot be opened.
     #[error(transparent)]
     Recorder(#[from] rig_recorder::Error),
+    /// `hub.toml` names what is not there, or may not be connected to.
+    #[error("hub.toml: {0}")]
+    Settings(String),
     /// A log does not fold.
     #[error("{0}")]
     Fold(String),
@@ -321,6 +341,9 @@ async fn run(started: Started, shutdown: impl Future<Output = ()> + Send) -> Res
     let Started { listener, hub, stop, tls } = started;
     let (read_timeout, deadline) = (hub.options.read_timeout, hub.options.shutdown_deadline);
     let app = routes::router(hub.clone());
+    hub.listens_on(listener.local_addr()?);
+    let mut ingesting = ingest::start(&hub);
+    notify::start(&hub, &mut ingesting);
 
     let mut http = hyper::server::conn::http1::Builder::new();
     // A subscriber that does not read holds no more than this.
@@ -329,6 +352,28 @@ async fn run(started: Started, shutdown: impl Future<Output = ()> + Send) -> Res
     let accounts = tokio::spawn(keep_accounts(hub.clone()));
     let mut connections = JoinSet::new();
     let mut hangups = Hangups::listen(tls.is_some())?;
+    let connect = |stream: TcpStream, peer: IpAddr, watcher: Option<Watcher>| {
+        let _ = stream.set_nodelay(true);
+        let (hub, app) = (hub.clone(), app.clone());
+        let service = service_fn(move |request| {
+            // On the heap, and so only while there is a request.
+            let answer = Box::pin(routes::answer_to(hub.clone(), app.clone(), peer, request));
+            async { Ok::<_, Infallible>(answer.await) }
+        });
+        let (tls, http) = (tls.as_ref().map(|tls| tls.acceptor()), http.clone());
+        async move {
+            let Some(tls) = tls else {
+                return conclude(http.serve_connection(TokioIo::new(stream), service), watcher).await;
+            };
+            match tokio::time::timeout(read_timeout, tls.accept(stream)).await {
+                Ok(Ok(stream)) => {
+                    Box::pin(conclude(http.serve_connection(TokioIo::new(stream), service), watcher)).await;
+                }
+                Ok(Err(e)) => tracing::debug!(error = %e, "a connection did not become one of TLS"),
+                Err(_) => tracing::debug!("a connection did not become one of TLS in time"),
+            }
+        }
+    };
     tokio::pin!(shutdown);
     loop {
         let (stream, peer) = tokio::select! {
@@ -348,39 +393,36 @@ async fn run(started: Started, shutdown: impl Future<Output = ()> + Send) -> Res
             }
             () = &mut shutdown => break,
         };
-        let _ = stream.set_nodelay(true);
-        let (hub, app) = (hub.clone(), app.clone());
-        let service = service_fn(move |request| {
-            // On the heap, and so only while there is a request.
-            let answer = Box::pin(routes::answer_to(hub.clone(), app.clone(), peer.ip(), request));
-            async { Ok::<_, Infallible>(answer.await) }
-        });
-        match &tls {
-            None => {
-                let connection = graceful.watch(http.serve_connection(TokioIo::new(stream), service));
-                connections.spawn(async move { ended(connection.await) });
-            }
-            Some(tls) => {
-                let (tls, http, watcher) = (tls.acceptor(), http.clone(), graceful.watcher());
-                connections.spawn(async move {
-                    match tokio::time::timeout(read_timeout, tls.accept(stream)).await {
-                        Ok(Ok(stream)) => {
-                            ended(watcher.watch(http.serve_connection(TokioIo::new(stream), service)).await);
-                        }
-                        Ok(Err(e)) => tracing::debug!(error = %e, "a connection did not become one of TLS"),
-                        Err(_) => tracing::debug!("a connection did not become one of TLS in time"),
+        connections.spawn(connect(stream, peer.ip(), Some(graceful.watcher())));
+    }
+    stop.send_replace(true);
+    hub.access.tokens.stop();
+    {
+        let ingested = async { while ingesting.join_next().await.is_some() {} };
+        let ending = async { tokio::join!(graceful.shutdown(), ingested) };
+        let ending = tokio::time::timeout(deadline, ending);
+        tokio::pin!(ending);
+        // Until the last request has ended, who comes is told that the hub stops: readiness must be seen to end.
+        loop {
+            tokio::select! {
+                ended = &mut ending => {
+                    if ended.is_err() {
+                        tracing::warn!("some requests, or some of what was being ingested, did not end in time and were cut off");
                     }
-                });
+                    break;
+                }
+                accepted = listener.accept() => match accepted {
+                    Ok((stream, peer)) => {
+                        connections.spawn(connect(stream, peer.ip(), None));
+                    }
+                    Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
+                },
             }
         }
     }
     drop(listener);
-    stop.send_replace(true);
-    hub.access.tokens.stop();
-    if tokio::time::timeout(deadline, graceful.shutdown()).await.is_err() {
-        tracing::warn!("some requests did not end in time and were cut off");
-    }
     // Their tasks hold the hub: when they are gone, so is everything that it has open.
+    ingesting.shutdown().await;
     connections.shutdown().await;
     drop(app);
     let _ = accounts.await;
@@ -399,8 +441,13 @@ async fn run(started: Started, shutdown: impl Future<Output = ()> + Send) -> Res
     Ok(())
 }
 
-fn ended(connection: hyper::Result<()>) {
-    if let Err(e) = connection {
+/// Serves a connection to its end, which `watcher` hastens once the hub stops.
+async fn conclude(connection: impl GracefulConnection<Error = hyper::Error>, watcher: Option<Watcher>) {
+    let ended = match watcher {
+        Some(watcher) => watcher.watch(connection).await,
+        None => connection.await,
+    };
+    if let Err(e) = ended {
         tracing::debug!(error = %e, "a connection ended early");
     }
 }

@@ -1,14 +1,18 @@
 //! What a stream counts, and how Prometheus reads it (text exposition format 0.0.4).
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
-use rig_event::Seq;
+use rig_event::{Event, Seq, Severity};
+use rig_replay::Service;
 
 /// Upper bounds of the buckets of the commit latency, in microseconds.
 const BUCKETS: [u64; 10] = [250, 500, 1_000, 2_500, 5_000, 10_000, 25_000, 100_000, 500_000, 2_500_000];
+
+const SEVERITIES: [Severity; 4] = [Severity::Low, Severity::Medium, Severity::High, Severity::Critical];
 
 /// The counters of one stream.
 #[derive(Default)]
@@ -18,8 +22,16 @@ pub(crate) struct Meters {
     commit_micros: AtomicU64,
     commit_buckets: [AtomicU64; BUCKETS.len()],
     captured: AtomicU64,
-    rejected: AtomicU64,
+    unchanged: AtomicU64,
+    rejected: Mutex<BTreeMap<&'static str, u64>>,
+    diffs: AtomicU64,
+    /// Services by the severity of their drift, from low to critical.
+    drifting: [AtomicU64; SEVERITIES.len()],
+    collected: AtomicU64,
+    collects_failed: AtomicU64,
     pruned: AtomicU64,
+    pruned_bytes: AtomicU64,
+    prunes_failed: AtomicU64,
     sent_events: AtomicU64,
     sent_bytes: AtomicU64,
     subscribers: Mutex<Vec<Weak<AtomicU64>>>,
@@ -48,12 +60,52 @@ impl Meters {
         self.captured.fetch_add(1, Relaxed);
     }
 
-    pub(crate) fn rejected(&self) {
-        self.rejected.fetch_add(1, Relaxed);
+    /// A document was refused with that code.
+    pub(crate) fn rejected(&self, code: &'static str) {
+        let mut rejected = self.rejected.lock().unwrap_or_else(PoisonError::into_inner);
+        *rejected.entry(code).or_default() += 1;
     }
 
-    pub(crate) fn pruned(&self, events: u64) {
+    /// A device was collected from, or was not.
+    pub(crate) fn collected(&self, done: bool) {
+        let counter = if done { &self.collected } else { &self.collects_failed };
+        counter.fetch_add(1, Relaxed);
+    }
+
+    /// The writer gave an event its place, which made of its service what it is now.
+    pub(crate) fn placed(&self, event: &Event, before: Option<Severity>, after: Option<Severity>) {
+        match event {
+            Event::SnapshotUnchanged(_) => self.unchanged.fetch_add(1, Relaxed),
+            // One in parts is one.
+            Event::DiffComputed(diff) if diff.part.is_none_or(|(part, of)| part == of) => {
+                self.diffs.fetch_add(1, Relaxed)
+            }
+            _ => 0,
+        };
+        if before != after {
+            self.drifts(after, |n| n.fetch_add(1, Relaxed));
+            self.drifts(before, |n| n.fetch_sub(1, Relaxed));
+        }
+    }
+
+    /// A service is there whose drift is that severe.
+    pub(crate) fn found(&self, drift: Option<Severity>) {
+        self.drifts(drift, |n| n.fetch_add(1, Relaxed));
+    }
+
+    fn drifts(&self, severity: Option<Severity>, change: impl Fn(&AtomicU64) -> u64) {
+        if let Some(at) = severity.and_then(|severity| SEVERITIES.iter().position(|s| *s == severity)) {
+            change(&self.drifting[at]);
+        }
+    }
+
+    pub(crate) fn pruned(&self, events: u64, bytes: u64) {
         self.pruned.fetch_add(events, Relaxed);
+        self.pruned_bytes.fetch_add(bytes, Relaxed);
+    }
+
+    pub(crate) fn prune_failed(&self) {
+        self.prunes_failed.fetch_add(1, Relaxed);
     }
 
     /// A subscriber came that wants `next` first.
@@ -88,6 +140,13 @@ impl Subscriber {
     }
 }
 
+/// How severe a service's drift is, from its baseline or from what is declared of it: what nobody accepted.
+pub(crate) fn drift_of(service: Option<&Service>) -> Option<Severity> {
+    let service = service?;
+    let declared = service.declared.as_ref().and_then(|declared| declared.drift.as_ref());
+    service.drift.iter().chain(declared).filter_map(|drift| drift.severity).max()
+}
+
 /// What is to be told of one stream.
 pub(crate) struct Row<'a> {
     pub(crate) stream: &'a str,
@@ -97,18 +156,42 @@ pub(crate) struct Row<'a> {
     pub(crate) meters: &'a Meters,
 }
 
+/// One metric of the whole hub, by labels as they are written (`{a="b"}`, or nothing).
+pub(crate) fn single(name: &str, kind: &str, help: &str, samples: &[(String, u64)]) -> String {
+    let mut text = format!("# HELP {name} {help}\n# TYPE {name} {kind}\n");
+    for (labels, value) in samples {
+        let _ = writeln!(text, "{name}{labels} {value}");
+    }
+    text
+}
+
 /// All counters of all streams.
 pub(crate) fn text(streams: &[Row<'_>]) -> String {
     type Read = fn(&Row<'_>) -> u64;
-    let simple: [(&str, &str, &str, Read); 11] = [
+    let simple: [(&str, &str, &str, Read); 16] = [
         ("rig_head_seq", "gauge", "Seq of the last durable event.", |s| s.head),
         ("rig_first_seq", "gauge", "Seq of the oldest event that is kept.", |s| s.first_seq),
         ("rig_log_bytes", "gauge", "Bytes that the log takes.", |s| s.bytes),
         ("rig_appended_events_total", "counter", "Events made durable.", |s| s.meters.events.load(Relaxed)),
         ("rig_captures_total", "counter", "Documents taken in.", |s| s.meters.captured.load(Relaxed)),
-        ("rig_captures_rejected_total", "counter", "Documents refused.", |s| s.meters.rejected.load(Relaxed)),
+        ("rig_collects_total", "counter", "Configurations collected from devices.", |s| {
+            s.meters.collected.load(Relaxed)
+        }),
+        ("rig_collects_failed_total", "counter", "Attempts to collect from a device that failed.", |s| {
+            s.meters.collects_failed.load(Relaxed)
+        }),
+        ("rig_captures_unchanged_total", "counter", "Documents that were as the one before.", |s| {
+            s.meters.unchanged.load(Relaxed)
+        }),
+        ("rig_diffs_total", "counter", "Diffs computed.", |s| s.meters.diffs.load(Relaxed)),
         ("rig_pruned_events_total", "counter", "Events deleted by retention.", |s| {
             s.meters.pruned.load(Relaxed)
+        }),
+        ("rig_pruned_bytes_total", "counter", "Bytes of the log deleted by retention.", |s| {
+            s.meters.pruned_bytes.load(Relaxed)
+        }),
+        ("rig_prunes_failed_total", "counter", "Times that the log could not be pruned.", |s| {
+            s.meters.prunes_failed.load(Relaxed)
         }),
         ("rig_subscribers", "gauge", "Subscribers connected.", |s| s.meters.subscribers(s.head).0),
         (
@@ -132,6 +215,25 @@ pub(crate) fn text(streams: &[Row<'_>]) -> String {
             let _ = writeln!(text, "{name}{{stream=\"{}\"}} {}", stream.stream, read(stream));
         }
     }
+    let rejected = streams.iter().flat_map(|s| {
+        let rejected = s.meters.rejected.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        rejected.into_iter().map(|(code, n)| (format!("{{stream=\"{}\",code=\"{code}\"}}", s.stream), n))
+    });
+    text += &single(
+        "rig_captures_rejected_total",
+        "counter",
+        "Documents refused.",
+        &rejected.collect::<Vec<_>>(),
+    );
+    let drifting = streams.iter().flat_map(|s| {
+        SEVERITIES.iter().zip(&s.meters.drifting).map(|(severity, n)| {
+            (format!("{{stream=\"{}\",severity=\"{}\"}}", s.stream, severity.as_str()), n.load(Relaxed))
+        })
+    });
+    let help = "Services that drift, by the highest severity that nobody accepted.";
+    text += &single("rig_drifting_services", "gauge", help, &drifting.collect::<Vec<_>>());
+    let build = format!("{{version=\"{}\"}}", env!("CARGO_PKG_VERSION"));
+    text += &single("rig_build_info", "gauge", "The version that runs.", &[(build, 1)]);
     let name = "rig_commit_seconds";
     let _ = writeln!(
         text,

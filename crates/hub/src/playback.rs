@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use rig_event::{Epoch, Seq, StreamName};
 use rig_recorder::{AppendError, BoxFuture, Chain, EventLog, Lines, Pending, Prunable, Pruned, ReadError};
+use rig_replay::timeline::{Dialect, read_exact};
 use rig_replay::{State, Timeline};
 use tokio::sync::watch;
 
@@ -15,7 +16,7 @@ pub struct Playback {
     pub stream: StreamName,
     /// The stream's epoch.
     pub epoch: Epoch,
-    /// The events, of which none may be missing.
+    /// The events. Of a log of rigd some may be missing: few, for each is told to each subscriber.
     pub timeline: Arc<Timeline>,
     /// The hash chain before the first of them.
     pub chain: Chain,
@@ -39,8 +40,29 @@ impl PlaybackLog {
 
     /// The state at `seq`, which has happened.
     pub(crate) fn state(&self, seq: Seq) -> Result<State, rig_replay::Error> {
-        let n = seq.saturating_sub(self.first_seq() - 1);
-        if n == 0 { self.base() } else { self.0.timeline.state(usize::try_from(n).unwrap_or(usize::MAX)) }
+        let timeline = &self.0.timeline;
+        match (self.first_seq()..=seq).rev().find_map(|seq| timeline.position(seq)) {
+            Some(at) => timeline.state(at + 1),
+            None => self.base(),
+        }
+    }
+
+    /// Whether its lines are those of the Go tool, of which no session file can be made.
+    pub(crate) fn is_rigd(&self) -> bool {
+        self.0.timeline.dialect() == Some(Dialect::Rigd)
+    }
+
+    /// The header of a log of rigd, with its line end. It says how all ended, and so is nothing before all has happened.
+    pub(crate) fn rigd_header(&self) -> Option<Vec<u8>> {
+        let timeline = &self.0.timeline;
+        let has_ended = self.head() + 1 == timeline.seq(timeline.len());
+        if timeline.rigd_header().is_none() || timeline.is_empty() || !has_ended {
+            return None;
+        }
+        let mut line = vec![0; usize::try_from(timeline.entry(0).offset).ok()?];
+        read_exact(timeline.bytes().as_ref(), &mut line, 0).ok()?;
+        line.truncate(memchr::memchr(b'\n', &line)? + 1);
+        Some(line)
     }
 
     fn read_now(&self, from: Seq, to: Seq, max_bytes: usize) -> Result<Lines, ReadError> {
@@ -53,14 +75,18 @@ impl PlaybackLog {
         let to = to.min(self.head());
         let (mut bytes, mut ends, mut line) = (Vec::new(), Vec::new(), Vec::new());
         for seq in from..=to {
-            let at = usize::try_from(seq - first).unwrap_or(usize::MAX);
-            timeline.read_line(at, &mut line).map_err(|error| ReadError::Io {
-                path: Default::default(),
-                source: std::io::Error::other(error.to_string()),
-            })?;
+            match timeline.position(seq) {
+                Some(at) => timeline.read_line(at, &mut line).map_err(|error| ReadError::Io {
+                    path: Default::default(),
+                    source: std::io::Error::other(error.to_string()),
+                })?,
+                None => line.clear(),
+            }
             if !ends.is_empty() && bytes.len() + line.len() + 1 > max_bytes {
                 break;
             }
+            // Between tokens, the only place for it in JSON, it is white space; in a frame of SSE it would end the line.
+            line.iter_mut().filter(|byte| **byte == b'\r').for_each(|byte| *byte = b' ');
             bytes.extend_from_slice(&line);
             bytes.push(b'\n');
             let Ok(end) = u32::try_from(bytes.len()) else { break };

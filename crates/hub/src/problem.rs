@@ -42,6 +42,11 @@ impl Problem {
         Problem::new(StatusCode::SERVICE_UNAVAILABLE, code, detail)
     }
 
+    /// Others were first, and there is no room to wait: 429.
+    pub fn too_many(code: &'static str, detail: impl Into<String>) -> Self {
+        Problem::new(StatusCode::TOO_MANY_REQUESTS, code, detail)
+    }
+
     /// The hub's own data or code is at fault: 500.
     pub fn internal(code: &'static str, detail: impl Into<String>) -> Self {
         let problem = Problem::new(StatusCode::INTERNAL_SERVER_ERROR, code, detail);
@@ -53,6 +58,11 @@ impl Problem {
     pub fn with(mut self, key: &str, value: impl Into<Value>) -> Self {
         self.more.insert(key.to_owned(), value.into());
         self
+    }
+
+    /// The status of the answer.
+    pub fn status(&self) -> StatusCode {
+        self.status
     }
 
     /// The stable code.
@@ -95,6 +105,9 @@ impl IntoResponse for Problem {
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         if matches!(self.status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE) {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(wait));
+        }
+        if self.code == crate::coding::UNKNOWN {
+            headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static(crate::coding::KNOWN));
         }
         if let Some(challenge) = challenge {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(challenge));

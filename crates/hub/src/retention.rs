@@ -31,7 +31,10 @@ pub(crate) async fn run(stream: Weak<Stream>, hub: Weak<Hub>) {
                 tracing::info!(stream = %stream.name, events = pruned.events, bytes = pruned.bytes, first_seq = pruned.first_seq, "pruned");
             }
             Ok(None) => {}
-            Err(why) => tracing::error!(stream = %stream.name, why, "the log could not be pruned"),
+            Err(why) => {
+                stream.meters.prune_failed();
+                tracing::error!(stream = %stream.name, why, "the log could not be pruned");
+            }
         }
     }
 }
@@ -51,7 +54,7 @@ async fn prune(hub: &Arc<Hub>, stream: &Stream, retention: &Retention) -> Result
     if let Some(index) = &stream.index {
         index.forget_before(first_seq).map_err(|e| e.to_string())?;
     }
-    stream.meters.pruned(pruned.events);
+    stream.meters.pruned(pruned.events, pruned.bytes);
     Ok(Some(pruned))
 }
 

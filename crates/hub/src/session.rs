@@ -1,6 +1,6 @@
 //! A session file made of a stretch of a stream: a copy of its lines between a header and a footer.
 
-use std::io;
+use std::io::{self, Write as _};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,11 +10,12 @@ use futures_util::stream::BoxStream;
 use rig_event::session::{Checkpoint, Header, Outcome, VERSION};
 use rig_event::{Seq, Timestamp};
 use rig_recorder::session::{Output, SessionWriter};
-use rig_recorder::{Claim, Keyring};
+use rig_recorder::{Claim, EventLog as _, Keyring};
 use serde_json::value::to_raw_value;
 
 use crate::READ_BYTES;
 use crate::cut::Cut;
+use crate::playback::PlaybackLog;
 use crate::problem::Problem;
 use crate::stream::Stream;
 
@@ -31,6 +32,9 @@ pub(crate) struct Stretch {
 ///
 /// Its footer is signed: that, and not the last seal, proves where it ends.
 pub(crate) async fn body(stream: Arc<Stream>, keys: Arc<Keyring>, stretch: Stretch) -> Result<Body, Problem> {
+    if let Some(log) = stream.recording.clone().filter(|log| log.is_rigd()) {
+        return rigd_log(stream, log, stretch);
+    }
     let Stretch { from, to, zstd, outcome, now } = stretch;
     let last = stream.cut_at(to).await?;
     let sign = |cut: &Cut, end| {
@@ -52,7 +56,6 @@ pub(crate) async fn body(stream: Arc<Stream>, keys: Arc<Keyring>, stretch: Stret
         rig: env!("CARGO_PKG_VERSION").to_owned(),
         scrubbed: None,
     };
-    let defect = |e: String| Problem::internal("defect", e);
     let checkpoint = match from {
         1 => None,
         _ => Some(Checkpoint {
@@ -64,8 +67,7 @@ pub(crate) async fn body(stream: Arc<Stream>, keys: Arc<Keyring>, stretch: Stret
         }),
     };
     drop(before);
-    let output = if zstd { Output::zstd(Vec::new()) } else { Ok(Output::Plain(Vec::new())) };
-    let writer = output.and_then(|output| SessionWriter::new(output, &header, checkpoint.as_ref()));
+    let writer = SessionWriter::new(output(zstd)?, &header, checkpoint.as_ref());
     let mut writer = writer.map_err(|e| defect(e.to_string()))?;
     // The first of it is read before anything is answered: what cannot be had is a problem then, and not a broken connection.
     let mut first = Some(stream.read(from, to, READ_BYTES).await?);
@@ -92,4 +94,36 @@ pub(crate) async fn body(stream: Arc<Stream>, keys: Arc<Keyring>, stretch: Stret
         yield Bytes::from(rest?);
     };
     Ok(Body::from_stream::<BoxStream<'static, io::Result<Bytes>>>(Box::pin(pieces)))
+}
+
+/// A stretch of a log of rigd, which is one too: nobody could read its lines in a session file.
+fn rigd_log(stream: Arc<Stream>, log: Arc<PlaybackLog>, stretch: Stretch) -> Result<Body, Problem> {
+    let Stretch { from, to, zstd, .. } = stretch;
+    let mut output = output(zstd)?;
+    let header = log.rigd_header().filter(|_| from == stream.first_seq());
+    let pieces = try_stream! {
+        output.write_all(&header.unwrap_or_default())?;
+        let mut next = from;
+        while next <= to {
+            let lines = log.read(next, to, READ_BYTES).await.map_err(io::Error::other)?;
+            next = lines.last_seq() + 1;
+            for (_, line) in lines.iter().filter(|(_, line)| !line.is_empty()) {
+                output.write_all(line)?;
+                output.write_all(b"\n")?;
+            }
+            yield Bytes::from(std::mem::take(output.get_mut()));
+        }
+        let rest: io::Result<Vec<u8>> = output.finish();
+        yield Bytes::from(rest?);
+    };
+    Ok(Body::from_stream::<BoxStream<'static, io::Result<Bytes>>>(Box::pin(pieces)))
+}
+
+fn output(zstd: bool) -> Result<Output<Vec<u8>>, Problem> {
+    let output = if zstd { Output::zstd(Vec::new()) } else { Ok(Output::Plain(Vec::new())) };
+    output.map_err(|e| defect(e.to_string()))
+}
+
+fn defect(why: String) -> Problem {
+    Problem::internal("defect", why)
 }

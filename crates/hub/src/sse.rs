@@ -9,10 +9,11 @@ use std::sync::Arc;
 
 use async_stream::stream;
 use axum::body::{Body, Bytes};
-use rig_event::{Epoch, Head, Seq};
+use rig_event::{Epoch, Seq};
 use rig_recorder::ReadError;
+use serde::Deserialize;
 use serde_json::json;
-use tokio::sync::watch;
+use tokio::sync::{OwnedSemaphorePermit, watch};
 use tokio::task::JoinHandle;
 
 use crate::READ_BYTES;
@@ -58,9 +59,16 @@ impl Filter {
             });
         by_type
             && self.service.as_deref().is_none_or(|service| {
-                Head::parse(line).is_ok_and(|head| head.service.as_deref() == Some(service))
+                serde_json::from_slice::<About>(line)
+                    .is_ok_and(|about| about.service.as_deref() == Some(service))
             })
     }
+}
+
+/// Which service an event is about, also where it is not one of a hub's.
+#[derive(Deserialize)]
+struct About {
+    service: Option<String>,
 }
 
 /// Where a client wants to go on.
@@ -106,6 +114,8 @@ pub(crate) struct Subscription {
     pub(crate) cursor: Cursor,
     pub(crate) filter: Filter,
     pub(crate) stopping: watch::Receiver<bool>,
+    /// Its share of the subscribers that there may be.
+    pub(crate) place: OwnedSemaphorePermit,
 }
 
 /// The body of an SSE answer: it ends when the hub stops, the stream is removed or the log is damaged.
@@ -117,12 +127,13 @@ fn frames(
     stream: Arc<Stream>,
     subscription: Subscription,
 ) -> impl futures_util::Stream<Item = Result<Bytes, Infallible>> {
-    let Subscription { cursor, filter, stopping } = subscription;
+    let Subscription { cursor, filter, stopping, place: share } = subscription;
     // Its place is that of the moment it came, not of the moment somebody looks at its body for the first time.
     let (mut next, reset) = place(&cursor, &stream);
     let mut news = stream.news.clone();
     let mut beats = news.borrow().beats;
     stream! {
+        let _share = share;
         yield Ok(Bytes::from_static(b"retry: 1000\n\n"));
         let meter = stream.meters.subscribed(next);
         if reset {
@@ -260,13 +271,14 @@ pub(crate) fn ndjson(stream: Arc<Stream>, from: Seq, to: Seq, limit: u64, filter
                 }
             };
             next = lines.last_seq() + 1;
-            if filter.is_all() {
+            // Only a recording may lack events.
+            if filter.is_all() && stream.recording.is_none() {
                 let fit = lines.slice(lines.first_seq, lines.first_seq.saturating_add(left - 1));
                 left -= fit.len() as u64;
                 yield Ok(fit.bytes);
             } else {
                 let mut chosen = Vec::new();
-                for (_, line) in lines.iter().filter(|(_, line)| filter.matches(line)).take(usize::try_from(left).unwrap_or(usize::MAX)) {
+                for (_, line) in lines.iter().filter(|(_, line)| !line.is_empty() && filter.matches(line)).take(usize::try_from(left).unwrap_or(usize::MAX)) {
                     chosen.extend_from_slice(line);
                     chosen.push(b'\n');
                     left -= 1;

@@ -6,6 +6,8 @@ use std::sync::{Arc, PoisonError, RwLock};
 use bytes::Bytes;
 use rig_event::{Epoch, Seq};
 use rig_recorder::Lines;
+use serde::Deserialize;
+use serde_json::json;
 
 /// How many bytes of frames are kept.
 const TAIL_BYTES: usize = 8 << 20;
@@ -19,12 +21,19 @@ pub(crate) struct Frames {
 }
 
 impl Frames {
-    /// Prepares the frames of some lines. A line's type is told by the line itself.
+    /// Prepares the frames of some lines. A line's type is told by the line itself; an empty one stands for an event that is
+    /// not there.
     pub(crate) fn of(epoch: &Epoch, lines: &Lines) -> Frames {
         let mut bytes = Vec::with_capacity(lines.bytes.len() + lines.len() * 96);
         let mut ends = Vec::with_capacity(lines.len());
         let id = format!("id: {epoch}:");
         for (seq, line) in lines.iter() {
+            if line.is_empty() {
+                let gap = json!({ "from": seq, "to": seq, "reason": "it is not in the recording" });
+                bytes.extend_from_slice(format!("event: gap\ndata: {gap}\n\n").as_bytes());
+                ends.push(bytes.len() as u32);
+                continue;
+            }
             bytes.extend_from_slice(id.as_bytes());
             put_number(&mut bytes, seq);
             bytes.extend_from_slice(b"\nevent: ");
@@ -78,15 +87,23 @@ fn put_number(bytes: &mut Vec<u8>, mut n: u64) {
     }
 }
 
-/// The type of an event by its line, which begins `{"seq":N,"ts":"…","type":"`: a type needs no escapes.
+/// The type of an event by its line, which a hub begins with `{"seq":N,"ts":"…","type":"`: a type needs no escapes. A recording
+/// that is played may have its keys in any order.
 pub(crate) fn type_of(line: &[u8]) -> &[u8] {
+    #[derive(Deserialize)]
+    struct Typed<'a> {
+        r#type: &'a str,
+    }
     const KEY: &[u8] = b"\"type\":\"";
     // Behind a seq of at most 20 digits and a time stamp: looking further would only be slower.
     let front = &line[..line.len().min(96)];
-    let at = front.windows(KEY.len()).position(|window| window == KEY);
-    let rest = at.map_or(&line[..0], |at| &line[at + KEY.len()..]);
-    let end = memchr::memchr(b'"', rest).unwrap_or(0);
-    &rest[..end]
+    match front.windows(KEY.len()).position(|window| window == KEY) {
+        Some(at) if !front[1..at].contains(&b'{') => {
+            let rest = &line[at + KEY.len()..];
+            &rest[..memchr::memchr(b'"', rest).unwrap_or(0)]
+        }
+        _ => serde_json::from_slice::<Typed<'_>>(line).map_or(b"", |typed| typed.r#type.as_bytes()),
+    }
 }
 
 /// The frames of a stream's last events.
@@ -134,6 +151,19 @@ mod tests {
             .map(|seq| format!("{{\"seq\":{seq},\"ts\":\"2026-11-20T10:30:05.412803Z\",\"type\":\"a.b\"}}\n"))
             .collect();
         Frames::of(&"e1".parse().unwrap(), &Lines::split(first, text))
+    }
+
+    #[test]
+    fn a_type_is_found_wherever_it_stands_on_the_line() {
+        for line in [
+            r#"{"seq":1,"ts":"2026-11-20T10:30:05Z","type":"a.b"}"#,
+            r#"{"type":"a.b","seq":1}"#,
+            r#"{"seq":1,"endpoint":{"type":"x.y"},"type":"a.b"}"#,
+            &format!(r#"{{"environment":"{}","type":"a.b"}}"#, "e".repeat(100)),
+        ] {
+            assert_eq!(type_of(line.as_bytes()), b"a.b", "{line}");
+        }
+        assert_eq!(type_of(b"{}"), b"");
     }
 
     #[test]

@@ -13,14 +13,14 @@ use rig_event::event::{LogPruned, LogSealed};
 use rig_event::{Body, Draft, Envelope, Epoch, Event, Seq, ServiceName, StreamName, Timestamp};
 use rig_recorder::{AppendError, Claim, EventLog, Keyring, Lines, Pending};
 use rig_replay::judge::{self, Approval, By, Declaration, Demand};
-use rig_replay::{Capture, Refusal};
+use rig_replay::{Capture, Refusal, State};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::MissedTickBehavior;
 
 use crate::Seals;
 use crate::cut::Cut;
 use crate::ids::Ids;
-use crate::metrics::Meters;
+use crate::metrics::{Meters, drift_of};
 
 /// Most writes enqueued at once: while one is synced, the others wait, and go into one sync together.
 const MAX_IN_FLIGHT: usize = 16;
@@ -417,7 +417,16 @@ impl Writer {
                 self.ids.insert(id.clone(), (first_seq, last_seq));
             }
             let envelope: Envelope = body.into_envelope(seq, batch.now);
-            if let Err(e) = self.cut.state.apply(&envelope) {
+            let service = envelope.service.as_ref().map(ServiceName::as_str);
+            let counts = matches!(envelope.event.family(), "snapshot" | "diff" | "drift" | "baseline");
+            let drift =
+                |state: &State| drift_of(service.filter(|_| counts).and_then(|name| state.service(name)));
+            let before = drift(&self.cut.state);
+            let applied = self.cut.state.apply(&envelope);
+            if counts {
+                self.meters.placed(&envelope.event, before, drift(&self.cut.state));
+            }
+            if let Err(e) = applied {
                 // What was decided from the state does not fit it: a defect. Nothing of this write may become durable.
                 tracing::error!(stream = %self.stream, seq, error = %e, "a decision does not fold; the stream takes no more events");
                 let why: Arc<str> = format!("a decision of the hub does not fold: {e}").into();

@@ -71,8 +71,15 @@ keys! {
         "y" "copy the event as JSON": [Char('y'), NONE => Message::CopyJson]
         "Y" "copy the request as curl": [Char('Y'), NONE => Message::CopyCurl]
         "?" "this page": [Char('?'), NONE => Message::Help; KeyCode::F(1), NONE => Message::Help]
-        "q" "quit (also Ctrl-C)": [Char('q'), NONE => Message::Quit; Char('c'), CONTROL => Message::Quit]
+        "q" "quit (also Ctrl-C); Ctrl-Z leaves it to the shell": [Char('q'), NONE => Message::Quit;
+            Char('c'), CONTROL => Message::Quit; Char('z'), CONTROL => Message::Suspend]
     }
+}
+
+/// What the keys of the table mean, key by key.
+pub fn messages() -> impl Iterator<Item = Message> {
+    let keys = KEYS.iter().flat_map(|(_, keys)| keys.iter()).flat_map(|key| key.keys);
+    keys.map(|(_, _, message)| message.clone())
 }
 
 /// What an event of the terminal means, if anything.
@@ -100,6 +107,9 @@ fn pressed(key: KeyEvent, mode: Mode) -> Option<Message> {
     let control = key.modifiers.contains(CONTROL);
     if control && key.code == Char('c') {
         return Some(Message::Quit);
+    }
+    if control && key.code == Char('z') {
+        return Some(Message::Suspend);
     }
     if mode == Mode::Prompt {
         return match key.code {

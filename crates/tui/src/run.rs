@@ -27,6 +27,9 @@ const FRAME: Duration = Duration::from_millis(33);
 /// How long the first frame waits for the first events.
 const FIRST: Duration = Duration::from_millis(100);
 
+/// How long it may take until a stop has reached every thread.
+const STOPPING: Duration = Duration::from_millis(50);
+
 /// How long work goes on before the keys are looked at again.
 const WORK: Duration = Duration::from_millis(12);
 
@@ -46,6 +49,9 @@ pub enum Error {
     /// There is nothing to play.
     #[error("this is no recording, there is neither a header nor an event in it")]
     NoRecording,
+    /// A thread that reads the recording panicked.
+    #[error("a part of the player broke off; what it said stands above")]
+    Lost,
 }
 
 type Screen = Terminal<CrosstermBackend<BufWriter<Stdout>>>;
@@ -53,20 +59,23 @@ type Screen = Terminal<CrosstermBackend<BufWriter<Stdout>>>;
 /// The terminal as it is while the player has it.
 struct Taken {
     hook: Arc<dyn Fn(&std::panic::PanicHookInfo<'_>) + Send + Sync>,
+    /// Something panicked, on whatever thread, and the terminal was put back.
+    lost: Arc<AtomicBool>,
 }
 
 impl Taken {
     fn take() -> io::Result<Taken> {
         let hook: Arc<dyn Fn(&std::panic::PanicHookInfo<'_>) + Send + Sync> =
             Arc::from(std::panic::take_hook());
-        let before = hook.clone();
+        let (before, lost) = (hook.clone(), Arc::new(AtomicBool::new(false)));
+        let losing = lost.clone();
         std::panic::set_hook(Box::new(move |info| {
+            losing.store(true, Ordering::Relaxed);
             put_back();
             before(info);
         }));
-        let taken = Taken { hook };
-        enable_raw_mode()?;
-        execute!(io::stdout(), EnterAlternateScreen, EnableMouseCapture, EnableBracketedPaste, cursor::Hide)?;
+        let taken = Taken { hook, lost };
+        set_up()?;
         Ok(taken)
     }
 }
@@ -79,6 +88,31 @@ impl Drop for Taken {
             std::panic::set_hook(Box::new(move |info| hook(info)));
         }
     }
+}
+
+fn set_up() -> io::Result<()> {
+    enable_raw_mode()?;
+    execute!(io::stdout(), EnterAlternateScreen, EnableMouseCapture, EnableBracketedPaste, cursor::Hide)
+}
+
+fn new_screen() -> io::Result<Screen> {
+    Terminal::new(CrosstermBackend::new(BufWriter::with_capacity(1 << 16, io::stdout())))
+}
+
+/// Leaves the terminal to the shell until it says to go on; where there are no such shells, does nothing.
+fn suspend(screen: &mut Screen) -> io::Result<()> {
+    #[cfg(unix)]
+    {
+        put_back();
+        // The whole group, as the terminal itself would do it: what feeds the player through a pipe stops too.
+        rustix::process::kill_current_process_group(rustix::process::Signal::TSTP)?;
+        // Another thread may have taken the signal, and stops this one a moment later.
+        std::thread::sleep(STOPPING);
+        set_up()?;
+        // Nothing of what it drew is there any more.
+        *screen = new_screen()?;
+    }
+    Ok(())
 }
 
 /// Best effort: there is nobody left to tell.
@@ -100,8 +134,8 @@ fn put_back() {
 /// # Errors
 /// When the terminal cannot be used, or what came is no recording. The terminal is as it was before.
 pub fn run(player: &mut Player, news: &Receiver<News>, stop: &AtomicBool) -> Result<(), Error> {
-    let _taken = Taken::take()?;
-    let mut screen = Terminal::new(CrosstermBackend::new(BufWriter::with_capacity(1 << 16, io::stdout())))?;
+    let taken = Taken::take()?;
+    let mut screen = new_screen()?;
     let started = Instant::now();
     let mut open = true;
     match news.recv_timeout(FIRST) {
@@ -112,6 +146,9 @@ pub fn run(player: &mut Player, news: &Receiver<News>, stop: &AtomicBool) -> Res
     let mut drawn: Option<Instant> = None;
     let mut dirty = true;
     while !stop.load(Ordering::Relaxed) {
+        if taken.lost.load(Ordering::Relaxed) {
+            return Err(Error::Lost);
+        }
         let began = Instant::now();
         while open && (drawn.is_some() || !dirty) && began.elapsed() < WORK {
             match news.try_recv() {
@@ -125,7 +162,7 @@ pub fn run(player: &mut Player, news: &Receiver<News>, stop: &AtomicBool) -> Res
             player.take(News::Ended);
             dirty = true;
         }
-        if player.ended && !player.timeline.is_recording() {
+        if player.is_over() && !player.timeline.is_recording() && !player.is_cut_short() {
             return Err(Error::NoRecording);
         }
         if player.playing.is_some() {
@@ -166,6 +203,7 @@ pub fn run(player: &mut Player, news: &Receiver<News>, stop: &AtomicBool) -> Res
                 player.update(message)
             }) {
                 Some(Effect::Quit) => return Ok(()),
+                Some(Effect::Suspend) => suspend(&mut screen)?,
                 Some(Effect::Copy(text)) => copy(&mut screen, &text)?,
                 None => {}
             }

@@ -33,9 +33,11 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result};
 use clap::{Parser, Subcommand};
 use rig_event::StreamName;
+use rig_replay::Timeline;
 
 use crate::Answer;
 use crate::client::Client;
+use crate::source::Source;
 
 /// A flight recorder for configuration and traffic
 ///
@@ -139,8 +141,28 @@ pub fn block_on(command: impl Future<Output = Result<Answer>>) -> Result<Answer>
 }
 
 /// The event at a position of a recording, on one line.
-fn event_line(timeline: &rig_replay::Timeline, at: usize) -> Result<String> {
+fn event_line(timeline: &Timeline, at: usize) -> Result<String> {
     Ok(crate::output::event_of(&timeline.line(at)?, Some(timeline.envelope(at)?)))
+}
+
+/// What is read from one end to the other, and how strictly.
+#[derive(Debug, clap::Args)]
+pub struct ReadArgs {
+    /// A session file, -, a rigd log, or a hub's stream
+    source: Source,
+    /// Take a recording that cannot be read to its end for an error
+    #[arg(long)]
+    strict: bool,
+}
+
+impl ReadArgs {
+    /// Gives the recording to `show`, and then says what could not be read of it.
+    async fn read<T>(&self, show: impl FnOnce(&Timeline) -> Result<T>) -> Result<T> {
+        let indexed = self.source.timeline(None).await?;
+        let shown = show(&indexed.timeline)?;
+        indexed.notes(self.strict)?;
+        Ok(shown)
+    }
 }
 
 /// Which hub, and which of its streams.

@@ -16,6 +16,7 @@ use crate::Answer;
 use crate::client::Client;
 use crate::output::{self, Out};
 use crate::source::Source;
+use crate::telemetry::{self, LogFormat};
 
 /// Play a recording back as a hub's stream
 ///
@@ -36,6 +37,9 @@ pub struct Args {
     /// Everything before this event has happened already
     #[arg(long, value_name = "SEQ")]
     from: Option<Seq>,
+    /// Wait for Enter before the first of them
+    #[arg(long)]
+    paused: bool,
     /// The longest pause between two events (ms, s, m)
     #[arg(long, value_name = "TIME", value_parser = time)]
     idle: Option<Duration>,
@@ -43,6 +47,9 @@ pub struct Args {
     #[arg(long, value_name = "ADDR", env = "RIG_LISTEN", default_value = "127.0.0.1:7070")]
     listen: String,
 }
+
+/// Most events that a log of rigd may lack: subscribers are told of each.
+const MOST_MISSING: u64 = 10_000;
 
 /// A speed; `None`: as fast as can be.
 type Speed = Option<f64>;
@@ -69,18 +76,22 @@ pub(super) fn time(text: &str) -> Result<Duration, String> {
 }
 
 pub(super) async fn run(args: Args) -> Result<Answer> {
-    hub::tell();
+    let _telling = telemetry::begin(LogFormat::Text)?;
     let indexed = args.session.timeline(None).await?;
     indexed.notes(false)?;
     let timeline = Arc::new(indexed.timeline);
     let (stream, epoch, chain) = named(&timeline, &indexed.what)?;
-    let (first, last) = (timeline.seq(0).max(1), timeline.seq(0).max(1) + timeline.len() as u64 - 1);
+    // Of an empty recording, the place before its first event.
+    let (first, last) = (timeline.seq(0).max(1), timeline.seq(timeline.len()) - 1);
     if let Some(from) = args.from.filter(|from| !(first..=last + 1).contains(from)) {
         bail!("{} has the events {first} to {last}; there is no {from} in it", indexed.what);
     }
+    if args.paused && matches!(args.session, Source::Stdin) {
+        bail!("--paused waits for Enter, but standard input is the recording: name a file");
+    }
     let begin = match args.speed {
-        None => last,
-        Some(_) => args.from.unwrap_or(first) - 1,
+        None if !args.paused => last,
+        _ => args.from.unwrap_or(first) - 1,
     };
     let (head, heads) = watch::channel(begin);
     let playback = Playback { stream: stream.clone(), epoch, timeline: timeline.clone(), chain, head: heads };
@@ -106,8 +117,15 @@ pub(super) async fn run(args: Args) -> Result<Answer> {
     ));
     let pace = args.speed.map(|speed| Pace { speed, longest: args.idle });
     let play = async {
-        if let Some(pace) = pace {
-            advance(&timeline, first, pace, &head).await;
+        if args.paused {
+            output::note("paused; Enter plays");
+            enter().await;
+        }
+        match pace {
+            Some(pace) => advance(&timeline, pace, &head).await,
+            None => {
+                head.send_replace(last);
+            }
         }
         output::note("everything was played; it stays to be read until Ctrl-C");
         // The sender stays: without it subscribers would be told that the stream ended.
@@ -121,9 +139,27 @@ pub(super) async fn run(args: Args) -> Result<Answer> {
     Ok(Answer::Fine)
 }
 
+/// Waits until a line comes on standard input; for ever where none can come any more.
+async fn enter() {
+    let (pressed, is_pressed) = tokio::sync::oneshot::channel();
+    // The read cannot be given up: a thread of the runtime would keep the program from ending.
+    std::thread::spawn(move || {
+        if let Ok(1..) = std::io::stdin().read_line(&mut String::new()) {
+            let _ = pressed.send(());
+        }
+    });
+    if is_pressed.await.is_err() {
+        output::note("standard input is closed: it stays paused");
+        std::future::pending::<()>().await;
+    }
+}
+
 /// Moves the head on as time goes by, faster or slower.
-async fn advance(timeline: &Timeline, first: Seq, pace: Pace, head: &watch::Sender<Seq>) {
-    let mut at = usize::try_from(*head.borrow() + 1 - first).unwrap_or(usize::MAX);
+async fn advance(timeline: &Timeline, pace: Pace, head: &watch::Sender<Seq>) {
+    let begin = *head.borrow() + 1;
+    let mut at = (begin..timeline.seq(timeline.len()))
+        .find_map(|seq| timeline.position(seq))
+        .unwrap_or(timeline.len());
     let mut due = tokio::time::Instant::now();
     while at < timeline.len() {
         if at > 0 {
@@ -140,23 +176,25 @@ async fn advance(timeline: &Timeline, first: Seq, pace: Pace, head: &watch::Send
             due += pause;
             at += 1;
         }
-        head.send_replace(first + at as u64);
+        head.send_replace(timeline.seq(at));
         at += 1;
     }
 }
 
 /// What the stream is called, its epoch, and the chain before its first event.
 fn named(timeline: &Timeline, what: &str) -> Result<(StreamName, Epoch, Chain)> {
-    if timeline.dialect() == Some(Dialect::Rigd) {
-        bail!("{what} is a log of rigd: its lines are not those of a stream, and are not rewritten to be");
-    }
     let Some(header) = timeline.header() else {
         // A log says neither; its lines are the same all the same.
         let (first, len) = (timeline.seq(0), timeline.len() as u64);
-        if len > 0 && timeline.seq(timeline.len() - 1) != first + len - 1 {
-            bail!("{what} has gaps: as a stream it would promise what it does not have");
+        let missing = timeline.seq(timeline.len()) - first - len;
+        let is_rigd = timeline.dialect() == Some(Dialect::Rigd);
+        if missing > if is_rigd { MOST_MISSING } else { 0 } {
+            bail!(
+                "{what} has gaps ({}): as a stream it would promise what it does not have",
+                output::count(missing, "event")
+            );
         }
-        if first > 1 {
+        if first > 1 && !is_rigd {
             bail!(
                 "{what} begins with seq {first} and has not the state before it: as a stream it would tell wrong states. A session file \
                  (`rig record --from`) carries it"

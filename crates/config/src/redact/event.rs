@@ -3,18 +3,21 @@
 //! An event's strings stay strings where they are known by their looks, so that its fields keep their types; a value under
 //! a secret's name becomes the marker. Keys that are secrets are written as `<redacted:…>` too.
 
+use std::borrow::Cow;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_SAFE_NO_PAD};
 use rig_event::FlatConfig;
 use serde_json::{Map, Value};
 
-use super::fields::Told;
+use super::fields::{Told, key_of, lists_secrets};
 use super::marker::{inline, is_marker, marker_key};
-use super::names::{covers_below, is_plural};
 use super::text::{self, Shapes};
-use super::tokens::is_high_entropy;
-use super::{NAMED, Redactor, Secret, told_by_others, triggers, values};
+use super::tokens::is_random_key;
+use super::{NAMED, Redactor, Secret, names, told_by_others, triggers, values};
+use crate::Path;
 use crate::path::Segment;
+use crate::policy::lenient;
 
 /// Fields that hold what programs print.
 const PRINTED: &str = "data message error msg text line output stdout stderr log reason detail description summary \
@@ -41,11 +44,11 @@ impl Redactor {
             return Vec::new();
         }
         let mut found = Vec::new();
-        if let Some(safe) = self.safe_key(name, "") {
+        if let Some(safe) = self.safe_key(name, ["", ""]) {
             *name = safe;
             found.push(Secret { path: name.clone(), kind: "key" });
         }
-        self.keys(name, value, &mut found);
+        self.keys(["", name], value, &mut found);
         let mut path = String::new();
         Segment::Key(name.clone()).print(&mut path);
         let mut flat = FlatConfig::new();
@@ -72,15 +75,41 @@ impl Redactor {
         values::is_secret_key(name)
     }
 
-    /// What is written for a key that is a secret: by its looks, or by a name above it that stands for several.
-    fn safe_key(&self, key: &str, above: &str) -> Option<String> {
-        let listed = is_plural(above) && covers_below(above) && is_high_entropy(key);
+    /// What is written for a key that is a secret: by its looks, or by the names above it that stand for several. A path has
+    /// both in itself.
+    fn safe_key(&self, key: &str, above: [&str; 2]) -> Option<String> {
+        let listed = is_random_key(key) && lists_secrets(&above);
         let secret = (listed || values::is_secret_key(key)) && !key.contains("<redacted:");
-        secret.then(|| inline(&self.fingerprint(key.as_bytes())))
+        if secret {
+            return Some(inline(&self.fingerprint(key.as_bytes())));
+        }
+        self.safe_path(key)
+    }
+
+    /// A path without the steps that are secrets, where it has some.
+    fn safe_path(&self, path: &str) -> Option<String> {
+        if !path.contains(['.', '[']) || !names::may_say_something(path) {
+            return None;
+        }
+        let Path(mut steps) = lenient(path);
+        let mut above: Vec<&str> = Vec::new();
+        let mut secret = Vec::new();
+        for (at, step) in steps.iter().enumerate() {
+            let Some(key) = key_of(step) else { continue };
+            if is_random_key(key) && lists_secrets(&above) {
+                secret.push((at, inline(&self.fingerprint(key.as_bytes()))));
+            }
+            above.push(key);
+        }
+        if secret.is_empty() {
+            return None;
+        }
+        secret.into_iter().for_each(|(at, safe)| steps[at] = Segment::Key(safe));
+        Some(Path(steps).to_string())
     }
 
     /// Replaces keys that are secrets, at any depth.
-    fn keys(&self, above: &str, value: &mut Value, found: &mut Vec<Secret>) {
+    fn keys(&self, above: [&str; 2], value: &mut Value, found: &mut Vec<Secret>) {
         match value {
             Value::Array(items) => items.iter_mut().for_each(|item| self.keys(above, item, found)),
             Value::Object(entries) => {
@@ -90,13 +119,13 @@ impl Redactor {
                     .collect();
                 for (key, safe) in secret {
                     if let Some(entry) = entries.remove(&key) {
-                        let mut path = above.to_owned();
+                        let mut path = above[1].to_owned();
                         Segment::Key(safe.clone()).print(&mut path);
                         found.push(Secret { path, kind: "key" });
                         entries.insert(safe, entry);
                     }
                 }
-                entries.iter_mut().for_each(|(key, entry)| self.keys(key, entry, found));
+                entries.iter_mut().for_each(|(key, entry)| self.keys([above[1], key], entry, found));
             }
             _ => {}
         }
@@ -287,6 +316,17 @@ impl Walk<'_> {
         let Value::String(text) = value else { return };
         if is_marker(text) {
             return;
+        }
+        // What names fields has their keys in it: a change, a field that drifts, the rules that decided.
+        if matches!(name, "path" | "rules") {
+            let safe: Vec<Cow<'_, str>> = text
+                .split(' ')
+                .map(|word| self.redactor.safe_path(word).map_or(Cow::Borrowed(word), Cow::Owned))
+                .collect();
+            if safe.iter().any(|word| matches!(word, Cow::Owned(_))) {
+                *text = safe.join(" ");
+                self.found(path, "key");
+            }
         }
         if is_body(name)
             && let Some(kinds) = self.redactor.body(text)

@@ -102,7 +102,7 @@ pub(super) fn names_secret(path: &Path, value: &Value) -> bool {
     }
 }
 
-fn key_of(segment: &Segment) -> Option<&str> {
+pub(super) fn key_of(segment: &Segment) -> Option<&str> {
     match segment {
         Segment::Key(key) => Some(key.as_str()),
         Segment::Index(_) | Segment::Keyed { .. } => None,
@@ -140,6 +140,12 @@ fn is_below_secret(keys: &[&str]) -> bool {
         }
     }
     false
+}
+
+/// Whether the keys of a map may be secrets, by the names that lead to it: `api_keys`, `tokens`, or `keys` in `api`.
+pub(super) fn lists_secrets(above: &[&str]) -> bool {
+    let joined = || joined(above).is_some_and(|name| is_plural(&name));
+    above.last().is_some_and(|last| (is_plural(last) && covers_below(last)) || joined())
 }
 
 /// What a field is told to be by others: a secret as a whole, or in pieces.

@@ -22,7 +22,7 @@ use rig_event::FlatConfig;
 use serde_json::Value;
 
 pub use self::event::is_mac;
-use self::fields::{Told, is_random_under_hint, is_reference, names_secret, told_by_others};
+use self::fields::{Told, is_random_under_hint, is_reference, key_of, names_secret, told_by_others};
 pub(crate) use self::marker::marker_key;
 pub use self::marker::{RIGGING, RedactionKey, is_redacted};
 use self::marker::{inline, is_fingerprint, is_marker, marker};
@@ -36,6 +36,19 @@ use crate::{Document, Path, Policy};
 /// Whether a key, which would be kept, is a secret by its looks.
 pub(crate) fn is_secret_key(key: &str) -> bool {
     values::is_secret_key(key)
+}
+
+/// Whether the keys of the map at this path may be secrets: it is called `api_keys` or the like.
+pub(crate) fn lists_secrets(path: &str) -> bool {
+    let end = path.trim_end_matches(|c: char| c.is_ascii_digit() || matches!(c, '[' | ']' | '"'));
+    end.ends_with(['s', 'S'])
+        && names::may_say_something(end)
+        && fields::lists_secrets(&lenient(path).0.iter().filter_map(key_of).collect::<Vec<_>>())
+}
+
+/// Whether a key is no name but what only a generator makes.
+pub(crate) fn is_random_key(key: &str) -> bool {
+    tokens::is_random_key(key)
 }
 
 /// Whether a text begins a private key that it does not end.

@@ -199,6 +199,38 @@ pub(super) fn is_high_entropy(text: &str) -> bool {
     }
 }
 
+/// Whether a key is no name but what only a generator makes: letters and digits in turns, `oauth2ClientSecret` is none. Hex
+/// counts from 32 digits on; UUIDs and ULIDs are ids more often than secrets.
+pub(super) fn is_random_key(key: &str) -> bool {
+    let fine = |b: u8| b.is_ascii_alphanumeric() || b"+/=_-.~".contains(&b);
+    if !(16..=4096).contains(&key.len()) || !key.bytes().all(fine) || is_uuid(key) || is_ulid(key) {
+        return false;
+    }
+    let longest = key.split(|c: char| !c.is_ascii_alphanumeric()).max_by_key(|part| part.len());
+    let part = longest.unwrap_or_default();
+    if part.bytes().all(|b| b.is_ascii_hexdigit()) {
+        return part.len() >= 32 && entropy(part) >= 3.0;
+    }
+    let digits = part.bytes().filter(u8::is_ascii_digit).count();
+    // A name has few pieces for its length, words and the digits between them; the longer it is, the surer.
+    let class = |b: u8| (b.is_ascii_digit(), b.is_ascii_uppercase());
+    let begins_piece = |pair: &[u8]| {
+        let capitalised = pair[0].is_ascii_uppercase() && pair[1].is_ascii_lowercase();
+        class(pair[0]) != class(pair[1]) && !capitalised
+    };
+    let pieces = 1 + part.as_bytes().windows(2).filter(|pair| begins_piece(pair)).count();
+    part.len() >= 16
+        && digits >= 2
+        && part.len() * 100 <= pieces * (212 + 3 * part.len().min(40))
+        && entropy(part) >= 3.2
+}
+
+/// `01ARZ3NDEKTSV4RRFFQ69G5FAV`
+fn is_ulid(text: &str) -> bool {
+    let in_ulid = |b: u8| b.is_ascii_digit() || (b.is_ascii_uppercase() && !b"ILOU".contains(&b));
+    text.len() == 26 && text.starts_with(|c| matches!(c, '0'..='7')) && text.bytes().all(in_ulid)
+}
+
 /// `123e4567-e89b-12d3-a456-426614174000`
 pub(super) fn is_uuid(text: &str) -> bool {
     let parts: Vec<&str> = text.split('-').collect();

@@ -29,7 +29,12 @@ fn redacted(case: &Case) -> (String, usize) {
     }
     let format: Format = case.format.parse().unwrap();
     let parsed = parse(case.text.as_bytes(), format, &Limits::default());
-    let mut doc = parsed.unwrap_or_else(|e| panic!("line {}: {e}", case.line));
+    let mut doc = match parsed {
+        Ok(doc) => doc,
+        // Nothing of it is kept but why it was refused.
+        Err(error) if error.code() == "secret-in-key" => return (error.to_string(), 1),
+        Err(error) => panic!("line {}: {error}", case.line),
+    };
     let found = redactor.redact(&mut doc);
     let out = doc.config.iter().map(|(path, value)| {
         format!("{path} {}\n", value.as_str().map_or_else(|| value.to_string(), str::to_owned))
@@ -90,7 +95,7 @@ fn a_second_pass_finds_nothing() {
     let redactor = redactor();
     for case in read("secrets.corpus").iter().filter(|case| case.format != "event") {
         let format: Format = case.format.parse().unwrap();
-        let mut doc = parse(case.text.as_bytes(), format, &Limits::default()).unwrap();
+        let Ok(mut doc) = parse(case.text.as_bytes(), format, &Limits::default()) else { continue };
         redactor.redact(&mut doc);
         let once = doc.config.clone();
         assert_eq!((redactor.redact(&mut doc), &doc.config), (0, &once), "line {}", case.line);

@@ -55,7 +55,10 @@ pub(crate) static APPEND: Rule = rule(Method::POST, EVENTS, Need::Scope(Write), 
 pub(super) static RULES: &[Rule] = &[
     rule(Method::GET, "/healthz", Need::Nothing, Trace::Not),
     rule(Method::GET, "/readyz", Need::Nothing, Trace::Not),
+    rule(Method::GET, "/openapi.json", Need::Nothing, Trace::Not),
     rule(Method::GET, METRICS, Need::Hub(Read), Trace::Not),
+    rule(Method::GET, "/v1/host-keys", Need::Hub(Admin), Trace::Not),
+    rule(Method::DELETE, "/v1/host-keys/{address}", Need::Hub(Admin), Trace::Own),
     rule(Method::GET, "/v1/tokens", Need::Hub(Admin), Trace::Not),
     rule(Method::POST, "/v1/tokens", Need::Hub(Admin), Trace::Own),
     rule(Method::DELETE, "/v1/tokens/{id}", Need::Hub(Admin), Trace::Own),
@@ -79,6 +82,7 @@ pub(super) static RULES: &[Rule] = &[
     rule(Method::GET, "/v1/streams/{stream}/services/{service}/declared", Need::Scope(Read), Trace::Not),
     rule(Method::PUT, "/v1/streams/{stream}/services/{service}/declared", Need::Scope(Admin), Trace::Each),
     rule(Method::DELETE, "/v1/streams/{stream}/services/{service}/declared", Need::Scope(Admin), Trace::Each),
+    rule(Method::POST, "/v1/streams/{stream}/services/{service}/collect", Need::Scope(Write), Trace::Each),
     rule(
         Method::POST,
         "/v1/streams/{stream}/services/{service}/drift/accept",
@@ -236,7 +240,7 @@ mod tests {
             let reads = rule.method == Method::GET || rule.path.ends_with("/tickets");
             assert_eq!(reads, rule.trace == Trace::Not, "{} {}", rule.method, rule.path);
             assert!(
-                rule.need != Need::Nothing || ["/healthz", "/readyz"].contains(&rule.path),
+                rule.need != Need::Nothing || ["/healthz", "/readyz", "/openapi.json"].contains(&rule.path),
                 "{}",
                 rule.path
             );

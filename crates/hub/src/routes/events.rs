@@ -9,9 +9,10 @@ use rig_event::{Event, Head, ServiceName};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use super::{Path, Query, appended, event_problem, no_secret, range};
+use super::{Path, Query, appended, event_problem, idempotency_key, no_secret, range, shapes};
 use crate::Shared;
 use crate::access::Caller;
+use crate::coding::Coding;
 use crate::problem::Problem;
 use crate::sse::{self, Cursor, Filter, Subscription};
 use crate::writer::Command;
@@ -23,7 +24,30 @@ const MAX_BATCH: usize = 10_000;
 /// A body of no more bytes takes no share of the budget for large ones.
 const SMALL: u64 = 64 << 10;
 
-/// `POST /v1/streams/{stream}/events`: an object, an array or NDJSON; all of it is appended, or nothing.
+/// Append events
+///
+/// An object, an array or NDJSON: all of it is appended, or nothing. An append that repeats the `id` of another with the same
+/// events is answered as that one was.
+#[utoipa::path(post, path = "/v1/streams/{stream}/events",
+    params(
+        shapes::OfStream,
+        ("expected_seq" = Option<u64>, Query, description = "Only if this is the head"),
+        shapes::Packed,
+        shapes::IdempotencyKey,
+    ),
+    request_body(content((shapes::Batch = "application/json"), (String = "application/x-ndjson"))),
+    responses(
+        (status = 200, description = "They were there", body = shapes::Appended),
+        (status = 201, description = "They are durable", body = shapes::Appended),
+        (status = 400, description = "`bad-batch`, `bad-encoding`, `bad-idempotency-key`, `bad-name`, `incomplete-body`, `malformed-event`, `secret-in-name`"),
+        (status = 403, description = "`read-only`, `reserved-name`"),
+        (status = 408, description = "`slow-body`"),
+        (status = 409, description = "`expected-seq`, `id-reused`"),
+        (status = 413, description = "`batch-too-large`, `event-too-long`"),
+        (status = 415, description = "`unknown-encoding`, `wrong-media-type`"),
+        (status = 503, description = "`busy`, `log-failed`"),
+    )
+)]
 pub(super) async fn append(
     State(hub): State<Shared>,
     Path(stream): Path<String>,
@@ -64,12 +88,22 @@ where
         ));
     }
     let (parts, body) = request.into_parts();
+    let key = idempotency_key(hub, &parts.headers, None)?;
+    let coding = Coding::of(&parts.headers)?;
     let announced = parts.headers.get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse().ok());
     // Small ones, which are most, need not stand in line.
     let expected_bytes = announced.unwrap_or(MAX_BATCH_BYTES as u64).min(MAX_BATCH_BYTES as u64);
     let _budget = if expected_bytes > SMALL { Some(hub.reserve(expected_bytes).await?) } else { None };
-    let body = read_body(hub, body).await?;
-    let bodies = bodies(&hub.redactor, by, &parts.headers, &body)?;
+    let mut body = read_body(hub, body).await?;
+    let mut _unpacked_budget = None;
+    if let Some(coding) = coding {
+        let (unpacked, budget) = coding.unpack(hub, body, MAX_BATCH_BYTES as u64, too_large).await?;
+        (body, _unpacked_budget) = (unpacked.into(), Some(budget));
+    }
+    let mut bodies = bodies(&hub.redactor, by, &parts.headers, &body)?;
+    if let Some(key) = key {
+        give_key(&mut bodies, key)?;
+    }
     let shapes: Vec<Shape> = match bodies.iter().any(|body| body.draft.id.is_some()) {
         true => bodies.iter().map(Shape::of).collect(),
         false => Vec::new(),
@@ -117,13 +151,30 @@ where
         Err(_) => {
             Err(Problem::new(StatusCode::REQUEST_TIMEOUT, "slow-body", "the body took too long to come"))
         }
-        Ok(Err(e)) if e.is::<LengthLimitError>() => {
-            let detail = format!("one append takes at most {MAX_BATCH_BYTES} bytes; send several");
-            Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "batch-too-large", detail))
-        }
+        Ok(Err(e)) if e.is::<LengthLimitError>() => Err(too_large()),
         Ok(Err(e)) => Err(Problem::bad_request("incomplete-body", format!("the body broke off: {e}"))),
         Ok(Ok(body)) => Ok(body.to_bytes()),
     }
+}
+
+fn too_large() -> Problem {
+    let detail = format!("one append takes at most {MAX_BATCH_BYTES} bytes; send several");
+    Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "batch-too-large", detail)
+}
+
+/// Puts the key of an append on its last event: the events of an append are repeated together or not at all.
+fn give_key(bodies: &mut Vec<rig_event::Body>, key: String) -> Result<(), Problem> {
+    if bodies.iter().any(|body| body.draft.id.as_ref().is_some_and(|id| *id != key)) {
+        let detail = "an event has an `id` that is not the Idempotency-Key; send one of them";
+        return Err(Problem::bad_request("bad-idempotency-key", detail));
+    }
+    match bodies.pop() {
+        Some(last) if last.draft.id.is_none() => {
+            bodies.push(last.with_id(key).map_err(|e| event_problem(&e))?)
+        }
+        last => bodies.extend(last),
+    }
+    Ok(())
 }
 
 fn bodies(
@@ -193,7 +244,32 @@ fn needs_service(event: &Event) -> bool {
     event.family() == "service" && !matches!(event, Event::ServiceLog(_) | Event::Other(_))
 }
 
-/// `GET /v1/streams/{stream}/events`: SSE for who accepts `text/event-stream`, else NDJSON.
+/// Read events
+///
+/// As a stream that goes on (server-sent events) for who accepts `text/event-stream`, which knows no `to` and no `limit`; else the
+/// lines of a stretch.
+#[utoipa::path(get, path = "/v1/streams/{stream}/events",
+    params(
+        shapes::OfStream,
+        shapes::Stretch,
+        ("limit" = Option<u64>, Query, description = "Most events"),
+        ("types" = Option<String>, Query, description = "Names such as `diff.*`, with commas", pattern = r"^[A-Za-z0-9._-]*\*?(,[A-Za-z0-9._-]*\*?)*$"),
+        ("service" = Option<String>, Query, description = "Only events of this service"),
+        ("Last-Event-ID" = Option<String>, Header, description = "`epoch:seq` or `seq`: a stream goes on after it"),
+    ),
+    responses(
+        (status = 200, description = "The events as they stand in the log", content(
+            (String = "text/event-stream"),
+            (String = "application/x-ndjson"),
+        ), headers(
+            ("Rig-Epoch" = String, description = "The stream's epoch"),
+            ("Rig-Head" = u64, description = "Its head when the answer began"),
+        )),
+        (status = 400, description = "`bad-cursor`, `bad-filter`, `past-head`"),
+        (status = 410, description = "`pruned`"),
+        (status = 429, description = "`too-many-subscribers`"),
+    )
+)]
 pub(super) async fn read(
     State(hub): State<Shared>,
     Path(stream): Path<String>,
@@ -209,8 +285,8 @@ pub(super) async fn read(
         let last_event_id = headers.get("last-event-id").map(|v| v.to_str().unwrap_or("?"));
         let cursor = Cursor::new(last_event_id.filter(|id| !id.is_empty()), query.number("from")?)?;
         query.done()?;
-        let stopping = caller.until(&hub.access.tokens);
-        ("text/event-stream", sse::body(stream, Subscription { cursor, filter, stopping }))
+        let (stopping, place) = (caller.until(&hub.access.tokens), hub.admission.subscribe()?);
+        ("text/event-stream", sse::body(stream, Subscription { cursor, filter, stopping, place }))
     } else {
         let (from, to) = range(&mut query, &stream)?;
         let limit = query.number("limit")?.unwrap_or(u64::MAX);

@@ -20,7 +20,7 @@ use serde_json::json;
 use serde_json::value::RawValue;
 
 use super::services::{no_snapshot, service_name};
-use super::{Answer, Path, Query, answer};
+use super::{Answer, Path, Query, answer, shapes};
 use crate::problem::Problem;
 use crate::stream::Stream;
 use crate::{READ_BYTES, Shared};
@@ -38,7 +38,21 @@ const BLOCK: u64 = 1024;
 /// A member of an event with more bytes is named in a timeline, not shown.
 const MAX_MEMBER: usize = 1024;
 
-/// `GET …/services/{service}/history?limit=&before=`: snapshots, diffs, drift and decisions, newest first.
+/// A service's snapshots, diffs, drift, decisions and failures to collect it
+///
+/// Newest first. A page looks through at most 1,000,000 events of the stream, and may be empty.
+#[utoipa::path(get, path = "/v1/streams/{stream}/services/{service}/history",
+    params(
+        shapes::OfService,
+        ("limit" = Option<u64>, Query, description = "Most entries: 100 unless it is said", minimum = 1, maximum = 1000),
+        ("before" = Option<u64>, Query, description = "What came before this event: `next_before` of the page before"),
+    ),
+    responses(
+        (status = 200, description = "A page", body = shapes::History),
+        (status = 400, description = "`bad-cursor`, `past-head`"),
+        (status = 404, description = "`no-snapshot`"),
+    )
+)]
 pub(super) async fn history(
     State(hub): State<Shared>,
     Path((stream, service)): Path<(String, String)>,
@@ -106,7 +120,7 @@ pub(super) async fn history(
 /// Whether a timeline tells of events of that type.
 fn tells(type_name: &str) -> bool {
     let family = type_name.split('.').next().unwrap_or_default();
-    matches!(family, "snapshot" | "diff" | "drift" | "baseline")
+    matches!(family, "snapshot" | "diff" | "drift" | "baseline" | "collect")
 }
 
 /// An event without its large members; nothing for a part that is not the last of its event.
@@ -132,7 +146,22 @@ fn entry(line: &[u8]) -> Result<Option<serde_json::Value>, Problem> {
     Ok(Some(entry.into()))
 }
 
-/// `GET …/services/{service}/diff?from=&to=`: what changed between two points, under the hub's policy.
+/// What changed between two points
+///
+/// Under the hub's policy of now.
+#[utoipa::path(get, path = "/v1/streams/{stream}/services/{service}/diff",
+    params(
+        shapes::OfService,
+        ("from" = u64, Query, description = "The moment before"),
+        ("to" = Option<u64>, Query, description = "The moment after; the head unless it is said"),
+    ),
+    responses(
+        (status = 200, description = "The difference", body = shapes::Diff),
+        (status = 400, description = "`bad-cursor`"),
+        (status = 404, description = "`no-snapshot`, `past-head`"),
+        (status = 410, description = "`pruned`"),
+    )
+)]
 pub(super) async fn diff(
     State(hub): State<Shared>,
     Path((stream, service)): Path<(String, String)>,
@@ -168,8 +197,22 @@ async fn config_at(stream: &Stream, service: &ServiceName, seq: Seq) -> Result<A
     known.map(|known| known.config.clone()).ok_or_else(|| no_snapshot(service, seq))
 }
 
-/// `GET …/services/{service}/blame?path=&at=`: who set the fields that a pattern covers, when, and from what. Of one field
-/// every change, of a pattern the last of each.
+/// Who set the fields that a pattern covers, when, and from what
+///
+/// Of one field every change, of a pattern the last of each.
+#[utoipa::path(get, path = "/v1/streams/{stream}/services/{service}/blame",
+    params(
+        shapes::OfService,
+        ("path" = String, Query, description = "A field, or a pattern such as `db.**`", example = "a"),
+        shapes::At,
+    ),
+    responses(
+        (status = 200, description = "The fields", body = shapes::Blame),
+        (status = 400, description = "`bad-cursor`, `bad-path`"),
+        (status = 404, description = "`no-field`, `no-snapshot`, `past-head`"),
+        (status = 410, description = "`pruned`"),
+    )
+)]
 pub(super) async fn blame(
     State(hub): State<Shared>,
     Path((stream, service)): Path<(String, String)>,

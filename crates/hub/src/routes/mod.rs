@@ -1,8 +1,12 @@
 //! The addresses of the hub (design: README and docs/http.md), one file a group.
 
+mod batch;
+mod devices;
 pub(crate) mod events;
 mod history;
+mod openapi;
 mod services;
+mod shapes;
 mod streams;
 pub(crate) mod tokens;
 
@@ -12,56 +16,62 @@ use std::net::IpAddr;
 use axum::body::Body;
 use axum::extract::{DefaultBodyLimit, FromRequestParts};
 use axum::http::request::Parts;
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{delete, get, post};
 use axum::{Json, Router};
 use hyper::body::Incoming;
 use rig_event::{Seq, Timestamp};
+use tokio::sync::SemaphorePermit;
 use tower::ServiceExt as _;
+use tracing::Instrument as _;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use crate::Shared;
 use crate::access::audit::{self, Led};
 use crate::access::{Admitted, Caller, REQUEST_ID};
 use crate::problem::Problem;
 use crate::stream::Stream;
+use crate::trace;
 use crate::writer::{Appended, Refused};
 
 /// All routes.
 pub(crate) fn router(hub: Shared) -> Router {
-    let stream = "/v1/streams/{stream}";
-    let service = "/v1/streams/{stream}/services/{service}";
-    Router::new()
-        .route("/healthz", get(async || "ok\n"))
-        .route("/readyz", get(async || "ready\n"))
-        .route("/metrics", get(streams::counters))
-        .route("/v1/streams", get(streams::list))
-        .route("/v1/tokens", get(tokens::list).post(tokens::issue))
-        .route("/v1/tokens/{id}", delete(tokens::revoke))
-        .route(&format!("{stream}/tickets"), post(tokens::ticket))
-        .route(stream, get(streams::show).put(streams::make).delete(streams::remove))
-        .route(&format!("{stream}/events"), get(events::read).post(events::append))
-        .route(&format!("{stream}/session"), get(streams::session))
-        .route(&format!("{stream}/snapshots"), post(services::capture))
-        .route(&format!("{stream}/state"), get(streams::state))
-        .route(&format!("{service}/config"), get(services::config))
-        .route(
-            &format!("{service}/baseline"),
-            get(services::baseline).put(services::approve).delete(services::revoke),
-        )
-        .route(
-            &format!("{service}/declared"),
-            get(services::declared).put(services::declare).delete(services::withdraw),
-        )
-        .route(&format!("{service}/history"), get(history::history))
-        .route(&format!("{service}/diff"), get(history::diff))
-        .route(&format!("{service}/blame"), get(history::blame))
-        .route(&format!("{service}/drift/accept"), post(services::accept))
+    let (described, _) = described().split_for_parts();
+    described
         .fallback(async || no_such_address())
         .method_not_allowed_fallback(async || no_such_method())
         // Bodies are read piece by piece against limits of their own.
         .layer(DefaultBodyLimit::disable())
         .with_state(hub)
+}
+
+/// The routes with their descriptions: `/openapi.json` lists what stands here.
+fn described() -> OpenApiRouter<Shared> {
+    OpenApiRouter::with_openapi(openapi::base())
+        .routes(routes!(streams::healthz))
+        .routes(routes!(streams::readyz))
+        .routes(routes!(streams::counters))
+        .routes(routes!(openapi::openapi))
+        .routes(routes!(streams::list))
+        .routes(routes!(streams::show, streams::make, streams::remove))
+        .routes(routes!(events::read, events::append))
+        .routes(routes!(streams::session))
+        .routes(routes!(services::capture))
+        .routes(routes!(streams::state))
+        .routes(routes!(services::config))
+        .routes(routes!(services::baseline, services::approve, services::revoke))
+        .routes(routes!(services::declared, services::declare, services::withdraw))
+        .routes(routes!(history::history))
+        .routes(routes!(history::diff))
+        .routes(routes!(history::blame))
+        .routes(routes!(services::accept))
+        .routes(routes!(tokens::list, tokens::issue))
+        .routes(routes!(tokens::revoke))
+        .routes(routes!(tokens::ticket))
+        .routes(routes!(devices::collect))
+        .routes(routes!(devices::host_keys))
+        .routes(routes!(devices::forget_host_key))
 }
 
 pub(crate) fn no_such_address() -> Problem {
@@ -84,27 +94,43 @@ pub(crate) async fn answer_to(
     hub: Shared,
     router: Router,
     peer: IpAddr,
-    mut request: hyper::Request<Incoming>,
+    request: hyper::Request<Incoming>,
 ) -> Response {
     let id = hub.access.request_id(request.headers());
     let origin = request.headers().get(header::ORIGIN).cloned();
-    let mut response = match hub.access.preflight(&request) {
-        Some(response) => response,
-        None => match hub.access.admit(peer, &id, &mut request) {
-            Ok(admitted) if admitted.is_told_for_sure() => {
-                let answer = tokio::spawn(go_on(hub.clone(), router, admitted, request));
-                answer.await.unwrap_or_else(|e| Problem::internal("defect", e.to_string()).into_response())
-            }
-            Ok(admitted) => go_on(hub.clone(), router, admitted, request).await,
-            Err(denied) => {
-                audit::denied(&hub, &denied, peer, id.to_str().unwrap_or_default());
-                denied.problem.into_response()
-            }
-        },
-    };
+    let (span, stopping) = (trace::span(&hub, &request, &id), *hub.stopping.borrow());
+    let mut response = trace::told(span, admitted(&hub, router, peer, &id, request)).await;
+    if stopping {
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
     response.headers_mut().insert(REQUEST_ID.clone(), id);
     hub.access.share(origin, &mut response);
     with_headers(response)
+}
+
+/// Answers a request whose sender may send it, and tells of the others.
+async fn admitted(
+    hub: &Shared,
+    router: Router,
+    peer: IpAddr,
+    id: &HeaderValue,
+    mut request: hyper::Request<Incoming>,
+) -> Response {
+    if let Some(response) = hub.access.preflight(&request) {
+        return response;
+    }
+    match hub.access.admit(peer, id, &mut request) {
+        Ok(admitted) if admitted.is_told_for_sure() => {
+            let answer = go_on(hub.clone(), router, admitted, request).in_current_span();
+            let answer = tokio::spawn(answer).await;
+            answer.unwrap_or_else(|e| Problem::internal("defect", e.to_string()).into_response())
+        }
+        Ok(admitted) => go_on(hub.clone(), router, admitted, request).await,
+        Err(denied) => {
+            audit::denied(hub, &denied, peer, id.to_str().unwrap_or_default());
+            denied.problem.into_response()
+        }
+    }
 }
 
 /// Sends a request to its route and accounts for it. Appends to a bare address, of which there are more than of all else, are not
@@ -115,12 +141,14 @@ async fn go_on(
     admitted: Admitted,
     mut request: hyper::Request<Incoming>,
 ) -> Response {
-    let response = match admitted.appends_to() {
-        Some(stream) => {
+    let turn = turn(&hub, request.uri().path()).await;
+    let response = match (&turn, admitted.appends_to()) {
+        (Err(problem), _) => problem.clone().into_response(),
+        (Ok(_), Some(stream)) => {
             let (query, by) = (Query(BTreeMap::new()), admitted.caller.name());
             events::append_to(&hub, stream.as_str(), query, by, request).await.into_response()
         }
-        None => {
+        (Ok(_), None) => {
             request.extensions_mut().insert(admitted.caller.clone());
             match router.oneshot(request.map(Body::new)).await {
                 Ok(response) => response,
@@ -130,6 +158,18 @@ async fn go_on(
     };
     audit::answered(&hub, &admitted, response.status(), response.extensions()).await;
     response
+}
+
+/// A place among the requests in work. Who watches the hub gets an answer also when it has too much to do; who comes while the last
+/// requests end is sent elsewhere.
+async fn turn<'a>(hub: &'a Shared, path: &str) -> Result<Option<SemaphorePermit<'a>>, Problem> {
+    if !path.starts_with("/v1/") {
+        return Ok(None);
+    }
+    if *hub.stopping.borrow() {
+        return Err(Problem::unavailable("closed", "the hub is stopping"));
+    }
+    hub.admission.enter().await.map(Some)
 }
 
 /// Answers hold configuration: no cache keeps them, no browser guesses at them or shows them in a page.
@@ -209,7 +249,7 @@ impl Query {
     fn flag(&mut self, key: &str) -> Result<bool, Problem> {
         match self.0.remove(key).as_deref() {
             None | Some("0" | "false") => Ok(false),
-            Some("1" | "true" | "") => Ok(true),
+            Some("1" | "true") => Ok(true),
             Some(_) => Err(Problem::bad_request("bad-query", format!("`{key}` must be 0 or 1"))),
         }
     }
@@ -361,6 +401,39 @@ fn actor_name(hub: &Shared, caller: &Caller, said: Option<String>) -> Result<Opt
         return Err(Problem::bad_request("bad-actor", detail));
     }
     Ok(actor)
+}
+
+/// The idempotency key of a request, from its `Idempotency-Key` header or, where it may stand there, from its query.
+fn idempotency_key(
+    hub: &Shared,
+    headers: &HeaderMap,
+    query: Option<String>,
+) -> Result<Option<String>, Problem> {
+    let bad = |why: &str| Err(Problem::bad_request("bad-idempotency-key", why));
+    let mut given = headers.get_all("idempotency-key").iter();
+    let mut key = match (given.next(), given.next()) {
+        (None, _) => query,
+        (Some(_), Some(_)) => return bad("there are two Idempotency-Key headers; send one"),
+        (Some(value), None) => {
+            let text = value.to_str().unwrap_or_default().trim();
+            // A structured field writes it in quotes, and many clients do not.
+            let text = text.strip_prefix('"').and_then(|t| t.strip_suffix('"')).unwrap_or(text);
+            if text.contains(['"', '\\']) {
+                return bad("the Idempotency-Key header must have no quotes and backslashes in it");
+            }
+            if query.is_some_and(|query| query != text) {
+                return bad("the Idempotency-Key header and `id` differ; send one of them");
+            }
+            Some(text.to_owned())
+        }
+    };
+    if let Some(key) = &mut key {
+        if key.is_empty() || key.len() > rig_event::draft::MAX_ID {
+            return bad("an idempotency key has 1 to 256 bytes of printable ASCII");
+        }
+        hub.redactor.redact_log(key);
+    }
+    Ok(key)
 }
 
 fn moment(text: &str) -> Result<Timestamp, Problem> {

@@ -13,15 +13,45 @@ use rig_event::{Draft, Event, Seq, ServiceName};
 use rig_replay::judge::{Approval, By, Signed};
 use serde::Deserialize;
 use serde_json::json;
+use utoipa::ToSchema;
 
-use super::{Answer, Path, Query, actor_name, answer, appended, by, moment, no_secret};
+use super::{
+    Answer, Path, Query, actor_name, answer, appended, batch, by, idempotency_key, moment, no_secret, shapes,
+};
 use crate::access::Caller;
 use crate::capture;
 use crate::problem::Problem;
 use crate::writer::Command;
 use crate::{Shared, stream::Stream};
 
-/// `POST /v1/streams/{stream}/snapshots?service=…`
+/// Capture a document
+///
+/// Answers with the events that it led to. What is refused leaves a `snapshot.rejected` without its content.
+#[utoipa::path(post, path = "/v1/streams/{stream}/snapshots",
+    params(
+        shapes::OfStream,
+        ("service" = Option<String>, Query, description = "Whose document it is; of an NDJSON body each line says it", min_length = 1, max_length = 128, example = "api"),
+        shapes::OfDocument,
+        ("actor" = Option<String>, Query, description = "Who captured it", min_length = 1, max_length = 256),
+        ("id" = Option<String>, Query, description = "The idempotency key", min_length = 1, max_length = 256),
+        shapes::Meta,
+        shapes::Packed,
+        shapes::IdempotencyKey,
+    ),
+    request_body(content((shapes::Bytes = "application/octet-stream"), (shapes::Document = "application/json"), (String = "text/plain"), (String = "application/x-ndjson")), description = "The document; as NDJSON up to 1,000 of them, a line each: `{\"service\":…,\"format\":…,\"document\":…}`"),
+    responses(
+        (status = 200, description = "It was captured before; for NDJSON, what came of each line", body = shapes::Captured),
+        (status = 201, description = "It is captured", body = shapes::Appended),
+        (status = 400, description = "`bad-actor`, `bad-batch`, `bad-encoding`, `bad-idempotency-key`, `bad-service-name`, `incomplete-body`, `malformed-batch`, `secret-in-name`"),
+        (status = 403, description = "`read-only`"),
+        (status = 408, description = "`slow-body`"),
+        (status = 409, description = "`id-reused`"),
+        (status = 413, description = "`event-too-long`, `too-large`"),
+        (status = 415, description = "`unknown-encoding`, `wrong-media-type`"),
+        (status = 422, description = "`bad-layer`, `bad-path`, `bad-snapshot-file`, `duplicate-key`, `invalid-utf8`, `malformed-document`, `path-too-long`, `secret-in-key`, `too-deep`, `too-many-fields`, `unknown-format`, `value-too-large`"),
+        (status = 503, description = "`busy`, `log-failed`"),
+    )
+)]
 pub(super) async fn capture(
     State(hub): State<Shared>,
     Path(stream): Path<String>,
@@ -31,6 +61,10 @@ pub(super) async fn capture(
     body: Body,
 ) -> Result<Response, Problem> {
     let stream = hub.stream(&stream)?;
+    if capture::essence(&headers).as_deref() == Some(batch::MEDIA_TYPE) {
+        query.done()?;
+        return batch::capture(&hub, &caller, &stream, &headers, body).await;
+    }
     let service = query
         .text("service")
         .ok_or_else(|| Problem::bad_request("bad-query", "say whose document it is: ?service=NAME"))?;
@@ -39,27 +73,31 @@ pub(super) async fn capture(
         format: query.text("format"),
         name: query.text("name"),
         actor: actor_name(&hub, &caller, query.text("actor"))?,
-        id: query.text("id").map(|mut id| {
-            hub.redactor.redact_log(&mut id);
-            id
-        }),
+        id: idempotency_key(&hub, &headers, query.text("id"))?,
         meta: query.prefixed("meta."),
+        quiet: false,
     };
     query.done()?;
-    let id_fits = request.id.as_ref().is_none_or(|id| (1..=rig_event::draft::MAX_ID).contains(&id.len()));
-    let meta_fits = request.meta.iter().map(|(k, v)| k.len() + v.len()).sum::<usize>() <= capture::MAX_META;
-    if !id_fits || !meta_fits {
-        return Err(Problem::bad_request(
-            "bad-query",
-            "`id` takes up to 256 bytes, all of `meta.…` up to 16 KiB",
-        ));
-    }
-    no_secret(&hub.redactor, &request.service)?;
+    check(&hub, &request)?;
     let events = capture::capture(&hub, &stream, request, &headers, body).await?;
     appended(&stream, events, StatusCode::CREATED).await
 }
 
-/// `GET …/services/{service}/config?at=SEQ`
+/// Refuses what is said with a document and cannot be kept.
+pub(super) fn check(hub: &Shared, request: &capture::Request) -> Result<(), Problem> {
+    if request.meta.iter().map(|(k, v)| k.len() + v.len()).sum::<usize>() > capture::MAX_META {
+        return Err(Problem::bad_request("bad-query", "all of `meta.…` takes up to 16 KiB"));
+    }
+    no_secret(&hub.redactor, &request.service)
+}
+
+/// A service's config
+#[utoipa::path(get, path = "/v1/streams/{stream}/services/{service}/config", params(shapes::OfService, shapes::At), responses(
+    (status = 200, description = "The flat config", body = shapes::Config),
+    (status = 400, description = "`bad-cursor`"),
+        (status = 404, description = "`no-snapshot`, `past-head`"),
+    (status = 410, description = "`pruned`"),
+))]
 pub(super) async fn config(
     State(hub): State<Shared>,
     Path((stream, service)): Path<(String, String)>,
@@ -99,7 +137,13 @@ pub(super) async fn config(
     })
 }
 
-/// `GET …/services/{service}/baseline`
+/// A service's baseline
+///
+/// And how the config stands against it.
+#[utoipa::path(get, path = "/v1/streams/{stream}/services/{service}/baseline", params(shapes::OfService), responses(
+    (status = 200, description = "The baseline", body = shapes::BaselineOf),
+    (status = 404, description = "`no-snapshot`, `no-baseline`"),
+))]
 pub(super) async fn baseline(
     State(hub): State<Shared>,
     Path((stream, service)): Path<(String, String)>,
@@ -130,7 +174,26 @@ pub(super) async fn baseline(
     })))
 }
 
-/// `PUT …/services/{service}/baseline`: approves the current config.
+/// Approve the current config
+#[utoipa::path(put, path = "/v1/streams/{stream}/services/{service}/baseline",
+    params(
+        shapes::OfService,
+        shapes::By,
+        ("digest" = Option<String>, Query, description = "Only if it is still this one"),
+        ("key_id" = Option<String>, Query, description = "The key that signed the approval"),
+        ("signed" = Option<String>, Query, description = "When it was signed (RFC 3339)"),
+        ("signature" = Option<String>, Query, description = "The signature: 64 hexadecimal digits", pattern = "^[0-9a-fA-F]{64}$"),
+    ),
+    responses(
+        (status = 200, description = "It is approved", body = shapes::Appended),
+        (status = 400, description = "`bad-actor`, `bad-signature`, `bad-time`"),
+        (status = 403, description = "`read-only`, `untrusted-approval`"),
+        (status = 404, description = "`no-snapshot`"),
+        (status = 409, description = "`digest-mismatch`"),
+        (status = 413, description = "`event-too-long`"),
+        (status = 503, description = "`log-failed`"),
+    )
+)]
 pub(super) async fn approve(
     State(hub): State<Shared>,
     Path((stream, service)): Path<(String, String)>,
@@ -173,7 +236,15 @@ pub(super) async fn approve(
     Err(refused)
 }
 
-/// `DELETE …/services/{service}/baseline`: takes the baseline back.
+/// Take the baseline back
+#[utoipa::path(delete, path = "/v1/streams/{stream}/services/{service}/baseline", params(shapes::OfService, shapes::By), responses(
+    (status = 200, description = "It is revoked", body = shapes::Appended),
+    (status = 400, description = "`bad-actor`"),
+    (status = 403, description = "`read-only`"),
+    (status = 404, description = "`no-snapshot`, `no-baseline`"),
+    (status = 413, description = "`event-too-long`"),
+    (status = 503, description = "`log-failed`"),
+))]
 pub(super) async fn revoke(
     State(hub): State<Shared>,
     Path((stream, service)): Path<(String, String)>,
@@ -185,7 +256,13 @@ pub(super) async fn revoke(
     decide(&stream, Command::Revoke { service, by }).await
 }
 
-/// `GET …/services/{service}/declared`
+/// What is declared of a service
+///
+/// And how the config stands against it.
+#[utoipa::path(get, path = "/v1/streams/{stream}/services/{service}/declared", params(shapes::OfService), responses(
+    (status = 200, description = "The declaration", body = shapes::DeclaredOf),
+    (status = 404, description = "`no-declaration`"),
+))]
 pub(super) async fn declared(
     State(hub): State<Shared>,
     Path((stream, service)): Path<(String, String)>,
@@ -193,7 +270,7 @@ pub(super) async fn declared(
 ) -> Answer {
     query.done()?;
     let (stream, name) = (hub.stream(&stream)?, service_name(&service)?);
-    let state = stream.cut_at(stream.head()).await?.state;
+    let state = stream.state_at(stream.head()).await?;
     let declared = state.service(name.as_str()).and_then(|service| service.declared.as_ref());
     let declared = declared.ok_or_else(|| {
         Problem::not_found(
@@ -204,7 +281,22 @@ pub(super) async fn declared(
     Ok(Json(json!({ "stream": stream.name, "service": name, "declared": declared })))
 }
 
-/// `PUT …/services/{service}/declared`: declares some of the service's fields with a document.
+/// Declare some of a service's fields with a document
+#[utoipa::path(put, path = "/v1/streams/{stream}/services/{service}/declared",
+    params(shapes::OfService, shapes::By, shapes::OfDocument, shapes::Packed),
+    request_body(content((shapes::Bytes = "application/octet-stream"), (shapes::Document = "application/json"), (String = "text/plain")), description = "The document"),
+    responses(
+        (status = 200, description = "They are declared", body = shapes::Appended),
+        (status = 400, description = "`bad-actor`, `bad-encoding`, `incomplete-body`"),
+        (status = 403, description = "`read-only`"),
+        (status = 404, description = "`no-snapshot`"),
+        (status = 408, description = "`slow-body`"),
+        (status = 413, description = "`event-too-long`, `too-large`"),
+        (status = 415, description = "`unknown-encoding`, `wrong-media-type`"),
+        (status = 422, description = "`bad-layer`, `bad-path`, `bad-snapshot-file`, `duplicate-key`, `invalid-utf8`, `malformed-document`, `path-too-long`, `secret-in-key`, `too-deep`, `too-many-fields`, `unknown-format`, `value-too-large`"),
+        (status = 503, description = "`busy`, `log-failed`"),
+    )
+)]
 pub(super) async fn declare(
     State(hub): State<Shared>,
     Path((stream, service)): Path<(String, String)>,
@@ -221,13 +313,22 @@ pub(super) async fn declare(
         actor: by.actor.clone(),
         id: None,
         meta: Default::default(),
+        quiet: false,
     };
     query.done()?;
     let declaration = Box::new(capture::declaration(&hub, request, &headers, body).await?);
     decide(&stream, Command::Declare { service, declaration, by }).await
 }
 
-/// `DELETE …/services/{service}/declared`: takes the declaration back.
+/// Take the declaration back
+#[utoipa::path(delete, path = "/v1/streams/{stream}/services/{service}/declared", params(shapes::OfService, shapes::By), responses(
+    (status = 200, description = "It is withdrawn", body = shapes::Appended),
+    (status = 400, description = "`bad-actor`"),
+    (status = 403, description = "`read-only`"),
+    (status = 404, description = "`no-snapshot`, `no-declaration`"),
+    (status = 413, description = "`event-too-long`"),
+    (status = 503, description = "`log-failed`"),
+))]
 pub(super) async fn withdraw(
     State(hub): State<Shared>,
     Path((stream, service)): Path<(String, String)>,
@@ -240,19 +341,41 @@ pub(super) async fn withdraw(
 }
 
 /// What `POST …/drift/accept` takes.
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({"paths": ["a.b", "c.**"], "until": "2027-01-31T00:00:00Z", "reason": "until the release"}))]
 pub(super) struct Acceptance {
+    /// Patterns; none: all that differs.
     #[serde(default)]
     paths: Vec<String>,
+    /// When it ends; absent: with the baseline.
     #[serde(default)]
+    #[schema(format = DateTime)]
     until: Option<String>,
+    /// Why.
+    #[schema(required = true, nullable = false, min_length = 1)]
     reason: Option<String>,
+    /// Who accepts it.
     #[serde(default)]
+    #[schema(min_length = 1, max_length = 256)]
     actor: Option<String>,
 }
 
-/// `POST …/services/{service}/drift/accept`: accepts differences from the baseline as they are now.
+/// Accept differences from the baseline as they are now
+#[utoipa::path(post, path = "/v1/streams/{stream}/services/{service}/drift/accept",
+    params(shapes::OfService),
+    request_body = Acceptance,
+    responses(
+        (status = 200, description = "They are accepted", body = shapes::Appended),
+        (status = 400, description = "`bad-acceptance`, `bad-actor`, `bad-time`"),
+        (status = 403, description = "`read-only`"),
+        (status = 404, description = "`no-snapshot`, `no-baseline`"),
+        (status = 409, description = "`nothing-to-accept`"),
+        (status = 413, description = "`event-too-long`"),
+        (status = 422, description = "`bad-path`, `until-in-the-past`"),
+        (status = 503, description = "`log-failed`"),
+    )
+)]
 pub(super) async fn accept(
     State(hub): State<Shared>,
     Path((stream, service)): Path<(String, String)>,

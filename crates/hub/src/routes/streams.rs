@@ -5,9 +5,10 @@ use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use rig_event::session::Outcome;
-use serde_json::{Value, json};
+use serde::Serialize;
+use utoipa::ToSchema;
 
-use super::{Answer, Path, Query, answer, range};
+use super::{Path, Query, answer, range, shapes};
 use crate::Shared;
 use crate::access::Caller;
 use crate::metrics::{self, Row};
@@ -15,41 +16,110 @@ use crate::problem::Problem;
 use crate::session::{self, Stretch};
 use crate::stream::Stream;
 
-/// `GET /v1/streams`
-pub(super) async fn list(State(hub): State<Shared>, caller: Caller, query: Query) -> Answer {
+/// Whether the process runs
+#[utoipa::path(get, path = "/healthz", responses((status = 200, description = "It does", body = String)))]
+pub(super) async fn healthz() -> &'static str {
+    "ok\n"
+}
+
+/// Whether requests are answered
+#[utoipa::path(get, path = "/readyz", responses(
+    (status = 200, description = "They are", body = String),
+    (status = 503, description = "`closed`"),
+))]
+pub(super) async fn readyz(State(hub): State<Shared>) -> Result<&'static str, Problem> {
+    match *hub.stopping.borrow() {
+        true => Err(Problem::unavailable("closed", "the hub is stopping")),
+        false => Ok("ready\n"),
+    }
+}
+
+/// A stream, from outside.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Stream)]
+pub(super) struct About {
+    /// Its name.
+    stream: String,
+    /// Tells it from others that had the name before.
+    epoch: String,
+    /// The oldest event that is kept.
+    first_seq: u64,
+    /// The last event; 0 before the first.
+    head: u64,
+    /// Bytes that its log takes.
+    bytes: u64,
+}
+
+/// The streams of a hub.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Streams {
+    /// Those that the caller may see, without the hub's own, by name.
+    streams: Vec<About>,
+}
+
+/// List the streams
+#[utoipa::path(get, path = "/v1/streams", responses((status = 200, description = "Those that the caller may see, without the hub's own", body = Streams)))]
+pub(super) async fn list(
+    State(hub): State<Shared>,
+    caller: Caller,
+    query: Query,
+) -> Result<Json<Streams>, Problem> {
     query.done()?;
     let streams = hub.list();
     let listed = streams.iter().filter(|stream| !stream.name.is_internal() && caller.sees(&stream.name));
-    let streams: Vec<Value> = listed.map(|stream| about(stream)).collect();
-    Ok(Json(json!({ "streams": streams })))
+    Ok(Json(Streams { streams: listed.map(|stream| about(stream)).collect() }))
 }
 
-/// `GET /metrics`, for Prometheus.
+/// Counters for Prometheus
+#[utoipa::path(get, path = "/metrics", operation_id = "metrics", responses(
+    (status = 200, description = "Text exposition format 0.0.4", body = String)
+))]
 pub(super) async fn counters(State(hub): State<Shared>) -> Response {
     let streams = hub.list();
     let rows: Vec<Row<'_>> = streams.iter().map(|stream| row(stream)).collect();
-    let text = metrics::text(&rows);
+    let text =
+        metrics::text(&rows) + &hub.admission.metrics() + &hub.from_nats.metrics() + &hub.endpoints.metrics();
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response()
 }
 
-/// `GET /v1/streams/{stream}`
-pub(super) async fn show(State(hub): State<Shared>, Path(stream): Path<String>, query: Query) -> Answer {
+/// Show a stream
+#[utoipa::path(get, path = "/v1/streams/{stream}", params(shapes::OfStream), responses(
+    (status = 200, description = "The stream", body = About)
+))]
+pub(super) async fn show(
+    State(hub): State<Shared>,
+    Path(stream): Path<String>,
+    query: Query,
+) -> Result<Json<About>, Problem> {
     query.done()?;
     Ok(Json(about(hub.stream(&stream)?.as_ref())))
 }
 
-/// `PUT /v1/streams/{stream}`
+/// Make a stream
+#[utoipa::path(put, path = "/v1/streams/{stream}", params(shapes::OfStream), responses(
+    (status = 200, description = "It was there", body = About),
+    (status = 201, description = "It is made", body = About),
+    (status = 400, description = "`reserved-name`"),
+    (status = 403, description = "`read-only`"),
+    (status = 500, description = "`storage`"),
+))]
 pub(super) async fn make(
     State(hub): State<Shared>,
     Path(stream): Path<String>,
     query: Query,
-) -> Result<(StatusCode, Json<Value>), Problem> {
+) -> Result<(StatusCode, Json<About>), Problem> {
     query.done()?;
     let (stream, new) = hub.make(&stream).await?;
     Ok((if new { StatusCode::CREATED } else { StatusCode::OK }, Json(about(&stream))))
 }
 
-/// `DELETE /v1/streams/{stream}`
+/// Remove a stream and all its events
+#[utoipa::path(delete, path = "/v1/streams/{stream}", params(shapes::OfStream), responses(
+    (status = 204, description = "It is gone"),
+    (status = 400, description = "`reserved-name`"),
+    (status = 403, description = "`read-only`"),
+    (status = 500, description = "`storage`"),
+))]
 pub(super) async fn remove(
     State(hub): State<Shared>,
     Path(stream): Path<String>,
@@ -60,7 +130,13 @@ pub(super) async fn remove(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// `GET /v1/streams/{stream}/state?at=SEQ`
+/// The state after an event
+#[utoipa::path(get, path = "/v1/streams/{stream}/state", params(shapes::OfStream, shapes::At), responses(
+    (status = 200, description = "The state", body = shapes::State),
+    (status = 400, description = "`bad-cursor`"),
+    (status = 404, description = "`past-head`"),
+    (status = 410, description = "`pruned`"),
+))]
 pub(super) async fn state(
     State(hub): State<Shared>,
     Path(stream): Path<String>,
@@ -83,17 +159,33 @@ fn row(stream: &Stream) -> Row<'_> {
     }
 }
 
-fn about(stream: &Stream) -> Value {
-    json!({
-        "stream": stream.name,
-        "epoch": stream.epoch,
-        "first_seq": stream.log.first_seq(),
-        "head": stream.head(),
-        "bytes": stream.log.bytes(),
-    })
+fn about(stream: &Stream) -> About {
+    About {
+        stream: stream.name.to_string(),
+        epoch: stream.epoch.to_string(),
+        first_seq: stream.log.first_seq(),
+        head: stream.head(),
+        bytes: stream.log.bytes(),
+    }
 }
 
-/// `GET /v1/streams/{stream}/session?from=&to=&zstd=1`
+/// Download a stretch as a session file
+#[utoipa::path(get, path = "/v1/streams/{stream}/session",
+    params(
+        shapes::OfStream,
+        shapes::Stretch,
+        ("zstd" = inline(Option<shapes::Flag>), Query, description = "Compressed"),
+        ("outcome" = inline(Option<shapes::Outcome>), Query, description = "What the file's footer says; interrupted unless it is said"),
+    ),
+    responses(
+        (status = 200, description = "A session file (docs/formats.md)", content(
+            (String = "application/jsonl"),
+            (shapes::Bytes = "application/zstd"),
+        )),
+        (status = 400, description = "`bad-cursor`, `past-head`"),
+        (status = 410, description = "`pruned`"),
+    )
+)]
 pub(super) async fn session(
     State(hub): State<Shared>,
     Path(stream): Path<String>,

@@ -7,7 +7,7 @@ use axum::response::{IntoResponse as _, Response};
 use rig_event::{Draft, Event};
 use serde_json::{Value, json};
 
-use super::{Path, Query, answer};
+use super::{Path, Query, answer, shapes};
 use crate::Shared;
 use crate::access::{Caller, NewToken, may_give};
 use crate::problem::Problem;
@@ -15,13 +15,24 @@ use crate::problem::Problem;
 /// Most bytes of a request for a token.
 const MAX_REQUEST: usize = 16 << 10;
 
-/// `GET /v1/tokens`
+/// List the tokens
+#[utoipa::path(get, path = "/v1/tokens", operation_id = "tokens", responses((status = 200, description = "Without their texts", body = shapes::Tokens)))]
 pub(super) async fn list(State(hub): State<Shared>, query: Query) -> Result<Response, Problem> {
     query.done()?;
     answer(&listed(&hub)?)
 }
 
-/// `POST /v1/tokens`: makes one. Its text is in the answer and nowhere else.
+/// Make a token
+///
+/// Its text is in the answer and nowhere else.
+#[utoipa::path(post, path = "/v1/tokens", request_body = shapes::NewToken, responses(
+    (status = 201, description = "It is made", body = shapes::MadeToken),
+    (status = 400, description = "`bad-token-request`"),
+    (status = 403, description = "`read-only`"),
+    (status = 408, description = "`slow-body`"),
+    (status = 409, description = "`first-token`, `too-many-tokens`"),
+    (status = 503, description = "`log-failed`"),
+))]
 pub(super) async fn issue(
     State(hub): State<Shared>,
     caller: Caller,
@@ -45,7 +56,14 @@ pub(super) async fn issue(
     Ok((StatusCode::CREATED, axum::Json(made)).into_response())
 }
 
-/// `DELETE /v1/tokens/{id}`
+/// Revoke a token
+#[utoipa::path(delete, path = "/v1/tokens/{id}", params(("id" = String, Path, description = "The token's id")), responses(
+    (status = 204, description = "It opens nothing any more"),
+    (status = 400, description = "`bad-address`"),
+    (status = 403, description = "`read-only`"),
+    (status = 404, description = "`unknown-token`"),
+    (status = 503, description = "`log-failed`"),
+))]
 pub(super) async fn revoke(
     State(hub): State<Shared>,
     caller: Caller,
@@ -57,7 +75,13 @@ pub(super) async fn revoke(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// `POST /v1/streams/{stream}/tickets`
+/// Get a ticket for a browser's EventSource
+///
+/// It opens the live stream once, within 30 seconds.
+#[utoipa::path(post, path = "/v1/streams/{stream}/tickets", params(shapes::OfStream), responses(
+    (status = 201, description = "Put it into the address of the stream as `ticket`", body = shapes::Ticket),
+    (status = 429, description = "`too-many-tickets`"),
+))]
 pub(super) async fn ticket(
     State(hub): State<Shared>,
     caller: Caller,

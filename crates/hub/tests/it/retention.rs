@@ -163,7 +163,7 @@ async fn metrics_count_what_was_written_and_sent() {
     for line in [
         "rig_head_seq{stream=\"main\"} 3",
         "rig_appended_events_total{stream=\"main\"} 3",
-        "rig_captures_rejected_total{stream=\"main\"} 1",
+        "rig_captures_rejected_total{stream=\"main\",code=\"malformed-document\"} 1",
         "rig_subscribers{stream=\"main\"} 1",
         "rig_subscriber_lag_events{stream=\"main\"} 0",
         "rig_sent_events_total{stream=\"main\"} 3",

@@ -2,7 +2,16 @@
 
 use std::io::{self, BufRead, BufReader, Chain, Cursor, Read};
 
-const ZSTD_MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
+use rig_event::session::BYTE_ORDER_MARK;
+
+/// How many bytes tell a compressed file.
+pub const ZSTD_START: usize = 4;
+
+/// Whether a file that begins so is compressed; `start` are its first [`ZSTD_START`] bytes, or all it has.
+pub fn is_zstd(start: &[u8]) -> bool {
+    let magic: [u8; ZSTD_START] = [0x28, 0xb5, 0x2f, 0xfd];
+    !start.is_empty() && magic.starts_with(start)
+}
 
 /// The bytes looked at to tell a compressed file, and then the rest.
 type Whole<R> = Chain<Cursor<Vec<u8>>, R>;
@@ -48,8 +57,8 @@ impl<R: BufRead> LineReader<R> {
     /// When the first bytes cannot be read.
     pub fn new(mut input: R) -> io::Result<Self> {
         let mut start = Vec::new();
-        input.by_ref().take(ZSTD_MAGIC.len() as u64).read_to_end(&mut start)?;
-        let compressed = start == ZSTD_MAGIC;
+        input.by_ref().take(ZSTD_START as u64).read_to_end(&mut start)?;
+        let compressed = is_zstd(&start);
         let whole = Cursor::new(start).chain(input);
         let input = if compressed {
             Input::Zstd(BufReader::new(zstd::stream::read::Decoder::with_buffer(whole)?))
@@ -75,6 +84,9 @@ impl<R: BufRead> LineReader<R> {
             return Ok(Found::End);
         }
         self.line_no += 1;
+        if self.line_no == 1 && text.starts_with(BYTE_ORDER_MARK) {
+            text.drain(..BYTE_ORDER_MARK.len());
+        }
         if text.last() == Some(&b'\n') {
             text.pop();
             return Ok(Found::Line { text, whole: true });

@@ -13,7 +13,7 @@ use std::io;
 
 use rig_event::Seq;
 
-pub use lines::{Found, LineReader};
+pub use lines::{Found, LineReader, ZSTD_START, is_zstd};
 pub use output::Output;
 pub use reader::{Dialect, Ending, Record, SessionReader};
 pub use writer::SessionWriter;

@@ -79,6 +79,7 @@ pub struct SessionReader<R: BufRead> {
     footer: Option<Footer>,
     misplaced_after_footer: bool,
     ending: Option<Ending>,
+    cut_at_start: bool,
 }
 
 enum Held {
@@ -109,6 +110,7 @@ impl<R: BufRead> SessionReader<R> {
             footer: None,
             misplaced_after_footer: false,
             ending: None,
+            cut_at_start: false,
         };
         reader.read_header()?;
         if let Some(first_seq) = reader.header.as_ref().map(|header| header.first_seq)
@@ -147,6 +149,11 @@ impl<R: BufRead> SessionReader<R> {
     /// How the file ended, once the iteration has.
     pub fn ending(&self) -> Option<&Ending> {
         self.ending.as_ref()
+    }
+
+    /// Whether there is nothing in it but what a recording begins with, cut within its first line, or compressed and cut before that.
+    pub fn is_cut_at_start(&self) -> bool {
+        self.cut_at_start
     }
 
     fn read_header(&mut self) -> Result<(), SessionError> {
@@ -379,8 +386,12 @@ impl<R: BufRead> Iterator for SessionReader<R> {
             }
             match self.next_line() {
                 Err(e) => return Some(Err(e)),
-                Ok(None) => self.ending = Some(self.end()),
+                Ok(None) => {
+                    self.ending = Some(self.end());
+                    self.cut_at_start = self.lines.cut && self.lines.line_no == 0;
+                }
                 Ok(Some((text, offset, whole))) => {
+                    let begins = offset == 0 && session::may_begin(&text);
                     let judged = self.judge(text, offset);
                     let cut =
                         |e: &SessionError| matches!(e.problem, Problem::NotAnEvent { .. } | Problem::NotUtf8);
@@ -388,6 +399,7 @@ impl<R: BufRead> Iterator for SessionReader<R> {
                         // The file ends in the middle of it, which says all. A last line that lacks nothing but its
                         // line end is whole.
                         self.ending = Some(self.torn(offset));
+                        self.cut_at_start = begins;
                         return None;
                     }
                     match judged {

@@ -73,7 +73,7 @@ pub(crate) use json::Text;
 pub use pace::Pace;
 pub use scan::{Chunk, MAX_LONG_LINE};
 pub(crate) use skim::Skim;
-pub use source::{Bytes, STRETCH, Stretch, stretch};
+pub use source::{Bytes, STRETCH, Stretch, read_exact, stretch};
 
 use crate::{Result, State};
 use fold::{Flow, Op};
@@ -195,6 +195,8 @@ pub struct Timeline {
     first_passed: Option<Damage>,
     footer: Option<Box<Footer>>,
     torn: Option<u64>,
+    /// Nothing but the beginning of its first line is there.
+    cut_at_start: bool,
     finished: bool,
 }
 
@@ -233,6 +235,7 @@ impl Timeline {
             first_passed: None,
             footer: None,
             torn: None,
+            cut_at_start: false,
             finished: false,
         }
     }
@@ -410,7 +413,7 @@ impl Timeline {
         if self.damage.is_some() {
             return;
         }
-        if self.footer.is_some() && !matches!(odd.what, Strange::Torn(_)) {
+        if self.footer.is_some() && !matches!(odd.what, Strange::Torn(..)) {
             return self.wrong(line, odd.offset, "a line after the footer".to_owned());
         }
         match &odd.what {
@@ -462,7 +465,10 @@ impl Timeline {
             Strange::Checkpoint(_) => self.wrong(line, odd.offset, misplaced("a checkpoint")),
             Strange::Footer(_) => self.wrong(line, odd.offset, misplaced("a footer without a header")),
             Strange::Bad(why) => self.wrong(line, odd.offset, why.clone()),
-            Strange::Torn(bytes) => self.torn = Some(*bytes),
+            Strange::Torn(bytes, begins) => {
+                self.torn = Some(*bytes);
+                self.cut_at_start = first && *begins;
+            }
         }
     }
 

@@ -32,9 +32,9 @@ impl Timeline {
         &self.bytes
     }
 
-    /// Whether anything so far says that it is a recording: a header, or an event.
+    /// Whether anything so far says that it is a recording: a header, an event, or the cut beginning of one.
     pub fn is_recording(&self) -> bool {
-        !self.is_empty() || self.header.is_some() || self.rigd_header.is_some()
+        !self.is_empty() || self.header.is_some() || self.rigd_header.is_some() || self.cut_at_start
     }
 
     /// Whose lines they are, once a line told.

@@ -3,7 +3,7 @@
 //! [`Chunk::scan`] is a pure function of bytes, so that stretches of one file can be read at the same time; the timeline
 //! takes the chunks in their order.
 
-use rig_event::session::{Checkpoint, Footer, Header, Line};
+use rig_event::session::{BYTE_ORDER_MARK, Checkpoint, Footer, Header, Line, may_begin};
 use rig_event::{Envelope, Event, MAX_LINE, Seq, rigd};
 use serde::Deserialize;
 
@@ -77,8 +77,8 @@ pub(crate) enum Strange {
     RigdHeader(Box<rigd::Header>),
     /// Not readable, and why.
     Bad(String),
-    /// Cut by the end of the file, and how many bytes of it there are.
-    Torn(u64),
+    /// Cut by the end of the file: how many bytes of it there are, and whether a recording may begin with them.
+    Torn(u64, bool),
 }
 
 /// What a stretch of a recording holds.
@@ -101,7 +101,8 @@ impl Chunk {
         let mut chunk = Chunk { start: offset, end: offset, ..Chunk::default() };
         chunk.rows.reserve(bytes.len() / 400);
         let is_text = std::str::from_utf8(bytes).is_ok();
-        let mut at = 0;
+        let marked = offset == 0 && bytes.starts_with(BYTE_ORDER_MARK);
+        let mut at = if marked { BYTE_ORDER_MARK.len() } else { 0 };
         while at < bytes.len() {
             let (line, whole, next) = match memchr::memchr(b'\n', &bytes[at..]) {
                 Some(len) => (&bytes[at..at + len], true, at + len + 1),
@@ -119,6 +120,11 @@ impl Chunk {
     /// Where the next chunk begins.
     pub fn end(&self) -> u64 {
         self.end
+    }
+
+    /// Whether a footer ends it: what is recorded goes no further.
+    pub fn is_footed(&self) -> bool {
+        self.odd.last().is_some_and(|odd| matches!(odd.what, Strange::Footer(_)))
     }
 
     /// How many events it holds.
@@ -223,7 +229,7 @@ impl Chunk {
                 self.rows.push(row);
                 return;
             }
-            Err(Strange::Bad(_)) if !whole => Strange::Torn(line.len() as u64),
+            Err(Strange::Bad(_)) if !whole => Strange::Torn(line.len() as u64, may_begin(line)),
             Err(what) => what,
         };
         self.odd.push(Odd { before: self.rows.len(), offset, lines: self.lines, what });
@@ -299,6 +305,17 @@ fn changes_state(event: &Event) -> bool {
             | Event::SnapshotRejected(_)
             | Event::BaselineRejected(_)
             | Event::ServiceLog(_)
+            | Event::CollectFailed(_)
+            | Event::CollectRecovered(_)
+            | Event::HostKeyPinned(_)
+            | Event::HostKeyChanged(_)
+            | Event::HostKeyForgotten(_)
+            | Event::NotifyBegan(_)
+            | Event::NotifyEnded(_)
+            | Event::NotifyDelivered(_)
+            | Event::NotifyDropped(_)
+            | Event::NotifyFailing(_)
+            | Event::NotifyRecovered(_)
             | Event::LogPruned(_)
             | Event::TokenIssued(_)
             | Event::TokenRevoked(_)

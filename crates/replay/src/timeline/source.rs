@@ -160,8 +160,11 @@ pub(super) fn line_of(bytes: &dyn Bytes, offset: u64) -> u64 {
     lines
 }
 
-/// Fills `buf`.
-pub(super) fn read_exact(bytes: &dyn Bytes, buf: &mut [u8], offset: u64) -> Result<()> {
+/// Fills `buf` with what stands at `offset`.
+///
+/// # Errors
+/// [`Error::Read`], also where there is less.
+pub fn read_exact(bytes: &dyn Bytes, buf: &mut [u8], offset: u64) -> Result<()> {
     let mut done = 0;
     while done < buf.len() {
         let at = offset + done as u64;

@@ -123,6 +123,7 @@ pub enum Message {
     CopyJson,
     CopyCurl,
     Help,
+    Suspend,
     Quit,
     Click(u16, u16),
     Drag(u16, u16),
@@ -138,6 +139,8 @@ pub enum Message {
 pub enum Effect {
     /// Put a text on the clipboard.
     Copy(String),
+    /// Leave the terminal to the shell for a while.
+    Suspend,
     /// End.
     Quit,
 }
@@ -147,6 +150,8 @@ pub enum Effect {
 pub enum News {
     /// The next chunk.
     Chunk(Box<Chunk>),
+    /// All that was there has come, and of an unfinished line so many bytes; the source is one that may grow.
+    Waiting(u64),
     /// All that was there has come; what comes from here on is live.
     CaughtUp,
     /// Something to be said: a lost connection, events that are missing.
@@ -237,6 +242,8 @@ pub struct Player {
     pub following: bool,
     /// Whether nothing more will come.
     pub ended: bool,
+    /// All that was there has come, and more may: how many bytes of an unfinished line there are.
+    pub(crate) waiting: Option<u64>,
     /// Why the source could not be read on.
     pub broken: Option<String>,
     /// What is to be said until the next key.
@@ -326,6 +333,7 @@ impl Player {
             live: options.live,
             following: options.live && options.follow && options.at.is_none() && options.speed.is_none(),
             ended: false,
+            waiting: None,
             broken: None,
             note: None,
             size: (80, 24),
@@ -394,8 +402,14 @@ impl Player {
     pub fn take(&mut self, news: News) {
         match news {
             News::Chunk(chunk) => {
+                // What grows is live.
+                self.live |= self.waiting.take().is_some();
                 self.timeline.extend(*chunk);
                 self.grown();
+            }
+            News::Waiting(torn) => {
+                self.waiting = Some(torn);
+                self.give_up_wanted();
             }
             News::CaughtUp => self.note = None,
             News::Note(note) => self.note = Some(text::plain(&note)),
@@ -411,9 +425,23 @@ impl Player {
         self.timeline.finish();
         self.ended = true;
         self.grown();
+        self.give_up_wanted();
+    }
+
+    fn give_up_wanted(&mut self) {
         if let Some(wanted) = self.wanted.take() {
             self.note = Some(format!("there is no seq {wanted} in it"));
         }
+    }
+
+    /// Whether it broke off before anything came.
+    pub fn is_cut_short(&self) -> bool {
+        self.broken.is_some() && self.timeline.indexed() == 0
+    }
+
+    /// Whether nothing more is to come, as far as anybody knows.
+    pub fn is_over(&self) -> bool {
+        self.ended || (self.waiting.is_some() && !self.live)
     }
 
     fn grown(&mut self) {
@@ -455,6 +483,10 @@ impl Player {
             return Some(format!("{} unreadable, first: {first}", text::count(places)));
         }
         match self.timeline.ending() {
+            Ending::Open if self.is_over() => match self.waiting {
+                Some(bytes @ 1..) => Some(format!("CUT: the last {bytes} bytes are no whole line")),
+                _ => self.timeline.header().map(|_| "unfinished: no footer".to_owned()),
+            },
             Ending::Torn(bytes) => Some(format!("CUT: the last {bytes} bytes are no whole line")),
             Ending::Unfinished => Some("unfinished: no footer".to_owned()),
             _ => None,

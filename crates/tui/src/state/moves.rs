@@ -28,6 +28,11 @@ impl Player {
         }
         match message {
             Message::Quit => return Some(Effect::Quit),
+            Message::Suspend => {
+                // The time until it goes on is not played.
+                self.playing = self.playing.map(|_| None);
+                return Some(Effect::Suspend);
+            }
             Message::Tick(now) => self.tick(now),
             Message::Resize(width, height) => self.size = (width, height),
             Message::Click(x, y) => self.click(x, y),
@@ -131,7 +136,7 @@ impl Player {
                 self.playing = None;
             }
             None => {
-                let yet = if self.ended { "" } else { " yet" };
+                let yet = if self.is_over() { "" } else { " yet" };
                 self.note = Some(format!("no {what}{yet}"));
             }
         }
@@ -184,7 +189,7 @@ impl Player {
         }
         self.playing = Some(Some(if n >= most && n < self.timeline.len() { now } else { since }));
         if n >= self.timeline.len() {
-            if self.ended {
+            if self.is_over() {
                 self.playing = None;
             } else if self.live {
                 self.playing = None;

@@ -51,9 +51,9 @@ pub(super) fn draw(player: &Player, layout: &Layout, buffer: &mut Buffer) {
     } else {
         String::new()
     };
-    let progress = match player.total.filter(|_| !player.ended && !player.live) {
+    let progress = match player.total.filter(|_| !player.is_over() && !player.live) {
         Some(total) if total > 0 => format!("  indexing {}%", timeline.indexed().min(total) * 100 / total),
-        _ if !player.ended && !player.live => "  reading".to_owned(),
+        _ if !player.is_over() && !player.live => "  reading".to_owned(),
         _ => String::new(),
     };
     let right = format!("{place}{behind}{progress} ");

@@ -1,0 +1,122 @@
+//! Capturing several documents with one request: a line of JSON for each.
+
+use std::collections::BTreeMap;
+
+use axum::body::Body;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::Response;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::services::{check, service_name};
+use super::shapes::{CaptureOutcome as Outcome, Captures};
+use super::{actor_name, answer, idempotency_key};
+use crate::access::Caller;
+use crate::problem::Problem;
+use crate::stream::Stream;
+use crate::{Shared, capture};
+
+/// What says that a body is a batch.
+pub(super) const MEDIA_TYPE: &str = "application/x-ndjson";
+
+/// Most documents of one request.
+const MAX_BATCH: usize = 1_000;
+
+/// A document as it is sent.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Line<'a> {
+    service: String,
+    format: Option<String>,
+    name: Option<String>,
+    actor: Option<String>,
+    id: Option<String>,
+    #[serde(default)]
+    meta: BTreeMap<String, String>,
+    /// A string is the text of the document; anything else is the document, which is JSON.
+    #[serde(borrow)]
+    document: &'a RawValue,
+}
+
+/// Captures the documents one after the other. Each is a capture of its own, which fails or not whatever the others do; but
+/// nothing is captured of a body in which a line cannot be understood.
+pub(super) async fn capture(
+    hub: &Shared,
+    caller: &Caller,
+    stream: &Stream,
+    headers: &HeaderMap,
+    body: Body,
+) -> Result<Response, Problem> {
+    let key = idempotency_key(hub, headers, None)?;
+    let (body, _budget) = capture::receive(hub, headers, body, &mut 0).await?;
+    let lines: Vec<&[u8]> =
+        body.split(|&b| b == b'\n').map(<[u8]>::trim_ascii).filter(|line| !line.is_empty()).collect();
+    if lines.is_empty() || lines.len() > MAX_BATCH {
+        let detail = format!("one request takes 1 to {MAX_BATCH} documents");
+        return Err(Problem::bad_request("bad-batch", detail));
+    }
+    let requests = lines.into_iter().enumerate().map(|(i, line)| {
+        let key = key.as_ref().map(|key| format!("{key}/{i}"));
+        understand(hub, caller, line, key).map_err(|problem| problem.with("index", i))
+    });
+    let requests = requests.collect::<Result<Vec<_>, _>>()?;
+    let mut captures = Vec::with_capacity(requests.len());
+    for (request, media_type, document) in requests {
+        let none = Outcome { service: request.service.to_string(), ..Outcome::default() };
+        captures.push(match capture::ingest(hub, stream, request, media_type, document.into_bytes()).await {
+            Ok(events) => Outcome {
+                status: if events.lines.is_some() { StatusCode::CREATED } else { StatusCode::OK }.as_u16(),
+                first_seq: Some(events.first_seq),
+                last_seq: Some(events.last_seq),
+                ..none
+            },
+            Err(problem) => Outcome {
+                status: problem.status().as_u16(),
+                code: Some(problem.code().to_owned()),
+                detail: Some(problem.detail().to_owned()),
+                ..none
+            },
+        });
+    }
+    let (stream, epoch) = (stream.name.to_string(), stream.epoch.to_string());
+    answer(&Captures { stream, epoch, captures })
+}
+
+/// A line as a capture, its media type and its document.
+fn understand(
+    hub: &Shared,
+    caller: &Caller,
+    line: &[u8],
+    key: Option<String>,
+) -> Result<(capture::Request, Option<&'static str>, String), Problem> {
+    let line: Line<'_> = serde_json::from_slice(line).map_err(|e| {
+        // The parser's words name keys, and places, and no values but of a wrong type.
+        let detail =
+            format!("a line must be {{\"service\":…,\"format\":…,\"document\":…}} (column {})", e.column());
+        Problem::bad_request("malformed-batch", detail)
+    })?;
+    let text = line.document.get();
+    let (media_type, document) = match text.starts_with('"') {
+        true => (
+            None,
+            serde_json::from_str(text)
+                .map_err(|_| Problem::bad_request("malformed-batch", "`document` is no text"))?,
+        ),
+        false => (Some("application/json"), text.to_owned()),
+    };
+    if key.is_some() && line.id.is_some() {
+        let detail = "a line has an `id` beside the Idempotency-Key; send one of them";
+        return Err(Problem::bad_request("bad-idempotency-key", detail));
+    }
+    let request = capture::Request {
+        service: service_name(&line.service)?,
+        format: line.format,
+        name: line.name,
+        actor: actor_name(hub, caller, line.actor)?,
+        id: idempotency_key(hub, &HeaderMap::new(), key.or(line.id))?,
+        meta: line.meta,
+        quiet: false,
+    };
+    check(hub, &request)?;
+    Ok((request, media_type, document))
+}

@@ -1,0 +1,124 @@
+//! What those who run a hub see of it: metrics, the dashboard over them, readiness while it stops.
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+
+use super::{TestHub, types};
+
+async fn metrics(hub: &TestHub) -> String {
+    hub.client.get(format!("{}/metrics", hub.url)).send().await.unwrap().text().await.unwrap()
+}
+
+#[track_caller]
+fn stands(metrics: &str, line: &str) {
+    assert!(metrics.lines().any(|l| l == line), "{line} is not in\n{metrics}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn captures_diffs_and_drift_are_counted() {
+    let policy = "[[severity]]\npath = \"db.**\"\nlevel = \"critical\"\n";
+    let data = tempfile::tempdir().unwrap();
+    let options = rig_hub::Options {
+        data: Some(data.path().to_owned()),
+        policy: rig_config::Policy::parse(policy).unwrap(),
+        ..super::unsealed()
+    };
+    let hub = TestHub::with(options.clone()).await;
+    assert_eq!(hub.capture("service=api", "{\"a\":1,\"db\":{\"host\":\"x\"}}").await.0, 201);
+    let (_, unchanged) = hub.capture("service=api", "{\"a\":1,\"db\":{\"host\":\"x\"}}").await;
+    assert_eq!(types(&unchanged), ["snapshot.unchanged"]);
+    let approved = hub.client.put(hub.stream("services/api/baseline")).send().await.unwrap();
+    assert_eq!(approved.status(), 200);
+    hub.capture("service=api", "{\"a\":1,\"db\":{\"host\":\"y\"}}").await;
+    let told = metrics(&hub).await;
+    stands(&told, "rig_captures_total{stream=\"main\"} 3");
+    stands(&told, "rig_captures_unchanged_total{stream=\"main\"} 1");
+    stands(&told, "rig_diffs_total{stream=\"main\"} 1");
+    stands(&told, "rig_drifting_services{stream=\"main\",severity=\"critical\"} 1");
+    stands(&told, "rig_drifting_services{stream=\"main\",severity=\"medium\"} 0");
+    hub.stop().await;
+
+    // A drift is there after a restart, and gone when it is resolved.
+    let hub = TestHub::with(options).await;
+    stands(&metrics(&hub).await, "rig_drifting_services{stream=\"main\",severity=\"critical\"} 1");
+    let (_, back) = hub.capture("service=api", "{\"a\":2,\"db\":{\"host\":\"x\"}}").await;
+    assert!(types(&back).contains(&"drift.changed"), "{back}");
+    stands(&metrics(&hub).await, "rig_drifting_services{stream=\"main\",severity=\"critical\"} 0");
+    stands(&metrics(&hub).await, "rig_drifting_services{stream=\"main\",severity=\"medium\"} 1");
+    hub.capture("service=api", "{\"a\":1,\"db\":{\"host\":\"x\"}}").await;
+    stands(&metrics(&hub).await, "rig_drifting_services{stream=\"main\",severity=\"medium\"} 0");
+    hub.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_dashboard_asks_for_metrics_that_there_are() {
+    let page = std::fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/grafana/rig.json")).unwrap();
+    let dashboard: Value = serde_json::from_slice(&page).unwrap();
+    let hub = TestHub::in_memory().await;
+    let told = metrics(&hub).await;
+    let there: BTreeSet<&str> =
+        told.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next()).collect();
+    let mut asked = BTreeSet::new();
+    let mut ids = BTreeSet::new();
+    for panel in dashboard["panels"].as_array().unwrap() {
+        assert!(ids.insert(panel["id"].as_u64().unwrap()), "two panels have the id {}", panel["id"]);
+        for target in panel["targets"].as_array().unwrap() {
+            let expression = target["expr"].as_str().unwrap();
+            let words = expression.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+            asked.extend(
+                words.filter(|word| word.starts_with("rig_")).map(|w| w.strip_suffix("_bucket").unwrap_or(w)),
+            );
+        }
+    }
+    assert!(asked.len() > 10, "{asked:?}");
+    let unknown: Vec<_> = asked.difference(&there).collect();
+    assert!(unknown.is_empty(), "{unknown:?} is in no answer of /metrics");
+    hub.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hub_that_stops_says_so_and_ends_what_was_begun() {
+    let hub = TestHub::in_memory().await;
+    let mut begun = TcpStream::connect(hub.url.trim_start_matches("http://")).await.unwrap();
+    let head = "POST /v1/streams/main/events HTTP/1.1\r\nhost: localhost\r\ncontent-length: 14\r\nexpect: 100-continue\r\n\r\n";
+    begun.write_all(head.as_bytes()).await.unwrap();
+    // The hub asks for the body: the request is in work.
+    let mut go_on = [0; 25];
+    begun.read_exact(&mut go_on).await.unwrap();
+    assert_eq!(&go_on, b"HTTP/1.1 100 Continue\r\n\r\n");
+
+    hub.stop.send(()).unwrap();
+    let ready = format!("{}/readyz", hub.url);
+    loop {
+        let (status, said) = super::answer(hub.client.get(&ready)).await;
+        if status != 200 {
+            assert_eq!((status, &said["code"]), (503, &"closed".into()));
+            break;
+        }
+    }
+    let (status, said) = super::answer(hub.client.get(format!("{}/v1/streams", hub.url))).await;
+    assert_eq!((status, &said["code"]), (503, &"closed".into()));
+
+    begun.write_all(b"{\"type\":\"a.b\"}").await.unwrap();
+    let mut answer = String::new();
+    begun.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 201 "), "{answer}");
+    drop(hub.client);
+    hub.served.await.unwrap().unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_has_an_id() {
+    let hub = TestHub::in_memory().await;
+    let id = async |sent: Option<&str>| {
+        let request = hub.client.get(format!("{}/v1/streams", hub.url));
+        let request = sent.into_iter().fold(request, |request, id| request.header("x-request-id", id));
+        request.send().await.unwrap().headers()["x-request-id"].to_str().unwrap().to_owned()
+    };
+    assert_eq!(id(Some("run-7")).await, "run-7");
+    assert_ne!(id(None).await, id(None).await);
+    hub.stop().await;
+}
