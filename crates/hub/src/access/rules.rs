@@ -243,6 +243,21 @@ mod tests {
     }
 
     #[test]
+    fn every_route_of_the_router_stands_in_the_table_and_no_other() {
+        let described = serde_json::to_value(routes::described().into_openapi()).unwrap();
+        let mut routed = Vec::new();
+        for (path, methods) in described["paths"].as_object().unwrap() {
+            routed.extend(
+                methods.as_object().unwrap().keys().map(|method| format!("{} {path}", method.to_uppercase())),
+            );
+        }
+        let mut listed: Vec<String> = RULES.iter().map(Rule::to_string).collect();
+        routed.sort_unstable();
+        listed.sort_unstable();
+        assert_eq!(listed, routed);
+    }
+
+    #[test]
     fn what_changes_something_leaves_a_trace() {
         for rule in RULES {
             let reads = rule.method == Method::GET || rule.path.ends_with("/tickets");

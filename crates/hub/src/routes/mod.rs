@@ -48,7 +48,7 @@ pub(crate) fn router(hub: Shared) -> Router {
 }
 
 /// The routes with their descriptions: `/openapi.json` lists what stands here.
-fn described() -> OpenApiRouter<Shared> {
+pub(crate) fn described() -> OpenApiRouter<Shared> {
     OpenApiRouter::with_openapi(openapi::base())
         .routes(routes!(streams::healthz))
         .routes(routes!(streams::readyz))
