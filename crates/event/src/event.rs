@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Number;
 
+use crate::audit::{AuditAppended, AuditChanged, AuditDenied, TokenIssued, TokenRevoked};
 use crate::value::{Change, DriftField, FlatConfig, Hunk, SectionSummary, Severity, Verdict};
 use crate::{Error, Result, Seq, StreamName, Timestamp};
 
@@ -92,10 +93,21 @@ events! {
     "host-key.pinned" => HostKeyPinned(HostKey),
     "host-key.changed" => HostKeyChanged(HostKey),
     "host-key.forgotten" => HostKeyForgotten(HostKey),
+    "notify.began" => NotifyBegan(Notify),
+    "notify.ended" => NotifyEnded(Notify),
+    "notify.delivered" => NotifyDelivered(Notify),
+    "notify.dropped" => NotifyDropped(Notify),
+    "notify.failing" => NotifyFailing(Notify),
+    "notify.recovered" => NotifyRecovered(Notify),
     "log.sealed" => LogSealed(LogSealed),
     "log.pruned" => LogPruned(LogPruned),
     "blob.collected" => BlobCollected(BlobCollected),
     "audit.raw-read" => AuditRawRead(AuditRawRead),
+    "audit.token.issued" => TokenIssued(TokenIssued),
+    "audit.token.revoked" => TokenRevoked(TokenRevoked),
+    "audit.changed" => AuditChanged(AuditChanged),
+    "audit.appended" => AuditAppended(AuditAppended),
+    "audit.denied" => AuditDenied(AuditDenied),
 }
 
 impl Event {
@@ -120,8 +132,10 @@ pub fn is_type_name(name: &str) -> bool {
 }
 
 /// Families that only the hub writes, because the state is folded from them.
-pub const RESERVED_FAMILIES: &[&str] =
-    &["snapshot", "diff", "drift", "baseline", "collect", "host-key", "log", "blob", "audit", "session"];
+pub const RESERVED_FAMILIES: &[&str] = &[
+    "snapshot", "diff", "drift", "baseline", "collect", "host-key", "notify", "log", "blob", "audit",
+    "session",
+];
 
 /// Which part of a split payload an event is: the `i`-th of `n`, from 1. The payload takes effect with the last.
 pub type Part = (u32, u32);
@@ -489,6 +503,28 @@ pub struct HostKey {
     pub expected: Option<String>,
 }
 
+/// What became of the notifications to an endpoint.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Notify {
+    /// The `name` of the `[[notify]]`.
+    pub endpoint: String,
+    /// On `notify.delivered` and `notify.dropped`: the stream whose events it is about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stream: Option<String>,
+    /// The stream's epoch.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub epoch: Option<String>,
+    /// On `notify.dropped`: the first event that was not told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<Seq>,
+    /// The last event that need not be looked at again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub upto: Option<Seq>,
+    /// On `notify.failing` and `notify.dropped`: why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
 /// The log up to a seq was sealed: whoever changes it now changes the chain.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct LogSealed {
@@ -552,9 +588,13 @@ pub struct AuditRawRead {
     pub captured: Seq,
     /// The original.
     pub blob: String,
-    /// The request.
+    /// The request's id, as its answer has it.
+    pub request_id: String,
+    /// The token that it was read with.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub request_id: Option<String>,
+    pub token: Option<String>,
+    /// The address that the request came from.
+    pub peer: String,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]

@@ -221,9 +221,12 @@ pub(crate) fn text(streams: &[Row<'_>]) -> String {
         ("rig_blob_bytes", "gauge", "Bytes that the originals take, encrypted.", |s| {
             s.meters.blob_bytes.load(Relaxed)
         }),
-        ("rig_blobs_deleted_total", "counter", "Originals deleted: not kept any longer, or not named.", |s| {
-            s.meters.blobs_deleted.load(Relaxed)
-        }),
+        (
+            "rig_blobs_deleted_total",
+            "counter",
+            "Originals deleted: not kept any longer, or not named.",
+            |s| s.meters.blobs_deleted.load(Relaxed),
+        ),
         ("rig_blob_bytes_deleted_total", "counter", "Bytes of originals deleted.", |s| {
             s.meters.blob_bytes_deleted.load(Relaxed)
         }),

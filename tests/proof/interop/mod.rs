@@ -7,8 +7,8 @@
 mod azure;
 mod browser;
 mod nginx;
-mod openbao;
 mod openapi;
+mod openbao;
 mod s3;
 
 use std::io::Write as _;

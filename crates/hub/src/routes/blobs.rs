@@ -2,7 +2,7 @@
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::{StatusCode, header};
+use axum::http::header;
 use axum::response::{IntoResponse as _, Response};
 use rig_config::snapshot_file;
 use rig_event::event::AuditRawRead;
@@ -10,29 +10,22 @@ use rig_event::{Draft, Event, Seq, ServiceName};
 use rig_replay::state::Service;
 
 use super::Query;
+use crate::access::{Caller, Scope};
 use crate::problem::Problem;
 use crate::secrecy::{self, Rewrapped};
 use crate::{Shared, stream::Stream};
 
-/// Who may read originals: nobody, unless the settings say that this hub has no secrets from those who reach it. This is the one
-/// place that decides.
-pub(super) fn may_read_originals(hub: &Shared) -> Result<(), Problem> {
-    if hub.options.settings.blobs.raw_without_tokens {
-        return Ok(());
-    }
-    let detail = "originals hold secrets: reading them needs a token with the scope `secrets`, or, on a hub without tokens, \
-                  raw_without_tokens = true under [blobs] in hub.toml";
-    Err(Problem::new(StatusCode::FORBIDDEN, "needs-secrets", detail))
-}
-
 /// The document that a service's config at `at` was captured from, to the byte. That it was read is durable before it goes out.
 pub(super) async fn original(
     hub: &Shared,
+    caller: &Caller,
     stream: &Stream,
     name: ServiceName,
     at: Seq,
     service: &Service,
 ) -> Result<Response, Problem> {
+    // The table of rules asks for it already; here it stands beside what it guards.
+    caller.require(Scope::Secrets)?;
     let blob = service.blob.clone().ok_or_else(|| {
         let captured = service.captured_seq;
         let detail = format!(
@@ -46,9 +39,12 @@ pub(super) async fn original(
         at,
         captured: service.captured_seq,
         blob,
-        request_id: None,
+        request_id: caller.request_id_text(),
+        token: caller.token().map(|token| token.id.to_string()),
+        peer: caller.peer().to_string(),
     };
-    hub.tell(Draft::new(Some(name), Event::AuditRawRead(read))).await?;
+    let told = Draft::new(Some(name), Event::AuditRawRead(read));
+    hub.tell(Draft { actor: caller.name().map(str::to_owned), ..told }).await?;
     let headers = [
         (header::CONTENT_TYPE, media_type(&service.format)),
         // Never shown in place: it may be anything, and the address is the hub's.
