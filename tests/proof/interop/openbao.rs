@@ -135,6 +135,12 @@ fn openbao_holds_a_key_a_stream_and_rotates_it() {
     let (folder, data) = (folder(), crate::harness::folder());
     let bao = Bao::start();
     let hub = bao.hub(folder.path(), data.path());
+    // With a token that may what docs/secrecy.md says, and nothing else.
+    let page = std::fs::read_to_string(crate::harness::workspace().join("docs/secrecy.md")).unwrap();
+    let policy = page.split("```hcl\n").nth(1).unwrap().split("```").next().unwrap();
+    assert_eq!(bao.ask("PUT", "sys/policies/acl/rig", json!({ "policy": policy })).0, 204);
+    let made = bao.ask("POST", "auth/token/create", json!({"policies": ["rig"], "no_default_policy": true}));
+    file(folder.path(), "token", made.1["auth"]["client_token"].as_str().unwrap());
     assert_eq!(take(&hub, "api", 1).0, 201);
     assert_eq!(take(&hub, "web", 2).0, 201);
     assert_eq!(hub.http("PUT", "/v1/streams/ci-1", "").0, 201);

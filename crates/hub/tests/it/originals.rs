@@ -457,3 +457,93 @@ async fn what_a_capture_is_about_to_name_is_never_deleted() {
     assert!(metric(&hub, "rig_blobs_deleted_total").await > 0);
     std::sync::Arc::into_inner(hub).unwrap().stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_removed_stream_takes_its_originals_with_it() {
+    let folder = Data::new();
+    let hub = start(options(folder.path())).await;
+    let ci = format!("{}/v1/streams/ci", hub.url);
+    let made = async || {
+        assert_eq!(answer(hub.client.put(&ci)).await.0, 201);
+        let capture = hub.client.post(format!("{ci}/snapshots?service=api&format=yaml")).body(document(1));
+        assert_eq!(answer(capture).await.0, 201);
+    };
+    made().await;
+    take(&hub, "api", &document(1)).await;
+    assert_eq!(blobs(folder.path()).len(), 2, "one of each stream");
+    assert_eq!(hub.client.delete(&ci).send().await.unwrap().status(), 204);
+    assert_eq!(blobs(folder.path()).len(), 1);
+    assert_eq!(raw(&hub, "api/config?raw=1").await.2, document(1));
+    made().await;
+    assert_eq!(blobs(folder.path()).len(), 2);
+    hub.stop().await;
+}
+
+/// A server that gives everybody the same answer, and tells what it was asked.
+async fn that_answers(answer: String) -> (std::net::SocketAddr, std::sync::Arc<std::sync::Mutex<Vec<u8>>>) {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let asked = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
+    let kept = asked.clone();
+    tokio::spawn(async move {
+        loop {
+            let (mut socket, _) = listener.accept().await.unwrap();
+            let (answer, kept) = (answer.clone(), kept.clone());
+            tokio::spawn(async move {
+                let mut bytes = [0; 4096];
+                while let Ok(read @ 1..) = socket.read(&mut bytes).await {
+                    kept.lock().unwrap().extend_from_slice(&bytes[..read]);
+                    if socket.write_all(answer.as_bytes()).await.is_err() {
+                        break;
+                    }
+                }
+            });
+        }
+    });
+    (address, asked)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_transit_that_makes_no_sense_stops_captures_and_nothing_else() {
+    let with = |status: &str, body: &str| {
+        format!("HTTP/1.1 {status}\r\ncontent-length: {}\r\n\r\n{body}", body.len())
+    };
+    let elsewhere = that_answers(with("200 OK", "{}")).await;
+    let redirect =
+        format!("HTTP/1.1 307 Go\r\nlocation: http://{}/\r\ncontent-length: 0\r\n\r\n", elsewhere.0);
+    let endless = format!("HTTP/1.1 200 OK\r\ncontent-length: 900000000\r\n\r\n{}", "x".repeat(1 << 20));
+    for (what, answer) in [
+        ("nothing in time", String::new()),
+        ("no JSON", with("200 OK", "<html>")),
+        ("another's JSON", with("200 OK", "{\"data\":{}}")),
+        ("sealed", with("503 Sealed", "{\"errors\":[\"Vault is sealed\"]}")),
+        (
+            "a key too long",
+            with("200 OK", &format!("{{\"data\":{{\"ciphertext\":\"{}\"}}}}", "v".repeat(20_000))),
+        ),
+        ("an answer without an end", endless),
+        ("somewhere else", redirect),
+    ] {
+        let folder = Data::new();
+        let (address, asked) = that_answers(answer).await;
+        std::fs::write(folder.path().with_file_name("token"), "hunter2-token").unwrap();
+        let settings = format!(
+            "[blobs.transit]\nurl = \"http://{address}\"\ntoken_file = \"{}\"\n",
+            folder.path().with_file_name("token").display()
+        );
+        let settings = Settings::parse(&settings).unwrap();
+        let hub = start(rig_hub::Options { settings, ..options(folder.path()) }).await;
+        let (status, problem) = hub.capture("service=api&format=yaml", document(1)).await;
+        assert_eq!((status, &problem["code"]), (503, &json!("encryption-unavailable")), "{what}: {problem}");
+        assert!(!problem.to_string().contains("hunter2"), "{problem}");
+        assert_eq!((answer_head(&hub).await, blobs(folder.path()).len()), (0, 0), "{what}");
+        assert_eq!(metric(&hub, "rig_encryption_failures_total").await, 1);
+        hub.stop().await;
+        let asked = asked.lock().unwrap().clone();
+        let asked = String::from_utf8_lossy(&asked);
+        assert!(asked.contains("POST /v1/transit/encrypt/rig_main "), "{what}: {asked}");
+        assert!(asked.contains("x-vault-token: hunter2-token") && !asked.contains(SECRET), "{what}: {asked}");
+    }
+    assert!(elsewhere.1.lock().unwrap().is_empty(), "the token went elsewhere");
+}
