@@ -54,7 +54,7 @@ fn originals_are_kept_and_nothing_of_them_is_in_files_logs_and_answers() {
     let (data, folder) = (folder(), folder());
     let (log, in_the_way) = (folder.path().join("log"), data.path().join("streams/main/blobs"));
     let aside = folder.path().join("blobs");
-    let config = file(folder.path(), "hub.toml", "[blobs]\nraw_without_tokens = true\n");
+    let config = file(folder.path(), "hub.toml", "[blobs]\nkeep = true\n");
     let hub = planted::talkative(data.path(), &config, &log);
     let fails = || {
         std::fs::rename(&in_the_way, &aside).unwrap();

@@ -588,9 +588,13 @@ pub struct AuditRawRead {
     pub captured: Seq,
     /// The original.
     pub blob: String,
-    /// The request.
+    /// The request's id, as its answer has it.
+    pub request_id: String,
+    /// The token that it was read with.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub request_id: Option<String>,
+    pub token: Option<String>,
+    /// The address that the request came from.
+    pub peer: String,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]

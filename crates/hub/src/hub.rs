@@ -54,12 +54,12 @@ pub(crate) struct Hub {
     pub(crate) parsing: Arc<Semaphore>,
     /// Kibibytes of documents that may still be taken into work.
     pub(crate) capture_budget: Arc<Semaphore>,
-    /// Who is notified.
-    pub(crate) endpoints: Endpoints,
     /// Who encrypts originals; absent where none are kept and none can be there.
     pub(crate) secrets: Option<Keys>,
     /// Held by the one stream whose originals are looked through.
     pub(crate) collecting: Mutex<()>,
+    /// Who is notified.
+    pub(crate) endpoints: Endpoints,
     /// What is collected from.
     pub(crate) devices: Devices,
     /// Where the hub listens, once it does.

@@ -95,13 +95,13 @@ impl State {
             | Event::NotifyFailing(_)
             | Event::NotifyRecovered(_)
             | Event::LogPruned(_)
+            | Event::BlobCollected(_)
+            | Event::AuditRawRead(_)
             | Event::TokenIssued(_)
             | Event::TokenRevoked(_)
             | Event::AuditChanged(_)
             | Event::AuditAppended(_)
             | Event::AuditDenied(_)
-            | Event::BlobCollected(_)
-            | Event::AuditRawRead(_)
             | Event::Other(_) => {}
         }
         self.seq = envelope.seq;

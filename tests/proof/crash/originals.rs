@@ -9,11 +9,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use rig_config::Policy;
-use rig_hub::Settings;
 use serde_json::Value;
 use tokio::net::TcpListener;
 
 use crate::harness::{Running, files, folder, text};
+use crate::planted::token;
 
 const PROCESS: &str = "RIG_PROOF_ORIGINALS";
 
@@ -44,20 +44,27 @@ fn document(n: u64) -> String {
 async fn a_hub_killed_after_any_step_has_every_original_that_it_names() {
     for step in STEPS {
         let folder = folder();
+        let data = folder.path().join("data");
+        let client = client(&token(&data));
         let mut sent = 0;
         // The first time, and in the midst of things.
         for times in [1, 3] {
-            sent = capture_until_killed(folder.path(), step, times, sent).await;
-            check(folder.path(), step).await;
+            sent = capture_until_killed(&client, &data, step, times, sent).await;
+            check(&client, &data, step).await;
         }
     }
 }
 
 /// Documents until the process ends itself; how many were sent is told.
-async fn capture_until_killed(data: &Path, step: &str, times: u64, mut sent: u64) -> u64 {
+async fn capture_until_killed(
+    client: &reqwest::Client,
+    data: &Path,
+    step: &str,
+    times: u64,
+    mut sent: u64,
+) -> u64 {
     let running = Running::start(process(data, &format!("{step}:{times}")));
     let url = address(&running);
-    let client = reqwest::Client::new();
     let begun = sent;
     loop {
         assert!(sent < begun + PATIENCE, "the hub never took the step {step} {times} times");
@@ -73,11 +80,11 @@ async fn capture_until_killed(data: &Path, step: &str, times: u64, mut sent: u64
 }
 
 /// Every original that an event names can be read to the byte, but for those that were told to be deleted; and what no event names goes.
-async fn check(data: &Path, step: &str) {
+async fn check(client: &reqwest::Client, data: &Path, step: &str) {
     let running = Running::start(process(data, "none:0"));
     let url = address(&running);
     let get = async |path: &str| {
-        let answer = reqwest::get(format!("{url}/v1/streams/main{path}")).await.unwrap();
+        let answer = client.get(format!("{url}/v1/streams/main{path}")).send().await.unwrap();
         (answer.status().as_u16(), answer.text().await.unwrap())
     };
     let events = get("/events?from=1").await.1;
@@ -121,6 +128,13 @@ async fn check(data: &Path, step: &str) {
     }
 }
 
+/// One that shows its token.
+fn client(token: &str) -> reqwest::Client {
+    let mut headers = reqwest::header::HeaderMap::new();
+    headers.insert("authorization", format!("Bearer {token}").parse().unwrap());
+    reqwest::Client::builder().default_headers(headers).build().unwrap()
+}
+
 fn address(running: &Running) -> String {
     std::iter::repeat_with(|| running.line()).find(|line| line.starts_with("http://")).unwrap()
 }
@@ -154,7 +168,6 @@ async fn hub_process() {
     let options = rig_hub::Options {
         data: Some(data.into()),
         policy: Policy::parse("[retention]\nkeep = 3\n").unwrap(),
-        settings: Settings::parse("[blobs]\nraw_without_tokens = true\n").unwrap(),
         collect_interval: Duration::from_millis(20),
         unnamed_grace: Duration::ZERO,
         step,

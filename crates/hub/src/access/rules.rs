@@ -174,24 +174,17 @@ impl Found<'_> {
         decoded(self.stream?)
     }
 
-    /// Refuses who may not, and tells which stream it is about. `open_originals`: originals need no token where nothing does.
+    /// Refuses who may not, and tells which stream it is about.
     ///
     /// # Errors
     /// 403.
-    pub(super) fn allows(
-        &self,
-        caller: &Caller,
-        uri: &Uri,
-        open_originals: bool,
-    ) -> Result<Option<StreamName>, Problem> {
+    pub(super) fn allows(&self, caller: &Caller, uri: &Uri) -> Result<Option<StreamName>, Problem> {
         let (scope, all) = match self.rule.need {
             Need::Nothing => return Ok(None),
             Need::Scope(scope) => (scope, false),
             Need::Hub(scope) => (scope, true),
         };
-        let reads_original = self.rule.path == CONFIG && names(uri, "raw");
-        let is_open = open_originals && caller.token().is_none();
-        let also = (reads_original && !is_open).then_some(Secrets);
+        let also = (self.rule.path == CONFIG && names(uri, "raw")).then_some(Secrets);
         for scope in [Some(scope), also].into_iter().flatten() {
             caller.require(scope)?;
         }

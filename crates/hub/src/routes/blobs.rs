@@ -10,7 +10,7 @@ use rig_event::{Draft, Event, Seq, ServiceName};
 use rig_replay::state::Service;
 
 use super::Query;
-use crate::access::Caller;
+use crate::access::{Caller, Scope};
 use crate::problem::Problem;
 use crate::secrecy::{self, Rewrapped};
 use crate::{Shared, stream::Stream};
@@ -24,6 +24,8 @@ pub(super) async fn original(
     at: Seq,
     service: &Service,
 ) -> Result<Response, Problem> {
+    // The table of rules asks for it already; here it stands beside what it guards.
+    caller.require(Scope::Secrets)?;
     let blob = service.blob.clone().ok_or_else(|| {
         let captured = service.captured_seq;
         let detail = format!(
@@ -37,10 +39,12 @@ pub(super) async fn original(
         at,
         captured: service.captured_seq,
         blob,
-        request_id: caller.request_id().to_str().ok().map(str::to_owned),
+        request_id: caller.request_id_text(),
+        token: caller.token().map(|token| token.id.to_string()),
+        peer: caller.peer().to_string(),
     };
-    let actor = caller.name().map(str::to_owned);
-    hub.tell(Draft { actor, ..Draft::new(Some(name), Event::AuditRawRead(read)) }).await?;
+    let told = Draft::new(Some(name), Event::AuditRawRead(read));
+    hub.tell(Draft { actor: caller.name().map(str::to_owned), ..told }).await?;
     let headers = [
         (header::CONTENT_TYPE, media_type(&service.format)),
         // Never shown in place: it may be anything, and the address is the hub's.

@@ -50,7 +50,7 @@ use crate::{Shared, stream::Stream};
         (status = 413, description = "`event-too-long`, `too-large`"),
         (status = 415, description = "`unknown-encoding`, `wrong-media-type`"),
         (status = 422, description = "`bad-layer`, `bad-path`, `bad-snapshot-file`, `duplicate-key`, `invalid-utf8`, `malformed-document`, `path-too-long`, `secret-in-key`, `too-deep`, `too-many-fields`, `unknown-format`, `value-too-large`"),
-        (status = 503, description = "`busy`, `log-failed`"),
+        (status = 503, description = "`busy`, `log-failed`, `encryption-unavailable`, `storage`"),
     )
 )]
 pub(super) async fn capture(

@@ -11,15 +11,13 @@ use serde::Deserialize;
 pub struct BlobSettings {
     /// Whether the original of each new document is kept, encrypted. It is, unless this says `false`; a hub in memory keeps none.
     pub keep: bool,
-    /// Whether a hub without tokens gives originals to everybody who reaches it. It does not, unless this says `true`.
-    pub raw_without_tokens: bool,
     /// The service that holds the key; without it, it lies in `DATA/keys/blobs`.
     pub transit: Option<TransitSettings>,
 }
 
 impl Default for BlobSettings {
     fn default() -> Self {
-        BlobSettings { keep: true, raw_without_tokens: false, transit: None }
+        BlobSettings { keep: true, transit: None }
     }
 }
 
@@ -111,7 +109,7 @@ mod tests {
 
     #[test]
     fn originals_are_kept_unless_it_is_said() {
-        assert!(Settings::default().blobs.keep && !Settings::default().blobs.raw_without_tokens);
+        assert!(Settings::default().blobs.keep);
         assert!(Settings::parse("").unwrap().blobs.keep);
         let settings = Settings::parse("[blobs]\nkeep = false\n").unwrap();
         assert!(!settings.blobs.keep && settings.blobs.transit.is_none());

@@ -7,13 +7,48 @@ use rig_config::Policy;
 use rig_hub::Settings;
 use serde_json::{Value, json};
 
+use crate::access::{admin, issue, token};
 use crate::{TestHub, answer, types, unsealed};
 
 const SECRET: &str = "hunter2-Planted";
 
 fn options(data: &Path) -> rig_hub::Options {
-    let settings = Settings::parse("[blobs]\nraw_without_tokens = true\n").unwrap();
-    rig_hub::Options { data: Some(data.to_owned()), settings, ..unsealed() }
+    rig_hub::Options { data: Some(data.to_owned()), ..unsealed() }
+}
+
+/// A hub and a client that may do everything; the token is kept beside the data for the next start.
+async fn start(options: rig_hub::Options) -> TestHub {
+    let kept = options.data.as_ref().map(|data| data.with_file_name("token-of-tests"));
+    let mut hub = TestHub::with(options).await;
+    let known = kept.as_ref().and_then(|path| std::fs::read_to_string(path).ok());
+    let token = match known {
+        Some(token) => token,
+        None => admin(&hub).await,
+    };
+    if let Some(path) = kept {
+        std::fs::write(path, &token).unwrap();
+    }
+    let mut headers = reqwest::header::HeaderMap::new();
+    headers.insert("authorization", format!("Bearer {token}").parse().unwrap());
+    hub.client = reqwest::Client::builder().default_headers(headers).build().unwrap();
+    hub
+}
+
+/// A data folder in a folder of its own.
+struct Data {
+    _folder: tempfile::TempDir,
+    path: PathBuf,
+}
+
+impl Data {
+    fn new() -> Data {
+        let folder = tempfile::tempdir().unwrap();
+        Data { path: folder.path().join("data"), _folder: folder }
+    }
+
+    fn path(&self) -> &Path {
+        &self.path
+    }
 }
 
 /// One whose collector works all the time.
@@ -86,8 +121,8 @@ async fn until<F: Future<Output = bool>>(what: &str, mut holds: impl FnMut() -> 
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_original_is_given_to_the_byte_and_only_after_it_is_told() {
-    let folder = tempfile::tempdir().unwrap();
-    let hub = TestHub::with(options(folder.path())).await;
+    let folder = Data::new();
+    let hub = start(options(folder.path())).await;
     let first = take(&hub, "api", &document(1)).await;
     let captured = &first["events"][0];
     assert!(captured["blob"].as_str().unwrap().starts_with("hmac:"), "{first}");
@@ -106,6 +141,8 @@ async fn an_original_is_given_to_the_byte_and_only_after_it_is_told() {
         told.text().await.unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let reads: Vec<_> = told.iter().filter(|e| e["type"] == "audit.raw-read").collect();
     assert_eq!(reads.len(), 3, "{told:?}");
+    assert_eq!((&reads[1]["actor"], &reads[1]["peer"]), (&json!("root"), &json!("127.0.0.1")));
+    assert!(reads[1]["request_id"].is_string() && reads[1]["token"].is_string(), "{}", reads[1]);
     assert_eq!((&reads[1]["service"], &reads[1]["stream"]), (&json!("api"), &json!("main")));
     assert_eq!(
         (&reads[1]["at"], &reads[1]["captured"], &reads[1]["blob"]),
@@ -127,18 +164,31 @@ async fn an_original_is_given_to_the_byte_and_only_after_it_is_told() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn originals_are_refused_unless_it_is_said_by_name() {
-    let folder = tempfile::tempdir().unwrap();
+async fn originals_are_for_tokens_with_the_scope_secrets() {
+    let folder = Data::new();
     let hub = TestHub::on(folder.path()).await;
     take(&hub, "api", &document(1)).await;
-    assert_eq!(refused(&hub, "api/config?raw=1").await, (403, "no-scope".to_owned()));
+    let config = hub.stream("services/api/config?raw=1");
+    let (status, problem) = answer(hub.client.get(&config)).await;
+    assert_eq!((status, &problem["code"]), (403, &json!("no-scope")), "a hub that stands open");
+    let root = admin(&hub).await;
+    let all_but = token("ops", &["admin"], &["*"]);
+    let (all_but, _) = issue(&hub, Some(&root), all_but).await;
+    let other = token("other", &["read", "secrets"], &["ci-*"]);
+    let (other, _) = issue(&hub, Some(&root), other).await;
+    for (token, code) in [(all_but, "no-scope"), (other, "other-stream")] {
+        let (status, problem) = answer(hub.client.get(&config).bearer_auth(token)).await;
+        assert_eq!((status, problem["code"].as_str()), (403, Some(code)));
+        assert!(!problem.to_string().contains(SECRET));
+    }
+    assert_eq!(hub.client.get(&config).bearer_auth(root).send().await.unwrap().status(), 200);
     hub.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_unchanged_is_not_stored_again() {
-    let folder = tempfile::tempdir().unwrap();
-    let hub = TestHub::with(options(folder.path())).await;
+    let folder = Data::new();
+    let hub = start(options(folder.path())).await;
     take(&hub, "api", &document(1)).await;
     for _ in 0..3 {
         assert_eq!(types(&take(&hub, "api", &document(1)).await), ["snapshot.unchanged"]);
@@ -166,8 +216,8 @@ async fn what_is_unchanged_is_not_stored_again() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_cannot_be_stored_is_not_captured() {
-    let folder = tempfile::tempdir().unwrap();
-    let hub = TestHub::with(options(folder.path())).await;
+    let folder = Data::new();
+    let hub = start(options(folder.path())).await;
     let in_the_way = folder.path().join("streams/main/blobs");
     std::fs::write(&in_the_way, "").unwrap();
     let (status, answer) = hub.capture("service=api&format=yaml", document(1)).await;
@@ -187,27 +237,27 @@ async fn answer_head(hub: &TestHub) -> u64 {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_hub_may_keep_no_originals() {
-    let folder = tempfile::tempdir().unwrap();
-    let settings = Settings::parse("[blobs]\nkeep = false\nraw_without_tokens = true\n").unwrap();
+    let folder = Data::new();
+    let settings = Settings::parse("[blobs]\nkeep = false\n").unwrap();
     let off = || rig_hub::Options { settings: settings.clone(), ..options(folder.path()) };
-    let hub = TestHub::with(off()).await;
+    let hub = start(off()).await;
     assert_eq!(take(&hub, "api", &document(1)).await["events"][0]["blob"], Value::Null);
     assert_eq!(refused(&hub, "api/config?raw=1").await, (404, "no-original".to_owned()));
     hub.stop().await;
     assert!(!folder.path().join("keys/blobs").exists() && blobs(folder.path()).is_empty());
     // Turned on later, it keeps what is new; turned off again, what was kept can still be read.
-    let hub = TestHub::with(options(folder.path())).await;
+    let hub = start(options(folder.path())).await;
     take(&hub, "api", &document(1)).await;
     assert_eq!(refused(&hub, "api/config?raw=1").await, (404, "no-original".to_owned()));
     take(&hub, "api", &document(2)).await;
     hub.stop().await;
-    let hub = TestHub::with(off()).await;
+    let hub = start(off()).await;
     assert_eq!(raw(&hub, "api/config?raw=1").await.2, document(2));
     take(&hub, "api", &document(3)).await;
     assert_eq!(blobs(folder.path()).len(), 1);
     hub.stop().await;
     let memory = rig_hub::Options { data: None, ..options(folder.path()) };
-    let hub = TestHub::with(memory).await;
+    let hub = start(memory).await;
     take(&hub, "api", &document(1)).await;
     assert_eq!(refused(&hub, "api/config?raw=1").await, (404, "no-original".to_owned()));
     hub.stop().await;
@@ -215,8 +265,8 @@ async fn a_hub_may_keep_no_originals() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_key_that_is_lost_is_not_replaced() {
-    let folder = tempfile::tempdir().unwrap();
-    let hub = TestHub::with(options(folder.path())).await;
+    let folder = Data::new();
+    let hub = start(options(folder.path())).await;
     take(&hub, "api", &document(1)).await;
     hub.stop().await;
     let key = folder.path().join("keys/blobs");
@@ -225,27 +275,27 @@ async fn a_key_that_is_lost_is_not_replaced() {
         use std::os::unix::fs::PermissionsExt as _;
         assert_eq!(std::fs::metadata(&key).unwrap().permissions().mode() & 0o777, 0o600);
     }
-    let start = async || {
+    let cannot_start = async || {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let error = rig_hub::serve(listener, std::future::pending(), options(folder.path())).await;
         error.unwrap_err().to_string()
     };
     let text = std::fs::read_to_string(&key).unwrap();
     std::fs::remove_file(&key).unwrap();
-    let error = start().await;
+    let error = cannot_start().await;
     assert!(error.contains("keys/blobs is gone") && error.contains("backup"), "{error}");
     assert!(!key.exists());
     std::fs::write(&key, "b1:00ff\n").unwrap();
-    let error = start().await;
+    let error = cannot_start().await;
     assert!(error.contains("line 1") && !error.contains("00ff"), "{error}");
     std::fs::write(&key, text).unwrap();
-    let hub = TestHub::with(options(folder.path())).await;
+    let hub = start(options(folder.path())).await;
     assert_eq!(raw(&hub, "api/config?raw=1").await.2, document(1));
     hub.stop().await;
     // A folder of before there were originals gets a key.
     std::fs::remove_dir_all(folder.path().join("streams/main/blobs")).unwrap();
     std::fs::remove_file(&key).unwrap();
-    let hub = TestHub::with(options(folder.path())).await;
+    let hub = start(options(folder.path())).await;
     assert_eq!(refused(&hub, "api/config?raw=1").await, (410, "pruned".to_owned()));
     take(&hub, "api", &document(2)).await;
     hub.stop().await;
@@ -253,8 +303,8 @@ async fn a_key_that_is_lost_is_not_replaced() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn keys_are_rotated_while_the_hub_runs() {
-    let folder = tempfile::tempdir().unwrap();
-    let hub = TestHub::with(options(folder.path())).await;
+    let folder = Data::new();
+    let hub = start(options(folder.path())).await;
     for n in 1..=3 {
         take(&hub, "api", &document(n)).await;
     }
@@ -270,7 +320,7 @@ async fn keys_are_rotated_while_the_hub_runs() {
     // The old key is not needed any more.
     std::fs::write(&key, &new).unwrap();
     hub.stop().await;
-    let hub = TestHub::with(options(folder.path())).await;
+    let hub = start(options(folder.path())).await;
     for n in 1..=4 {
         let at = if n == 1 { 1 } else { 2 * (n - 1) + 1 };
         assert_eq!(raw(&hub, &format!("api/config?raw=1&at={at}")).await.2, document(n));
@@ -292,15 +342,15 @@ async fn keys_are_rotated_while_the_hub_runs() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_policy_keeps_the_originals_of_the_newest_snapshots() {
-    let folder = tempfile::tempdir().unwrap();
-    let hub = TestHub::with(options(folder.path())).await;
+    let folder = Data::new();
+    let hub = start(options(folder.path())).await;
     for n in 1..=5 {
         take(&hub, "api", &document(n)).await;
     }
     take(&hub, "web", &document(1)).await;
     take(&hub, "worker", &document(9)).await;
     hub.stop().await;
-    let hub = TestHub::with(collecting(folder.path(), "[retention]\nkeep = 2\n")).await;
+    let hub = start(collecting(folder.path(), "[retention]\nkeep = 2\n")).await;
     until("two originals are deleted", async || blobs(folder.path()).len() == 4).await;
     // 1 is that of `web` too.
     assert_eq!(raw(&hub, "web/config?raw=1").await.2, document(1));
@@ -323,8 +373,8 @@ async fn the_policy_keeps_the_originals_of_the_newest_snapshots() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_current_is_kept_however_old_it_is() {
-    let folder = tempfile::tempdir().unwrap();
-    let hub = TestHub::with(options(folder.path())).await;
+    let folder = Data::new();
+    let hub = start(options(folder.path())).await;
     for n in 1..=3 {
         take(&hub, "api", &document(n)).await;
     }
@@ -335,7 +385,7 @@ async fn what_is_current_is_kept_however_old_it_is() {
         retention_interval: Duration::from_millis(10),
         ..collecting(folder.path(), "[retention]\nmax_age = \"0s\"\nmax_events = 10\n")
     };
-    let hub = TestHub::with(options()).await;
+    let hub = start(options()).await;
     until("its event is pruned", async || {
         hub.append("", r#"{"type":"shop.sold"}"#).await;
         answer(hub.client.get(format!("{}/v1/streams/main", hub.url))).await.1["first_seq"].as_u64()
@@ -347,7 +397,7 @@ async fn what_is_current_is_kept_however_old_it_is() {
     hub.stop().await;
     // Also without the index.
     std::fs::remove_dir_all(folder.path().join("index")).unwrap();
-    let hub = TestHub::with(options()).await;
+    let hub = start(options()).await;
     take(&hub, "web", &document(1)).await;
     take(&hub, "web", &document(2)).await;
     until("the older one is deleted", async || blobs(folder.path()).len() == 2).await;
@@ -357,8 +407,8 @@ async fn what_is_current_is_kept_however_old_it_is() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_original_that_nothing_names_is_deleted_once_it_is_old_enough() {
-    let folder = tempfile::tempdir().unwrap();
-    let hub = TestHub::with(options(folder.path())).await;
+    let folder = Data::new();
+    let hub = start(options(folder.path())).await;
     take(&hub, "api", &document(1)).await;
     hub.stop().await;
     // As if the hub had been killed before the append.
@@ -370,11 +420,11 @@ async fn an_original_that_nothing_names_is_deleted_once_it_is_old_enough() {
     std::fs::copy(&kept, &unnamed).unwrap();
     let patient =
         rig_hub::Options { unnamed_grace: Duration::from_secs(3600), ..collecting(folder.path(), "") };
-    let hub = TestHub::with(patient).await;
+    let hub = start(patient).await;
     until("both are counted", async || metric(&hub, "rig_blobs").await == 2).await;
     assert!(unnamed.exists());
     hub.stop().await;
-    let hub = TestHub::with(collecting(folder.path(), "")).await;
+    let hub = start(collecting(folder.path(), "")).await;
     until("it is deleted", async || !unnamed.exists()).await;
     assert_eq!(raw(&hub, "api/config?raw=1").await.2, document(1));
     hub.stop().await;
@@ -382,12 +432,12 @@ async fn an_original_that_nothing_names_is_deleted_once_it_is_old_enough() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn what_a_capture_is_about_to_name_is_never_deleted() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = Data::new();
     let eager = rig_hub::Options {
         collect_interval: Duration::from_micros(200),
         ..collecting(folder.path(), "[retention]\nkeep = 1\n")
     };
-    let hub = std::sync::Arc::new(TestHub::with(eager).await);
+    let hub = std::sync::Arc::new(start(eager).await);
     let mut services = Vec::new();
     for service in 0..4_u64 {
         let hub = hub.clone();
@@ -406,4 +456,94 @@ async fn what_a_capture_is_about_to_name_is_never_deleted() {
     }
     assert!(metric(&hub, "rig_blobs_deleted_total").await > 0);
     std::sync::Arc::into_inner(hub).unwrap().stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_removed_stream_takes_its_originals_with_it() {
+    let folder = Data::new();
+    let hub = start(options(folder.path())).await;
+    let ci = format!("{}/v1/streams/ci", hub.url);
+    let made = async || {
+        assert_eq!(answer(hub.client.put(&ci)).await.0, 201);
+        let capture = hub.client.post(format!("{ci}/snapshots?service=api&format=yaml")).body(document(1));
+        assert_eq!(answer(capture).await.0, 201);
+    };
+    made().await;
+    take(&hub, "api", &document(1)).await;
+    assert_eq!(blobs(folder.path()).len(), 2, "one of each stream");
+    assert_eq!(hub.client.delete(&ci).send().await.unwrap().status(), 204);
+    assert_eq!(blobs(folder.path()).len(), 1);
+    assert_eq!(raw(&hub, "api/config?raw=1").await.2, document(1));
+    made().await;
+    assert_eq!(blobs(folder.path()).len(), 2);
+    hub.stop().await;
+}
+
+/// A server that gives everybody the same answer, and tells what it was asked.
+async fn that_answers(answer: String) -> (std::net::SocketAddr, std::sync::Arc<std::sync::Mutex<Vec<u8>>>) {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let asked = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
+    let kept = asked.clone();
+    tokio::spawn(async move {
+        loop {
+            let (mut socket, _) = listener.accept().await.unwrap();
+            let (answer, kept) = (answer.clone(), kept.clone());
+            tokio::spawn(async move {
+                let mut bytes = [0; 4096];
+                while let Ok(read @ 1..) = socket.read(&mut bytes).await {
+                    kept.lock().unwrap().extend_from_slice(&bytes[..read]);
+                    if socket.write_all(answer.as_bytes()).await.is_err() {
+                        break;
+                    }
+                }
+            });
+        }
+    });
+    (address, asked)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_transit_that_makes_no_sense_stops_captures_and_nothing_else() {
+    let with = |status: &str, body: &str| {
+        format!("HTTP/1.1 {status}\r\ncontent-length: {}\r\n\r\n{body}", body.len())
+    };
+    let elsewhere = that_answers(with("200 OK", "{}")).await;
+    let redirect =
+        format!("HTTP/1.1 307 Go\r\nlocation: http://{}/\r\ncontent-length: 0\r\n\r\n", elsewhere.0);
+    let endless = format!("HTTP/1.1 200 OK\r\ncontent-length: 900000000\r\n\r\n{}", "x".repeat(1 << 20));
+    for (what, answer) in [
+        ("nothing in time", String::new()),
+        ("no JSON", with("200 OK", "<html>")),
+        ("another's JSON", with("200 OK", "{\"data\":{}}")),
+        ("sealed", with("503 Sealed", "{\"errors\":[\"Vault is sealed\"]}")),
+        (
+            "a key too long",
+            with("200 OK", &format!("{{\"data\":{{\"ciphertext\":\"{}\"}}}}", "v".repeat(20_000))),
+        ),
+        ("an answer without an end", endless),
+        ("somewhere else", redirect),
+    ] {
+        let folder = Data::new();
+        let (address, asked) = that_answers(answer).await;
+        std::fs::write(folder.path().with_file_name("token"), "hunter2-token").unwrap();
+        let settings = format!(
+            "[blobs.transit]\nurl = \"http://{address}\"\ntoken_file = \"{}\"\n",
+            folder.path().with_file_name("token").display()
+        );
+        let settings = Settings::parse(&settings).unwrap();
+        let hub = start(rig_hub::Options { settings, ..options(folder.path()) }).await;
+        let (status, problem) = hub.capture("service=api&format=yaml", document(1)).await;
+        assert_eq!((status, &problem["code"]), (503, &json!("encryption-unavailable")), "{what}: {problem}");
+        assert!(!problem.to_string().contains("hunter2"), "{problem}");
+        assert_eq!((answer_head(&hub).await, blobs(folder.path()).len()), (0, 0), "{what}");
+        assert_eq!(metric(&hub, "rig_encryption_failures_total").await, 1);
+        hub.stop().await;
+        let asked = asked.lock().unwrap().clone();
+        let asked = String::from_utf8_lossy(&asked);
+        assert!(asked.contains("POST /v1/transit/encrypt/rig_main "), "{what}: {asked}");
+        assert!(asked.contains("x-vault-token: hunter2-token") && !asked.contains(SECRET), "{what}: {asked}");
+    }
+    assert!(elsewhere.1.lock().unwrap().is_empty(), "the token went elsewhere");
 }
