@@ -157,20 +157,21 @@ async fn a_stream_made_after_the_hub_and_a_server_killed_in_between_lose_nothing
     println!("RIG_NATS_SEED={seed}");
     let folder = folder();
     let (store, data) = (folder.path().join("nats"), folder.path().join("data"));
+    // The hub is there before the server, and both before the stream.
     let server = Server::start(&store);
     let (port, settings) = (i32::from(server.port), settings(&server, ""));
+    server.kill();
     let hub = hub_on(&data, &settings);
+    let server = Server::at(&store, port, &[]);
     let context = server.context().await;
     make_stream(&context, &["config.snapshot.>"]).await;
     let devices = devices(2, 8, 6);
     let (messages, malformed) = flood(&devices, 6, &mut Random::new(seed));
     let (before, after) = messages.split_at(messages.len() / 2);
     publish(&context, before).await;
-    while counted(&hub.url, "captured").await < 10 {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    until("the first captures", async || counted(&hub.url, "captured").await >= 10).await;
     server.kill();
-    let server = Server::at(&store, port);
+    let server = Server::at(&store, port, &[]);
     let context = server.context().await;
     publish(&context, after).await;
     all_done(&context).await;
@@ -193,7 +194,11 @@ fn devices_again(devices: &[Device]) -> Vec<Message> {
 }
 
 /// A hub in this process, and how to end it.
-async fn hub_here(data: &Path, settings: &str, step: fn(&'static str)) -> (String, impl Future<Output = ()>) {
+async fn hub_here(
+    data: &Path,
+    settings: &str,
+    step: fn(&'static str),
+) -> (String, impl Future<Output = ()> + use<>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     let (stop, stopped) = oneshot::channel::<()>();
@@ -294,6 +299,30 @@ async fn what_cannot_be_stored_now_is_given_back_and_comes_in_order() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_fails_now_and_then_comes_in_order() {
+    static TRIES: AtomicU64 = AtomicU64::new(0);
+    if left_out() {
+        return;
+    }
+    let folder = folder();
+    let server = Server::start(&folder.path().join("nats"));
+    let context = server.context().await;
+    make_stream(&context, &["config.snapshot.>"]).await;
+    let data = folder.path().join("data");
+    let (url, end) = hub_here(&data, &settings(&server, ""), |step| {
+        assert!(step != "parse" || !TRIES.fetch_add(1, SeqCst).is_multiple_of(3), "now and then");
+    })
+    .await;
+    let devices = devices(1, 4, 5);
+    let steps = (0..6).flat_map(|step| devices.iter().map(move |device| message(device, step, 0)));
+    publish(&context, &steps.collect::<Vec<_>>()).await;
+    all_done(&context).await;
+    check(&url, &devices).await;
+    assert!(counted(&url, "nak").await > 10);
+    end.await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_refused_leaves_a_trace_without_content() {
     if left_out() {
         return;
@@ -346,4 +375,36 @@ async fn what_is_refused_leaves_a_trace_without_content() {
         let bytes = std::fs::read(&file).unwrap();
         assert!(!bytes.windows(secret.len()).any(|bytes| bytes == secret.as_bytes()), "{}", file.display());
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_may_want_a_password_and_speak_tls() {
+    if left_out() {
+        return;
+    }
+    let folder = folder();
+    let file = |name: &str, content: &str| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, content).unwrap();
+        text(&path).to_owned()
+    };
+    let pair = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
+    let (cert, key) =
+        (file("cert.pem", &pair.cert.pem()), file("key.pem", &pair.signing_key.serialize_pem()));
+    let password = file("password", "hunter2\n");
+    let user = ["--user", "rig", "--pass", "hunter2"];
+    let tls = ["--tls", "--tlscert", &cert, "--tlskey", &key];
+    let server = Server::at(&folder.path().join("nats"), -1, &[&user[..], &tls[..]].concat());
+    let options = async_nats::ConnectOptions::with_user_and_password("rig".into(), "hunter2".into());
+    let client = options.add_root_certificates(cert.clone().into()).connect(server.url()).await.unwrap();
+    let context = async_nats::jetstream::new(client);
+    make_stream(&context, &["config.snapshot.>"]).await;
+    let device = devices(1, 1, 1).remove(0);
+    publish(&context, &[message(&device, 0, 0)]).await;
+
+    let more = format!("user = \"rig\"\npassword_file = {password:?}\nca_file = {cert:?}\ntls = true\n");
+    let (url, end) = hub_here(&folder.path().join("data"), &settings(&server, &more), |_| ()).await;
+    all_done(&context).await;
+    assert_eq!(counted(&url, "captured").await, 1);
+    end.await;
 }
