@@ -289,7 +289,10 @@ impl Session {
     fn give_back(&self, job: &Job, why: &str) -> (Outcome, AckKind) {
         let delay = FIRST_DELAY.saturating_mul(1 << job.delivered.clamp(1, 16).saturating_sub(1));
         let delay = delay.min(self.settings.ack_wait);
-        tracing::warn!(seq = job.seq, why, ?delay, "a message of NATS cannot be taken now; it comes again");
+        // Once a message: in an outage each comes again and again.
+        if job.delivered == 1 {
+            tracing::warn!(seq = job.seq, why, "a message of NATS cannot be taken now; it comes again");
+        }
         (Outcome::Nak, AckKind::Nak(Some(delay)))
     }
 
