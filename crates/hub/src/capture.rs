@@ -25,7 +25,7 @@ use crate::writer::{Appended, Command};
 const MIN_RATE: u64 = 256 << 10;
 
 /// The format of a snapshot file, as it is asked for and as it stands in events.
-const SNAPSHOT: &str = "snapshot";
+pub(crate) const SNAPSHOT: &str = "snapshot";
 
 /// The most that may be said with a document beyond it, in bytes.
 pub(crate) const MAX_META: usize = 16 << 10;

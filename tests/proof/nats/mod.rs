@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use async_nats::jetstream::consumer::pull;
 use async_nats::jetstream::{Context, stream};
+use futures_util::StreamExt as _;
 use rig_hub::Settings;
 use serde_json::Value;
 use tokio::net::TcpListener;
@@ -234,39 +235,50 @@ async fn what_fails_again_and_again_goes_to_the_dead_letters() {
     if left_out() {
         return;
     }
-    let folder = folder();
-    let server = Server::start(&folder.path().join("nats"));
-    let context = server.context().await;
-    make_stream(&context, &["config.snapshot.>"]).await;
-    let dead =
-        stream::Config { name: "DEAD".into(), subjects: vec!["dead.letters".into()], ..Default::default() };
-    context.create_stream(dead).await.unwrap();
-    let settings = settings(&server, "max_deliver = 2\ndead_letter = \"dead.letters\"\n");
-    let data = folder.path().join("data");
-    let (url, end) = hub_here(&data, &settings, |step| {
-        assert!(step != "parse" || !POISONED.load(SeqCst), "poison");
-    })
-    .await;
+    for is_kept in [true, false] {
+        POISONED.store(true, SeqCst);
+        let folder = folder();
+        let server = Server::start(&folder.path().join("nats"));
+        let context = server.context().await;
+        make_stream(&context, &["config.snapshot.>"]).await;
+        let client = async_nats::connect(server.url()).await.unwrap();
+        let mut listener = client.subscribe("dead.letters").await.unwrap();
+        client.flush().await.unwrap();
+        if is_kept {
+            let subjects = vec!["dead.letters".into()];
+            let dead = stream::Config { name: "DEAD".into(), subjects, ..Default::default() };
+            context.create_stream(dead).await.unwrap();
+        }
+        let settings = settings(&server, "max_deliver = 2\ndead_letter = \"dead.letters\"\n");
+        let data = folder.path().join("data");
+        let (url, end) = hub_here(&data, &settings, |step| {
+            assert!(step != "parse" || !POISONED.load(SeqCst), "poison");
+        })
+        .await;
 
-    let device = devices(1, 1, 3).remove(0);
-    let sent = message(&device, 0, 0);
-    publish(&context, std::slice::from_ref(&sent)).await;
-    until("a dead letter", async || counted(&url, "dead_letter").await == 1).await;
-    POISONED.store(false, SeqCst);
-    publish(&context, &[message(&device, 1, 0)]).await;
-    all_done(&context).await;
+        let device = devices(1, 1, 3).remove(0);
+        let sent = message(&device, 0, 0);
+        publish(&context, std::slice::from_ref(&sent)).await;
+        until("a dead letter", async || counted(&url, "dead_letter").await == 1).await;
+        POISONED.store(false, SeqCst);
+        publish(&context, &[message(&device, 1, 0)]).await;
+        all_done(&context).await;
 
-    let dead = context.get_stream("DEAD").await.unwrap();
-    let letter = dead.get_raw_message(1).await.unwrap();
-    assert_eq!(letter.payload, sent.payload.as_bytes());
-    assert_eq!(letter.headers.get("Rig-Code").unwrap().as_str(), "defect");
-    assert_eq!(letter.headers.get("Rig-Subject").unwrap().as_str(), sent.subject);
-    assert_eq!(dead.get_info().await.unwrap().state.messages, 1);
-    let events = events(&url, &device.tenant).await;
-    let told: Vec<_> = events.iter().filter(|event| event["type"] != "log.sealed").collect();
-    assert_eq!(told[0]["code"], "dead-letter", "{told:?}");
-    assert_eq!((&told[1]["type"], told.len()), (&Value::from("snapshot.captured"), 2), "{told:?}");
-    end.await;
+        let letter = tokio::time::timeout(PATIENCE, listener.next()).await.unwrap().unwrap();
+        assert_eq!(letter.payload, sent.payload.as_bytes());
+        let headers = letter.headers.unwrap();
+        assert_eq!(headers.get("Rig-Code").unwrap().as_str(), "defect");
+        assert_eq!(headers.get("Rig-Subject").unwrap().as_str(), sent.subject);
+        if is_kept {
+            let dead = context.get_stream("DEAD").await.unwrap();
+            assert_eq!(dead.get_info().await.unwrap().state.messages, 1);
+        }
+        let events = events(&url, &device.tenant).await;
+        let told: Vec<_> = events.iter().filter(|event| event["type"] != "log.sealed").collect();
+        assert_eq!(told[0]["code"], "dead-letter", "{told:?}");
+        assert_eq!((&told[1]["type"], told.len()), (&Value::from("snapshot.captured"), 2), "{told:?}");
+        end.await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

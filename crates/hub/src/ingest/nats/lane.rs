@@ -9,8 +9,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
-use async_nats::jetstream::context::PublishErrorKind;
-use async_nats::jetstream::message::PublishMessage;
+use async_nats::HeaderMap;
+use async_nats::jetstream::context::GetStreamByNameErrorKind;
 use async_nats::jetstream::{self, AckKind};
 use axum::http::StatusCode;
 use rig_event::event::SnapshotRejected;
@@ -324,19 +324,24 @@ impl Session {
 
     /// Publishes a message to the dead letters. Where a stream takes them it has it when this returns; else the server has it.
     async fn bury(&self, job: &Job, subject: String, code: &str) -> Result<(), String> {
-        let letter = PublishMessage::build()
-            .payload(job.message.payload.clone())
-            .message_id(self.id(job.seq))
-            .header("Rig-Code", code)
-            .header("Rig-Subject", job.message.subject.as_str())
-            .header("Rig-Origin", format!("{}:{}", self.origin, job.seq).as_str());
-        let sent = self.context.send_publish(subject, letter).await.map_err(|e| e.kind().to_string())?;
-        match sent.await {
-            Ok(_) => Ok(()),
-            Err(e) if e.kind() == PublishErrorKind::StreamNotFound => {
+        let origin = format!("{}:{}", self.origin, job.seq);
+        let mut headers = HeaderMap::new();
+        headers.insert("Nats-Msg-Id", self.id(job.seq));
+        headers.insert("Rig-Code", code);
+        headers.insert("Rig-Subject", job.message.subject.as_str());
+        headers.insert("Rig-Origin", origin.as_str());
+        let payload = job.message.payload.clone();
+        match self.context.stream_by_subject(subject.as_str()).await {
+            Ok(_) => {
+                let sent = self.context.publish_with_headers(subject, headers, payload).await;
+                sent.map_err(|e| e.to_string())?.await.map(drop).map_err(|e| e.to_string())
+            }
+            Err(e) if e.kind() == GetStreamByNameErrorKind::NotFound => {
+                let sent = self.client.publish_with_headers(subject, headers, payload).await;
+                sent.map_err(|e| e.to_string())?;
                 self.client.flush().await.map_err(|e| e.to_string())
             }
-            Err(e) => Err(e.kind().to_string()),
+            Err(e) => Err(e.to_string()),
         }
     }
 
