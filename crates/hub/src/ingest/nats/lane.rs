@@ -276,13 +276,15 @@ impl Session {
                 });
                 Verdict::Done(if captured { Outcome::Captured } else { Outcome::Duplicate })
             }
-            Err(problem) if problem.status().is_client_error() => Verdict::Done(Outcome::Malformed),
+            Err(problem) if matches!(problem.code(), "defect" | "damaged-log") => Verdict::Failed(problem),
             Err(problem)
-                if problem.status() == StatusCode::SERVICE_UNAVAILABLE || problem.code() == "storage" =>
+                if problem.status().is_client_error()
+                    && problem.status() != StatusCode::TOO_MANY_REQUESTS =>
             {
-                Verdict::Later(problem.code())
+                Verdict::Done(Outcome::Malformed)
             }
-            Err(problem) => Verdict::Failed(problem),
+            // The disk, the key server, the hub's own business: it passes.
+            Err(problem) => Verdict::Later(problem.code()),
         }
     }
 
@@ -313,8 +315,11 @@ impl Session {
             return self.give_back(job, "dead letters");
         }
         (self.hub.options.step)("dead-lettered");
-        let reason =
-            format!("{} in {} tries; the message went to the dead letters", problem.code(), job.delivered);
+        let reason = format!(
+            "{}, and it was given out {} times: it went to the dead letters",
+            problem.code(),
+            job.delivered
+        );
         match self.refuse(job, names, "dead-letter", &reason, Outcome::DeadLetter).await {
             Verdict::Done(outcome) => (outcome, AckKind::Term),
             Verdict::Later(why) => self.give_back(job, why),
