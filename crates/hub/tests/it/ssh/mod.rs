@@ -209,6 +209,8 @@ async fn what_is_no_configuration_is_never_captured() {
         (&told[0]["code"], &told[0]["service"], &told[0]["actor"]),
         (&json!("command-failed"), &json!("r1"), &json!("ssh"))
     );
+    let reason = told[0]["reason"].as_str().unwrap();
+    assert!(reason.ends_with(&format!("ended with status 3 on 127.0.0.1:{}", router.port)), "{reason}");
     assert_eq!((&told[2]["cause"], &told[2]["failures"]), (&json!(1), &json!(9)));
     let metrics = hub.client.get(format!("{}/metrics", hub.url)).send().await.unwrap().text().await.unwrap();
     assert!(metrics.contains("rig_collects_failed_total{stream=\"main\"} 9"), "{metrics}");
