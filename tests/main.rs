@@ -6,6 +6,7 @@
     reason = "a test fails by panicking"
 )]
 
+mod access;
 #[path = "../crates/config/tests/it/cases.rs"]
 mod cases;
 mod causes;
@@ -20,7 +21,11 @@ mod harness;
 mod help;
 mod hostile;
 mod incidents;
+mod logs;
 mod mistakes;
+mod notifications;
+#[cfg(feature = "otlp")]
+mod otlp;
 #[cfg(unix)]
 mod player;
 mod readme;

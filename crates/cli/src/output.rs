@@ -429,8 +429,37 @@ fn summary(event: &Event) -> String {
                 let _ = write!(text, ", not {}", plain(expected));
             }
         }
+        Event::NotifyBegan(e)
+        | Event::NotifyEnded(e)
+        | Event::NotifyDelivered(e)
+        | Event::NotifyDropped(e)
+        | Event::NotifyFailing(e)
+        | Event::NotifyRecovered(e) => {
+            text = plain(&e.endpoint);
+            if let (Some(stream), Some(upto)) = (&e.stream, e.upto) {
+                let _ = write!(text, " {}@{upto}", plain(stream));
+            }
+            because(&mut text, e.reason.as_deref());
+        }
         Event::LogSealed(e) => text = format!("up to {}, {}", e.upto, digest(&e.chain)),
         Event::LogPruned(e) => text = format!("{} before {}", count(e.events, "event"), e.first_seq),
+        Event::TokenIssued(e) => {
+            text = plain(&format!("{} {}: {} for {}", e.id, e.name, e.scopes.join(","), e.streams.join(" ")));
+        }
+        Event::TokenRevoked(e) => text = plain(&format!("{} {}", e.id, e.name)),
+        Event::AuditChanged(e) => {
+            text = format!("{} {}", plain(&e.request), e.status);
+            if let Some(stream) = &e.stream {
+                let _ = write!(text, " in {stream}");
+            }
+        }
+        Event::AuditAppended(e) => {
+            text =
+                format!("{} by {} to {}", count(e.events, "event"), count(e.requests, "request"), e.stream);
+        }
+        Event::AuditDenied(e) => {
+            text = plain(&format!("{} from {}, {}", count(e.requests, "request"), e.peer, e.code));
+        }
         Event::Other(_) => {}
     }
     text

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Number;
 
+use crate::audit::{AuditAppended, AuditChanged, AuditDenied, TokenIssued, TokenRevoked};
 use crate::value::{Change, DriftField, FlatConfig, Hunk, SectionSummary, Severity, Verdict};
 use crate::{Error, Result, Seq, Timestamp};
 
@@ -92,8 +93,19 @@ events! {
     "host-key.pinned" => HostKeyPinned(HostKey),
     "host-key.changed" => HostKeyChanged(HostKey),
     "host-key.forgotten" => HostKeyForgotten(HostKey),
+    "notify.began" => NotifyBegan(Notify),
+    "notify.ended" => NotifyEnded(Notify),
+    "notify.delivered" => NotifyDelivered(Notify),
+    "notify.dropped" => NotifyDropped(Notify),
+    "notify.failing" => NotifyFailing(Notify),
+    "notify.recovered" => NotifyRecovered(Notify),
     "log.sealed" => LogSealed(LogSealed),
     "log.pruned" => LogPruned(LogPruned),
+    "audit.token.issued" => TokenIssued(TokenIssued),
+    "audit.token.revoked" => TokenRevoked(TokenRevoked),
+    "audit.changed" => AuditChanged(AuditChanged),
+    "audit.appended" => AuditAppended(AuditAppended),
+    "audit.denied" => AuditDenied(AuditDenied),
 }
 
 impl Event {
@@ -119,7 +131,7 @@ pub fn is_type_name(name: &str) -> bool {
 
 /// Families that only the hub writes, because the state is folded from them.
 pub const RESERVED_FAMILIES: &[&str] =
-    &["snapshot", "diff", "drift", "baseline", "collect", "host-key", "log", "audit", "session"];
+    &["snapshot", "diff", "drift", "baseline", "collect", "host-key", "notify", "log", "audit", "session"];
 
 /// Which part of a split payload an event is: the `i`-th of `n`, from 1. The payload takes effect with the last.
 pub type Part = (u32, u32);
@@ -485,6 +497,28 @@ pub struct HostKey {
     /// On `host-key.changed`: the fingerprint that was expected. This key came instead, and the device was not spoken to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expected: Option<String>,
+}
+
+/// What became of the notifications to an endpoint.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Notify {
+    /// The `name` of the `[[notify]]`.
+    pub endpoint: String,
+    /// On `notify.delivered` and `notify.dropped`: the stream whose events it is about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stream: Option<String>,
+    /// The stream's epoch.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub epoch: Option<String>,
+    /// On `notify.dropped`: the first event that was not told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<Seq>,
+    /// The last event that need not be looked at again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub upto: Option<Seq>,
+    /// On `notify.failing` and `notify.dropped`: why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
 }
 
 /// The log up to a seq was sealed: whoever changes it now changes the chain.

@@ -327,7 +327,7 @@ impl Watch {
             Err(e) if e.kind() == io::ErrorKind::NotFound => None,
             // It is being written.
             Err(e) if e.kind() == io::ErrorKind::WouldBlock => {
-                seen.again = Some(Instant::now() + self.debounce);
+                seen.again = Some(Instant::now() + 10 * self.debounce);
                 None
             }
             Err(e) => {

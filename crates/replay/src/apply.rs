@@ -88,7 +88,18 @@ impl State {
             | Event::HostKeyPinned(_)
             | Event::HostKeyChanged(_)
             | Event::HostKeyForgotten(_)
+            | Event::NotifyBegan(_)
+            | Event::NotifyEnded(_)
+            | Event::NotifyDelivered(_)
+            | Event::NotifyDropped(_)
+            | Event::NotifyFailing(_)
+            | Event::NotifyRecovered(_)
             | Event::LogPruned(_)
+            | Event::TokenIssued(_)
+            | Event::TokenRevoked(_)
+            | Event::AuditChanged(_)
+            | Event::AuditAppended(_)
+            | Event::AuditDenied(_)
             | Event::Other(_) => {}
         }
         self.seq = envelope.seq;

@@ -16,6 +16,7 @@ use crate::Answer;
 use crate::client::Client;
 use crate::output::{self, Out};
 use crate::source::Source;
+use crate::telemetry::{self, LogFormat};
 
 /// Play a recording back as a hub's stream
 ///
@@ -75,7 +76,7 @@ pub(super) fn time(text: &str) -> Result<Duration, String> {
 }
 
 pub(super) async fn run(args: Args) -> Result<Answer> {
-    hub::tell();
+    let _telling = telemetry::begin(LogFormat::Text)?;
     let indexed = args.session.timeline(None).await?;
     indexed.notes(false)?;
     let timeline = Arc::new(indexed.timeline);
@@ -94,7 +95,7 @@ pub(super) async fn run(args: Args) -> Result<Answer> {
     };
     let (head, heads) = watch::channel(begin);
     let playback = Playback { stream: stream.clone(), epoch, timeline: timeline.clone(), chain, head: heads };
-    let listener = hub::listen(&args.listen).await?;
+    let listener = hub::listen(&args.listen, false).await?;
     let address = format!("http://{}", listener.local_addr()?);
     let mut interrupts = Interrupts::listen()?;
     let serving =

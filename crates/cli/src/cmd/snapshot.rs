@@ -296,10 +296,15 @@ pub(super) async fn capture(
     answer.with_context(refused)
 }
 
+/// How much of a document is read, in bytes.
+pub(super) fn limit() -> u64 {
+    rig_config::Limits::default().bytes + 1
+}
+
 /// The name of a file and what is in it. What is over the hub's limit is read only so far that the hub sees it: it keeps the
 /// record of refusals.
 pub(super) fn read(file: &str) -> Result<(Option<String>, Vec<u8>)> {
-    let limit = rig_config::Limits::default().bytes + 1;
+    let limit = limit();
     let mut document = Vec::new();
     if file == "-" {
         std::io::stdin().lock().take(limit).read_to_end(&mut document).context("standard input broke off")?;

@@ -8,6 +8,7 @@ use serde_json::json;
 
 use super::{Answer, Path, Query, actor_name, appended, shapes};
 use crate::Shared;
+use crate::access::Caller;
 use crate::ingest::ssh;
 use crate::problem::Problem;
 
@@ -54,10 +55,11 @@ pub(super) async fn host_keys(State(hub): State<Shared>, query: Query) -> Answer
 )]
 pub(super) async fn forget_host_key(
     State(hub): State<Shared>,
+    caller: Caller,
     Path(address): Path<String>,
     mut query: Query,
 ) -> Answer {
-    let actor = actor_name(&hub, query.text("actor"))?;
+    let actor = actor_name(&hub, &caller, query.text("actor"))?;
     query.done()?;
     let forgotten = hub.devices.host_keys.forget(&hub, &address, actor).await?;
     Ok(Json(json!({ "forgotten": forgotten })))

@@ -169,6 +169,17 @@ fn summary(event: &Event, line: &[u8]) -> String {
         Event::HostKeyChanged(e) => {
             format!("{} {} → {}", e.address, e.expected.as_deref().unwrap_or_default(), e.fingerprint)
         }
+        Event::NotifyBegan(e)
+        | Event::NotifyEnded(e)
+        | Event::NotifyDelivered(e)
+        | Event::NotifyDropped(e)
+        | Event::NotifyFailing(e)
+        | Event::NotifyRecovered(e) => [Some(&e.endpoint), e.stream.as_ref(), e.reason.as_ref()]
+            .into_iter()
+            .flatten()
+            .cloned()
+            .collect::<Vec<_>>()
+            .join(" "),
         Event::LogSealed(e) => format!("up to {}", e.upto),
         Event::LogPruned(e) => format!("{} events, now from {}", e.events, e.first_seq),
         _ => other(line),
