@@ -7,6 +7,7 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::Pattern;
+use crate::lines::inclusive;
 use crate::policy::lenient;
 
 /// The section of a RouterOS export's lines before any section opens.
@@ -29,18 +30,19 @@ impl Syntax {
         if is_routeros(text) {
             return Some(Syntax::Routeros);
         }
-        let code = || text.lines().map(str::trim).filter(|line| !line.starts_with(['#', ';']));
-        let (mut opens, mut closes, mut statement) = (0usize, 0usize, false);
+        let code = || inclusive(text).map(str::trim).filter(|line| !line.starts_with(['#', ';']));
+        let (mut opens, mut closes, mut statement, mut section) = (0usize, 0usize, false, false);
         for line in code() {
             opens += usize::from(line.ends_with('{'));
             closes += usize::from(line.starts_with('}'));
             statement |= line.ends_with(';');
+            section = section || header(line).is_some();
         }
         if statement && opens > 0 && opens == closes {
             return Some(Syntax::Blocks);
         }
-        let setting = code().any(|line| !line.starts_with('[') && line.contains('='));
-        (setting && code().any(|line| header(line).is_some())).then_some(Syntax::Ini)
+        let setting = |line: &str| !line.starts_with('[') && line.contains('=');
+        (section && code().any(setting)).then_some(Syntax::Ini)
     }
 
     /// What a line says in such a text.
@@ -122,7 +124,7 @@ fn header(line: &str) -> Option<&str> {
 /// The lines of a text with blocks. A block's first and last line belong to it. A server is told by its first name, which
 /// stands below its first line.
 fn blocks(text: &str) -> Vec<(Cow<'_, str>, &str)> {
-    let lines: Vec<&str> = text.split_inclusive('\n').collect();
+    let lines: Vec<&str> = inclusive(text).collect();
     let mut names = vec![String::new(); lines.len()];
     let mut open: Vec<usize> = Vec::new();
     for (index, line) in lines.iter().map(|line| line.trim()).enumerate() {
@@ -166,7 +168,7 @@ fn blocks(text: &str) -> Vec<(Cow<'_, str>, &str)> {
 /// Whether a text is a RouterOS export: it has the export's header, or a menu line with a command right below.
 pub fn is_routeros(text: &str) -> bool {
     let mut after_menu = false;
-    text.lines().any(|line| {
+    inclusive(text).any(|line| {
         let command = line.starts_with("add ") || line.starts_with("set ");
         let found = is_header(line) || (after_menu && command);
         after_menu = matches!(menu(line), Some((_, Reach::Following)));
@@ -180,7 +182,7 @@ pub fn normalise(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut after_header = false;
     let mut after_blank = false;
-    for line in text.lines().map(str::trim_end) {
+    for line in inclusive(text).map(str::trim_end) {
         if is_header(line) {
             after_header = true;
             continue;
@@ -203,6 +205,10 @@ pub fn normalise(text: &str) -> String {
 
 /// `# 2026-01-15 10:30:00 by RouterOS 7.20`, with the date in any of the spellings RouterOS has had.
 fn is_header(line: &str) -> bool {
+    // Almost no line is one, and every text is asked for them.
+    if !line.trim_start().starts_with('#') {
+        return false;
+    }
     let mut words = line.split_whitespace();
     let mut word = || words.next().unwrap_or_default();
     let hash = word() == "#";
@@ -215,7 +221,7 @@ fn is_header(line: &str) -> bool {
 /// The lines of a text, line ends included, each with the section it stands in.
 pub fn sectioned(text: &str) -> impl Iterator<Item = (Cow<'_, str>, &str)> {
     let mut open = Cow::Borrowed(FIRST_SECTION);
-    text.split_inclusive('\n').map(move |line| match menu(line) {
+    inclusive(text).map(move |line| match menu(line) {
         Some((section, Reach::Following)) => {
             open = Cow::Owned(section);
             (open.clone(), line)
