@@ -261,7 +261,7 @@ fn a_recording_that_is_served_has_its_epoch_its_states_and_its_session() {
     assert_eq!((status, about["epoch"].as_str(), about["head"].as_u64()), (200, Some("yxzqev53"), Some(15)));
     // SSE frames carry the ids of the recording, and a cursor of it is understood.
     let mut socket = hub.socket();
-    let head = "GET /v1/streams/main/events HTTP/1.1\r\nhost: hub\r\naccept: text/event-stream\r\nlast-event-id: yxzqev53:14\r\n\r\n";
+    let head = "GET /v1/streams/main/events HTTP/1.1\r\nhost: localhost\r\naccept: text/event-stream\r\nlast-event-id: yxzqev53:14\r\n\r\n";
     socket.write_all(head.as_bytes()).unwrap();
     let frames: Vec<String> = BufReader::new(&mut socket)
         .lines()

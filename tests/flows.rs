@@ -340,7 +340,7 @@ fn trouble_says_what_to_do() {
     let said = run(2, &["tail", &format!("http://{free}/main")]);
     assert!(said.stderr.contains("rig hub"), "{said:?}");
     let said = run(2, &["hub", "--memory", "--listen", "0.0.0.0:0"]);
-    assert!(said.stderr.contains("no tokens"), "{said:?}");
+    assert!(said.stderr.contains("without tokens"), "{said:?}");
     assert!(run(2, &["hub", "--memory", "--durability", "sometimes"]).stderr.contains("durability"));
     assert!(run(2, &["state", "no-such-file.jsonl"]).stderr.contains("no-such-file.jsonl"));
     run(2, &["frobnicate"]);

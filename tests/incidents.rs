@@ -259,6 +259,9 @@ fn a_recording_that_was_cut_anywhere_opens_as_far_as_it_goes() {
             }
             assert_eq!(harness::verify(&cut, None), "truncated");
         }
+        // A job of which nothing was kept is no job that passed.
+        let said = run(2, &["ci", &file(folder.path(), name, &whole[..9])]);
+        assert!(said.stderr.contains("could not be read"), "{}", said.stderr);
         // Cut within a line, which is damage.
         let said = run(2, &["ls", "--strict", &file(folder.path(), name, &whole[..60])]);
         assert!(

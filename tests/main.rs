@@ -6,10 +6,13 @@
     reason = "a test fails by panicking"
 )]
 
+mod access;
 #[path = "../crates/config/tests/it/cases.rs"]
 mod cases;
 mod causes;
 mod ci;
+#[cfg(unix)]
+mod collect;
 mod demo;
 mod drift;
 mod flows;

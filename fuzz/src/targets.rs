@@ -161,7 +161,8 @@ fn redact(data: &[u8]) {
 /// A line of the log says the same when it is written again.
 fn event(data: &[u8]) {
     let _ = Head::parse(data);
-    let _ = Body::from_client(data, |_, _| false);
+    let _ = Body::from_client(data, None, |_, _| false);
+    let _ = Body::from_client(data, Some("token"), |_, _| false);
     let Ok(envelope) = Envelope::parse(data) else { return };
     let Envelope { seq, ts, service, id, cause, actor, event } = envelope.clone();
     let Ok(body) = (Draft { service, id, cause, actor, event }).encode() else { return };

@@ -443,6 +443,23 @@ fn summary(event: &Event) -> String {
         }
         Event::LogSealed(e) => text = format!("up to {}, {}", e.upto, digest(&e.chain)),
         Event::LogPruned(e) => text = format!("{} before {}", count(e.events, "event"), e.first_seq),
+        Event::TokenIssued(e) => {
+            text = plain(&format!("{} {}: {} for {}", e.id, e.name, e.scopes.join(","), e.streams.join(" ")));
+        }
+        Event::TokenRevoked(e) => text = plain(&format!("{} {}", e.id, e.name)),
+        Event::AuditChanged(e) => {
+            text = format!("{} {}", plain(&e.request), e.status);
+            if let Some(stream) = &e.stream {
+                let _ = write!(text, " in {stream}");
+            }
+        }
+        Event::AuditAppended(e) => {
+            text =
+                format!("{} by {} to {}", count(e.events, "event"), count(e.requests, "request"), e.stream);
+        }
+        Event::AuditDenied(e) => {
+            text = plain(&format!("{} from {}, {}", count(e.requests, "request"), e.peer, e.code));
+        }
         Event::Other(_) => {}
     }
     text

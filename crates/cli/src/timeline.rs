@@ -155,11 +155,9 @@ impl Source {
     pub async fn timeline(&self, to: Option<Seq>) -> Result<Indexed> {
         let what = self.to_string();
         let (timeline, broken) = match self {
-            Source::Stdin => {
-                index(Opened::unpacked(io::stdin(), "stdin".to_owned()).context("standard input")?)
-            }
+            Source::Stdin => Opened::unpacked(io::stdin(), "stdin".to_owned()).and_then(index),
             Source::File(path) => index(Opened::file(path)?),
-            Source::Stream(client) => indexed_as_it_comes(client, to).await.map(|timeline| (timeline, None)),
+            Source::Stream(client) => Ok((indexed_as_it_comes(client, to).await?, None)),
         }
         .with_context(|| what.clone())?;
         // Of a compressed file that was cut early there may be nothing at all.
@@ -188,7 +186,8 @@ fn index(Opened { bytes, len, name, broken }: Opened) -> Result<(Timeline, Optio
 
 /// A hub's stream up to `to`, indexed while it is downloaded; how far it is, is told on standard error.
 async fn indexed_as_it_comes(client: &Client, to: Option<Seq>) -> Result<Timeline> {
-    let mut answer = client.session((None, to), None).await?;
+    let answer = client.session((None, to), None).await;
+    let mut answer = answer.with_context(|| format!("nothing from {}", client.source()))?;
     let mut spool = Spool::new()?;
     let mut timeline = Timeline::new(spool.bytes(), client.stream.as_str());
     let mut told = 0;
@@ -216,10 +215,10 @@ impl Opened {
         let bytes = FileBytes(File::open(path).with_context(context)?);
         let meta = bytes.0.metadata().with_context(context)?;
         if meta.is_dir() {
-            bail!("it is a folder");
+            bail!("{} is a folder", path.display());
         }
         if !meta.is_file() || bytes.is_zstd().with_context(context)? {
-            return Opened::unpacked(bytes.0, stem(path));
+            return Opened::unpacked(bytes.0, stem(path)).with_context(|| path.display().to_string());
         }
         let len = bytes.size().with_context(context)?;
         Ok(Opened { bytes: Arc::new(bytes), len, name: stem(path), broken: None })

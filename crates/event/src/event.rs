@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Number;
 
+use crate::audit::{AuditAppended, AuditChanged, AuditDenied, TokenIssued, TokenRevoked};
 use crate::value::{Change, DriftField, FlatConfig, Hunk, SectionSummary, Severity, Verdict};
 use crate::{Error, Result, Seq, Timestamp};
 
@@ -100,6 +101,11 @@ events! {
     "notify.recovered" => NotifyRecovered(Notify),
     "log.sealed" => LogSealed(LogSealed),
     "log.pruned" => LogPruned(LogPruned),
+    "audit.token.issued" => TokenIssued(TokenIssued),
+    "audit.token.revoked" => TokenRevoked(TokenRevoked),
+    "audit.changed" => AuditChanged(AuditChanged),
+    "audit.appended" => AuditAppended(AuditAppended),
+    "audit.denied" => AuditDenied(AuditDenied),
 }
 
 impl Event {

@@ -99,8 +99,9 @@ pub(crate) async fn ingest(
 /// Counts a document that is refused, and leaves a trace of it.
 async fn refuse(stream: &Stream, request: &Request, problem: &Problem, bytes: u64) -> Result<(), Problem> {
     stream.meters.rejected(problem.code());
-    // A hub that is too busy refuses the request, not the document.
-    if problem.code() == "busy" { Ok(()) } else { reject(stream, request, problem, bytes).await }
+    // A hub that is too busy refuses the request, not the document; and what comes by itself comes again.
+    let passes = problem.code() == "busy" || request.quiet && problem.status().is_server_error();
+    if passes { Ok(()) } else { reject(stream, request, problem, bytes).await }
 }
 
 /// Reads and understands a document that declares some of a service's fields. What is refused leaves no trace: nothing that
@@ -325,6 +326,11 @@ fn format_of(media_type: Option<&str>, request: &Request, document: &[u8]) -> Re
     })
 }
 
+/// The idempotency key of the trace of what is refused; with the key itself it may still be captured.
+pub(crate) fn refusal_id(id: &str) -> String {
+    format!("{id}:refused")
+}
+
 /// Leaves a trace of a document that was refused, without its content.
 async fn reject(stream: &Stream, request: &Request, problem: &Problem, bytes: u64) -> Result<(), Problem> {
     let event = Event::SnapshotRejected(SnapshotRejected {
@@ -339,7 +345,7 @@ async fn reject(stream: &Stream, request: &Request, problem: &Problem, bytes: u6
         line: problem.get("line").and_then(serde_json::Value::as_u64),
         column: problem.get("column").and_then(serde_json::Value::as_u64),
     });
-    let id = request.id.clone().filter(|_| request.quiet);
+    let id = request.id.as_deref().filter(|_| request.quiet).map(refusal_id);
     let draft =
         Draft { id, actor: request.actor.clone(), ..Draft::new(Some(request.service.clone()), event) };
     let body = draft.encode().map_err(|e| Problem::internal("defect", e.to_string()))?;

@@ -12,6 +12,7 @@ use rig_recorder::{Durability, EventLog, Index, Keyring, MemoryLog, SegmentLog, 
 use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio::task::JoinHandle;
 
+use crate::access::Access;
 use crate::admission::Admission;
 use crate::announcer::{Announcer, News, Rounds};
 use crate::cut::{Cut, cut_at, put_checkpoint};
@@ -25,7 +26,7 @@ use crate::problem::Problem;
 use crate::stream::{Stream, Tasks};
 use crate::tail::Tail;
 use crate::writer::{Command, Refused, Writer};
-use crate::{Error, Options, indexer, retention};
+use crate::{Error, Options, READ_BYTES, indexer, retention};
 
 /// How many appends may wait for the writer; who comes then waits to get in line.
 const QUEUE: usize = 1024;
@@ -40,6 +41,8 @@ const BUDGET_WAIT: Duration = Duration::from_secs(10);
 /// A running hub.
 pub(crate) struct Hub {
     pub(crate) options: Options,
+    /// Who may do what.
+    pub(crate) access: Access,
     pub(crate) policy: Arc<rig_config::Policy>,
     pub(crate) redactor: Arc<Redactor>,
     /// The keys that seals and session files are signed with; none for a hub in memory.
@@ -58,8 +61,8 @@ pub(crate) struct Hub {
     listening: OnceLock<SocketAddr>,
     /// Turns true when the hub stops: streams to subscribers end.
     pub(crate) stopping: watch::Receiver<bool>,
-    /// What came in by other ways than a request.
-    pub(crate) ingested: crate::ingest::Counters,
+    /// What came by NATS.
+    pub(crate) from_nats: crate::ingest::nats::Counters,
     streams: RwLock<BTreeMap<StreamName, Arc<Stream>>>,
     /// Held while a stream is made or removed.
     changing: Mutex<()>,
@@ -69,7 +72,12 @@ pub(crate) struct Hub {
 }
 
 impl Hub {
-    pub(crate) async fn open(options: Options, stopping: watch::Receiver<bool>) -> Result<Arc<Hub>, Error> {
+    /// `local`: whether only this machine reaches it.
+    pub(crate) async fn open(
+        options: Options,
+        local: bool,
+        stopping: watch::Receiver<bool>,
+    ) -> Result<Arc<Hub>, Error> {
         let (data, key, keys) = match &options.data {
             Some(root) => {
                 let data = DataDir::open(root)?;
@@ -92,6 +100,7 @@ impl Hub {
             }
         };
         let hub = Arc::new(Hub {
+            access: Access::new(&options, local)?,
             policy: Arc::new(options.policy.clone()),
             redactor: Arc::new(Redactor::new(key, &options.policy)),
             keys: Arc::new(keys),
@@ -104,7 +113,7 @@ impl Hub {
             listening: OnceLock::new(),
             options,
             stopping,
-            ingested: Default::default(),
+            from_nats: Default::default(),
             streams: RwLock::default(),
             changing: Mutex::new(()),
             data,
@@ -129,13 +138,32 @@ impl Hub {
                 notify::tell(&hub, Event::NotifyEnded(told)).await;
             }
         }
+        hub.learn_tokens().await?;
         Ok(hub)
+    }
+
+    /// Reads in the hub's own stream which tokens there are.
+    async fn learn_tokens(&self) -> Result<(), Error> {
+        let Some(own) = self.get(&StreamName::hub()) else { return Ok(()) };
+        let (mut next, head) = (own.log.first_seq(), own.head());
+        while next <= head {
+            let lines = own.log.read(next, head, READ_BYTES).await.map_err(|e| Error::Fold(e.to_string()))?;
+            if lines.is_empty() {
+                break;
+            }
+            next = lines.last_seq() + 1;
+            for (_, line) in lines.iter() {
+                self.access.tokens.apply_line(line)?;
+            }
+        }
+        Ok(())
     }
 
     /// A hub of one stream, which is a recording.
     pub(crate) fn of_recording(
         options: Options,
         playback: Playback,
+        local: bool,
         stopping: watch::Receiver<bool>,
     ) -> Result<Arc<Hub>, Error> {
         let key = RedactionKey::new("memory", random::<32>()?).map_err(|e| Error::Fold(e.to_string()))?;
@@ -143,6 +171,7 @@ impl Hub {
         let base = log.base().map_err(|e| Error::Fold(e.to_string()))?;
         let base = Cut { state: base, chain: log.0.chain };
         let hub = Hub {
+            access: Access::new(&options, local)?,
             policy: Arc::new(options.policy.clone()),
             redactor: Arc::new(Redactor::new(key, &options.policy)),
             keys: Arc::default(),
@@ -154,7 +183,7 @@ impl Hub {
             listening: OnceLock::new(),
             options,
             stopping,
-            ingested: Default::default(),
+            from_nats: Default::default(),
             streams: RwLock::default(),
             changing: Mutex::new(()),
             data: None,

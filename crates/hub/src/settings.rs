@@ -7,6 +7,7 @@ use serde::Deserialize;
 use crate::admission::Http;
 use crate::guard::Allowed;
 pub use crate::ingest::files::Watched;
+pub use crate::ingest::nats::Settings as Nats;
 pub use crate::ingest::ssh::settings::{Address, Collect, Device, Kind};
 use crate::notify::Endpoints;
 pub use crate::notify::settings::Notify;
@@ -32,8 +33,12 @@ pub struct Settings {
     pub device: Vec<Device>,
     /// What holds for all of them.
     pub collect: Collect,
-    /// Router snapshots from NATS JetStream.
-    pub nats: Option<crate::ingest::nats::Settings>,
+    /// Snapshots of routers that come by NATS JetStream.
+    pub nats: Option<Nats>,
+    /// `[access]`: who may speak to the hub, and how.
+    pub access: crate::access::Settings,
+    /// `[tls]`: the hub's certificate.
+    pub tls: crate::access::tls::Settings,
 }
 
 /// What `segment_bytes` may be.
@@ -81,6 +86,18 @@ impl Settings {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_examples_of_the_page_can_be_read() {
+        let page = include_str!("../../../docs/ingestion.md");
+        let examples = page.split("```toml\n").skip(1).filter_map(|rest| rest.split("```").next());
+        let mut devices = 0;
+        for example in examples {
+            let settings = Settings::parse(example).unwrap_or_else(|e| panic!("{e}\n{example}"));
+            devices += settings.device.len();
+        }
+        assert!(devices > 0);
+    }
 
     #[test]
     fn a_key_that_is_not_known_is_told_with_its_line() {

@@ -95,6 +95,11 @@ impl State {
             | Event::NotifyFailing(_)
             | Event::NotifyRecovered(_)
             | Event::LogPruned(_)
+            | Event::TokenIssued(_)
+            | Event::TokenRevoked(_)
+            | Event::AuditChanged(_)
+            | Event::AuditAppended(_)
+            | Event::AuditDenied(_)
             | Event::Other(_) => {}
         }
         self.seq = envelope.seq;

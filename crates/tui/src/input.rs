@@ -76,6 +76,12 @@ keys! {
     }
 }
 
+/// What the keys of the table mean, key by key.
+pub fn messages() -> impl Iterator<Item = Message> {
+    let keys = KEYS.iter().flat_map(|(_, keys)| keys.iter()).flat_map(|key| key.keys);
+    keys.map(|(_, _, message)| message.clone())
+}
+
 /// What an event of the terminal means, if anything.
 pub fn message(event: &Event, mode: Mode) -> Option<Message> {
     match event {

@@ -8,14 +8,14 @@ use std::process::Command;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 use std::time::Duration;
 
-use async_nats::jetstream::Context;
 use async_nats::jetstream::consumer::pull;
+use async_nats::jetstream::{Context, stream};
 use rig_hub::Settings;
 use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 
-use self::flood::{check, devices, events, flood, message, publish};
+use self::flood::{Device, Message, check, config, devices, events, flood, message, publish};
 use self::server::{STREAM, Server, make_stream};
 use crate::harness::{Hub, PATIENCE, Running, folder, text};
 use crate::interop::left_out;
@@ -99,9 +99,9 @@ async fn all_done(context: &Context) {
 }
 
 /// How many messages came to that end, as the hub counts them.
-async fn counted(hub: &Hub, outcome: &str) -> u64 {
-    let text = reqwest::get(format!("{}/metrics", hub.url)).await.unwrap().text().await.unwrap();
-    let sample = format!("rig_ingest_messages_total{{source=\"nats\",outcome=\"{outcome}\"}} ");
+async fn counted(url: &str, outcome: &str) -> u64 {
+    let text = reqwest::get(format!("{url}/metrics")).await.unwrap().text().await.unwrap();
+    let sample = format!("rig_nats_messages_total{{outcome=\"{outcome}\"}} ");
     text.lines().find_map(|line| line.strip_prefix(&sample)).expect("the sample").parse().unwrap()
 }
 
@@ -112,8 +112,8 @@ fn hub_on(data: &Path, settings: &str) -> Hub {
 }
 
 /// What was refused stands in the hub's own stream, each once.
-async fn refused(hub: &Hub) -> Vec<Value> {
-    let events = events(hub, "_hub").await;
+async fn refused(url: &str) -> Vec<Value> {
+    let events = events(url, "_hub").await;
     events.into_iter().filter(|event| event["type"] == "snapshot.rejected").collect()
 }
 
@@ -136,15 +136,16 @@ async fn a_hub_killed_between_any_two_steps_captures_each_config_once() {
     let (data, settings) = (folder.path().join("data"), settings(&server, ""));
     for fault in FAULTS {
         println!("{fault}");
-        killed_at(&data, &settings, fault).wait();
+        // By a signal, and not by itself.
+        assert_eq!(killed_at(&data, &settings, fault).wait(), -1, "{fault}");
     }
     let hub = hub_on(&data, &settings);
     all_done(&context).await;
-    check(&hub, &devices).await;
-    assert_eq!(refused(&hub).await.len(), malformed);
+    check(&hub.url, &devices).await;
+    assert_eq!(refused(&hub.url).await.len(), malformed);
     // What is left after so many kills is more than was done.
-    assert!(counted(&hub, "duplicate").await > 500);
-    assert_eq!(counted(&hub, "dead_letter").await, 0);
+    assert!(counted(&hub.url, "duplicate").await > 500);
+    assert_eq!(counted(&hub.url, "dead_letter").await, 0);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -165,7 +166,7 @@ async fn a_stream_made_after_the_hub_and_a_server_killed_in_between_lose_nothing
     let (messages, malformed) = flood(&devices, 6, &mut Random::new(seed));
     let (before, after) = messages.split_at(messages.len() / 2);
     publish(&context, before).await;
-    while counted(&hub, "captured").await < 10 {
+    while counted(&hub.url, "captured").await < 10 {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     server.kill();
@@ -173,8 +174,8 @@ async fn a_stream_made_after_the_hub_and_a_server_killed_in_between_lose_nothing
     let context = server.context().await;
     publish(&context, after).await;
     all_done(&context).await;
-    check(&hub, &devices).await;
-    assert_eq!(refused(&hub).await.len(), malformed);
+    check(&hub.url, &devices).await;
+    assert_eq!(refused(&hub.url).await.len(), malformed);
 
     // A hub that is told to stop ends, with everything that it took done or given back.
     let more = devices_again(&devices);
@@ -183,10 +184,166 @@ async fn a_stream_made_after_the_hub_and_a_server_killed_in_between_lose_nothing
     assert_eq!(hub.running.wait(), 0);
     let hub = hub_on(&data, &settings);
     all_done(&context).await;
-    check(&hub, &devices).await;
+    check(&hub.url, &devices).await;
 }
 
 /// The last message of each device once more.
-fn devices_again(devices: &[flood::Device]) -> Vec<flood::Message> {
+fn devices_again(devices: &[Device]) -> Vec<Message> {
     devices.iter().map(|device| message(device, device.versions.len() - 1, 0)).collect()
+}
+
+/// A hub in this process, and how to end it.
+async fn hub_here(data: &Path, settings: &str, step: fn(&'static str)) -> (String, impl Future<Output = ()>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let (stop, stopped) = oneshot::channel::<()>();
+    let options = rig_hub::Options {
+        data: Some(data.to_owned()),
+        settings: Settings::parse(settings).unwrap(),
+        step,
+        ..Default::default()
+    };
+    let hub = tokio::spawn(rig_hub::serve(listener, async { drop(stopped.await) }, options));
+    assert_eq!(reqwest::get(format!("{url}/readyz")).await.unwrap().status(), 200);
+    let end = async {
+        stop.send(()).unwrap();
+        hub.await.unwrap().unwrap();
+    };
+    (url, end)
+}
+
+/// Waits for something that comes in a moment.
+async fn until(what: &str, mut there: impl AsyncFnMut() -> bool) {
+    let wait = async {
+        while !there().await {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, wait).await.unwrap_or_else(|_| panic!("{what}"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_fails_again_and_again_goes_to_the_dead_letters() {
+    static POISONED: AtomicBool = AtomicBool::new(true);
+    if left_out() {
+        return;
+    }
+    let folder = folder();
+    let server = Server::start(&folder.path().join("nats"));
+    let context = server.context().await;
+    make_stream(&context, &["config.snapshot.>"]).await;
+    let dead =
+        stream::Config { name: "DEAD".into(), subjects: vec!["dead.letters".into()], ..Default::default() };
+    context.create_stream(dead).await.unwrap();
+    let settings = settings(&server, "max_deliver = 2\ndead_letter = \"dead.letters\"\n");
+    let data = folder.path().join("data");
+    let (url, end) = hub_here(&data, &settings, |step| {
+        assert!(step != "parse" || !POISONED.load(SeqCst), "poison");
+    })
+    .await;
+
+    let device = devices(1, 1, 3).remove(0);
+    let sent = message(&device, 0, 0);
+    publish(&context, std::slice::from_ref(&sent)).await;
+    until("a dead letter", async || counted(&url, "dead_letter").await == 1).await;
+    POISONED.store(false, SeqCst);
+    publish(&context, &[message(&device, 1, 0)]).await;
+    all_done(&context).await;
+
+    let dead = context.get_stream("DEAD").await.unwrap();
+    let letter = dead.get_raw_message(1).await.unwrap();
+    assert_eq!(letter.payload, sent.payload.as_bytes());
+    assert_eq!(letter.headers.get("Rig-Code").unwrap().as_str(), "defect");
+    assert_eq!(letter.headers.get("Rig-Subject").unwrap().as_str(), sent.subject);
+    assert_eq!(dead.get_info().await.unwrap().state.messages, 1);
+    let events = events(&url, &device.tenant).await;
+    let told: Vec<_> = events.iter().filter(|event| event["type"] != "log.sealed").collect();
+    assert_eq!(told[0]["code"], "dead-letter", "{told:?}");
+    assert_eq!((&told[1]["type"], told.len()), (&Value::from("snapshot.captured"), 2), "{told:?}");
+    end.await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_cannot_be_stored_now_is_given_back_and_comes_in_order() {
+    if left_out() {
+        return;
+    }
+    let folder = folder();
+    let server = Server::start(&folder.path().join("nats"));
+    let context = server.context().await;
+    make_stream(&context, &["config.snapshot.>"]).await;
+    // An outage is no fault of the message: it does not count as a try.
+    let settings = settings(&server, "max_deliver = 1\ndead_letter = \"dead.letters\"\n");
+    let data = folder.path().join("data");
+    let (url, end) = hub_here(&data, &settings, |_| ()).await;
+
+    let devices = devices(1, 3, 4);
+    // The stream's folder cannot be made.
+    let in_the_way = data.join("streams").join(&devices[0].tenant);
+    std::fs::write(&in_the_way, "").unwrap();
+    let messages: Vec<Message> =
+        (0..5).flat_map(|step| devices.iter().map(move |device| message(device, step, 0))).collect();
+    publish(&context, &messages).await;
+    until("some are given back twice", async || counted(&url, "nak").await > 20).await;
+    assert_eq!(counted(&url, "captured").await, 0);
+    std::fs::remove_file(&in_the_way).unwrap();
+    all_done(&context).await;
+    check(&url, &devices).await;
+    assert_eq!(counted(&url, "dead_letter").await, 0);
+    end.await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_refused_leaves_a_trace_without_content() {
+    if left_out() {
+        return;
+    }
+    let folder = folder();
+    let server = Server::start(&folder.path().join("nats"));
+    let context = server.context().await;
+    make_stream(&context, &["config.snapshot.>"]).await;
+    let devices = devices(2, 1, 1);
+    let settings = settings(&server, &format!("devices = [\"{}\"]\n", devices[0].id));
+    let data = folder.path().join("data");
+    let (url, end) = hub_here(&data, &settings, |_| ()).await;
+
+    let secret = "planted-hunter2";
+    let altered = |device: &Device, from: &str, to: &str| {
+        let message = message(device, 0, 0);
+        assert!(message.payload.contains(from));
+        Message { payload: message.payload.replace(from, to), ..message }
+    };
+    let other = config(&devices[0].id, 0).replace("version 0", secret);
+    let messages = [
+        message(&devices[0], 0, 0),
+        altered(&devices[0], "version 0", secret),
+        altered(&devices[1], "version 0", secret),
+        altered(&devices[0], "\"config_text\":\"", &format!("\"config_text\":{{\"{secret}\":1}},\"x\":\"")),
+        Message { subject: "config.snapshot.x".into(), payload: other },
+        message(&devices[0], 0, 1),
+    ];
+    publish(&context, &messages).await;
+    all_done(&context).await;
+
+    let codes = |events: Vec<Value>| -> Vec<String> {
+        let refused = events.iter().filter(|event| event["type"] == "snapshot.rejected");
+        let mut codes: Vec<String> =
+            refused.map(|event| event["code"].as_str().unwrap().to_owned()).collect();
+        codes.sort();
+        codes
+    };
+    assert_eq!(codes(refused(&url).await), ["malformed-message", "malformed-message", "unknown-device"]);
+    assert_eq!(codes(events(&url, &devices[0].tenant).await), ["wrong-hash"]);
+    for (outcome, count) in
+        [("captured", 1), ("duplicate", 1), ("malformed", 3), ("unknown_device", 1), ("nak", 0)]
+    {
+        assert_eq!(counted(&url, outcome).await, count, "{outcome}");
+    }
+    let streams = reqwest::get(format!("{url}/v1/streams")).await.unwrap().text().await.unwrap();
+    assert!(!streams.contains(&devices[1].tenant), "{streams}");
+    end.await;
+    for file in crate::harness::files(&data) {
+        let bytes = std::fs::read(&file).unwrap();
+        assert!(!bytes.windows(secret.len()).any(|bytes| bytes == secret.as_bytes()), "{}", file.display());
+    }
 }

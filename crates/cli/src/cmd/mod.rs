@@ -21,13 +21,14 @@ pub mod serve;
 pub mod snapshot;
 pub mod state;
 pub mod tail;
+pub mod token;
 pub mod traffic;
 pub mod verify;
 pub mod watch;
 pub mod why;
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 use clap::{Parser, Subcommand};
@@ -83,6 +84,7 @@ enum Command {
     Compare(compare::Args),
     Bisect(bisect::Args),
     Serve(serve::Args),
+    Token(token::Args),
     Ci(ci::Args),
     Ls(ls::Args),
     Verify(verify::Args),
@@ -117,6 +119,7 @@ pub fn run(rig: Rig) -> Result<Answer> {
             Command::Compare(args) => compare::run(args).await,
             Command::Bisect(args) => bisect::run(args).await,
             Command::Serve(args) => serve::run(args).await,
+            Command::Token(args) => token::run(args).await,
             Command::Ci(args) => ci::run(args).await,
             Command::Ls(args) => ls::run(args).await,
             Command::Verify(args) => verify::run(args).await,
@@ -171,11 +174,14 @@ pub struct HubArgs {
     /// The stream, where the address names none [default: main]
     #[arg(long, value_name = "NAME", env = "RIG_STREAM")]
     stream: Option<StreamName>,
+    /// The certificates to trust where the address is https://, PEM
+    #[arg(long, value_name = "FILE", env = "RIG_CA")]
+    ca: Option<PathBuf>,
 }
 
 impl HubArgs {
     fn client(&self) -> Result<Client> {
-        Client::new(&self.hub, self.stream.clone())
+        Client::trusting(&self.hub, self.stream.clone(), self.ca.as_deref())
     }
 }
 

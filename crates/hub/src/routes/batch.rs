@@ -11,6 +11,7 @@ use serde_json::value::RawValue;
 use super::services::{check, service_name};
 use super::shapes::{CaptureOutcome as Outcome, Captures};
 use super::{actor_name, answer, idempotency_key};
+use crate::access::Caller;
 use crate::problem::Problem;
 use crate::stream::Stream;
 use crate::{Shared, capture};
@@ -41,6 +42,7 @@ struct Line<'a> {
 /// nothing is captured of a body in which a line cannot be understood.
 pub(super) async fn capture(
     hub: &Shared,
+    caller: &Caller,
     stream: &Stream,
     headers: &HeaderMap,
     body: Body,
@@ -55,7 +57,7 @@ pub(super) async fn capture(
     }
     let requests = lines.into_iter().enumerate().map(|(i, line)| {
         let key = key.as_ref().map(|key| format!("{key}/{i}"));
-        understand(hub, line, key).map_err(|problem| problem.with("index", i))
+        understand(hub, caller, line, key).map_err(|problem| problem.with("index", i))
     });
     let requests = requests.collect::<Result<Vec<_>, _>>()?;
     let mut captures = Vec::with_capacity(requests.len());
@@ -83,6 +85,7 @@ pub(super) async fn capture(
 /// A line as a capture, its media type and its document.
 fn understand(
     hub: &Shared,
+    caller: &Caller,
     line: &[u8],
     key: Option<String>,
 ) -> Result<(capture::Request, Option<&'static str>, String), Problem> {
@@ -109,7 +112,7 @@ fn understand(
         service: service_name(&line.service)?,
         format: line.format,
         name: line.name,
-        actor: actor_name(hub, line.actor)?,
+        actor: actor_name(hub, caller, line.actor)?,
         id: idempotency_key(hub, &HeaderMap::new(), key.or(line.id))?,
         meta: line.meta,
         quiet: false,

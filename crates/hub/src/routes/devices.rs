@@ -8,6 +8,7 @@ use serde_json::json;
 
 use super::{Answer, Path, Query, actor_name, appended, shapes};
 use crate::Shared;
+use crate::access::Caller;
 use crate::ingest::ssh;
 use crate::problem::Problem;
 
@@ -22,8 +23,8 @@ use crate::problem::Problem;
     (status = 429, description = "`too-many-collects`"),
     (status = 500, description = "`credentials-unreadable`"),
     (status = 502, description = "`device-unreachable`, `authentication-failed`, `host-key-changed`, `ssh-failed`, `command-failed`, `empty-output`, \
-        `output-incomplete`, `output-too-large`, `pager-prompt`"),
-    (status = 503, description = "`log-failed`"),
+        `output-incomplete`, `output-not-utf8`, `output-too-large`, `pager-prompt`"),
+    (status = 503, description = "`closed`, `log-failed`"),
     (status = 504, description = "`device-timeout`"),
 ))]
 pub(super) async fn collect(
@@ -54,10 +55,11 @@ pub(super) async fn host_keys(State(hub): State<Shared>, query: Query) -> Answer
 )]
 pub(super) async fn forget_host_key(
     State(hub): State<Shared>,
+    caller: Caller,
     Path(address): Path<String>,
     mut query: Query,
 ) -> Answer {
-    let actor = actor_name(&hub, query.text("actor"))?;
+    let actor = actor_name(&hub, &caller, query.text("actor"))?;
     query.done()?;
     let forgotten = hub.devices.host_keys.forget(&hub, &address, actor).await?;
     Ok(Json(json!({ "forgotten": forgotten })))

@@ -18,6 +18,7 @@ use utoipa::ToSchema;
 use super::{
     Answer, Path, Query, actor_name, answer, appended, batch, by, idempotency_key, moment, no_secret, shapes,
 };
+use crate::access::Caller;
 use crate::capture;
 use crate::problem::Problem;
 use crate::writer::Command;
@@ -54,6 +55,7 @@ use crate::{Shared, stream::Stream};
 pub(super) async fn capture(
     State(hub): State<Shared>,
     Path(stream): Path<String>,
+    caller: Caller,
     mut query: Query,
     headers: HeaderMap,
     body: Body,
@@ -61,7 +63,7 @@ pub(super) async fn capture(
     let stream = hub.stream(&stream)?;
     if capture::essence(&headers).as_deref() == Some(batch::MEDIA_TYPE) {
         query.done()?;
-        return batch::capture(&hub, &stream, &headers, body).await;
+        return batch::capture(&hub, &caller, &stream, &headers, body).await;
     }
     let service = query
         .text("service")
@@ -70,7 +72,7 @@ pub(super) async fn capture(
         service: service_name(&service)?,
         format: query.text("format"),
         name: query.text("name"),
-        actor: actor_name(&hub, query.text("actor"))?,
+        actor: actor_name(&hub, &caller, query.text("actor"))?,
         id: idempotency_key(&hub, &headers, query.text("id"))?,
         meta: query.prefixed("meta."),
         quiet: false,
@@ -195,10 +197,11 @@ pub(super) async fn baseline(
 pub(super) async fn approve(
     State(hub): State<Shared>,
     Path((stream, service)): Path<(String, String)>,
+    caller: Caller,
     mut query: Query,
 ) -> Result<Response, Problem> {
-    let reason = query.0.get("reason").cloned();
-    let (stream, service, by) = decider(&hub, &stream, &service, &mut query)?;
+    let (reason, said) = (query.0.get("reason").cloned(), query.0.get("actor").cloned());
+    let (stream, service, by) = decider(&hub, &caller, &stream, &service, &mut query)?;
     let seen = query.text("digest");
     let signed = signature(&mut query)?;
     query.done()?;
@@ -209,6 +212,11 @@ pub(super) async fn approve(
     if signed.is_some() && by.reason != reason {
         return bad(
             "the reason has a secret in it by its looks; it would be redacted and the signature void",
+        );
+    }
+    if signed.is_some() && by.actor != said {
+        return bad(
+            "a signed approval names as `actor` the token that sends it, or TOKEN/WHO: that is what is recorded, and what is signed",
         );
     }
     let (digest, actor) = (seen.clone(), by.actor.clone());
@@ -240,9 +248,10 @@ pub(super) async fn approve(
 pub(super) async fn revoke(
     State(hub): State<Shared>,
     Path((stream, service)): Path<(String, String)>,
+    caller: Caller,
     mut query: Query,
 ) -> Result<Response, Problem> {
-    let (stream, service, by) = decider(&hub, &stream, &service, &mut query)?;
+    let (stream, service, by) = decider(&hub, &caller, &stream, &service, &mut query)?;
     query.done()?;
     decide(&stream, Command::Revoke { service, by }).await
 }
@@ -291,11 +300,12 @@ pub(super) async fn declared(
 pub(super) async fn declare(
     State(hub): State<Shared>,
     Path((stream, service)): Path<(String, String)>,
+    caller: Caller,
     mut query: Query,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
-    let (stream, service, by) = decider(&hub, &stream, &service, &mut query)?;
+    let (stream, service, by) = decider(&hub, &caller, &stream, &service, &mut query)?;
     let request = capture::Request {
         service: service.clone(),
         format: query.text("format"),
@@ -322,9 +332,10 @@ pub(super) async fn declare(
 pub(super) async fn withdraw(
     State(hub): State<Shared>,
     Path((stream, service)): Path<(String, String)>,
+    caller: Caller,
     mut query: Query,
 ) -> Result<Response, Problem> {
-    let (stream, service, by) = decider(&hub, &stream, &service, &mut query)?;
+    let (stream, service, by) = decider(&hub, &caller, &stream, &service, &mut query)?;
     query.done()?;
     decide(&stream, Command::Withdraw { service, by }).await
 }
@@ -368,6 +379,7 @@ pub(super) struct Acceptance {
 pub(super) async fn accept(
     State(hub): State<Shared>,
     Path((stream, service)): Path<(String, String)>,
+    caller: Caller,
     query: Query,
     body: Body,
 ) -> Result<Response, Problem> {
@@ -384,19 +396,20 @@ pub(super) async fn accept(
         return Err(bad("say why: an acceptance needs a `reason`".to_owned()));
     }
     let until = acceptance.until.as_deref().map(moment).transpose()?;
-    let by = by(&hub, acceptance.actor, acceptance.reason)?;
+    let by = by(&hub, &caller, acceptance.actor, acceptance.reason)?;
     decide(&stream, Command::Accept { service, paths: acceptance.paths, until, by }).await
 }
 
 /// What every decision says: the stream and the service it is about, who decides and why.
 fn decider(
     hub: &Shared,
+    caller: &Caller,
     stream: &str,
     service: &str,
     query: &mut Query,
 ) -> Result<(Arc<Stream>, ServiceName, By), Problem> {
     let (stream, service) = (hub.stream(stream)?, service_name(service)?);
-    Ok((stream, service, by(hub, query.text("actor"), query.text("reason"))?))
+    Ok((stream, service, by(hub, caller, query.text("actor"), query.text("reason"))?))
 }
 
 /// The signature of an approval: `key_id`, `signed` and `signature`, or none of them.

@@ -597,3 +597,93 @@ pub(super) struct Forgotten {
     /// The key.
     pub forgotten: HostKey,
 }
+
+/// A token that is asked for.
+#[derive(Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct NewToken {
+    /// Its name, the actor of what is done with it; unless it is said, its id.
+    #[schema(min_length = 1, max_length = 64, pattern = r"^[A-Za-z0-9._@-]+$")]
+    pub name: Option<String>,
+    /// What it may do.
+    #[schema(min_items = 1)]
+    pub scopes: Vec<Scope>,
+    /// Patterns of the streams it is for: `ci-*`, `{a,b}`, `*`.
+    #[schema(min_items = 1)]
+    pub streams: Vec<String>,
+    /// When it ends; absent: never.
+    #[schema(format = DateTime)]
+    pub expires: Option<String>,
+}
+
+/// What a token may do.
+#[derive(Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Scope {
+    /// See events, states and configs.
+    Read,
+    /// Append and capture.
+    Write,
+    /// Decide, and look after streams and tokens.
+    Admin,
+    /// See original documents.
+    Secrets,
+}
+
+/// A token that was made.
+#[derive(Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct MadeToken {
+    /// Its text, shown once.
+    pub token: String,
+    /// Its id.
+    pub id: String,
+    /// Its name.
+    pub name: String,
+    /// What it may do.
+    pub scopes: Vec<Scope>,
+    /// Patterns of the streams it is for.
+    pub streams: Vec<String>,
+    /// When it ends.
+    pub expires: Option<String>,
+}
+
+/// A token.
+#[derive(Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Token {
+    /// Its id.
+    pub id: String,
+    /// Its name.
+    pub name: String,
+    /// What it may do.
+    pub scopes: Vec<Scope>,
+    /// Patterns of the streams it is for.
+    pub streams: Vec<String>,
+    /// When it was made.
+    pub issued: String,
+    /// When it ends.
+    pub expires: Option<String>,
+    /// When it was revoked.
+    pub revoked: Option<String>,
+}
+
+/// The tokens of a hub.
+#[derive(Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Tokens {
+    /// Oldest first.
+    pub tokens: Vec<Token>,
+}
+
+/// A ticket.
+#[derive(Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Ticket {
+    /// The stream that it opens.
+    pub stream: String,
+    /// Its text.
+    pub ticket: String,
+    /// When it ends.
+    pub expires: String,
+}

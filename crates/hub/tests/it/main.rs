@@ -7,6 +7,7 @@
     reason = "a test that panics has failed"
 )]
 
+mod access;
 mod bodies;
 mod captures;
 mod files;
@@ -17,6 +18,7 @@ mod openapi;
 mod operation;
 mod random;
 mod retention;
+#[cfg(unix)]
 mod ssh;
 mod streaming;
 

@@ -317,6 +317,11 @@ fn changes_state(event: &Event) -> bool {
             | Event::NotifyFailing(_)
             | Event::NotifyRecovered(_)
             | Event::LogPruned(_)
+            | Event::TokenIssued(_)
+            | Event::TokenRevoked(_)
+            | Event::AuditChanged(_)
+            | Event::AuditAppended(_)
+            | Event::AuditDenied(_)
             | Event::Other(_)
     )
 }

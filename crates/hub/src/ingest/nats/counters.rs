@@ -1,7 +1,8 @@
 //! What became of messages, counted.
 
-use std::fmt::Write as _;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+use crate::metrics::single;
 
 /// What became of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,14 +56,12 @@ impl Counters {
         self.0[outcome as usize].fetch_add(1, Relaxed);
     }
 
-    /// The samples of the metric `name`.
-    pub(crate) fn text(&self, name: &str) -> String {
-        let mut text = String::new();
-        for outcome in Outcome::ALL {
-            let count = self.0[outcome as usize].load(Relaxed);
-            // Writing to a String cannot fail.
-            let _ = writeln!(text, "{name}{{source=\"nats\",outcome=\"{}\"}} {count}", outcome.as_str());
-        }
-        text
+    /// As Prometheus reads it.
+    pub(crate) fn metrics(&self) -> String {
+        let sample = |outcome: Outcome| {
+            (format!("{{outcome=\"{}\"}}", outcome.as_str()), self.0[outcome as usize].load(Relaxed))
+        };
+        let help = "Messages of NATS, by what became of them.";
+        single("rig_nats_messages_total", "counter", help, &Outcome::ALL.map(sample))
     }
 }

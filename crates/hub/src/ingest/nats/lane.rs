@@ -111,7 +111,7 @@ impl Lane {
     }
 
     fn count(&self, outcome: Outcome) {
-        self.session.hub.ingested.nats.count(outcome);
+        self.session.hub.from_nats.count(outcome);
     }
 
     async fn handle(&mut self, job: &Job) -> Outcome {
@@ -347,7 +347,7 @@ impl Session {
         &self,
         job: &Job,
         names: Option<&(StreamName, ServiceName)>,
-        code: &str,
+        code: &'static str,
         reason: &str,
     ) -> Result<(), Problem> {
         let stream = names.and_then(|(stream, _)| self.hub.get(stream));
@@ -367,12 +367,15 @@ impl Session {
             ..SnapshotRejected::default()
         });
         let draft = Draft {
-            id: Some(self.id(job.seq)),
+            id: Some(capture::refusal_id(&self.id(job.seq))),
             actor: Some("nats".to_owned()),
             ..Draft::new(names.map(|(_, service)| service.clone()), event)
         };
         match stream {
-            Some(stream) => tell(&stream, draft).await?,
+            Some(stream) => {
+                stream.meters.rejected(code);
+                tell(&stream, draft).await?;
+            }
             None => self.hub.tell(draft).await?,
         }
         (self.hub.options.step)("refused");

@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use axum::http::StatusCode;
 use rig_event::event::{CollectFailed, CollectRecovered};
-use rig_event::{Draft, Event, Head, Seq};
+use rig_event::{Draft, Epoch, Event, Head, Seq};
 use tokio::sync::{Mutex, Notify, Semaphore};
 use tokio::task::JoinSet;
 
@@ -56,8 +56,8 @@ struct Watched {
 struct Health {
     /// How many attempts failed since the last that did not.
     failures: u32,
-    /// The `collect.failed` that is not over; `None` inside: there is none. Read from the log before the first attempt.
-    failed: Option<Option<Seq>>,
+    /// The `collect.failed` that is not over, if there is one, in this life of the stream. Read from the log before the first attempt.
+    failed: Option<(Epoch, Option<Seq>)>,
 }
 
 impl Devices {
@@ -85,27 +85,28 @@ async fn watch(hub: Shared, watched: Arc<Watched>) {
     let device = &watched.device;
     // A hub that starts does not ask all devices at once.
     let mut pause = at_random(jitter(device));
-    let scheduled = async {
-        loop {
-            tokio::select! {
-                () = tokio::time::sleep(pause) => {
-                    let Ok(_slot) = hub.devices.slots.acquire().await else { return };
-                    // Who asked by hand in this moment collects for the schedule too.
-                    if let Ok(mut health) = watched.health.try_lock() {
-                        // What went wrong has been told.
-                        let _ = collect(&hub, device, &mut health).await;
-                    }
-                }
-                () = watched.collected.notified() => {}
-            }
-            pause = next_pause(device, watched.health.lock().await.failures, at_random);
+    loop {
+        let slot = async {
+            tokio::time::sleep(pause).await;
+            hub.devices.slots.acquire().await.ok()
+        };
+        let slot = tokio::select! {
+            slot = slot => slot,
+            () = watched.collected.notified() => None,
+            () = stopped(&hub) => return,
+        };
+        // Who asks by hand in this moment collects for the schedule too.
+        if let (Some(_slot), Ok(mut health)) = (slot, watched.health.try_lock()) {
+            // What went wrong has been told.
+            let _ = collect(&hub, device, &mut health).await;
         }
-    };
-    let mut stopping = hub.stopping.clone();
-    tokio::select! {
-        () = scheduled => {}
-        _ = stopping.wait_for(|stopping| *stopping) => {}
+        pause = next_pause(device, watched.health.lock().await.failures, at_random);
     }
+}
+
+/// Waits until the hub stops.
+async fn stopped(hub: &Shared) {
+    let _ = hub.stopping.clone().wait_for(|stopping| *stopping).await;
 }
 
 /// Collects from the device of a service now.
@@ -130,11 +131,7 @@ pub(crate) async fn collect_now(
         let detail = "as many devices as [collect] allows are being spoken to; ask again in a moment";
         Problem::new(StatusCode::TOO_MANY_REQUESTS, "too-many-collects", detail)
     })?;
-    let mut stopping = hub.stopping.clone();
-    let collected = tokio::select! {
-        collected = collect(hub, &watched.device, &mut health) => collected,
-        _ = stopping.wait_for(|stopping| *stopping) => Err(Problem::unavailable("closed", "the hub is stopping")),
-    };
+    let collected = collect(hub, &watched.device, &mut health).await;
     drop(health);
     watched.collected.notify_one();
     collected
@@ -150,13 +147,18 @@ async fn collect(
         Some(stream) => (stream, false),
         None => hub.make(device.stream.as_str()).await?,
     };
-    let failed = match health.failed {
-        Some(failed) => failed,
-        None => last_failure(&stream, device).await?,
+    let failed = match &health.failed {
+        Some((epoch, failed)) if *epoch == stream.epoch => *failed,
+        _ => last_failure(&stream, device).await?,
     };
-    health.failed = Some(failed);
-    let attempt = async {
-        let document = session::fetch(hub, device).await?;
+    health.failed = Some((stream.epoch.clone(), failed));
+    // Only this is broken off: what is about to be written is written, and told of.
+    let fetched = tokio::select! {
+        fetched = session::fetch(hub, device) => fetched,
+        () = stopped(hub) => return Err(Problem::unavailable("closed", "the hub is stopping")),
+    };
+    let capture = async {
+        let document = fetched?;
         let request = Request {
             service: device.service.clone(),
             format: Some(device.format().to_string()),
@@ -168,7 +170,7 @@ async fn collect(
         };
         capture::ingest(hub, &stream, request, None, document).await
     };
-    let collected = attempt.await;
+    let collected = capture.await;
     stream.meters.collected(collected.is_ok());
     let told = match (&collected, failed) {
         (Ok(_), None) => Ok(None),
@@ -186,7 +188,7 @@ async fn collect(
                     let event = CollectFailed {
                         address: device.address.to_string(),
                         code: problem.code().to_owned(),
-                        reason: problem.detail().to_owned(),
+                        reason: hub.redactor.redact_text(problem.detail()).0,
                     };
                     tell(&stream, device, None, Event::CollectFailed(event)).await.map(Some)
                 }
@@ -195,7 +197,7 @@ async fn collect(
     };
     health.failures = if collected.is_ok() { 0 } else { health.failures.saturating_add(1) };
     match told {
-        Ok(failed) => health.failed = Some(failed),
+        Ok(failed) => health.failed = Some((stream.epoch.clone(), failed)),
         Err(problem) => {
             tracing::error!(stream = %stream.name, code = problem.code(), "what became of a device could not be told")
         }
@@ -216,13 +218,17 @@ async fn last_failure(stream: &Stream, device: &Device) -> Result<Option<Seq>, P
     let Some(index) = &stream.index else { return Ok(None) };
     let range = stream.first_seq()..=stream.head();
     let seqs = index.seqs_of(device.service.as_str(), range, LOOK_BACK, true);
+    let mut captured = 0;
     for seq in seqs.map_err(|e| Problem::internal("storage", e.to_string()))? {
         let lines = stream.read(seq, seq, 0).await?;
         let head = lines.get(seq).and_then(|line| Head::parse(line).ok());
         let Some(head) = head.filter(|head| head.actor.as_deref() == Some(ACTOR)) else { continue };
         match &*head.type_name {
             "collect.failed" => return Ok(Some(seq)),
-            "collect.recovered" | "snapshot.captured" | "snapshot.unchanged" => return Ok(None),
+            "collect.recovered" => return Ok(None),
+            // After the first the hub may have ended before it told of it.
+            "snapshot.captured" | "snapshot.unchanged" if captured > 0 => return Ok(None),
+            "snapshot.captured" | "snapshot.unchanged" => captured += 1,
             _ => {}
         }
     }

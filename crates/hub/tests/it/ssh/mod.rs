@@ -26,11 +26,12 @@ async fn collect(hub: &TestHub) -> (u16, Value) {
     answer(hub.client.post(hub.stream("services/r1/collect"))).await
 }
 
-/// What the hub's own stream says, without seqs and times.
+/// What the hub's own stream says of host keys.
 async fn own_events(hub: &TestHub) -> Vec<Value> {
     let url = format!("{}/v1/streams/_hub/events?from=1", hub.url);
     let text = hub.client.get(url).send().await.unwrap().text().await.unwrap();
-    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    let events = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    events.filter(|event| event["type"].as_str().unwrap().starts_with("host-key.")).collect()
 }
 
 async fn events(hub: &TestHub) -> Vec<Value> {
@@ -298,8 +299,9 @@ async fn one_at_a_time_speaks_to_a_device_and_a_hub_that_stops_hangs_up() {
     let router = Arc::new(Router::start());
     router.does("cat");
     let other = router.device("").replace("\"r1\"", "\"r2\"");
-    let hub =
-        hub(&format!("[collect]\nconcurrency = 1\n{}{other}", router.device("timeout = \"1h\"\n"))).await;
+    let settings = format!("[collect]\nconcurrency = 1\n{}{other}", router.device("timeout = \"1h\"\n"));
+    let folder = tempfile::tempdir().unwrap();
+    let hub = TestHub::with(options(&settings, Some(folder.path()))).await;
     let hanging = tokio::spawn(answer(hub.client.post(hub.stream("services/r1/collect"))));
     router.is_called().await;
     let (status, second) = collect(&hub).await;
@@ -309,6 +311,10 @@ async fn one_at_a_time_speaks_to_a_device_and_a_hub_that_stops_hangs_up() {
     hub.stop().await;
     let (status, ended) = hanging.await.unwrap();
     assert_eq!((status, &ended["code"]), (503, &json!("closed")));
+    // That was no failure of the device.
+    let hub = TestHub::on(folder.path()).await;
+    assert_eq!(types_of(&events(&hub).await), [""; 0]);
+    hub.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
