@@ -505,6 +505,19 @@ mod tests {
     }
 
     #[tokio::test(flavor = "multi_thread")]
+    async fn lost_events_lead_to_a_look_at_everything() {
+        let root = tempfile::tempdir().unwrap();
+        let mut watch = watch(&[&root.path().join("*.yaml")]);
+        assert_eq!(news(&mut watch), []);
+        // What nobody asks for fills the queue, and what matters comes behind it.
+        for n in 0..2 * QUEUE {
+            fs::write(root.path().join(format!("{n}.log")), "").unwrap();
+        }
+        fs::write(root.path().join("a.yaml"), "1").unwrap();
+        assert_eq!(next(&mut watch).await, one("a.yaml", "1"));
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
     async fn no_more_is_read_than_the_limit() {
         let root = tempfile::tempdir().unwrap();
         let path = root.path().join("a.txt");

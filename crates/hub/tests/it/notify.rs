@@ -44,7 +44,7 @@ impl Receiver {
         let url = format!("http://127.0.0.1:{}/hook", listener.local_addr().unwrap().port());
         let answers = Arc::new(Mutex::new(answers.into_iter().collect::<VecDeque<_>>()));
         let (report, received) = mpsc::unbounded_channel();
-        let (script, taken) = (answers.clone(), Mutex::new(HashSet::new()));
+        let (script, taken) = (answers.clone(), Arc::new(Mutex::new(HashSet::new())));
         let app = axum::Router::new().fallback(async move |headers: HeaderMap, body: Bytes| -> Response {
             let next = script.lock().unwrap().pop_front();
             // What was taken may come once more, where the hub was stopped before it heard so.
