@@ -21,8 +21,11 @@ mod harness;
 mod help;
 mod hostile;
 mod incidents;
+mod logs;
 mod mistakes;
 mod notifications;
+#[cfg(feature = "otlp")]
+mod otlp;
 #[cfg(unix)]
 mod player;
 mod readme;

@@ -32,6 +32,9 @@ const STEPS: &[Step] = &[
     }),
     ("house rules", |run| rules::check(run.root).map(|()| Done::Passed)),
     ("clippy", |run| run.cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"])),
+    ("clippy with traces", |run| {
+        run.cargo(&["clippy", "-p", "rig", "--features", "otlp", "--all-targets", "--", "-D", "warnings"])
+    }),
     ("services", |run| {
         if run.services {
             services::all(run.root).map(|()| Done::Passed)
@@ -39,7 +42,8 @@ const STEPS: &[Step] = &[
             Ok(Done::LeftOut("--no-services: tests that need outside servers do not run".to_owned()))
         }
     }),
-    ("tests", |run| run.cargo(&["test", "--workspace"])),
+    // Built once, with everything in it.
+    ("tests", |run| run.cargo(&["test", "--workspace", "--features", "rig/otlp"])),
     ("fuzzing", |run| match fuzz::missing() {
         Some(missing) => Ok(Done::LeftOut(missing.to_owned())),
         None => fuzz::all(run.root, FUZZ_SECONDS).map(|()| Done::Passed),

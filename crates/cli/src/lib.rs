@@ -4,7 +4,7 @@
 //! [`source`] (where a reading command reads from: a session file, standard input or a hub's stream), [`timeline`] (the
 //! same with an index), [`player`] (the same for somebody who watches), [`client`] (the hub's HTTP interface), [`follow`] and [`sse`] (its live stream), [`recording`] (a
 //! session file being made), [`process`] (other programs, run and ended), [`mod@verify`] (what can be proven of a session
-//! file), [`scrub`] (secrets taken out of one), [`keys`] and [`policy`] (the keys of baselines and the policy of a command), [`output`] and [`table`] (what a person
+//! file), [`scrub`] (secrets taken out of one), [`telemetry`] (what the libraries tell), [`keys`] and [`policy`] (the keys of baselines and the policy of a command), [`output`] and [`table`] (what a person
 //! sees).
 //!
 //! Every command answers with an [`Answer`] or an error; [`exit`] turns that into the exit code, the same everywhere:
@@ -23,6 +23,7 @@ pub mod scrub;
 pub mod source;
 pub mod sse;
 pub mod table;
+pub mod telemetry;
 pub mod timeline;
 pub mod verify;
 

@@ -11,6 +11,7 @@
 pub mod access;
 mod admission;
 mod announcer;
+pub mod backup;
 mod capture;
 mod coding;
 mod cut;

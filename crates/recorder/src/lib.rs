@@ -27,5 +27,5 @@ pub use lines::Lines;
 pub use log::{BoxFuture, EventLog, Pending, Prunable, Pruned};
 pub use memory::MemoryLog;
 pub use seal::{Claim, Keyring};
-pub use segment::{Durability, Options, Recovery, SegmentLog};
+pub use segment::{Durability, Durable, DurableSegment, Options, Recovery, SegmentLog};
 pub use session::{Dialect, Ending, Output, Problem, Record, SessionError, SessionReader, SessionWriter};

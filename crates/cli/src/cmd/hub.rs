@@ -1,6 +1,7 @@
 //! `rig hub`: runs the hub.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use rig_config::Policy;
@@ -12,6 +13,7 @@ use tokio::net::TcpListener;
 use super::Interrupts;
 use crate::Answer;
 use crate::output::{self, Out};
+use crate::telemetry::{self, LogFormat};
 use crate::{keys, policy};
 
 /// Run the hub
@@ -65,10 +67,16 @@ pub struct Args {
     /// When an append is answered: always (after it was synced) or interval=50ms (synced so much later at most)
     #[arg(long, value_name = "MODE", env = "RIG_DURABILITY", default_value = "always")]
     durability: Durability,
+    /// How long requests may go on after the end was asked for
+    #[arg(long, value_name = "TIME", env = "RIG_SHUTDOWN_DEADLINE", default_value = "10s", value_parser = super::serve::time)]
+    shutdown_deadline: Duration,
+    /// How the log on standard error is written
+    #[arg(long, value_name = "FORMAT", env = "RIG_LOG_FORMAT", default_value = "text")]
+    log_format: LogFormat,
 }
 
 pub(super) async fn run(args: Args) -> Result<Answer> {
-    tell();
+    let _telling = telemetry::begin(args.log_format)?;
     let policy = policy::load(args.policy.as_deref())?;
     let baseline_keys = keys::load(args.baseline_keys.as_deref())?;
     let mut settings = settings(args.config.as_deref())?;
@@ -85,8 +93,8 @@ pub(super) async fn run(args: Args) -> Result<Answer> {
     let data = if args.memory { None } else { Some(args.data.map_or_else(default_data, Ok)?) };
     let listener = listen(&args.listen, true).await?;
     match &data {
-        Some(data) => output::note(format!("data in {}", data.display())),
-        None => output::note("data in memory: gone when the hub ends"),
+        Some(data) => args.log_format.note(&format!("data in {}", data.display())),
+        None => args.log_format.note("data in memory: gone when the hub ends"),
     }
 
     let durability = args.durability;
@@ -100,6 +108,7 @@ pub(super) async fn run(args: Args) -> Result<Answer> {
         insecure,
         ..Default::default()
     };
+    options.shutdown_deadline = args.shutdown_deadline;
     options.segment_bytes = options.settings.segment_bytes.unwrap_or(options.segment_bytes);
     let mut interrupts = Interrupts::listen()?;
     let hub = tokio::select! {
@@ -107,28 +116,14 @@ pub(super) async fn run(args: Args) -> Result<Answer> {
         () = interrupts.wait() => return Ok(Answer::Fine),
     };
     if let Some((file, fingerprint)) = hub.certificate()? {
-        output::note(format!("certificate {}, SHA-256 {fingerprint}", file.display()));
+        args.log_format.note(&format!("certificate {}, SHA-256 {fingerprint}", file.display()));
     }
     if hub.demands_tokens() {
-        output::note("requests need a token");
+        args.log_format.note("requests need a token");
     }
     Out::new().line(hub.url()?)?;
     hub.run(async move { interrupts.wait().await }).await?;
     Ok(Answer::Fine)
-}
-
-/// Sends what the libraries tell to standard error.
-pub(super) fn tell() {
-    let filter = tracing_subscriber::EnvFilter::builder()
-        .with_env_var("RIG_LOG")
-        .with_default_directive(tracing::level_filters::LevelFilter::INFO.into())
-        .from_env_lossy();
-    // Somebody else's subscriber is as good.
-    let _ = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_ansi(output::is_coloured(&std::io::stderr()))
-        .try_init();
 }
 
 /// Reads the hub's own file.

@@ -16,6 +16,7 @@ use crate::Answer;
 use crate::client::Client;
 use crate::output::{self, Out};
 use crate::source::Source;
+use crate::telemetry::{self, LogFormat};
 
 /// Play a recording back as a hub's stream
 ///
@@ -75,7 +76,7 @@ pub(super) fn time(text: &str) -> Result<Duration, String> {
 }
 
 pub(super) async fn run(args: Args) -> Result<Answer> {
-    hub::tell();
+    let _telling = telemetry::begin(LogFormat::Text)?;
     let indexed = args.session.timeline(None).await?;
     indexed.notes(false)?;
     let timeline = Arc::new(indexed.timeline);

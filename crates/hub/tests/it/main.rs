@@ -8,6 +8,7 @@
 )]
 
 mod access;
+mod backups;
 mod bodies;
 mod captures;
 mod files;

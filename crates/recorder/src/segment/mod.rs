@@ -42,6 +42,7 @@
 //! the log are for that.
 
 mod commit;
+mod durable;
 mod files;
 mod offsets;
 mod queue;
@@ -61,6 +62,7 @@ use std::{fs, io};
 use rig_event::{Epoch, Seq, StreamName, Timestamp};
 use tokio::sync::watch;
 
+pub use durable::{Durable, DurableSegment};
 pub use recover::Recovery;
 
 use self::commit::Committer;

@@ -1,0 +1,130 @@
+//! A backup is made while the hub is written to and prunes, and what is restored of it is what was there.
+
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::time::Duration;
+
+use rig_event::Timestamp;
+use rig_hub::backup::{self, BackupError, Manifest};
+use serde_json::Value;
+
+use super::TestHub;
+
+fn options(data: &Path) -> rig_hub::Options {
+    rig_hub::Options {
+        data: Some(data.to_owned()),
+        policy: rig_config::Policy::parse("[retention]\nmax_events = 4000\n").unwrap(),
+        retention_interval: Duration::from_millis(20),
+        segment_bytes: 32 << 10,
+        ..Default::default()
+    }
+}
+
+fn save(data: &Path, with_keys: bool) -> (Manifest, Vec<u8>) {
+    let mut bytes = Vec::new();
+    let manifest = backup::write(data, &mut bytes, with_keys, Timestamp::default()).unwrap();
+    (manifest, bytes)
+}
+
+async fn hash_at(hub: &TestHub, seq: u64) -> Value {
+    let (status, state) = hub.get(&format!("state?at={seq}")).await;
+    assert_eq!(status, 200, "{state}");
+    state["hash"].clone()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_backup_under_load_with_pruning_restores_to_the_same_state() {
+    let folder = tempfile::tempdir().unwrap();
+    let (data, restored) = (folder.path().join("data"), folder.path().join("restored"));
+    let hub = TestHub::with(options(&data)).await;
+    let done = AtomicBool::new(false);
+    let load = async {
+        let mut n = 0;
+        while !done.load(Relaxed) {
+            n += 1;
+            let document = format!("{{\"n\":{n},\"text\":\"{}\"}}", "x".repeat(n % 100));
+            assert_eq!(hub.capture(&format!("service=s{}", n % 7), document).await.0, 201);
+            let batch: Vec<String> =
+                (0..20).map(|i| format!("{{\"type\":\"shop.sold\",\"n\":{i},\"of\":{n}}}")).collect();
+            assert_eq!(hub.append("", &format!("[{}]", batch.join(","))).await.0, 201);
+        }
+    };
+    // Some backups before anything is pruned, some while it is.
+    let backups = async {
+        let mut pruned = 0;
+        while pruned < 3 {
+            let (data, restored) = (data.clone(), restored.clone());
+            let saved = tokio::task::spawn_blocking(move || save(&data, true));
+            let (manifest, bytes) = saved.await.unwrap();
+            let main =
+                manifest.streams.iter().find(|copied| copied.stream.as_str() == "main").unwrap().clone();
+            let hash = hash_at(&hub, main.last_seq).await;
+            pruned += u32::from(main.first_seq > 1);
+
+            let put = restored.clone();
+            let again = tokio::task::spawn_blocking(move || backup::restore(&bytes[..], &put).unwrap()).await;
+            assert_eq!(again.unwrap(), manifest);
+            let copy =
+                TestHub::with(rig_hub::Options { policy: Default::default(), ..options(&restored) }).await;
+            assert_eq!(hash_at(&copy, main.last_seq).await, hash);
+            let (_, about) = super::answer(copy.client.get(format!("{}/v1/streams/main", copy.url))).await;
+            assert_eq!(about["epoch"].as_str().unwrap(), main.epoch.as_str());
+            // It goes on where it was.
+            let (status, answer) = copy.append("", "{\"type\":\"a.b\"}").await;
+            assert_eq!(status, 201);
+            assert!(answer["first_seq"].as_u64().unwrap() > main.last_seq);
+            copy.stop().await;
+            std::fs::remove_dir_all(&restored).unwrap();
+        }
+        done.store(true, Relaxed);
+    };
+    tokio::join!(load, backups);
+    hub.stop().await;
+
+    // Of a hub that has ended, everything is in it.
+    let (manifest, bytes) = save(&data, false);
+    let main = manifest.streams.iter().find(|copied| copied.stream.as_str() == "main").unwrap();
+    backup::restore(&bytes[..], &restored).unwrap();
+    assert!(!restored.join("keys").exists(), "keys are copied only where that is asked for");
+    let hub = TestHub::with(options(&data)).await;
+    let (_, about) = super::answer(hub.client.get(format!("{}/v1/streams/main", hub.url))).await;
+    assert!(about["head"].as_u64().unwrap() >= main.last_seq);
+    hub.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_damaged_or_elsewhere_is_not_restored() {
+    let folder = tempfile::tempdir().unwrap();
+    let (data, restored) = (folder.path().join("data"), folder.path().join("restored"));
+    let hub = TestHub::on(&data).await;
+    for n in 0..50 {
+        assert_eq!(hub.capture("service=api", format!("{{\"n\":{n}}}")).await.0, 201);
+    }
+    let (_, bytes) = save(&data, true);
+    hub.stop().await;
+
+    assert!(matches!(backup::restore(&bytes[..], &data), Err(BackupError::NotEmpty(_))));
+    for cut in [0, 10, bytes.len() / 2, bytes.len() - 1] {
+        assert!(backup::restore(&bytes[..cut], &restored).is_err(), "{cut} of {} bytes", bytes.len());
+    }
+    // Another content under the same manifest, and entries that lead out of the folder.
+    let plain = zstd::decode_all(&bytes[..]).unwrap();
+    let at = plain.windows(9).position(|window| window == b"\"after\":7").unwrap();
+    let mut altered = plain.clone();
+    altered[at + 8] = b'8';
+    let refused = backup::restore(&zstd::encode_all(&altered[..], 0).unwrap()[..], &restored).unwrap_err();
+    assert!(refused.to_string().contains("streams/main/"), "{refused}");
+    let mut tar = tar::Builder::new(Vec::new());
+    let mut header = tar::Header::new_gnu();
+    header.as_gnu_mut().unwrap().name[..9].copy_from_slice(b"../escape");
+    header.set_size(1);
+    header.set_cksum();
+    tar.append(&header, &b"x"[..]).unwrap();
+    let escape = zstd::encode_all(&tar.into_inner().unwrap()[..], 0).unwrap();
+    assert!(backup::restore(&escape[..], &restored).unwrap_err().to_string().contains("leads elsewhere"));
+    assert!(!folder.path().join("escape").exists());
+    // Nothing is left behind.
+    let left: Vec<_> =
+        std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(left, ["data"]);
+}
