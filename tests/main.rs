@@ -26,6 +26,7 @@ mod mistakes;
 mod notifications;
 #[cfg(feature = "otlp")]
 mod otlp;
+mod planted;
 #[cfg(unix)]
 mod player;
 mod readme;

@@ -460,6 +460,10 @@ fn summary(event: &Event) -> String {
         Event::AuditDenied(e) => {
             text = plain(&format!("{} from {}, {}", count(e.requests, "request"), e.peer, e.code));
         }
+        Event::BlobCollected(e) => {
+            text = format!("{} expired, {} that no event names", count(e.expired, "original"), e.unnamed);
+        }
+        Event::AuditRawRead(e) => text = format!("the original of {} in stream {}", e.captured, e.stream),
         Event::Other(_) => {}
     }
     text

@@ -100,6 +100,8 @@ impl State {
             | Event::AuditChanged(_)
             | Event::AuditAppended(_)
             | Event::AuditDenied(_)
+            | Event::BlobCollected(_)
+            | Event::AuditRawRead(_)
             | Event::Other(_) => {}
         }
         self.seq = envelope.seq;
@@ -192,6 +194,7 @@ impl Service {
         self.digest.clone_from(&e.digest);
         self.config_digest.clone_from(&e.config_digest);
         self.format.clone_from(&e.format);
+        self.blob.clone_from(&e.blob);
         self.captured_seq = at.seq;
         Ok(())
     }

@@ -282,8 +282,32 @@ mod hub {
     }
 
     #[test]
+    fn the_token_of_the_environment_is_shown_to_the_hub_and_to_nobody_else() {
+        let Ok(token) = std::env::var("RIG_TOKEN") else {
+            // Only a process of its own has an environment of its own.
+            let name = "recording::hub::the_token_of_the_environment_is_shown_to_the_hub_and_to_nobody_else";
+            let mut again = std::process::Command::new(std::env::current_exe().unwrap());
+            let said =
+                again.args(["--exact", name]).env("RIG_TOKEN", "rig_0_hunter2hunter2").output().unwrap();
+            assert!(said.status.success(), "{said:?}");
+            assert!(String::from_utf8_lossy(&said.stdout).contains("1 passed"), "{said:?}");
+            return;
+        };
+        let (url, asked) = hub(&["201 {}"]);
+        let shown = Hub::new(&url).unwrap();
+        assert!(!format!("{shown:?}").contains(&token), "{shown:?}");
+        let found = outcomes(recorded().with_hub(shown));
+        assert!(matches!(found.as_slice(), [Outcome::Sent(_)]), "{found:?}");
+        let asked = asked.join().unwrap();
+        assert!(asked[0].contains(&format!("authorization: Bearer {token}\r\n")), "{asked:?}");
+        let refused = Hub::new("http://hub.example/main").unwrap_err().to_string();
+        assert!(refused.contains("https://") && !refused.contains(&token), "{refused}");
+        Hub::new("https://hub.example/main").unwrap();
+    }
+
+    #[test]
     fn an_address_with_a_password_is_never_repeated() {
-        for address in ["https://ana:hunter2@hub/main", "ana:hunter2@hub", "http://ana:hunter2@hub/a/b"] {
+        for address in ["ftp://ana:hunter2@hub/main", "ana:hunter2@hub", "http://ana:hunter2@hub/a/b"] {
             let error = Hub::new(address).unwrap_err().to_string();
             assert!(!error.contains("hunter2"), "{error}");
         }

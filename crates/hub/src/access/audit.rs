@@ -32,10 +32,14 @@ pub(crate) struct Led {
 #[derive(Clone)]
 pub(crate) struct Code(pub(crate) &'static str);
 
+/// The id of a token.
+type Id = Arc<str>;
+
 /// What has not been told yet.
 #[derive(Default)]
 pub(crate) struct Audit {
-    appended: Mutex<HashMap<(Option<Arc<str>>, StreamName), Appended>>,
+    /// By token and stream.
+    appended: Mutex<HashMap<(Option<Id>, StreamName), Appended>>,
     denied: Mutex<HashMap<Who, AuditDenied>>,
 }
 
@@ -51,7 +55,7 @@ struct Appended {
 struct Who {
     code: &'static str,
     actor: Option<String>,
-    token: Option<Arc<str>>,
+    token: Option<Id>,
     peer: Option<IpAddr>,
 }
 

@@ -46,6 +46,8 @@ pub(crate) struct Access {
     ids: caller::RequestIds,
     /// Whether only this machine reaches the hub.
     local: bool,
+    /// Whether originals need no token where nothing else needs one.
+    open_originals: bool,
     clock: fn() -> Timestamp,
 }
 
@@ -71,6 +73,7 @@ impl Access {
             clock: options.clock,
             settings,
             local,
+            open_originals: options.settings.blobs.raw_without_tokens,
         })
     }
 
@@ -121,7 +124,7 @@ impl Access {
         let found = found.map_err(|unknown| refused(unknown.into()))?;
         let rule = found.rule;
         let caller = Caller::new(token.clone(), peer, id.clone());
-        let stream = found.allows(&caller, request.uri()).map_err(refused)?;
+        let stream = found.allows(&caller, request.uri(), self.open_originals).map_err(refused)?;
         if ticket::is_in(request.uri()) {
             let detail = "a ticket opens the live stream of events, and nothing else";
             let uri = ticket::taken_out(request.uri()).filter(|_| rule.takes_tickets());

@@ -57,6 +57,7 @@ pub(super) static RULES: &[Rule] = &[
     rule(Method::GET, "/readyz", Need::Nothing, Trace::Not),
     rule(Method::GET, "/openapi.json", Need::Nothing, Trace::Not),
     rule(Method::GET, METRICS, Need::Hub(Read), Trace::Not),
+    rule(Method::POST, "/v1/blobs/rewrap", Need::Hub(Admin), Trace::Each),
     rule(Method::GET, "/v1/host-keys", Need::Hub(Admin), Trace::Not),
     rule(Method::DELETE, "/v1/host-keys/{address}", Need::Hub(Admin), Trace::Own),
     rule(Method::GET, "/v1/tokens", Need::Hub(Admin), Trace::Not),
@@ -173,17 +174,24 @@ impl Found<'_> {
         decoded(self.stream?)
     }
 
-    /// Refuses who may not, and tells which stream it is about.
+    /// Refuses who may not, and tells which stream it is about. `open_originals`: originals need no token where nothing does.
     ///
     /// # Errors
     /// 403.
-    pub(super) fn allows(&self, caller: &Caller, uri: &Uri) -> Result<Option<StreamName>, Problem> {
+    pub(super) fn allows(
+        &self,
+        caller: &Caller,
+        uri: &Uri,
+        open_originals: bool,
+    ) -> Result<Option<StreamName>, Problem> {
         let (scope, all) = match self.rule.need {
             Need::Nothing => return Ok(None),
             Need::Scope(scope) => (scope, false),
             Need::Hub(scope) => (scope, true),
         };
-        let also = (self.rule.path == CONFIG && names(uri, "raw")).then_some(Secrets);
+        let reads_original = self.rule.path == CONFIG && names(uri, "raw");
+        let is_open = open_originals && caller.token().is_none();
+        let also = (reads_original && !is_open).then_some(Secrets);
         for scope in [Some(scope), also].into_iter().flatten() {
             caller.require(scope)?;
         }
@@ -232,6 +240,21 @@ mod tests {
         ] {
             assert_eq!(found(Method::GET, path), Err(Unknown::Address), "{path}");
         }
+    }
+
+    #[test]
+    fn every_route_of_the_router_stands_in_the_table_and_no_other() {
+        let described = serde_json::to_value(routes::described().into_openapi()).unwrap();
+        let mut routed = Vec::new();
+        for (path, methods) in described["paths"].as_object().unwrap() {
+            routed.extend(
+                methods.as_object().unwrap().keys().map(|method| format!("{} {path}", method.to_uppercase())),
+            );
+        }
+        let mut listed: Vec<String> = RULES.iter().map(Rule::to_string).collect();
+        routed.sort_unstable();
+        listed.sort_unstable();
+        assert_eq!(listed, routed);
     }
 
     #[test]

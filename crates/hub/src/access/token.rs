@@ -32,7 +32,7 @@ const MAX_PATTERN: usize = 128;
 const MAX_NAME: usize = 64;
 
 /// Who writes events without a token: no token has such a name.
-const INTERNAL: [&str; 4] = ["hub", "nats", "ssh", "watch"];
+const INTERNAL: [&str; 5] = ["hub", "nats", "notify", "ssh", "watch"];
 
 /// What a token may do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]

@@ -265,6 +265,7 @@ fn needs_service(event: &Event) -> bool {
             ("Rig-Epoch" = String, description = "The stream's epoch"),
             ("Rig-Head" = u64, description = "Its head when the answer began"),
         )),
+        (status = 401, description = "`bad-ticket`"),
         (status = 400, description = "`bad-cursor`, `bad-filter`, `past-head`"),
         (status = 410, description = "`pruned`"),
         (status = 429, description = "`too-many-subscribers`"),

@@ -322,6 +322,8 @@ fn changes_state(event: &Event) -> bool {
             | Event::AuditChanged(_)
             | Event::AuditAppended(_)
             | Event::AuditDenied(_)
+            | Event::BlobCollected(_)
+            | Event::AuditRawRead(_)
             | Event::Other(_)
     )
 }

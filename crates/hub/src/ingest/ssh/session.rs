@@ -32,9 +32,11 @@ pub(super) async fn fetch(hub: &Arc<Hub>, device: &Device) -> Result<Vec<u8>, Pr
     let deadline = Instant::now() + device.timeout;
     let mut output = Output::new(device.max_output);
     match tokio::time::timeout_at(deadline, converse(hub, device, deadline, &mut output)).await {
-        Ok(conversed) => conversed?,
-        Err(_) if output.waits_at_pager() => return Err(pager()),
-        Err(_) => {
+        Ok(Ok(())) => {}
+        // At the deadline the connection is cut too, and that may be noticed first.
+        Ok(Err(problem)) if Instant::now() < deadline => return Err(problem),
+        _ if output.waits_at_pager() => return Err(pager()),
+        _ => {
             let detail = format!(
                 "{} did not get through with `{}` within {} s; raise `timeout` if that is right",
                 device.address,

@@ -11,6 +11,8 @@ use crate::{TestHub, answer, unsealed};
 /// Method, address, what is needed: `read`, `write`, `admin` or `secrets` for the stream, `hub:…` for all streams, and a body.
 const ROUTES: &[(&str, &str, &str, &str)] = &[
     ("GET", "/metrics", "hub:read", ""),
+    ("GET", "/v1/host-keys", "hub:admin", ""),
+    ("DELETE", "/v1/host-keys/192.0.2.1:22", "hub:admin", ""),
     ("GET", "/v1/tokens", "hub:admin", ""),
     ("POST", "/v1/tokens", "hub:admin", r#"{"scopes":["read"],"streams":["*"]}"#),
     ("DELETE", "/v1/tokens/000000000000", "hub:admin", ""),
@@ -38,6 +40,7 @@ const ROUTES: &[(&str, &str, &str, &str)] = &[
     ("PUT", "/v1/streams/ci-1/services/api/declared?format=json", "admin", r#"{"a":1}"#),
     ("GET", "/v1/streams/ci-1/services/api/declared", "read", ""),
     ("DELETE", "/v1/streams/ci-1/services/api/declared", "admin", ""),
+    ("POST", "/v1/streams/ci-1/services/api/collect", "write", ""),
     ("POST", "/v1/streams/ci-1/services/api/drift/accept", "admin", r#"{"reason":"x"}"#),
     // The hub's own stream is for who administers the hub.
     ("GET", "/v1/streams/_hub", "hub:admin", ""),
@@ -47,6 +50,33 @@ const ROUTES: &[(&str, &str, &str, &str)] = &[
     ("POST", "/v1/streams/_hub/tickets", "hub:admin", ""),
     ("DELETE", "/v1/streams/ci-1", "admin", ""),
 ];
+
+/// What answers everybody.
+const OPEN: [&str; 3] = ["/healthz", "/readyz", "/openapi.json"];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_matrix_has_every_route() {
+    let hub = TestHub::in_memory().await;
+    let (_, api) = answer(hub.client.get(format!("{}/openapi.json", hub.url))).await;
+    let is_of = |path: &str, template: &str| {
+        let (path, _) = path.split_once('?').unwrap_or((path, ""));
+        let (pieces, templates) =
+            (path.split('/').collect::<Vec<_>>(), template.split('/').collect::<Vec<_>>());
+        let fits = |(piece, template): (&&str, &&str)| piece == template || template.starts_with('{');
+        pieces.len() == templates.len() && pieces.iter().zip(&templates).all(fits)
+    };
+    for (template, methods) in api["paths"].as_object().unwrap() {
+        for method in methods.as_object().unwrap().keys().map(|method| method.to_uppercase()) {
+            let tried = ROUTES.iter().any(|route| route.0 == method && is_of(route.1, template));
+            assert_ne!(tried, OPEN.contains(&template.as_str()), "{method} {template}");
+        }
+    }
+    admin(&hub).await;
+    for path in OPEN {
+        assert_eq!(answer(hub.client.get(format!("{}{path}", hub.url))).await.0, 200, "{path}");
+    }
+    hub.stop().await;
+}
 
 /// Whether scopes that are had are those that are needed.
 fn may(has: &[&str], all: bool, needs: &str) -> bool {
