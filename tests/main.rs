@@ -6,6 +6,7 @@
     reason = "a test fails by panicking"
 )]
 
+mod backup;
 #[path = "../crates/config/tests/it/cases.rs"]
 mod cases;
 mod causes;

@@ -4,7 +4,7 @@
 //! a stream that gives events their place); `cut` (state and chain at any seq); `stream` (what routes
 //! see of it); `tail` (prepared frames);
 //! `announcer` (who tells subscribers of news); `sse` (subscribers); `session` (a stretch as a file); `capture` (a document's way to the writer);
-//! `retention` (the oldest events go); [`guard`] (where the hub may connect to); `playback` (a recording as a stream); `metrics`; `trace` (what is logged of a request); `admission` (how many requests at
+//! `retention` (the oldest events go); [`backup`] and [`doctor`] (a data directory from outside); [`guard`] (where the hub may connect to); `playback` (a recording as a stream); `metrics`; `trace` (what is logged of a request); `admission` (how many requests at
 //! once); `coding` (packed bodies); `routes`.
 
 mod admission;
@@ -14,6 +14,7 @@ mod capture;
 mod coding;
 mod cut;
 mod data;
+pub mod doctor;
 pub mod guard;
 mod hub;
 mod ids;
