@@ -114,7 +114,56 @@ fn bisect_finds_where_it_drifted() {
     let seq = first.expect("it drifts there")["seq"].as_u64().unwrap();
     let json = run(1, &["bisect", &drift, "--drifted", "--bad", &seq.to_string(), "--json"]).json();
     assert_eq!((json["answer"].as_str(), json["bad"].as_u64()), (Some("found"), Some(seq)), "{json}");
-    assert!(json["smallest"].is_null(), "another config is not judged again: {json}");
+    let smallest = json["smallest"]["changes"].as_array().unwrap();
+    assert_eq!((smallest.len(), json["smallest"]["minimal"].as_bool()), (1, Some(true)), "{json}");
+}
+
+#[test]
+fn bisect_names_the_field_that_drifts_and_not_all_that_changed() {
+    let hub = Hub::in_memory();
+    let capture = |config: &str| hub.capture("service=api&format=json", config.as_bytes());
+    capture(r#"{"a":1,"b":1,"c":1,"d":1}"#);
+    hub.http("PUT", "/v1/streams/main/services/api/baseline?reason=ok&actor=ana", &[], b"");
+    capture(r#"{"a":2,"b":2,"c":1,"d":2}"#);
+    let folder = folder();
+    let session = folder.path().join("drift.jsonl");
+    run(0, &["record", &hub.main(), "-o", text(&session), "--until-caught-up"]);
+    let fields = |more: &[&str]| -> Vec<String> {
+        let json = run(1, &[&["bisect", text(&session), "--drifted", "--json"], more].concat()).json();
+        assert_eq!(json["smallest"]["minimal"], true, "{json}");
+        let changes = json["smallest"]["changes"].as_array().unwrap().clone();
+        changes.iter().map(|change| change["path"].as_str().unwrap().to_owned()).collect()
+    };
+    // Any one of the three would do.
+    assert_eq!(fields(&[]).len(), 1);
+    let ignoring = "[[ignore]]\npath = \"a\"\n[[ignore]]\npath = \"d\"\n";
+    let policy = file(folder.path(), "rig.toml", ignoring);
+    assert_eq!(fields(&["--policy", &policy]), ["b"]);
+    let all = file(folder.path(), "all.toml", "[[ignore]]\npath = \"**\"\n");
+    let said = run(1, &["bisect", text(&session), "--drifted", "--policy", &all]);
+    assert!(said.stderr.contains("has not drifted there"), "{}", said.stderr);
+}
+
+#[test]
+fn a_number_that_is_spelled_otherwise_is_a_change_and_of_the_same_size() {
+    let folder = folder();
+    let log = |name: &str, values: &[&str]| {
+        let line = |(n, value): (usize, &&str)| {
+            let seq = n + 1;
+            format!(
+                "{{\"seq\":{seq},\"ts\":\"2026-11-20T10:30:05Z\",\"type\":\"snapshot.captured\",\"service\":\"a\",\"digest\":\"d{value}\",\
+                 \"config_digest\":\"c{value}\",\"format\":\"json\",\"bytes\":1,\"fields\":1,\"config\":{{\"n\":{value}}}}}\n"
+            )
+        };
+        file(folder.path(), name, values.iter().enumerate().map(line).collect::<String>())
+    };
+    let compared = run(1, &["compare", &log("good", &["1000"]), &log("bad", &["1e3"])]).stdout;
+    assert!(compared.contains("n: ~ 1000 -> 1e3"), "{compared}");
+    let changed = log("changed", &["1000", "1e3", "2e3"]);
+    let found = run(1, &["bisect", &changed, "--check", "grep -q 1000"]).stdout;
+    assert!(found.contains("n: ~ 1000 -> 1e3"), "{found}");
+    let found = run(1, &["bisect", &changed, "--where", "a:n > 1000"]).stdout;
+    assert!(found.contains("n: ~ 1e3 -> 2e3"), "{found}");
 }
 
 #[test]
@@ -212,7 +261,7 @@ fn a_recording_that_is_served_has_its_epoch_its_states_and_its_session() {
     assert_eq!((status, about["epoch"].as_str(), about["head"].as_u64()), (200, Some("yxzqev53"), Some(15)));
     // SSE frames carry the ids of the recording, and a cursor of it is understood.
     let mut socket = hub.socket();
-    let head = "GET /v1/streams/main/events HTTP/1.1\r\nhost: hub\r\naccept: text/event-stream\r\nlast-event-id: yxzqev53:14\r\n\r\n";
+    let head = "GET /v1/streams/main/events HTTP/1.1\r\nhost: localhost\r\naccept: text/event-stream\r\nlast-event-id: yxzqev53:14\r\n\r\n";
     socket.write_all(head.as_bytes()).unwrap();
     let frames: Vec<String> = BufReader::new(&mut socket)
         .lines()

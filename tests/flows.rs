@@ -266,6 +266,26 @@ fn watch_captures_on_start_and_on_every_change() {
 }
 
 #[test]
+fn watch_takes_patterns_and_sees_files_that_come_later() {
+    let (hub, folder) = (Hub::in_memory(), folder());
+    std::fs::create_dir(folder.path().join("conf")).unwrap();
+    file(folder.path(), "conf/one.toml", "a = 1\n");
+    file(folder.path(), "conf/.hidden.toml", "a = 1\n");
+    let pattern = format!("{}/conf/**/*.{{toml,env}}", text(folder.path()));
+    let watch = Running::start(rig(&["watch", "edge", &pattern, "--hub", &hub.url, "--json"]));
+    let until = |wanted: &str| while !watch.line().contains(wanted) {};
+    until("edge/one.toml");
+    std::fs::create_dir(folder.path().join("conf/more")).unwrap();
+    file(folder.path(), "conf/more/two.env", "A=1\n");
+    until("edge/two.env");
+    watch.signal("INT");
+    assert_eq!(watch.wait(), 0);
+    let state = run(0, &["state", &hub.main(), "--json"]).json();
+    let names: Vec<&String> = state["services"].as_object().unwrap().keys().collect();
+    assert_eq!(names, ["edge/one.toml", "edge/two.env"]);
+}
+
+#[test]
 fn watch_once_names_services_by_file() {
     let (hub, folder) = (Hub::in_memory(), folder());
     let one = file(folder.path(), "one.toml", "a = 1\n");
@@ -320,7 +340,7 @@ fn trouble_says_what_to_do() {
     let said = run(2, &["tail", &format!("http://{free}/main")]);
     assert!(said.stderr.contains("rig hub"), "{said:?}");
     let said = run(2, &["hub", "--memory", "--listen", "0.0.0.0:0"]);
-    assert!(said.stderr.contains("no tokens"), "{said:?}");
+    assert!(said.stderr.contains("without tokens"), "{said:?}");
     assert!(run(2, &["hub", "--memory", "--durability", "sometimes"]).stderr.contains("durability"));
     assert!(run(2, &["state", "no-such-file.jsonl"]).stderr.contains("no-such-file.jsonl"));
     run(2, &["frobnicate"]);

@@ -222,7 +222,7 @@ impl Hub {
     /// One request, and its answer's status and JSON.
     pub fn http(&self, method: &str, path: &str, headers: &[&str], body: &[u8]) -> (u16, Value) {
         let mut socket = self.socket();
-        let mut head = format!("{method} {path} HTTP/1.1\r\nhost: hub\r\nconnection: close\r\n");
+        let mut head = format!("{method} {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n");
         for header in headers {
             head.push_str(header);
             head.push_str("\r\n");

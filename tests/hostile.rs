@@ -84,7 +84,7 @@ fn a_billion_laughs_are_refused_in_little_memory() {
 fn a_document_over_the_limit_is_refused_before_it_is_sent() {
     let hub = Hub::in_memory();
     let mut socket = hub.socket();
-    let head = "POST /v1/streams/main/snapshots?service=a&format=text HTTP/1.1\r\nhost: hub\r\nconnection: close\r\n\
+    let head = "POST /v1/streams/main/snapshots?service=a&format=text HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\
                 content-length: 104857601\r\n\r\n";
     socket.write_all(head.as_bytes()).unwrap();
     let (status, problem) = answer(socket);
@@ -96,7 +96,7 @@ fn a_document_over_the_limit_is_refused_before_it_is_sent() {
 fn a_body_that_breaks_off() {
     let hub = Hub::in_memory();
     let mut socket = hub.socket();
-    let head = "POST /v1/streams/main/snapshots?service=a&format=yaml HTTP/1.1\r\nhost: hub\r\nconnection: close\r\n\
+    let head = "POST /v1/streams/main/snapshots?service=a&format=yaml HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\
                 content-length: 1000\r\n\r\npassword: hunter2";
     socket.write_all(head.as_bytes()).unwrap();
     // Said to the hub: nothing more will come. It may still answer.

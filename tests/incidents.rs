@@ -2,7 +2,8 @@
 
 use std::fmt::Write as _;
 
-use crate::harness::{self, file, finish, folder, rig, run, text, workspace};
+use crate::harness::{self, Running, file, finish, folder, rig, run, text, workspace};
+use crate::player::Pty;
 
 fn fixture() -> String {
     text(&workspace().join("fixtures/rigd/incident.jsonl")).to_owned()
@@ -119,6 +120,55 @@ fn ls_finds_failures_and_texts() {
     assert_eq!(seqs(&["--failures"]), [6, 15, 16, 20, 21, 23, 25]);
     assert_eq!(seqs(&["--text", "exit status"]), [20]);
     assert_eq!(seqs(&["--types", "service.*", "--service", "db"]), [4, 8, 20, 21]);
+    assert_eq!(seqs(&["--edge", "~test->api", "--status", "5xx"]), [6, 16, 25]);
+    assert_eq!(seqs(&["--latency", ">100ms"]), [12]);
+    assert_eq!(seqs(&["--protocol", "tcp", "--failures"]), [0; 0]);
+    assert_eq!(seqs(&["--status", "UNAVAILABLE", "--text", "upstream"]), [15]);
+}
+
+#[test]
+fn any_event_is_shown_in_detail() {
+    let page = |args: &[&str]| run(0, &[&["ls", &fixture(), "--detail"], args].concat()).stdout;
+    assert_eq!(page(&["12"]), run(0, &["traffic", &fixture(), "--detail", "12"]).stdout);
+    let stall = page(&["7"]);
+    for part in ["progress.stall", "\"stalled_for\": \"10s\"", "\"waiting_on\": ["] {
+        assert!(stall.contains(part), "{part}: {stall}");
+    }
+    let line = std::fs::read_to_string(fixture()).unwrap().lines().nth(7).unwrap().to_owned();
+    assert_eq!(page(&["7", "--json"]), line + "\n");
+    // Numbers are spelled as they were.
+    let spelled = r#"{"seq":1,"ts":"2026-11-20T10:30:05Z","type":"a.b","n":1e3}"#;
+    assert!(finish(0, rig(&["ls", "-", "--detail", "1"]), spelled.as_bytes()).stdout.contains("\"n\": 1e3"));
+    assert!(run(2, &["ls", &fixture(), "--detail", "99"]).stderr.contains("no event 99"));
+
+    let output = run(0, &["logs", &fixture(), "--detail", "14"]).stdout;
+    assert!(output.lines().count() > 1 && output.contains("goroutine 7"), "{output}");
+    assert!(run(2, &["logs", &fixture(), "--detail", "7"]).stderr.contains("no output but progress.stall"));
+}
+
+#[test]
+fn a_stream_is_indexed_while_it_is_loaded() {
+    let folder = folder();
+    let line = |seq| format!("{{\"seq\":{seq},\"ts\":\"2026-11-20T10:30:05Z\",\"type\":\"a.b\"}}\n");
+    let log = file(folder.path(), "long.jsonl", (1..=150_000).map(line).collect::<String>());
+    let running = Running::start(rig(&["serve", &log, "--listen", "127.0.0.1:0", "--speed", "max"]));
+    let said = run(0, &["ls", &format!("{}/long", running.line()), "--types", "none"]);
+    assert!(said.stderr.contains("events so far"), "{}", said.stderr);
+}
+
+/// As a program reads it, and on a terminal.
+#[test]
+fn recorded_lines_are_bytes_to_a_program_and_safe_on_a_terminal() {
+    let folder = folder();
+    let line = "{\"seq\":1,\"ts\":\"2026-11-20T10:30:05Z\",\t\"type\":\"a.b\",\"x\":\"\u{9b}2J\u{202e}\u{7f}\"}  \r\n";
+    let log = file(folder.path(), "c1.jsonl", line);
+    for command in [&["ls", "--json"][..], &["tail", "--json"], &["ls", "--json", "--detail", "1"]] {
+        let command = [&[command[0], &log], &command[1..]].concat();
+        assert_eq!(run(0, &command).stdout, line, "{command:?}");
+        let mut pty = Pty::start(rig(&command), 200, 24);
+        pty.see(r#""x":"\u009b2J\u202e\u007f"}"#);
+        assert!(!String::from_utf8_lossy(&pty.raw).contains(['\u{9b}', '\u{202e}', '\u{7f}']), "{command:?}");
+    }
 }
 
 #[test]
@@ -171,7 +221,7 @@ fn a_damaged_session_is_readable_up_to_the_damage_which_is_named() {
 fn a_byte_order_mark_costs_no_event() {
     let folder = folder();
     for (name, keys, at) in
-        [("bare.jsonl", None, "3"), ("rigd.jsonl", None, "3"), ("sealed.jsonl.zst", Some("keys"), "20")]
+        [("bare.jsonl", None, "3"), ("rigd.jsonl", None, "3"), ("sealed.jsonl.zst", Some("keys"), "18")]
     {
         let v1 = |name: &str| text(&workspace().join("fixtures/sessions/v1").join(name)).to_owned();
         let lines = zstd::decode_all(&std::fs::read(v1(name)).unwrap()[..]);
@@ -209,6 +259,9 @@ fn a_recording_that_was_cut_anywhere_opens_as_far_as_it_goes() {
             }
             assert_eq!(harness::verify(&cut, None), "truncated");
         }
+        // A job of which nothing was kept is no job that passed.
+        let said = run(2, &["ci", &file(folder.path(), name, &whole[..9])]);
+        assert!(said.stderr.contains("could not be read"), "{}", said.stderr);
         // Cut within a line, which is damage.
         let said = run(2, &["ls", "--strict", &file(folder.path(), name, &whole[..60])]);
         assert!(

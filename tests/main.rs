@@ -6,11 +6,14 @@
     reason = "a test fails by panicking"
 )]
 
+mod access;
 mod backup;
 #[path = "../crates/config/tests/it/cases.rs"]
 mod cases;
 mod causes;
 mod ci;
+#[cfg(unix)]
+mod collect;
 mod demo;
 mod drift;
 mod flows;
@@ -21,6 +24,7 @@ mod hostile;
 mod incidents;
 mod logs;
 mod mistakes;
+mod notifications;
 #[cfg(feature = "otlp")]
 mod otlp;
 #[cfg(unix)]

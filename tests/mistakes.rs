@@ -3,7 +3,7 @@
 use std::io::{BufRead as _, BufReader};
 use std::process::Stdio;
 
-use crate::harness::{Hub, Running, file, finish, folder, rig, run, text, verify};
+use crate::harness::{Hub, Running, file, finish, folder, rig, run, text, verify, workspace};
 
 #[test]
 fn a_file_that_is_no_recording_is_never_fine() {
@@ -142,6 +142,32 @@ fn a_password_in_a_hubs_address_is_not_echoed() {
         let said = run(2, &["snapshot", "a", "-", "--hub", address]);
         assert!(!said.stderr.contains("hunter2"), "{said:?}");
     }
+}
+
+#[test]
+fn a_full_disk_behind_standard_output_is_named_and_a_closed_pipe_is_quiet() {
+    let folder = folder();
+    let old = file(folder.path(), "old.yaml", "a: 1\n");
+    let new = file(folder.path(), "new.yaml", "a: 2\n");
+    for args in [&["diff", &old, &new][..], &["diff", &old, &new, "--json"], &["ls", &session()]] {
+        let mut command = rig(args);
+        command.stdout(std::fs::File::create("/dev/full").unwrap()).stderr(Stdio::piped());
+        let said = command.spawn().unwrap().wait_with_output().unwrap();
+        let stderr = String::from_utf8_lossy(&said.stderr);
+        assert_eq!(said.status.code(), Some(2), "{stderr}");
+        assert!(stderr.contains("cannot write standard output: No space left"), "{stderr}");
+
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let mut command = rig(args);
+        command.stdout(writer).stderr(Stdio::piped());
+        let said = command.spawn().unwrap().wait_with_output().unwrap();
+        assert_eq!((said.status.code(), said.stderr), (Some(0), vec![]));
+    }
+}
+
+fn session() -> String {
+    text(&workspace().join("fixtures/sessions/v1/hello.jsonl")).to_owned()
 }
 
 #[test]

@@ -10,17 +10,17 @@ use ptyprocess::{PtyProcess, Signal, WaitStatus};
 use crate::harness::*;
 
 /// A program in a terminal of its own.
-struct Pty {
+pub struct Pty {
     process: PtyProcess,
     input: std::fs::File,
     output: mpsc::Receiver<Vec<u8>>,
     screen: vt100::Parser,
     /// Everything that was written to the terminal.
-    raw: Vec<u8>,
+    pub raw: Vec<u8>,
 }
 
 impl Pty {
-    fn start(mut command: Command, cols: u16, rows: u16) -> Pty {
+    pub fn start(mut command: Command, cols: u16, rows: u16) -> Pty {
         command.env("TERM", "xterm-256color");
         let mut process = PtyProcess::spawn(command).unwrap();
         process.set_window_size(cols, rows).unwrap();
@@ -69,7 +69,7 @@ impl Pty {
     }
 
     #[track_caller]
-    fn see(&mut self, text: &str) {
+    pub fn see(&mut self, text: &str) {
         self.until(text, |screen| screen.contents().contains(text));
     }
 

@@ -2,7 +2,7 @@
 
 use std::process::Stdio;
 
-use crate::harness::{Running, Said, finish, folder, rig, run, text, verify};
+use crate::harness::{Running, Said, file, finish, folder, rig, run, text, verify};
 
 /// Runs a shell script under `rig record`, and gives what it said with the lines of the file.
 #[track_caller]
@@ -70,6 +70,39 @@ fn what_the_command_posts_to_its_hub_is_in_the_recording() {
     let script = "printf 'port: 1\\n' > api.yaml; $RIG snapshot api api.yaml > out && test -n \"$RIG_URL\" && test -n \"$RIG_STREAM\"";
     let (_, lines) = record(0, script);
     assert!(types(&lines).contains(&"snapshot.captured"), "{lines:?}");
+}
+
+#[test]
+fn a_recording_is_signed_where_a_key_is_given() {
+    let folder = folder();
+    let keys = file(folder.path(), "keys", format!("ci hmac-sha256 {}\n", "ab".repeat(32)));
+    let other = file(folder.path(), "other", format!("ci hmac-sha256 {}\n", "cd".repeat(32)));
+    let session = folder.path().join("run.jsonl");
+    let record = |keys: &str| {
+        finish(
+            3,
+            rig(&["record", "-o", text(&session), "--keys", keys, "--", "sh", "-c", "echo ran; exit 3"]),
+            b"",
+        )
+    };
+    record(&keys);
+    assert_eq!(verify(text(&session), Some(&keys)), "verified");
+    assert_eq!(verify(text(&session), Some(&other)), "wrong-key");
+    // The variable names the keys for both.
+    let with_variable = |args: &[&str]| {
+        let mut command = rig(args);
+        command.env("RIG_SIGNING_KEYS_FILE", &keys);
+        command
+    };
+    finish(0, with_variable(&["record", "-o", text(&session), "--", "seq", "3000"]), b"");
+    let said = finish(0, with_variable(&["verify", text(&session)]), b"").stdout;
+    assert!(said.starts_with("verified") && !said.contains(" 0 seals"), "{said}");
+    // No key keeps the command from running.
+    for bad in [file(folder.path(), "bad", "no key"), "/no/such/file".to_owned()] {
+        let said = record(&bad);
+        assert!(said.stdout == "ran\n" && said.stderr.contains("unsigned"), "{said:?}");
+        assert_eq!(verify(text(&session), Some(&keys)), "unsigned");
+    }
 }
 
 #[test]

@@ -245,6 +245,69 @@ fn fields_can_be_left_out_ignoring_case() {
 }
 
 #[test]
+fn sections_of_a_text_can_be_left_out() {
+    let folder = folder();
+    let old =
+        file(folder.path(), "old.rsc", "/ip dns\nset a=1\n/ip firewall filter\nadd b=1\n/user\nadd c=1\n");
+    let new =
+        file(folder.path(), "new.rsc", "/ip dns\nset a=1\n/ip firewall filter\nadd b=2\n/user\nadd c=1\n");
+    let kept = "/ip dns\nset a=1\n/user\nadd c=1\n";
+    let out = folder.path().join("router.json");
+    let exclude = ["--exclude", "IP/Firewall"];
+    let said = run(0, &[&["snapshot", "router", &old, "--out", text(&out)], &exclude[..]].concat());
+    assert!(said.stderr.contains("1 section left out"), "{said:?}");
+    assert_eq!(json_of(text(&out))["config"]["text"], kept);
+    let hub = Hub::in_memory();
+    run(0, &[&["snapshot", "router", &old, "--hub", &hub.main()], &exclude[..]].concat());
+    let state = run(0, &["state", &hub.main(), "--json"]).json();
+    assert_eq!(state["services"]["router"]["config"]["text"], kept);
+    run(1, &["diff", &old, &new]);
+    run(0, &[&["diff", &old, &new], &exclude[..]].concat());
+    assert!(run(1, &["diff", &old, &new, "--exclude", "user"]).stderr.contains("1 section left out"));
+    // Where nothing has a name, nothing is left out by mistake.
+    let plain = file(folder.path(), "motd.txt", "welcome\n");
+    assert!(run(2, &["diff", &plain, &plain, "--exclude", "a"]).stderr.contains("names sections"));
+    let said = run(2, &["snapshot", "motd", &plain, "--out", text(&out), "--exclude", "a"]);
+    assert!(said.stderr.contains("names sections"), "{said:?}");
+}
+
+#[test]
+fn a_config_is_approved_if_it_is_what_a_snapshot_file_holds() {
+    let (hub, folder) = (Hub::in_memory(), folder());
+    let main = hub.main();
+    let config = file(folder.path(), "api.yaml", "port: 1\npassword: hunter2\n");
+    let reviewed = folder.path().join("reviewed.json");
+    run(0, &["snapshot", "api", &config, "--out", text(&reviewed)]);
+    run(0, &["snapshot", "api", &config, "--hub", &main]);
+    let approve =
+        |code: i32| run(code, &["baseline", "approve", &main, "api", "--snapshot", text(&reviewed)]);
+    let said = approve(0);
+    assert!(
+        said.stdout.contains("baseline.approved") && said.stderr.contains("1 secret not compared"),
+        "{said:?}"
+    );
+    let moved = file(folder.path(), "api.yaml", "port: 2\npassword: hunter2\n");
+    run(0, &["snapshot", "api", &moved, "--hub", &main]);
+    let said = approve(1);
+    assert!(said.stdout.contains("~ port: 1 -> 2") && said.stderr.contains("was not approved"), "{said:?}");
+    run(1, &["drift", &main]);
+    // A file with the secret as it was, from another tool: it is neither compared nor shown.
+    let foreign = file(
+        folder.path(),
+        "foreign.json",
+        "{\"version\":\"1.0\",\"timestamp\":\"2026-01-15T10:30:00Z\",\"config\":{\"port\":2,\"password\":\"hunter3\"}}",
+    );
+    let said = run(0, &["baseline", "approve", &main, "api", "--snapshot", &foreign]);
+    assert!(!format!("{said:?}").contains("hunter"), "{said:?}");
+    run(0, &["drift", &main]);
+    let router = file(folder.path(), "r.rsc", "/user\nadd name=a password=hunter2\n");
+    let reviewed = folder.path().join("router.json");
+    run(0, &["snapshot", "router", &router, "--out", text(&reviewed)]);
+    run(0, &["snapshot", "router", &router, "--hub", &main]);
+    run(0, &["baseline", "approve", &main, "router", "--snapshot", text(&reviewed)]);
+}
+
+#[test]
 fn a_template_that_does_not_expand_writes_nothing() {
     let layers = layers();
     for (template, word) in [

@@ -192,7 +192,7 @@ pub fn post(out: &mut Vec<u8>, path: &str, media_type: &str, body: &[u8]) {
     // Writing to a Vec cannot fail.
     let _ = write!(
         out,
-        "POST {path} HTTP/1.1\r\nHost: bench\r\nContent-Type: {media_type}\r\nContent-Length: {}\r\n\r\n",
+        "POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: {media_type}\r\nContent-Length: {}\r\n\r\n",
         body.len()
     );
     out.extend_from_slice(body);

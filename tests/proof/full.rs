@@ -114,7 +114,7 @@ fn check(limited: Command, data: &Path, mend: impl FnOnce()) {
 /// The events that clients appended.
 fn shop_events(hub: &Hub) -> Vec<Value> {
     let mut socket = hub.socket();
-    let request = format!("GET {EVENTS}?types=shop.* HTTP/1.0\r\nhost: hub\r\n\r\n");
+    let request = format!("GET {EVENTS}?types=shop.* HTTP/1.0\r\nhost: localhost\r\n\r\n");
     socket.write_all(request.as_bytes()).unwrap();
     let mut answer = String::new();
     socket.read_to_string(&mut answer).unwrap();
@@ -127,7 +127,7 @@ fn shop_events(hub: &Hub) -> Vec<Value> {
 fn subscribe(hub: &Hub, events: usize) {
     let mut socket = hub.socket();
     let request = format!(
-        "GET {EVENTS}?from=1&types=shop.* HTTP/1.1\r\nhost: hub\r\naccept: text/event-stream\r\n\r\n"
+        "GET {EVENTS}?from=1&types=shop.* HTTP/1.1\r\nhost: localhost\r\naccept: text/event-stream\r\n\r\n"
     );
     socket.write_all(request.as_bytes()).unwrap();
     let mut came = 0;

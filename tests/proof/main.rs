@@ -15,5 +15,6 @@ mod random;
 mod crash;
 mod full;
 mod interop;
+mod nats;
 mod patches;
 mod stalled;

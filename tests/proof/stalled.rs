@@ -14,7 +14,8 @@ const KIB_EACH: u64 = 512;
 /// Opens a subscription and reads no more of it than that it has begun.
 fn subscribe(hub: &Hub) -> BufReader<TcpStream> {
     let mut socket = hub.socket();
-    let request = b"GET /v1/streams/main/events HTTP/1.1\r\nhost: hub\r\naccept: text/event-stream\r\n\r\n";
+    let request =
+        b"GET /v1/streams/main/events HTTP/1.1\r\nhost: localhost\r\naccept: text/event-stream\r\n\r\n";
     socket.write_all(request).unwrap();
     let mut reader = BufReader::with_capacity(1 << 10, socket);
     let mut line = String::new();

@@ -15,10 +15,12 @@ pub struct Service {
     pub package: &'static str,
 }
 
-/// What the tests in tests/proof/interop start.
+/// What the tests in tests/proof and in crates/hub/tests/it start.
 pub const SERVICES: &[Service] = &[
     Service { name: "nginx", sign: &["nginx"], package: "nginx-light" },
     Service { name: "chromium", sign: &["chromium"], package: "chromium" },
+    Service { name: "nats-server", sign: &["nats-server"], package: "nats-server" },
+    Service { name: "sshd", sign: &["sshd"], package: "openssh-server" },
     Service { name: "curl", sign: &["curl"], package: "curl" },
     Service { name: "promtool", sign: &["promtool"], package: "prometheus" },
     Service { name: "node", sign: &["node"], package: "nodejs" },

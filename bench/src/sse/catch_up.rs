@@ -90,7 +90,7 @@ fn get(address: SocketAddr, path: &str, mut each: impl FnMut(&[u8])) -> Result<D
     stream.set_read_timeout(Some(Duration::from_secs(60)))?;
     let begun = Instant::now();
     let request = format!(
-        "GET {path} HTTP/1.1\r\nHost: bench\r\nAccept: text/event-stream\r\nConnection: close\r\n\r\n"
+        "GET {path} HTTP/1.1\r\nHost: localhost\r\nAccept: text/event-stream\r\nConnection: close\r\n\r\n"
     );
     stream.write_all(request.as_bytes())?;
     let mut buffer = vec![0; 256 << 10];

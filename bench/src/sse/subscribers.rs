@@ -77,7 +77,7 @@ impl Subscribers {
     /// Opens so many and waits until every one has the head of its answer.
     pub fn open(address: SocketAddr, path: &str, count: usize) -> Result<Subscribers> {
         let shared = Arc::new(Shared::default());
-        let request = format!("GET {path} HTTP/1.1\r\nHost: bench\r\nAccept: text/event-stream\r\n\r\n");
+        let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nAccept: text/event-stream\r\n\r\n");
         let thread = std::thread::spawn({
             let shared = shared.clone();
             move || follow(address, request.as_bytes(), count, &shared)

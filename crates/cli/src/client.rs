@@ -1,11 +1,13 @@
 //! Speaking to a hub: the only place that knows its addresses, and what turns its problems into sentences.
 
 use std::fmt;
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, anyhow, bail};
 use bytes::Bytes;
 use reqwest::{Method, RequestBuilder, Response, Url};
+use rig_client::login;
 use rig_event::session::Outcome;
 use rig_event::{Epoch, Seq, ServiceName, StreamName};
 use serde::{Deserialize, Serialize};
@@ -82,17 +84,26 @@ struct About {
 }
 
 impl Client {
-    /// A client for `address`, `http://HOST:PORT[/STREAM]`; `stream` is taken where the address names none.
+    /// A client for `address`, `http://HOST:PORT[/STREAM]` or `https://…`; `stream` is taken where the address names none. The
+    /// environment names the token and whom to trust.
     ///
     /// # Errors
-    /// When the address is none, or its stream's name is not allowed.
+    /// When the address is none, its stream's name is not allowed, or what the environment names cannot be used.
     pub fn new(address: &str, stream: Option<StreamName>) -> Result<Client> {
+        Client::trusting(address, stream, None)
+    }
+
+    /// The same, where `ca` is the file of the certificates to trust.
+    ///
+    /// # Errors
+    /// As [`Client::new`].
+    pub fn trusting(address: &str, stream: Option<StreamName>, ca: Option<&Path>) -> Result<Client> {
         let shown = without_login(address);
         let url: Url = address.parse().with_context(|| {
             format!("{shown:?} is not the address of a hub; write http://HOST:PORT/STREAM")
         })?;
-        if url.scheme() != "http" {
-            bail!("{shown}: this version speaks http:// only, and hubs listen on loopback only");
+        if !matches!(url.scheme(), "http" | "https") {
+            bail!("{shown}: a hub is spoken to over http:// or https://");
         }
         let segments: Vec<&str> = url.path().split('/').filter(|segment| !segment.is_empty()).collect();
         let named = match segments.as_slice() {
@@ -100,24 +111,17 @@ impl Client {
             [name] => Some(name.parse::<StreamName>()?),
             _ => bail!("{shown}: write http://HOST:PORT/STREAM; the rest of the path is rig's business"),
         };
-        let loopback = match url.host_str() {
-            Some(host) => {
-                let ip = host.trim_matches(['[', ']']).parse::<std::net::IpAddr>();
-                host == "localhost" || ip.is_ok_and(|ip| ip.is_loopback())
-            }
-            None => bail!("{shown}: there is no host in it"),
-        };
-        let mut http = reqwest::Client::builder().connect_timeout(Duration::from_secs(10));
-        if loopback {
-            // A proxy for the world outside can't reach this machine's own hub.
-            http = http.no_proxy();
+        if url.host_str().is_none() {
+            bail!("{shown}: there is no host in it");
         }
+        let http = reqwest::Client::builder().connect_timeout(Duration::from_secs(10));
+        let http = login::client(&url, ca, http)?;
         let mut base = url;
         base.set_path("/");
         base.set_query(None);
         base.set_fragment(None);
         let stream = named.or(stream).unwrap_or_else(StreamName::main);
-        Ok(Client { http: http.build()?, base, stream })
+        Ok(Client { http, base, stream })
     }
 
     /// The address of the hub for messages: what may be in front of it for a proxy, `user:password@`, is not for everybody.
@@ -162,12 +166,14 @@ impl Client {
     ///
     /// # Errors
     /// A [`Problem`] when the hub refuses them.
-    pub async fn append(&self, ndjson: Vec<u8>) -> Result<Appended> {
+    pub async fn append(&self, ndjson: Vec<u8>) -> Result<()> {
         let request = self
             .request(Method::POST, &["events"])?
             .header("content-type", "application/x-ndjson")
             .body(ndjson);
-        json(self.send(request).await?).await
+        // The events as they stand in the log: read, so that the connection is used again, and nothing more.
+        self.send(request).await?.bytes().await.context("the hub's answer broke off")?;
+        Ok(())
     }
 
     /// The state at `at`, or now.
@@ -282,6 +288,33 @@ impl Client {
         json(self.send(request).await?).await
     }
 
+    /// Makes a token; the answer has its text.
+    ///
+    /// # Errors
+    /// A [`Problem`] when the hub refuses.
+    pub async fn new_token(&self, new: &rig_hub::access::NewToken) -> Result<Value> {
+        let request = self.http.post(self.base.join("v1/tokens")?).header("content-type", "application/json");
+        json(self.send(request.body(serde_json::to_vec(new)?)).await?).await
+    }
+
+    /// All tokens.
+    ///
+    /// # Errors
+    /// A [`Problem`] when the hub refuses.
+    pub async fn tokens(&self) -> Result<Value> {
+        json(self.send(self.http.get(self.base.join("v1/tokens")?)).await?).await
+    }
+
+    /// Revokes a token.
+    ///
+    /// # Errors
+    /// A [`Problem`] when there is no such token, or the hub refuses.
+    pub async fn revoke_token(&self, id: &str) -> Result<()> {
+        let mut url = self.base.join("v1/tokens")?;
+        url.path_segments_mut().map_err(|()| anyhow!("{} cannot have a path", self.shown()))?.push(id);
+        self.send(self.http.delete(url)).await.map(drop)
+    }
+
     /// A request below `/v1/streams/STREAM`; the segments are escaped here.
     fn request(&self, method: Method, segments: &[&str]) -> Result<RequestBuilder> {
         let mut url = self.base.clone();
@@ -295,7 +328,12 @@ impl Client {
 
     async fn send(&self, request: RequestBuilder) -> Result<Response> {
         let response = request.send().await.map_err(|error| {
-            if error.is_connect() {
+            if error.is_connect() && is_about_certificates(&error) {
+                anyhow!(
+                    "the hub at {} shows a certificate that is not trusted here; name the file of who vouches for it, --ca or RIG_CA",
+                    self.shown()
+                )
+            } else if error.is_connect() {
                 anyhow!("no hub answers at {}: start one with `rig hub`, or name another", self.shown())
             } else {
                 anyhow::Error::new(error.without_url())
@@ -304,6 +342,11 @@ impl Client {
         })?;
         if response.status().is_success() { Ok(response) } else { Err(problem(response).await.into()) }
     }
+}
+
+fn is_about_certificates(error: &reqwest::Error) -> bool {
+    let mut causes = std::iter::successors(Some(error as &dyn std::error::Error), |error| error.source());
+    causes.any(|cause| cause.to_string().contains("certificate"))
 }
 
 /// An address as it may be shown: nothing of `user:password@`.
@@ -353,7 +396,7 @@ mod tests {
         assert_eq!(client.source(), "http://127.0.0.1:7070/ci-1");
         let stream = Some("staging".parse().unwrap());
         assert_eq!(Client::new("http://[::1]:7070", stream).unwrap().source(), "http://[::1]:7070/staging");
-        for bad in ["127.0.0.1:7070", "https://hub/main", "http://hub/a/b", "http://hub/.x", "nonsense"] {
+        for bad in ["127.0.0.1:7070", "ftp://hub/main", "http://hub/a/b", "http://hub/.x", "nonsense"] {
             assert!(Client::new(bad, None).is_err(), "{bad}");
         }
     }
@@ -361,7 +404,7 @@ mod tests {
     #[test]
     fn a_password_in_an_address_is_never_repeated() {
         for address in [
-            "https://ana:hunter2@hub/main",
+            "ftp://ana:hunter2@hub/main",
             "http://ana:hunter2@hub/a/b",
             "http://ana:hunter2@hub:port/main",
             "http://ana:hunter2/x@hub/main",

@@ -1,9 +1,10 @@
-//! Where the keys of baselines come from: a file or the environment, never an argument that others could see.
+//! Where keys come from, those of baselines and those of recordings: a file or the environment, never an argument that others could see.
 
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail};
 use rig_config::BaselineKeys;
+use rig_recorder::Keyring;
 
 /// The variable that holds the keys themselves, in the lines of a key file.
 const VARIABLE: &str = "RIG_BASELINE_KEYS";
@@ -58,4 +59,14 @@ pub fn load(file: Option<&Path>) -> Result<Option<BaselineKeys>> {
         bail!("there is no key in {from}: it needs a line `ID hmac-sha256 HEX`");
     }
     Ok(Some(keys))
+}
+
+/// The keys of a file that seals and session files are signed and checked with.
+///
+/// # Errors
+/// When the file cannot be read, or there is something else in it.
+pub fn signing(file: &Path) -> Result<Keyring> {
+    let shown = file.display();
+    let text = std::fs::read_to_string(file).with_context(|| format!("cannot read {shown}"))?;
+    Keyring::parse(&text).with_context(|| shown.to_string())
 }

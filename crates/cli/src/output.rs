@@ -2,8 +2,9 @@
 
 pub mod diff;
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
-use std::io::{self, Write as _};
+use std::io::{self, IsTerminal as _, Write as _};
 
 use anstyle::{AnsiColor, Style};
 use rig_event::value::DriftField;
@@ -24,9 +25,8 @@ impl Out {
     /// # Errors
     /// When standard output is closed or full.
     pub fn line(&mut self, text: impl AsRef<str>) -> io::Result<()> {
-        self.0.write_all(text.as_ref().as_bytes())?;
-        self.0.write_all(b"\n")?;
-        self.0.flush()
+        self.0.write_all(text.as_ref().as_bytes()).map_err(not_printed)?;
+        self.text("\n")
     }
 
     /// Writes a text as it is, all at once.
@@ -34,8 +34,7 @@ impl Out {
     /// # Errors
     /// As [`Out::line`].
     pub fn text(&mut self, text: &str) -> io::Result<()> {
-        self.0.write_all(text.as_bytes())?;
-        self.0.flush()
+        self.0.write_all(text.as_bytes()).and_then(|()| self.0.flush()).map_err(not_printed)
     }
 
     /// Writes a value as indented JSON.
@@ -45,6 +44,11 @@ impl Out {
     pub fn json(&mut self, value: &impl serde::Serialize) -> anyhow::Result<()> {
         Ok(self.line(plain_json(serde_json::to_string_pretty(value)?))?)
     }
+}
+
+/// Why standard output does not take what is printed.
+pub(crate) fn not_printed(error: io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("cannot write standard output: {error}"))
 }
 
 impl Default for Out {
@@ -100,16 +104,27 @@ pub(crate) fn steers(c: char) -> bool {
     matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
+/// A line as it was recorded: the bytes themselves for a program that reads them, on a terminal the same JSON made safe.
+pub(crate) fn recorded(line: &[u8]) -> Cow<'_, [u8]> {
+    if !io::stdout().is_terminal() {
+        return line.into();
+    }
+    plain_json(String::from_utf8_lossy(line).into_owned()).into_bytes().into()
+}
+
 /// JSON as it may stand on a terminal. JSON itself escapes what lies below a blank; the rest can stand nowhere but in a text.
 pub(crate) fn plain_json(json: String) -> String {
-    let is_fine = |c: char| c == '\n' || !(c.is_control() || steers(c));
-    if json.is_ascii() && !json.contains('\u{7f}') || json.chars().all(is_fine) {
+    let is_fine = |c: char| matches!(c, '\n' | '\t') || !(c.is_control() || steers(c));
+    if json.chars().all(is_fine) {
         return json;
     }
     let mut shown = String::with_capacity(json.len() + 64);
     for c in json.chars() {
         if is_fine(c) {
             shown.push(c);
+        } else if c == '\r' {
+            // White space between tokens, as a tab is: JSON escapes both in a text.
+            shown.push(' ');
         } else {
             shown.push_str(&format!("\\u{:04x}", u32::from(c)));
         }
@@ -401,8 +416,50 @@ fn summary(event: &Event) -> String {
             text = plain(e.environment.as_deref().unwrap_or_default());
             because(&mut text, e.error.as_deref());
         }
+        Event::CollectFailed(e) => {
+            text = plain(&e.address);
+            because(&mut text, Some(&e.reason));
+        }
+        Event::CollectRecovered(e) => {
+            text = plain(&format!("{} after {}", e.address, count(e.failures, "failure")));
+        }
+        Event::HostKeyPinned(e) | Event::HostKeyChanged(e) | Event::HostKeyForgotten(e) => {
+            text = plain(&format!("{} {} {}", e.address, e.algorithm, e.fingerprint));
+            if let Some(expected) = &e.expected {
+                let _ = write!(text, ", not {}", plain(expected));
+            }
+        }
+        Event::NotifyBegan(e)
+        | Event::NotifyEnded(e)
+        | Event::NotifyDelivered(e)
+        | Event::NotifyDropped(e)
+        | Event::NotifyFailing(e)
+        | Event::NotifyRecovered(e) => {
+            text = plain(&e.endpoint);
+            if let (Some(stream), Some(upto)) = (&e.stream, e.upto) {
+                let _ = write!(text, " {}@{upto}", plain(stream));
+            }
+            because(&mut text, e.reason.as_deref());
+        }
         Event::LogSealed(e) => text = format!("up to {}, {}", e.upto, digest(&e.chain)),
         Event::LogPruned(e) => text = format!("{} before {}", count(e.events, "event"), e.first_seq),
+        Event::TokenIssued(e) => {
+            text = plain(&format!("{} {}: {} for {}", e.id, e.name, e.scopes.join(","), e.streams.join(" ")));
+        }
+        Event::TokenRevoked(e) => text = plain(&format!("{} {}", e.id, e.name)),
+        Event::AuditChanged(e) => {
+            text = format!("{} {}", plain(&e.request), e.status);
+            if let Some(stream) = &e.stream {
+                let _ = write!(text, " in {stream}");
+            }
+        }
+        Event::AuditAppended(e) => {
+            text =
+                format!("{} by {} to {}", count(e.events, "event"), count(e.requests, "request"), e.stream);
+        }
+        Event::AuditDenied(e) => {
+            text = plain(&format!("{} from {}, {}", count(e.requests, "request"), e.peer, e.code));
+        }
         Event::Other(_) => {}
     }
     text

@@ -180,12 +180,12 @@ impl Recording {
     /// Has the hub sign the end: that, and not the last seal, proves where the recording ends.
     ///
     /// The footer of the empty session after the last event states the same chain, state and outcome. A hub that does not
-    /// answer leaves the recording unsigned, which `rig verify` tells.
-    pub async fn sign(&mut self, client: &Client, outcome: Outcome) {
+    /// answer leaves the recording unsigned, which `rig verify` tells. Says whether it is signed.
+    pub async fn sign(&mut self, client: &Client, outcome: Outcome) -> bool {
         let last = self.last_seq();
         let stretch = (Some(last + 1), Some(last));
-        let Ok(file) = source::download_as(client, stretch, Some(outcome)).await else { return };
-        let Ok(mut reader) = SessionReader::new(BufReader::new(file)) else { return };
+        let Ok(file) = source::download_as(client, stretch, Some(outcome)).await else { return false };
+        let Ok(mut reader) = SessionReader::new(BufReader::new(file)) else { return false };
         let same =
             reader.header().is_some_and(|h| h.epoch == self.header.epoch && h.stream == self.header.stream);
         if reader.by_ref().next().is_none()
@@ -194,7 +194,9 @@ impl Recording {
             && footer.chain == self.writer.chain().to_string()
         {
             footer.signatures.iter().for_each(|signature| self.writer.sign(signature.clone()));
+            return !footer.signatures.is_empty();
         }
+        false
     }
 
     /// Writes the footer, and sees to it that the file is on the disk.

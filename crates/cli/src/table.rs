@@ -5,6 +5,7 @@ use std::io::{self, Write as _};
 use rig_event::Timestamp;
 use unicode_width::UnicodeWidthStr;
 
+use crate::output::not_printed;
 /// How much is gathered before it is written.
 const BLOCK: usize = 256 << 10;
 
@@ -30,6 +31,15 @@ impl Rows {
     /// Bytes as they are.
     pub fn bytes(&mut self, bytes: &[u8]) {
         self.buffer.extend_from_slice(bytes);
+    }
+
+    /// A row that is a line as it was recorded.
+    ///
+    /// # Errors
+    /// As [`Rows::end`].
+    pub fn recorded(&mut self, line: &[u8]) -> io::Result<()> {
+        self.bytes(&crate::output::recorded(line));
+        self.new_line()
     }
 
     /// Where to write to with a formatter or a serialiser.
@@ -99,6 +109,10 @@ impl Rows {
         while self.buffer.last() == Some(&b' ') {
             self.buffer.pop();
         }
+        self.new_line()
+    }
+
+    fn new_line(&mut self) -> io::Result<()> {
         self.buffer.push(b'\n');
         if self.buffer.len() >= BLOCK { self.flush() } else { Ok(()) }
     }
@@ -109,9 +123,9 @@ impl Rows {
     /// As [`Rows::end`].
     pub fn flush(&mut self) -> io::Result<()> {
         let mut out = io::stdout().lock();
-        out.write_all(&self.buffer)?;
+        out.write_all(&self.buffer).and_then(|()| out.flush()).map_err(not_printed)?;
         self.buffer.clear();
-        out.flush()
+        Ok(())
     }
 }
 

@@ -1,11 +1,12 @@
 //! A `SOURCE` as a [`Timeline`]: files read in place, everything else kept in an unlinked temporary file, and as many
 //! threads as there are processors to index it.
 //!
-//! [`Source::timeline`] indexes to the end. A player that shows the beginning in the meantime takes [`Source::bytes`], makes
-//! a `Timeline` over [`Opened::bytes`], and hands the chunks of [`Chunks`] in as they come.
+//! [`Source::timeline`] indexes to the end. A player, which shows the beginning in the meantime, hands the chunks of
+//! [`Chunks`] in as they come.
 
 use std::fs::File;
 use std::io::{self, Read, Write as _};
+use std::path::Path;
 use std::sync::mpsc::{self, Receiver, SyncSender, TryRecvError};
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -13,13 +14,17 @@ use std::thread;
 use anyhow::{Context as _, Result, bail};
 use rig_event::Seq;
 use rig_recorder::session::{ZSTD_START, is_zstd};
-use rig_replay::timeline::{Bytes, Chunk, Damage, Ending, Timeline, stretch};
+use rig_replay::timeline::{Bytes, Chunk, Damage, Ending, STRETCH, Timeline, stretch};
 
+use crate::client::Client;
 use crate::output;
-use crate::source::{NoRecording, Source, download, stem};
+use crate::source::{NoRecording, Source, stem};
 
 /// The longest recording that is decompressed or copied, in bytes: a small compressed file can claim to be any size.
 const MOST: u64 = 64 << 30;
+
+/// After how many events of a stream that is loaded it is told how many there are.
+const TOLD: usize = 100_000;
 
 /// Chunks that wait for whoever takes them.
 const AHEAD: usize = 8;
@@ -121,17 +126,14 @@ impl Spool {
     }
 }
 
-/// The bytes of a `SOURCE`, decompressed.
-#[derive(Debug)]
-pub struct Opened {
-    /// The bytes.
-    pub bytes: Arc<dyn Bytes>,
-    /// How many there are.
-    pub len: u64,
+/// The bytes of a recording, decompressed.
+struct Opened {
+    bytes: Arc<dyn Bytes>,
+    len: u64,
     /// Name of the stream, where the recording names none.
-    pub name: String,
+    name: String,
     /// Why there are no more, where they could not be read to their end.
-    pub broken: Option<String>,
+    broken: Option<String>,
 }
 
 /// A `SOURCE` with its index.
@@ -141,62 +143,26 @@ pub struct Indexed {
     pub timeline: Timeline,
     /// For messages.
     pub what: String,
-    /// As in [`Opened`].
+    /// Why there is no more, where it could not be read to its end.
     pub broken: Option<String>,
 }
 
 impl Source {
-    /// Opens it for reading anywhere. Compressed files are decompressed, standard input and a hub's stream copied, to a
-    /// temporary file.
-    ///
-    /// # Errors
-    /// When it cannot be read.
-    pub async fn bytes(&self, to: Option<Seq>) -> Result<Opened> {
-        match self {
-            Source::Stdin => {
-                let (spool, broken) = decompressed(io::stdin()).context("standard input")?;
-                Ok(Opened { len: spool.len(), bytes: spool.bytes(), name: "stdin".to_owned(), broken })
-            }
-            Source::File(path) => {
-                let context = || format!("cannot open {}", path.display());
-                let file = File::open(path).with_context(context)?;
-                let name = stem(path);
-                if file.metadata().with_context(context)?.is_dir() {
-                    bail!("{} is a folder", path.display());
-                }
-                let bytes = FileBytes(file);
-                if bytes.0.metadata().is_ok_and(|meta| meta.is_file())
-                    && !bytes.is_zstd().with_context(context)?
-                {
-                    let len = bytes.size().with_context(context)?;
-                    return Ok(Opened { bytes: Arc::new(bytes), len, name, broken: None });
-                }
-                let (spool, broken) = decompressed(bytes.0).with_context(|| path.display().to_string())?;
-                Ok(Opened { len: spool.len(), bytes: spool.bytes(), name, broken })
-            }
-            Source::Stream(client) => {
-                let bytes = FileBytes(download(client, None, to).await?);
-                let len = bytes.size().context("the temporary file cannot be read")?;
-                Ok(Opened { bytes: Arc::new(bytes), len, name: client.stream.to_string(), broken: None })
-            }
-        }
-    }
-
-    /// Indexes it to its end.
+    /// Indexes it to its end. Compressed files are decompressed, standard input and a hub's stream copied, to a temporary file.
     ///
     /// # Errors
     /// When it cannot be read, or nothing in it is an event or a header.
     pub async fn timeline(&self, to: Option<Seq>) -> Result<Indexed> {
-        let Opened { bytes, len, name, broken } = self.bytes(to).await?;
         let what = self.to_string();
-        let mut timeline = Timeline::new(bytes.clone(), &name);
-        let mut chunks = Chunks::new(bytes, len, true);
-        while let Some(chunk) = chunks.next().transpose().with_context(|| what.clone())? {
-            timeline.extend(chunk);
+        let (timeline, broken) = match self {
+            Source::Stdin => Opened::unpacked(io::stdin(), "stdin".to_owned()).and_then(index),
+            Source::File(path) => index(Opened::file(path)?),
+            Source::Stream(client) => Ok((indexed_as_it_comes(client, to).await?, None)),
         }
-        timeline.finish();
+        .with_context(|| what.clone())?;
         // Of a compressed file that was cut early there may be nothing at all.
-        if !timeline.is_recording() && !(broken.is_some() && len == 0) {
+        let is_cut_short = broken.is_some() && timeline.indexed() == 0;
+        if !(timeline.is_recording() || is_cut_short) {
             if let Some(why) = broken {
                 bail!("{what}: {why}");
             }
@@ -204,6 +170,63 @@ impl Source {
             return Err(anyhow::Error::from(NoRecording::new(first)).context(what));
         }
         Ok(Indexed { timeline, what, broken })
+    }
+}
+
+/// Indexes what is all there, on all threads.
+fn index(Opened { bytes, len, name, broken }: Opened) -> Result<(Timeline, Option<String>)> {
+    let mut timeline = Timeline::new(bytes.clone(), &name);
+    let mut chunks = Chunks::new(bytes, len, true);
+    while let Some(chunk) = chunks.next().transpose()? {
+        timeline.extend(chunk);
+    }
+    timeline.finish();
+    Ok((timeline, broken))
+}
+
+/// A hub's stream up to `to`, indexed while it is downloaded; how far it is, is told on standard error.
+async fn indexed_as_it_comes(client: &Client, to: Option<Seq>) -> Result<Timeline> {
+    let answer = client.session((None, to), None).await;
+    let mut answer = answer.with_context(|| format!("nothing from {}", client.source()))?;
+    let mut spool = Spool::new()?;
+    let mut timeline = Timeline::new(spool.bytes(), client.stream.as_str());
+    let mut told = 0;
+    while let Some(chunk) = answer.chunk().await.context("the download broke off")? {
+        spool.append(&chunk)?;
+        if spool.len() - timeline.indexed() >= STRETCH {
+            timeline.index(spool.len(), false)?;
+        }
+        if timeline.len() / TOLD > told {
+            told = timeline.len() / TOLD;
+            output::note(format!(
+                "{}: {} so far",
+                client.source(),
+                output::count(timeline.len() as u64, "event")
+            ));
+        }
+    }
+    timeline.index(spool.len(), true)?;
+    Ok(timeline)
+}
+
+impl Opened {
+    fn file(path: &Path) -> Result<Opened> {
+        let context = || format!("cannot open {}", path.display());
+        let bytes = FileBytes(File::open(path).with_context(context)?);
+        let meta = bytes.0.metadata().with_context(context)?;
+        if meta.is_dir() {
+            bail!("{} is a folder", path.display());
+        }
+        if !meta.is_file() || bytes.is_zstd().with_context(context)? {
+            return Opened::unpacked(bytes.0, stem(path)).with_context(|| path.display().to_string());
+        }
+        let len = bytes.size().with_context(context)?;
+        Ok(Opened { bytes: Arc::new(bytes), len, name: stem(path), broken: None })
+    }
+
+    fn unpacked(input: impl Read + Send, name: String) -> Result<Opened> {
+        let (spool, broken) = decompressed(input)?;
+        Ok(Opened { len: spool.len(), bytes: spool.bytes(), name, broken })
     }
 }
 

@@ -5,8 +5,8 @@ use std::time::Duration;
 use reqwest::{StatusCode, Url};
 use rig_config::{SnapshotFile, snapshot_file};
 
-use crate::Error;
 use crate::retry::retry;
+use crate::{Error, login};
 
 /// How long one request may take.
 const TIMEOUT: Duration = Duration::from_secs(30);
@@ -19,16 +19,17 @@ pub struct Hub {
 }
 
 impl Hub {
-    /// The hub at `http://HOST:PORT/STREAM`; without a stream, `main`.
+    /// The hub at `http://HOST:PORT/STREAM`, or `https://…`; without a stream, `main`. The environment names the token
+    /// and whom to trust ([`login`]).
     ///
     /// # Errors
-    /// [`Error::Hub`] when the address is none.
+    /// [`Error::Hub`] when the address is none, or what the environment names cannot be used.
     pub fn new(address: &str) -> Result<Hub, Error> {
         let shown = address.rsplit_once('@').map_or(address, |(_, host)| host).to_owned();
         let bad = |why: &str| Error::Hub { address: shown.clone(), why: why.to_owned(), transient: false };
         let mut url: Url = address.parse().map_err(|_| bad("write http://HOST:PORT/STREAM"))?;
-        if url.scheme() != "http" || url.host_str().is_none() {
-            return Err(bad("write http://HOST:PORT/STREAM"));
+        if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none() {
+            return Err(bad("write http://HOST:PORT/STREAM, or https://"));
         }
         let parts: Vec<String> = url
             .path_segments()
@@ -45,14 +46,8 @@ impl Hub {
         url.set_path(&format!("v1/streams/{stream}/snapshots"));
         url.set_query(None);
         url.set_fragment(None);
-        let mut http =
-            reqwest::Client::builder().timeout(TIMEOUT).redirect(reqwest::redirect::Policy::none());
-        let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
-        if host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback()) {
-            // A proxy for the world outside can't reach this machine's own hub.
-            http = http.no_proxy();
-        }
-        let http = http.build().map_err(|e| bad(&e.to_string()))?;
+        let http = reqwest::Client::builder().timeout(TIMEOUT).redirect(reqwest::redirect::Policy::none());
+        let http = login::client(&url, None, http).map_err(|e| bad(&e.to_string()))?;
         Ok(Hub { http, url })
     }
 

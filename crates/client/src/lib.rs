@@ -31,7 +31,7 @@
 //!
 //! Nothing leaves the process before its secrets are replaced. In reading order: [`writer`] (snapshot files),
 //! [`template`] (their names), [`storage`] (where they lie), [`audit`] and [`git`] (who, where, which version),
-//! [`redaction`]; then what a service uses: [`Secret`], [`FigmentExt`], [`Recorder`], [`Recording`].
+//! [`redaction`], [`login`] (tokens and TLS); then what a service uses: [`Secret`], [`FigmentExt`], [`Recorder`], [`Recording`].
 //!
 //! Features: `figment` (on), `hub` (on; sending to a hub, brings reqwest), `cloud` (S3, GCS, Azure, brings object_store and TLS).
 
@@ -42,6 +42,8 @@ mod figments;
 pub mod git;
 #[cfg(feature = "hub")]
 mod hub;
+#[cfg(feature = "hub")]
+pub mod login;
 #[cfg(feature = "figment")]
 mod recorder;
 pub mod redaction;

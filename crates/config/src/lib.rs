@@ -7,7 +7,7 @@
 //! The crate is pure: no clock, no files, no environment. It takes hostile input: whatever the bytes are, the answer
 //! is a document or an [`Error`] that names the place, within the bounds of [`Limits`].
 //!
-//! In reading order: [`mod@format`] (what a document is written in), [`mod@parse`] (bytes to a [`Document`]), [`path`] (how a
+//! In reading order: [`mod@format`] (what a document is written in), [`mod@parse`] (bytes to a [`Document`]), [`mod@normalise`] (what a text loses before), [`path`] (how a
 //! field is named), [`pattern`] (how rules name fields), [`redact`] (secrets leave), [`digest`] (what identifies a
 //! configuration), [`merge`] and [`provenance`] (layers, and where a field came from), [`snapshot_file`] (a configuration
 //! in a file), [`mod@diff`] and [`text`] (what changed), [`policy`] (what matters), [`mod@drift`] (whether it is what was
@@ -23,6 +23,7 @@ mod flatten;
 pub mod format;
 mod lines;
 pub mod merge;
+pub mod normalise;
 pub mod parse;
 pub mod path;
 pub mod pattern;

@@ -398,7 +398,11 @@ fn expiry<'de, D: Deserializer<'de>>(d: D) -> Result<Option<Timestamp>, D::Error
         .map_err(|_| de::Error::custom("`expires` must be a day like 2027-01-31 or an RFC 3339 time"))
 }
 
-fn span_of_time<'de, D: Deserializer<'de>>(d: D) -> Result<Option<Duration>, D::Error> {
+/// Reads a span of time, written `90d`, with `s`, `m`, `h`, `d` or `w`; for `#[serde(deserialize_with)]`. It is never `None`.
+///
+/// # Errors
+/// When the text is none.
+pub fn span_of_time<'de, D: Deserializer<'de>>(d: D) -> Result<Option<Duration>, D::Error> {
     let text = String::deserialize(d)?;
     let unit = match text.chars().last() {
         Some('s') => Some(1),
@@ -415,7 +419,11 @@ fn span_of_time<'de, D: Deserializer<'de>>(d: D) -> Result<Option<Duration>, D::
         .ok_or_else(|| de::Error::custom("a span of time must be a number and s, m, h, d or w, like \"90d\""))
 }
 
-fn bytes<'de, D: Deserializer<'de>>(d: D) -> Result<Option<u64>, D::Error> {
+/// Reads a number of bytes, written `10GiB`, with `KiB`, `MiB` or `GiB`; for `#[serde(deserialize_with)]`. It is never `None`.
+///
+/// # Errors
+/// When the text is none.
+pub fn bytes<'de, D: Deserializer<'de>>(d: D) -> Result<Option<u64>, D::Error> {
     let text = String::deserialize(d)?;
     let units = [("KiB", 1u64 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30)];
     let found = units.iter().find_map(|(unit, factor)| Some((text.strip_suffix(unit)?, factor)));

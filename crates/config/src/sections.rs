@@ -1,9 +1,14 @@
-//! Texts with sections: which section a line is in, and what to drop of a RouterOS export so that two exports of one
-//! configuration are equal.
+//! Texts with sections: which section a line is in.
 //!
 //! Sections are tracked over the whole text, so a line far below its section's beginning still belongs to it.
 
 use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::Pattern;
+use crate::policy::lenient;
+
+use crate::normalise::is_routeros_header;
 
 /// The section of a RouterOS export's lines before any section opens.
 pub const FIRST_SECTION: &str = "system/general";
@@ -77,6 +82,38 @@ impl Syntax {
     }
 }
 
+/// A text less its sections that a pattern covers, ignoring case, with those below them; and the names of those. `None` where
+/// the text has no sections.
+pub fn without<'a>(text: &'a str, patterns: &[Pattern]) -> Option<(String, BTreeSet<Cow<'a, str>>)> {
+    let syntax = Syntax::of(text)?;
+    let below = match syntax {
+        Syntax::Routeros => Some("/"),
+        Syntax::Blocks => Some(" > "),
+        Syntax::Ini => None,
+    };
+    let covered = |name: &str| {
+        let above = below.into_iter().flat_map(|below| name.match_indices(below)).map(|(at, _)| at);
+        above.chain([name.len()]).any(|end| {
+            let path = lenient(&name[..end]);
+            patterns.iter().any(|pattern| pattern.covers(&path.0, true))
+        })
+    };
+    let mut known = BTreeMap::new();
+    let mut kept = String::with_capacity(text.len());
+    for (section, line) in syntax.sections(text) {
+        let is_left_out = match known.get(&section) {
+            Some(is_left_out) => *is_left_out,
+            None => *known.entry(section.clone()).or_insert(covered(&section)),
+        };
+        if !is_left_out {
+            kept.push_str(line);
+        }
+    }
+    let gone =
+        known.into_iter().filter_map(|(section, is_left_out)| is_left_out.then_some(section)).collect();
+    Some((kept, gone))
+}
+
 /// The name of a section that a line opens in brackets.
 fn header(line: &str) -> Option<&str> {
     let name = line.trim().strip_prefix('[')?.strip_suffix(']')?.trim();
@@ -132,48 +169,10 @@ pub fn is_routeros(text: &str) -> bool {
     let mut after_menu = false;
     text.lines().any(|line| {
         let command = line.starts_with("add ") || line.starts_with("set ");
-        let found = is_header(line) || (after_menu && command);
+        let found = is_routeros_header(line) || (after_menu && command);
         after_menu = matches!(menu(line), Some((_, Reach::Following)));
         found
     })
-}
-
-/// Drops what differs between exports of one configuration: every header line with the blank line after it, blanks
-/// at line ends, runs of blank lines. A text that is not empty ends in exactly one line feed.
-pub fn normalise(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    let mut after_header = false;
-    let mut after_blank = false;
-    for line in text.lines().map(str::trim_end) {
-        if is_header(line) {
-            after_header = true;
-            continue;
-        }
-        let blank = line.is_empty();
-        if !(blank && (after_header || after_blank)) {
-            out.push_str(line);
-            out.push('\n');
-        }
-        after_blank = blank && !after_header;
-        after_header = false;
-    }
-    let end = out.trim_end_matches('\n').len();
-    out.truncate(end);
-    if !out.is_empty() {
-        out.push('\n');
-    }
-    out
-}
-
-/// `# 2026-01-15 10:30:00 by RouterOS 7.20`, with the date in any of the spellings RouterOS has had.
-fn is_header(line: &str) -> bool {
-    let mut words = line.split_whitespace();
-    let mut word = || words.next().unwrap_or_default();
-    let hash = word() == "#";
-    let date = word();
-    let time = word();
-    let dated = date.bytes().filter(|b| matches!(b, b'/' | b'-')).count() == 2;
-    hash && dated && time.contains(':') && word() == "by" && word() == "RouterOS"
 }
 
 /// The lines of a text, line ends included, each with the section it stands in.
@@ -219,18 +218,6 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_spelling_of_the_header_goes() {
-        for header in ["2024/01/15", "2026-03-07", "jan/15/2024"] {
-            let text =
-                format!("# {header} 10:30:00 by RouterOS 7.14\n\n# model = RB\n/ip dns\nset a=1  \n\n\n");
-            assert_eq!(normalise(&text), "# model = RB\n/ip dns\nset a=1\n");
-        }
-        assert_eq!(normalise("a\n# 2024/01/15 10:30:00 by RouterOS 7\nb\n\n\n\nc"), "a\nb\n\nc\n");
-        assert_eq!(normalise("\n \n"), "");
-        assert_eq!(normalise("# written by RouterOS fans\n"), "# written by RouterOS fans\n");
-    }
-
-    #[test]
     fn a_line_is_in_the_section_it_stands_in() {
         let text = "# c\n/ip firewall filter\nadd a\n/ip address add address=1\nadd b\n/system identity\nset name=x\n";
         let sections: Vec<_> = sectioned(text).map(|(section, _)| section.into_owned()).collect();
@@ -259,6 +246,23 @@ mod tests {
         }
         // More is closed than was opened: still a section for each line.
         assert_eq!(Syntax::Blocks.sections("}\n}\na {\n").len(), 3);
+    }
+
+    #[test]
+    fn sections_are_left_out_with_what_is_below_them() {
+        let left = |text: &str, pattern: &str| {
+            let (kept, gone) = without(text, &[pattern.parse().unwrap()]).unwrap();
+            (kept, gone.into_iter().map(Cow::into_owned).collect::<Vec<_>>())
+        };
+        let export = "/ip dns\nset a=1\n/ip firewall filter\nadd b\n/user\nadd c\n";
+        let dns = "/ip dns\nset a=1\n/user\nadd c\n".to_owned();
+        assert_eq!(left(export, "IP/firewall"), (dns.clone(), vec!["ip/firewall/filter".to_owned()]));
+        assert_eq!(left(export, "*/filter").0, dns);
+        assert_eq!(left(export, "dns"), (export.to_owned(), vec![]));
+        let blocks = "user www;\nhttp {\n  server {\n    server_name a.org;\n    location / {\n      return 200;\n    }\n  }\n}\n";
+        assert_eq!(left(blocks, "http > server a.org").0, "user www;\nhttp {\n}\n");
+        assert_eq!(left("[a]\nx=1\n[b]\ny=2\n", "b").0, "[a]\nx=1\n");
+        assert_eq!(without("no sections\n", &["**".parse().unwrap()]), None);
     }
 
     #[test]

@@ -80,6 +80,23 @@ impl Draft {
     }
 }
 
+/// Who does something: `known` is whom the hub found the client to be, `said` who the client says it is. What is known stands
+/// first, so that nobody can pass for somebody else: `ci-bot`, or `ci-bot/ana` where `ci-bot` says that it acts for `ana`.
+///
+/// Names that are known have no slash in them. Who says `ci-bot` or `ci-bot/ana` and is `ci-bot` is taken at its word.
+pub fn actor(known: Option<&str>, said: Option<String>) -> Option<String> {
+    let Some(known) = known else { return said };
+    Some(match said {
+        Some(said)
+            if said.strip_prefix(known).is_some_and(|rest| rest.is_empty() || rest.starts_with('/')) =>
+        {
+            said
+        }
+        Some(said) => format!("{known}/{said}"),
+        None => known.to_owned(),
+    })
+}
+
 fn put<T: serde::Serialize + ?Sized>(json: &mut Vec<u8>, value: &T) -> Result<()> {
     serde_json::to_writer(json, value).map_err(|e| Error::Malformed { why: describe(&e) })
 }
@@ -105,10 +122,17 @@ impl Body {
     /// has replaced a secret in either, and the field is written anew. A key that stands twice, at any depth, is refused:
     /// what reads only one of the two would not see a secret in the other.
     ///
+    /// `by` is whom the client was found to be, if that is known: then the actor is that name, and what the client says stands
+    /// behind it ([`actor`]).
+    ///
     /// # Errors
     /// [`Error::Malformed`] when it is no such object, has a key twice, carries `seq`, `ts` or `more` (which the hub
     /// gives), is of a family that only the hub writes, or has wrong fields for a known type; [`Error::TooLong`].
-    pub fn from_client(json: &[u8], mut redact: impl FnMut(&mut String, &mut Value) -> bool) -> Result<Body> {
+    pub fn from_client(
+        json: &[u8],
+        by: Option<&str>,
+        mut redact: impl FnMut(&mut String, &mut Value) -> bool,
+    ) -> Result<Body> {
         let malformed = |why: String| Error::Malformed { why };
         if json.len() > MAX_LINE {
             return Err(Error::TooLong { bytes: json.len() });
@@ -137,8 +161,8 @@ impl Body {
             return Err(malformed(format!("events of type `{type_name}` are written by the hub only")));
         }
         let service = text("service")?.map(|name| name.parse::<ServiceName>()).transpose()?;
-        let (mut id, mut actor) = (text("id")?, text("actor")?);
-        if [&id, &actor].into_iter().flatten().any(|t| t.is_empty() || t.len() > MAX_ID) {
+        let (mut id, mut said) = (text("id")?, text("actor")?);
+        if [&id, &said].into_iter().flatten().any(|t| t.is_empty() || t.len() > MAX_ID) {
             return Err(malformed(format!("`id` and `actor` must have 1 to {MAX_ID} bytes")));
         }
         let cause = raw("cause").map(serde_json::from_str::<Seq>).transpose();
@@ -151,6 +175,12 @@ impl Body {
         let first = members.iter().filter(|(name, _)| name == "service");
         let rest = members.iter().filter(|(name, _)| name != "service" && name != "type");
         for (name, value) in first.chain(rest) {
+            if name == "actor" && by.is_some() {
+                if let Some(field) = Field::redacted(name, value, &mut redact)? {
+                    said = field.value.as_str().map(str::to_owned);
+                }
+                continue;
+            }
             body.push(b',');
             let fixed = matches!(name.as_ref(), "service" | "cause");
             let field = if fixed { None } else { Field::redacted(name, value, &mut redact)? };
@@ -160,13 +190,23 @@ impl Body {
                     let text = field.value.as_str().map(str::to_owned);
                     match name.as_ref() {
                         "id" => id = text,
-                        "actor" => actor = text,
+                        "actor" => said = text,
                         _ => {}
                     }
                     field.write(&mut body)?;
                 }
                 None => write_member(&mut body, name, value)?,
             }
+        }
+        let actor = actor(by, said);
+        if let (Some(_), Some(actor)) = (by, &actor) {
+            if actor.len() > MAX_ID {
+                return Err(malformed(format!(
+                    "`actor` and the name of the token have over {MAX_ID} bytes together"
+                )));
+            }
+            body.extend_from_slice(b",\"actor\":");
+            put(&mut body, actor)?;
         }
         let event = if redacted {
             Event::decode(&type_name, &[b"{", body.as_slice(), b"}"].concat())?
@@ -436,6 +476,7 @@ mod tests {
     fn a_clients_fields_keep_their_bytes_and_order() {
         let body = Body::from_client(
             b"{ \"z\": 1e3, \"service\":\"api\", \"a\": [1E3,\n 2.50], \"type\": \"shop.sold\" }",
+            None,
             kept,
         )
         .unwrap();
@@ -456,11 +497,11 @@ mod tests {
             found
         };
         let json = br#"{"type":"service.log","service":"api","stream":"stderr","data":"hunter2"}"#;
-        let body = Body::from_client(json, hide).unwrap();
+        let body = Body::from_client(json, None, hide).unwrap();
         assert!(line(&body).ends_with("\"stream\":\"stderr\",\"data\":\"hidden\"}\n"), "{}", line(&body));
         assert!(!format!("{body:?}").contains("hunter2"));
         let json = br#"{"type":"a.b","actor":"hunter2"}"#;
-        let body = Body::from_client(json, hide).unwrap();
+        let body = Body::from_client(json, None, hide).unwrap();
         assert_eq!(body.draft.actor.as_deref(), Some("hidden"));
         assert!(!line(&body).contains("hunter2"));
     }
@@ -474,7 +515,7 @@ mod tests {
             }
             found
         };
-        let body = Body::from_client(br#"{"type":"a.b","x":1,"hunter2":null}"#, hide).unwrap();
+        let body = Body::from_client(br#"{"type":"a.b","x":1,"hunter2":null}"#, None, hide).unwrap();
         assert!(line(&body).ends_with("\"x\":1,\"hidden\":null}\n"), "{}", line(&body));
     }
 
@@ -484,12 +525,16 @@ mod tests {
             r#"{"type":"a.b","x":{"k":"hunter2","k":""}}"#,
             r#"{"type":"a.b","x":[1.5,{"y":{"k":1,"k":2}}]}"#,
         ] {
-            assert!(Body::from_client(json.as_bytes(), kept).is_err(), "{json}");
+            assert!(Body::from_client(json.as_bytes(), None, kept).is_err(), "{json}");
             assert!(rewrite(json.as_bytes(), kept).is_err(), "{json}");
         }
         assert!(
-            Body::from_client(br#"{"type":"a.b","x":[1e400,-0.0,{"a":{"k":1},"k":2},true,null]}"#, kept)
-                .is_ok()
+            Body::from_client(
+                br#"{"type":"a.b","x":[1e400,-0.0,{"a":{"k":1},"k":2},true,null]}"#,
+                None,
+                kept
+            )
+            .is_ok()
         );
     }
 
@@ -510,6 +555,26 @@ mod tests {
     }
 
     #[test]
+    fn who_is_known_stands_before_who_is_said() {
+        for (json, expected) in [
+            (r#"{"type":"a.b","n":1}"#, "ci-bot"),
+            (r#"{"type":"a.b","actor":"ana","n":1}"#, "ci-bot/ana"),
+            (r#"{"type":"a.b","actor":"ci-bot/ana","n":1}"#, "ci-bot/ana"),
+            (r#"{"type":"a.b","actor":"ci-bot","n":1}"#, "ci-bot"),
+            (r#"{"type":"a.b","actor":"ci-bot2","n":1}"#, "ci-bot/ci-bot2"),
+            (r#"{"type":"a.b","actor":"other/ci-bot","n":1}"#, "ci-bot/other/ci-bot"),
+        ] {
+            let body = Body::from_client(json.as_bytes(), Some("ci-bot"), kept).unwrap();
+            assert_eq!(body.draft.actor.as_deref(), Some(expected), "{json}");
+            let end = format!("\"n\":1,\"actor\":\"{expected}\"}}\n");
+            assert!(line(&body).ends_with(&end), "{}", line(&body));
+            assert_eq!(line(&body).matches("actor").count(), 1, "{}", line(&body));
+        }
+        let long = format!(r#"{{"type":"a.b","actor":"{}"}}"#, "x".repeat(MAX_ID));
+        assert!(Body::from_client(long.as_bytes(), Some("ci-bot"), kept).is_err());
+    }
+
+    #[test]
     fn what_the_hub_writes_is_not_taken_from_clients() {
         for bad in [
             r#"{"type":"shop.sold","seq":1}"#,
@@ -522,13 +587,13 @@ mod tests {
             r#"{"type":"a.b","id":""}"#,
             r#"[1]"#,
         ] {
-            assert!(Body::from_client(bad.as_bytes(), kept).is_err(), "{bad}");
+            assert!(Body::from_client(bad.as_bytes(), None, kept).is_err(), "{bad}");
         }
     }
 
     #[test]
     fn an_event_over_one_mebibyte_is_refused() {
         let big = format!(r#"{{"type":"a.b","x":"{}"}}"#, "x".repeat(MAX_LINE - 60));
-        assert!(matches!(Body::from_client(big.as_bytes(), kept), Err(Error::TooLong { .. })));
+        assert!(matches!(Body::from_client(big.as_bytes(), None, kept), Err(Error::TooLong { .. })));
     }
 }

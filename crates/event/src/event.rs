@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Number;
 
+use crate::audit::{AuditAppended, AuditChanged, AuditDenied, TokenIssued, TokenRevoked};
 use crate::value::{Change, DriftField, FlatConfig, Hunk, SectionSummary, Severity, Verdict};
 use crate::{Error, Result, Seq, Timestamp};
 
@@ -87,8 +88,24 @@ events! {
     "environment.failing" => EnvironmentFailing(Environment),
     "environment.destroying" => EnvironmentDestroying(Environment),
     "environment.down" => EnvironmentDown(Environment),
+    "collect.failed" => CollectFailed(CollectFailed),
+    "collect.recovered" => CollectRecovered(CollectRecovered),
+    "host-key.pinned" => HostKeyPinned(HostKey),
+    "host-key.changed" => HostKeyChanged(HostKey),
+    "host-key.forgotten" => HostKeyForgotten(HostKey),
+    "notify.began" => NotifyBegan(Notify),
+    "notify.ended" => NotifyEnded(Notify),
+    "notify.delivered" => NotifyDelivered(Notify),
+    "notify.dropped" => NotifyDropped(Notify),
+    "notify.failing" => NotifyFailing(Notify),
+    "notify.recovered" => NotifyRecovered(Notify),
     "log.sealed" => LogSealed(LogSealed),
     "log.pruned" => LogPruned(LogPruned),
+    "audit.token.issued" => TokenIssued(TokenIssued),
+    "audit.token.revoked" => TokenRevoked(TokenRevoked),
+    "audit.changed" => AuditChanged(AuditChanged),
+    "audit.appended" => AuditAppended(AuditAppended),
+    "audit.denied" => AuditDenied(AuditDenied),
 }
 
 impl Event {
@@ -113,7 +130,8 @@ pub fn is_type_name(name: &str) -> bool {
 }
 
 /// Families that only the hub writes, because the state is folded from them.
-pub const RESERVED_FAMILIES: &[&str] = &["snapshot", "diff", "drift", "baseline", "log", "audit", "session"];
+pub const RESERVED_FAMILIES: &[&str] =
+    &["snapshot", "diff", "drift", "baseline", "collect", "host-key", "notify", "log", "audit", "session"];
 
 /// Which part of a split payload an event is: the `i`-th of `n`, from 1. The payload takes effect with the last.
 pub type Part = (u32, u32);
@@ -129,6 +147,9 @@ pub struct SnapshotCaptured {
     pub format: String,
     /// Length of the document as it was received.
     pub bytes: u64,
+    /// For text: by which version of the rules it was normalised.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub normalisation: u64,
     /// How many fields its config has.
     pub fields: u64,
     /// How many of them (in a text: how many places) were redacted.
@@ -442,6 +463,62 @@ pub struct Environment {
     /// What went wrong.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
+}
+
+/// A device's configuration could not be collected, and could the time before. Nothing of what the device said is here.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct CollectFailed {
+    /// `HOST:PORT` of the device.
+    pub address: String,
+    /// The stable code of the failure, as in the answer to `POST …/collect`.
+    pub code: String,
+    /// The failure in words.
+    pub reason: String,
+}
+
+/// A device's configuration was collected again; `cause` names the `collect.failed` that is over.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct CollectRecovered {
+    /// `HOST:PORT` of the device.
+    pub address: String,
+    /// How many attempts failed in a row; those before a restart of the hub count as one.
+    pub failures: u64,
+}
+
+/// A device's host key: from `host-key.pinned` on it is the only one taken from that address, until `host-key.forgotten`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HostKey {
+    /// `HOST:PORT` of the device.
+    pub address: String,
+    /// Name of the key's algorithm, such as `ssh-ed25519`.
+    pub algorithm: String,
+    /// SHA-256 of the public key as OpenSSH writes it: `SHA256:` and base 64.
+    pub fingerprint: String,
+    /// On `host-key.changed`: the fingerprint that was expected. This key came instead, and the device was not spoken to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expected: Option<String>,
+}
+
+/// What became of the notifications to an endpoint.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Notify {
+    /// The `name` of the `[[notify]]`.
+    pub endpoint: String,
+    /// On `notify.delivered` and `notify.dropped`: the stream whose events it is about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stream: Option<String>,
+    /// The stream's epoch.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub epoch: Option<String>,
+    /// On `notify.dropped`: the first event that was not told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<Seq>,
+    /// The last event that need not be looked at again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub upto: Option<Seq>,
+    /// On `notify.failing` and `notify.dropped`: why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
 }
 
 /// The log up to a seq was sealed: whoever changes it now changes the chain.

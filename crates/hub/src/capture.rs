@@ -8,7 +8,7 @@ use std::time::Duration;
 use axum::body::Body;
 use axum::http::{HeaderMap, StatusCode, header};
 use http_body_util::BodyExt as _;
-use rig_config::{Format, Redactor, SnapshotFile, config_digest, parse, snapshot_file};
+use rig_config::{Format, Redactor, SnapshotFile, config_digest, normalise, parse, snapshot_file};
 use rig_event::event::SnapshotRejected;
 use rig_event::{Draft, Event, Head, ServiceName};
 use rig_replay::Capture;
@@ -25,7 +25,7 @@ use crate::writer::{Appended, Command};
 const MIN_RATE: u64 = 256 << 10;
 
 /// The format of a snapshot file, as it is asked for and as it stands in events.
-const SNAPSHOT: &str = "snapshot";
+pub(crate) const SNAPSHOT: &str = "snapshot";
 
 /// The most that may be said with a document beyond it, in bytes.
 pub(crate) const MAX_META: usize = 16 << 10;
@@ -40,6 +40,8 @@ pub(crate) struct Request {
     pub(crate) actor: Option<String>,
     pub(crate) id: Option<String>,
     pub(crate) meta: BTreeMap<String, String>,
+    /// Whether a repeat leaves nothing: neither a `snapshot.unchanged`, nor a second `snapshot.rejected` under the same `id`.
+    pub(crate) quiet: bool,
 }
 
 /// Captures the document in the body of a request.
@@ -80,6 +82,7 @@ pub(crate) async fn ingest(
         }
     };
     stream.meters.captured();
+    (hub.options.step)("write");
     let (service, id) = (request.service.clone(), request.id.clone());
     let written = stream.write(Command::Capture(service, Box::new(capture)), None, id).await;
     let refused = match written {
@@ -96,8 +99,9 @@ pub(crate) async fn ingest(
 /// Counts a document that is refused, and leaves a trace of it.
 async fn refuse(stream: &Stream, request: &Request, problem: &Problem, bytes: u64) -> Result<(), Problem> {
     stream.meters.rejected(problem.code());
-    // A hub that is too busy refuses the request, not the document.
-    if problem.code() == "busy" { Ok(()) } else { reject(stream, request, problem, bytes).await }
+    // A hub that is too busy refuses the request, not the document; and what comes by itself comes again.
+    let passes = problem.code() == "busy" || request.quiet && problem.status().is_server_error();
+    if passes { Ok(()) } else { reject(stream, request, problem, bytes).await }
 }
 
 /// Reads and understands a document that declares some of a service's fields. What is refused leaves no trace: nothing that
@@ -198,8 +202,9 @@ async fn understand(
         asked == Some(SNAPSHOT) || asked.is_none() && media_type == Some(snapshot_file::MEDIA_TYPE);
     let format = if is_snapshot { None } else { Some(format_of(media_type, request, &document)?) };
     let as_json = asked.is_some() && !is_snapshot;
-    let (redactor, limits) = (hub.redactor.clone(), hub.options.limits.clone());
+    let (redactor, limits, step) = (hub.redactor.clone(), hub.options.limits.clone(), hub.options.step);
     let parsed = tokio::task::spawn_blocking(move || {
+        step("parse");
         let bytes = document.len() as u64;
         // A snapshot file is JSON too; asked for as JSON it is a document like any other.
         let snapshot = match format {
@@ -216,6 +221,7 @@ async fn understand(
         Ok(Capture {
             format: format.to_string(),
             bytes,
+            normalisation: normalise::version(format),
             digest,
             config_digest: config_digest(&parsed.config),
             config: parsed.config,
@@ -249,7 +255,7 @@ async fn understand(
         let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
         (key, text)
     });
-    Ok(Capture { meta: texts.collect(), actor: request.actor.clone(), ..capture })
+    Ok(Capture { meta: texts.collect(), actor: request.actor.clone(), quiet: request.quiet, ..capture })
 }
 
 /// The media type without its parameters.
@@ -280,7 +286,7 @@ fn captured(mut snapshot: SnapshotFile, bytes: u64, redactor: &Redactor) -> Capt
         redacted,
         meta: audit,
         provenance: sources,
-        actor: None,
+        ..Capture::default()
     }
 }
 
@@ -320,6 +326,11 @@ fn format_of(media_type: Option<&str>, request: &Request, document: &[u8]) -> Re
     })
 }
 
+/// The idempotency key of the trace of what is refused; with the key itself it may still be captured.
+pub(crate) fn refusal_id(id: &str) -> String {
+    format!("{id}:refused")
+}
+
 /// Leaves a trace of a document that was refused, without its content.
 async fn reject(stream: &Stream, request: &Request, problem: &Problem, bytes: u64) -> Result<(), Problem> {
     let event = Event::SnapshotRejected(SnapshotRejected {
@@ -334,7 +345,9 @@ async fn reject(stream: &Stream, request: &Request, problem: &Problem, bytes: u6
         line: problem.get("line").and_then(serde_json::Value::as_u64),
         column: problem.get("column").and_then(serde_json::Value::as_u64),
     });
-    let draft = Draft { actor: request.actor.clone(), ..Draft::new(Some(request.service.clone()), event) };
+    let id = request.id.as_deref().filter(|_| request.quiet).map(refusal_id);
+    let draft =
+        Draft { id, actor: request.actor.clone(), ..Draft::new(Some(request.service.clone()), event) };
     let body = draft.encode().map_err(|e| Problem::internal("defect", e.to_string()))?;
     stream.write(Command::Append(vec![body]), None, None).await?;
     Ok(())

@@ -53,38 +53,41 @@ pub enum Refused {
 
 /// What is refused of IPv4, in the order in which it is looked for.
 const INSIDE_V4: [(Ipv4Addr, u8, &str); 17] = [
-    (Ipv4Addr::new(169, 254, 169, 254), 32, "a cloud's metadata service"),
-    (Ipv4Addr::new(168, 63, 129, 16), 32, "a cloud's metadata service"),
-    (Ipv4Addr::new(100, 100, 100, 200), 32, "a cloud's metadata service"),
+    (Ipv4Addr::new(169, 254, 169, 254), 32, METADATA),
+    (Ipv4Addr::new(168, 63, 129, 16), 32, METADATA),
+    (Ipv4Addr::new(100, 100, 100, 200), 32, METADATA),
     (Ipv4Addr::new(0, 0, 0, 0), 8, "this machine"),
     (Ipv4Addr::new(127, 0, 0, 0), 8, "this machine"),
     (Ipv4Addr::new(10, 0, 0, 0), 8, "a private network"),
     (Ipv4Addr::new(172, 16, 0, 0), 12, "a private network"),
     (Ipv4Addr::new(192, 168, 0, 0), 16, "a private network"),
     (Ipv4Addr::new(100, 64, 0, 0), 10, "a provider's inner network"),
-    (Ipv4Addr::new(169, 254, 0, 0), 16, "a link-local address"),
+    (Ipv4Addr::new(169, 254, 0, 0), 16, LINK_LOCAL),
     (Ipv4Addr::new(192, 0, 0, 0), 24, RESERVED),
     (Ipv4Addr::new(192, 0, 2, 0), 24, RESERVED),
     (Ipv4Addr::new(198, 18, 0, 0), 15, RESERVED),
     (Ipv4Addr::new(198, 51, 100, 0), 24, RESERVED),
     (Ipv4Addr::new(203, 0, 113, 0), 24, RESERVED),
-    (Ipv4Addr::new(224, 0, 0, 0), 4, "a multicast address"),
+    (Ipv4Addr::new(224, 0, 0, 0), 4, MULTICAST),
     (Ipv4Addr::new(240, 0, 0, 0), 4, RESERVED),
 ];
 
 /// The same of IPv6; what is not in 2000::/3 is refused without standing here.
 const INSIDE_V6: [(Ipv6Addr, u8, &str); 9] = [
-    (Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254), 128, "a cloud's metadata service"),
+    (Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254), 128, METADATA),
     (Ipv6Addr::UNSPECIFIED, 127, "this machine"),
     (Ipv6Addr::new(0xfc00, 0, 0, 0, 0, 0, 0, 0), 7, "a private network"),
-    (Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 0), 10, "a link-local address"),
-    (Ipv6Addr::new(0xff00, 0, 0, 0, 0, 0, 0, 0), 8, "a multicast address"),
+    (Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 0), 10, LINK_LOCAL),
+    (Ipv6Addr::new(0xff00, 0, 0, 0, 0, 0, 0, 0), 8, MULTICAST),
     (Ipv6Addr::new(0x2001, 0, 0, 0, 0, 0, 0, 0), 23, RESERVED),
     (Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 0), 32, RESERVED),
     (Ipv6Addr::new(0x3fff, 0, 0, 0, 0, 0, 0, 0), 20, RESERVED),
     (Ipv6Addr::new(0x4000, 0, 0, 0, 0, 0, 0, 0), 2, RESERVED),
 ];
 
+const METADATA: &str = "a cloud's metadata service";
+const LINK_LOCAL: &str = "a link-local address";
+const MULTICAST: &str = "a multicast address";
 const RESERVED: &str = "a reserved address";
 
 impl TryFrom<Vec<String>> for Allowed {
@@ -192,6 +195,19 @@ pub fn check(ip: IpAddr, allowed: &Allowed) -> Result<(), Refused> {
     what.map_or(Ok(()), |what| Err(Refused::Inside { host: ip.to_string(), what }))
 }
 
+/// Whether the hub may connect to `ip` as to a device, which usually lies in a private network.
+///
+/// # Errors
+/// [`Refused::Inside`] for an address that a device cannot have or must not be named as, unless a network of `allowed` holds it.
+pub fn check_device(ip: IpAddr, allowed: &Allowed) -> Result<(), Refused> {
+    match check(ip, allowed) {
+        Err(Refused::Inside { host, what: what @ (METADATA | LINK_LOCAL | MULTICAST) }) => {
+            Err(Refused::Inside { host, what })
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Whether the hub may send requests to `url`, as far as can be told before its name is resolved.
 ///
 /// # Errors
@@ -222,6 +238,23 @@ pub fn check_url(url: &str, allowed: &Allowed) -> Result<Url, Refused> {
 /// # Errors
 /// When the name has no address, or none that may be connected to.
 pub async fn resolve(host: &str, port: u16, allowed: &Allowed) -> Result<Vec<SocketAddr>, Refused> {
+    resolve_by(check, host, port, allowed).await
+}
+
+/// The same for a device.
+///
+/// # Errors
+/// When the name has no address, or none that may be connected to.
+pub async fn resolve_device(host: &str, port: u16, allowed: &Allowed) -> Result<Vec<SocketAddr>, Refused> {
+    resolve_by(check_device, host, port, allowed).await
+}
+
+async fn resolve_by(
+    check: fn(IpAddr, &Allowed) -> Result<(), Refused>,
+    host: &str,
+    port: u16,
+    allowed: &Allowed,
+) -> Result<Vec<SocketAddr>, Refused> {
     let unknown = || Refused::Unknown(host.escape_debug().take(253).collect());
     let found = tokio::time::timeout(RESOLVE, tokio::net::lookup_host((host, port))).await;
     let found: Vec<SocketAddr> = found.map_err(|_| unknown())?.map_err(|_| unknown())?.collect();

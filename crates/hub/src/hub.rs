@@ -2,27 +2,31 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::net::SocketAddr;
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 
 use rig_config::{RedactionKey, Redactor};
-use rig_event::{Draft, Epoch, Head, Seq, StreamName};
+use rig_event::{Draft, Epoch, Event, Head, Seq, StreamName};
 use rig_recorder::{Durability, EventLog, Index, Keyring, MemoryLog, SegmentLog, StreamIndex};
 use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio::task::JoinHandle;
 
+use crate::access::Access;
 use crate::admission::Admission;
 use crate::announcer::{Announcer, News, Rounds};
 use crate::cut::{Cut, cut_at, put_checkpoint};
 use crate::data::{DataDir, io_error, random, write_private};
 use crate::ids::Ids;
+use crate::ingest::ssh::Devices;
 use crate::metrics::{Meters, drift_of};
+use crate::notify::{self, Endpoints};
 use crate::playback::{Playback, PlaybackLog};
 use crate::problem::Problem;
 use crate::stream::{Stream, Tasks};
 use crate::tail::Tail;
 use crate::writer::{Command, Refused, Writer};
-use crate::{Error, Options, indexer, retention};
+use crate::{Error, Options, READ_BYTES, indexer, retention};
 
 /// How many appends may wait for the writer; who comes then waits to get in line.
 const QUEUE: usize = 1024;
@@ -37,6 +41,8 @@ const BUDGET_WAIT: Duration = Duration::from_secs(10);
 /// A running hub.
 pub(crate) struct Hub {
     pub(crate) options: Options,
+    /// Who may do what.
+    pub(crate) access: Access,
     pub(crate) policy: Arc<rig_config::Policy>,
     pub(crate) redactor: Arc<Redactor>,
     /// The keys that seals and session files are signed with; none for a hub in memory.
@@ -47,8 +53,16 @@ pub(crate) struct Hub {
     pub(crate) parsing: Arc<Semaphore>,
     /// Kibibytes of documents that may still be taken into work.
     pub(crate) capture_budget: Arc<Semaphore>,
+    /// Who is notified.
+    pub(crate) endpoints: Endpoints,
+    /// What is collected from.
+    pub(crate) devices: Devices,
+    /// Where the hub listens, once it does.
+    listening: OnceLock<SocketAddr>,
     /// Turns true when the hub stops: streams to subscribers end.
     pub(crate) stopping: watch::Receiver<bool>,
+    /// What came by NATS.
+    pub(crate) from_nats: crate::ingest::nats::Counters,
     streams: RwLock<BTreeMap<StreamName, Arc<Stream>>>,
     /// Held while a stream is made or removed.
     changing: Mutex<()>,
@@ -58,12 +72,21 @@ pub(crate) struct Hub {
 }
 
 impl Hub {
-    pub(crate) async fn open(options: Options, stopping: watch::Receiver<bool>) -> Result<Arc<Hub>, Error> {
+    /// `local`: whether only this machine reaches it.
+    pub(crate) async fn open(
+        options: Options,
+        local: bool,
+        stopping: watch::Receiver<bool>,
+    ) -> Result<Arc<Hub>, Error> {
         let (data, key, keys) = match &options.data {
             Some(root) => {
                 let data = DataDir::open(root)?;
                 let new = data.is_new()?;
-                let (key, keys) = (data.redaction_key(new)?, data.signing_keys(new)?);
+                let key = data.redaction_key(new)?;
+                let keys = match &options.signing_keys {
+                    Some(keys) => keys.clone(),
+                    None => data.signing_keys(new)?,
+                };
                 let (index, aside) = Index::open(&data.index())?;
                 if let Some(aside) = aside {
                     tracing::warn!(moved_to = %aside.display(), "the index would not open and is rebuilt from the log");
@@ -73,18 +96,24 @@ impl Hub {
             None => {
                 let key =
                     RedactionKey::new("memory", random::<32>()?).map_err(|e| Error::Fold(e.to_string()))?;
-                (None, key, Keyring::default())
+                (None, key, options.signing_keys.clone().unwrap_or_default())
             }
         };
         let hub = Arc::new(Hub {
+            access: Access::new(&options, local)?,
             policy: Arc::new(options.policy.clone()),
             redactor: Arc::new(Redactor::new(key, &options.policy)),
             keys: Arc::new(keys),
             admission: Admission::new(&options.settings.http),
             parsing: Arc::new(Semaphore::new(PARSING)),
             capture_budget: Arc::new(Semaphore::new((options.capture_budget >> 10) as usize)),
+            devices: Devices::new(&options.settings),
+            endpoints: Endpoints::new(&options.settings.notify, &options.settings.allow)
+                .map_err(Error::Settings)?,
+            listening: OnceLock::new(),
             options,
             stopping,
+            from_nats: Default::default(),
             streams: RwLock::default(),
             changing: Mutex::new(()),
             data,
@@ -102,13 +131,39 @@ impl Hub {
                 hub.open_stream(&name, true).await?;
             }
         }
+        if let Some(own) = hub.get(&StreamName::hub()) {
+            hub.devices.host_keys.fold(&own).await?;
+            for endpoint in hub.endpoints.fold(&own).await? {
+                let told = rig_event::event::Notify { endpoint, ..Default::default() };
+                notify::tell(&hub, Event::NotifyEnded(told)).await;
+            }
+        }
+        hub.learn_tokens().await?;
         Ok(hub)
+    }
+
+    /// Reads in the hub's own stream which tokens there are.
+    async fn learn_tokens(&self) -> Result<(), Error> {
+        let Some(own) = self.get(&StreamName::hub()) else { return Ok(()) };
+        let (mut next, head) = (own.log.first_seq(), own.head());
+        while next <= head {
+            let lines = own.log.read(next, head, READ_BYTES).await.map_err(|e| Error::Fold(e.to_string()))?;
+            if lines.is_empty() {
+                break;
+            }
+            next = lines.last_seq() + 1;
+            for (_, line) in lines.iter() {
+                self.access.tokens.apply_line(line)?;
+            }
+        }
+        Ok(())
     }
 
     /// A hub of one stream, which is a recording.
     pub(crate) fn of_recording(
         options: Options,
         playback: Playback,
+        local: bool,
         stopping: watch::Receiver<bool>,
     ) -> Result<Arc<Hub>, Error> {
         let key = RedactionKey::new("memory", random::<32>()?).map_err(|e| Error::Fold(e.to_string()))?;
@@ -116,14 +171,19 @@ impl Hub {
         let base = log.base().map_err(|e| Error::Fold(e.to_string()))?;
         let base = Cut { state: base, chain: log.0.chain };
         let hub = Hub {
+            access: Access::new(&options, local)?,
             policy: Arc::new(options.policy.clone()),
             redactor: Arc::new(Redactor::new(key, &options.policy)),
             keys: Arc::default(),
             admission: Admission::new(&options.settings.http),
             parsing: Arc::new(Semaphore::new(PARSING)),
             capture_budget: Arc::new(Semaphore::new((options.capture_budget >> 10) as usize)),
+            devices: Devices::new(&options.settings),
+            endpoints: Endpoints::default(),
+            listening: OnceLock::new(),
             options,
             stopping,
+            from_nats: Default::default(),
             streams: RwLock::default(),
             changing: Mutex::new(()),
             data: None,
@@ -152,6 +212,16 @@ impl Hub {
         Ok(Arc::new(hub))
     }
 
+    /// Says where the hub listens.
+    pub(crate) fn listens_on(&self, address: SocketAddr) {
+        let _ = self.listening.set(address);
+    }
+
+    /// Where the hub listens, if it does.
+    pub(crate) fn own_address(&self) -> Option<SocketAddr> {
+        self.listening.get().copied()
+    }
+
     /// Refuses what would change something where nothing may be.
     fn may_change(&self) -> Result<(), Problem> {
         if self.read_only { Err(Problem::from(Refused::ReadOnly)) } else { Ok(()) }
@@ -163,7 +233,6 @@ impl Hub {
     }
 
     /// Tells something in the hub's own stream, and waits until it is durable.
-    #[expect(dead_code, reason = "who did what is told through it next")]
     pub(crate) async fn tell(&self, draft: Draft) -> Result<(), Problem> {
         let stream = self.stream(StreamName::hub().as_str())?;
         let body = draft.encode().map_err(|e| Problem::internal("defect", e.to_string()))?;

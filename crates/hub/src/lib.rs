@@ -4,9 +4,11 @@
 //! a stream that gives events their place); `cut` (state and chain at any seq); `stream` (what routes
 //! see of it); `tail` (prepared frames);
 //! `announcer` (who tells subscribers of news); `sse` (subscribers); `session` (a stretch as a file); `capture` (a document's way to the writer);
-//! `retention` (the oldest events go); [`backup`] and [`doctor`] (a data directory from outside); [`guard`] (where the hub may connect to); `playback` (a recording as a stream); `metrics`; `trace` (what is logged of a request); `admission` (how many requests at
-//! once); `coding` (packed bodies); `routes`.
+//! `ingest` (documents that nobody posts); `notify` (who is told of drift); `retention` (the oldest events go); [`files`] (which have
+//! changed); [`backup`] and [`doctor`] (a data directory from outside); [`guard`] (where the hub may connect to); `playback` (a recording as a stream); `metrics`; `trace` (what is logged of a
+//! request); `admission` (how many requests at once); `coding` (packed bodies); `routes`.
 
+pub mod access;
 mod admission;
 mod announcer;
 pub mod backup;
@@ -15,11 +17,14 @@ mod coding;
 mod cut;
 mod data;
 pub mod doctor;
+pub mod files;
 pub mod guard;
 mod hub;
 mod ids;
 mod indexer;
+mod ingest;
 mod metrics;
+mod notify;
 mod playback;
 mod problem;
 mod retention;
@@ -34,13 +39,14 @@ mod writer;
 
 use std::convert::Infallible;
 use std::future::Future;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::server::graceful::{GracefulConnection, GracefulShutdown, Watcher};
 use rig_config::{Limits, Policy};
 use rig_event::{Seq, Timestamp};
 use rig_recorder::Durability;
@@ -48,6 +54,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+use access::tls::Tls;
 pub use playback::Playback;
 pub use problem::Problem;
 pub use settings::Settings;
@@ -63,6 +70,11 @@ pub struct Options {
     pub settings: Settings,
     /// Keys of which one must have signed an approval; `None`: unsigned ones are taken too.
     pub baseline_keys: Option<rig_config::BaselineKeys>,
+    /// The keys that seals and session files are signed with, of which the last signs; `None`: those in `keys/signing` of the
+    /// folder, made at the first start.
+    pub signing_keys: Option<rig_recorder::Keyring>,
+    /// What the hub may do without, though others than this machine reach it.
+    pub insecure: Insecure,
     /// When an append is answered.
     pub durability: Durability,
     /// When the log is sealed; `None`: never.
@@ -83,6 +95,8 @@ pub struct Options {
     pub shutdown_deadline: Duration,
     /// The clock.
     pub clock: fn() -> Timestamp,
+    /// Called before each step of a document that is ingested, with the step's name; it does nothing. Tests end the process there.
+    pub step: fn(&'static str),
 }
 
 impl Default for Options {
@@ -92,6 +106,8 @@ impl Default for Options {
             policy: Policy::default(),
             settings: Settings::default(),
             baseline_keys: None,
+            signing_keys: None,
+            insecure: Insecure::default(),
             durability: Durability::Always,
             seals: Some(Seals::default()),
             segment_bytes: 64 << 20,
@@ -103,8 +119,18 @@ impl Default for Options {
             read_timeout: Duration::from_secs(30),
             shutdown_deadline: Duration::from_secs(10),
             clock: || Timestamp::from_micros(jiff::Timestamp::now().as_microsecond()),
+            step: |_| (),
         }
     }
+}
+
+/// What a hub must be told by name before it listens for others than this machine.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Insecure {
+    /// Without tokens: who reaches it reads and writes everything.
+    pub no_tokens: bool,
+    /// Without TLS: who sits in between reads everything, tokens too.
+    pub no_tls: bool,
 }
 
 /// When a stream's log is sealed: after so many events, and after so much time where there is news. A hub that stops seals too.
@@ -160,15 +186,121 @@ pub enum Error {
     /// A log or the index cannot be opened.
     #[error(transparent)]
     Recorder(#[from] rig_recorder::Error),
+    /// `hub.toml` names what is not there, or may not be connected to.
+    #[error("hub.toml: {0}")]
+    Settings(String),
     /// A log does not fold.
     #[error("{0}")]
     Fold(String),
     /// The system gives no random numbers.
     #[error("the system gives no random numbers: {0}")]
     Random(String),
+    /// Others than this machine would reach a hub without tokens.
+    #[error(
+        "the hub does not listen on {0} without tokens: whoever reaches it could read and write everything. Make one first (rig token new --data DIR --scope admin --stream '*'), or say --insecure-no-tokens"
+    )]
+    NoTokens(SocketAddr),
+    /// Others than this machine would reach a hub without TLS.
+    #[error(
+        "the hub does not listen on {0} without TLS: whoever sits in between could read everything, tokens too. Name a certificate (--tls-cert, --tls-key), or say --insecure-no-tls where something in front of it speaks TLS"
+    )]
+    NoTls(SocketAddr),
+    /// The certificate cannot be used.
+    #[error("the certificate cannot be used: {}{why}", shown(path))]
+    Tls {
+        /// The file, if it is about one.
+        path: PathBuf,
+        /// What is wrong.
+        why: String,
+    },
     /// The listener failed.
     #[error("the listener failed: {0}")]
     Listener(#[from] std::io::Error),
+}
+
+fn shown(path: &std::path::Path) -> String {
+    if path.as_os_str().is_empty() { String::new() } else { format!("{}: ", path.display()) }
+}
+
+/// A hub that has opened everything and is about to answer.
+pub struct Started {
+    listener: TcpListener,
+    hub: Shared,
+    stop: watch::Sender<bool>,
+    tls: Option<Arc<Tls>>,
+}
+
+/// Opens a hub that will answer on `listener`: once this returns, whoever connects is answered as soon as [`Started::run`] runs.
+///
+/// It needs a runtime with several threads.
+///
+/// # Errors
+/// When the data directory cannot be used or is damaged, the certificate cannot be used, or others than this machine reach
+/// `listener` and the hub has no tokens or no TLS.
+pub async fn start(listener: TcpListener, options: Options) -> Result<Started, Error> {
+    let address = listener.local_addr()?;
+    let local = address.ip().to_canonical().is_loopback();
+    let insecure = options.insecure;
+    let (stop, stopping) = watch::channel(false);
+    let hub = hub::Hub::open(options, local, stopping).await?;
+    let tls = match tls_of(&hub, address) {
+        Ok(_) if !local && !insecure.no_tokens && !hub.access.tokens.exist() => Err(Error::NoTokens(address)),
+        Ok(None) if !local && !insecure.no_tls => Err(Error::NoTls(address)),
+        tls => tls,
+    };
+    match tls {
+        Ok(tls) => {
+            tracing::debug!(%address, streams = hub.list().len(), "everything is open");
+            Ok(Started { listener, hub, stop, tls: tls.map(Arc::new) })
+        }
+        Err(e) => {
+            hub.close().await;
+            Err(e)
+        }
+    }
+}
+
+fn tls_of(hub: &hub::Hub, address: SocketAddr) -> Result<Option<Tls>, Error> {
+    let settings = &hub.options.settings;
+    let mut names: Vec<String> = ["localhost", "127.0.0.1", "::1"].map(str::to_owned).into();
+    names.extend(settings.access.hosts.iter().cloned());
+    if !address.ip().is_unspecified() && !address.ip().is_loopback() {
+        names.push(address.ip().to_string());
+    }
+    Tls::open(&settings.tls, hub.options.data.as_deref(), names)
+}
+
+impl Started {
+    /// Where it answers: `http://127.0.0.1:7070`.
+    ///
+    /// # Errors
+    /// When the system does not tell the listener's address.
+    pub fn url(&self) -> Result<String, Error> {
+        let scheme = if self.tls.is_some() { "https" } else { "http" };
+        Ok(format!("{scheme}://{}", self.listener.local_addr()?))
+    }
+
+    /// The file of its certificate, and the certificate's SHA-256; none without TLS.
+    ///
+    /// # Errors
+    /// When the file cannot be read any more.
+    pub fn certificate(&self) -> Result<Option<(PathBuf, String)>, Error> {
+        let told = self.tls.as_ref().map(|tls| Ok((tls.cert().to_owned(), tls.fingerprint()?)));
+        told.transpose()
+    }
+
+    /// Whether it asks for tokens.
+    pub fn demands_tokens(&self) -> bool {
+        self.hub.access.tokens.demanded()
+    }
+
+    /// Answers until `shutdown` is ready, then ends open requests, makes everything durable and returns.
+    ///
+    /// # Errors
+    /// When the listener fails.
+    pub async fn run(self, shutdown: impl Future<Output = ()> + Send) -> Result<(), Error> {
+        run(self, shutdown).await
+    }
 }
 
 /// Runs a hub on `listener` until `shutdown` is ready, then ends open requests, makes everything durable and returns.
@@ -182,9 +314,7 @@ pub async fn serve(
     shutdown: impl Future<Output = ()> + Send,
     options: Options,
 ) -> Result<(), Error> {
-    let (stop, stopping) = watch::channel(false);
-    let hub = hub::Hub::open(options, stopping).await?;
-    run(listener, shutdown, hub, stop).await
+    start(listener, options).await?.run(shutdown).await
 }
 
 /// Serves a recording on `listener` until `shutdown` is ready, as a hub serves a stream: the same addresses, the same bytes. What
@@ -199,39 +329,57 @@ pub async fn play(
     playback: Playback,
 ) -> Result<(), Error> {
     let (stop, stopping) = watch::channel(false);
-    let hub = hub::Hub::of_recording(options, playback, stopping)?;
-    run(listener, shutdown, hub, stop).await
+    let address = listener.local_addr()?;
+    if !address.ip().to_canonical().is_loopback() {
+        // A recording has no stream of its own that could hold tokens.
+        return Err(Error::NoTokens(address));
+    }
+    let hub = hub::Hub::of_recording(options, playback, true, stopping)?;
+    run(Started { listener, hub, stop, tls: None }, shutdown).await
 }
 
-async fn run(
-    listener: TcpListener,
-    shutdown: impl Future<Output = ()> + Send,
-    hub: Shared,
-    stop: watch::Sender<bool>,
-) -> Result<(), Error> {
+async fn run(started: Started, shutdown: impl Future<Output = ()> + Send) -> Result<(), Error> {
+    let Started { listener, hub, stop, tls } = started;
     let (read_timeout, deadline) = (hub.options.read_timeout, hub.options.shutdown_deadline);
     let app = routes::router(hub.clone());
+    hub.listens_on(listener.local_addr()?);
+    let mut ingesting = ingest::start(&hub);
+    notify::start(&hub, &mut ingesting);
 
     let mut http = hyper::server::conn::http1::Builder::new();
     // A subscriber that does not read holds no more than this.
     http.timer(TokioTimer::new()).header_read_timeout(read_timeout).max_buf_size(64 << 10);
     let graceful = GracefulShutdown::new();
+    let accounts = tokio::spawn(keep_accounts(hub.clone()));
     let mut connections = JoinSet::new();
-    let connect = |stream: TcpStream| {
+    let mut hangups = Hangups::listen(tls.is_some())?;
+    let connect = |stream: TcpStream, peer: IpAddr, watcher: Option<Watcher>| {
         let _ = stream.set_nodelay(true);
         let (hub, app) = (hub.clone(), app.clone());
         let service = service_fn(move |request| {
             // On the heap, and so only while there is a request.
-            let answer = Box::pin(routes::answer_to(hub.clone(), app.clone(), request));
+            let answer = Box::pin(routes::answer_to(hub.clone(), app.clone(), peer, request));
             async { Ok::<_, Infallible>(answer.await) }
         });
-        http.serve_connection(TokioIo::new(stream), service)
+        let (tls, http) = (tls.as_ref().map(|tls| tls.acceptor()), http.clone());
+        async move {
+            let Some(tls) = tls else {
+                return conclude(http.serve_connection(TokioIo::new(stream), service), watcher).await;
+            };
+            match tokio::time::timeout(read_timeout, tls.accept(stream)).await {
+                Ok(Ok(stream)) => {
+                    Box::pin(conclude(http.serve_connection(TokioIo::new(stream), service), watcher)).await;
+                }
+                Ok(Err(e)) => tracing::debug!(error = %e, "a connection did not become one of TLS"),
+                Err(_) => tracing::debug!("a connection did not become one of TLS in time"),
+            }
+        }
     };
     tokio::pin!(shutdown);
     loop {
-        let stream = tokio::select! {
+        let (stream, peer) = tokio::select! {
             accepted = listener.accept() => match accepted {
-                Ok((stream, _)) => stream,
+                Ok(accepted) => accepted,
                 Err(e) if is_passing(&e) => {
                     tracing::warn!(error = %e, "a connection could not be accepted");
                     tokio::time::sleep(Duration::from_millis(50)).await;
@@ -240,40 +388,46 @@ async fn run(
                 Err(e) => return Err(Error::Listener(e)),
             },
             Some(_) = connections.join_next() => continue,
+            () = hangups.next() => {
+                tls.iter().for_each(|tls| tls.reload());
+                continue;
+            }
             () = &mut shutdown => break,
         };
-        let connection = graceful.watch(connect(stream));
-        connections.spawn(async move {
-            if let Err(e) = connection.await {
-                tracing::debug!(error = %e, "a connection ended early");
-            }
-        });
+        connections.spawn(connect(stream, peer.ip(), Some(graceful.watcher())));
     }
     stop.send_replace(true);
-    let ending = tokio::time::timeout(deadline, graceful.shutdown());
-    tokio::pin!(ending);
-    // Until the last request has ended, who comes is told that the hub stops: readiness must be seen to end.
-    loop {
-        tokio::select! {
-            ended = &mut ending => {
-                if ended.is_err() {
-                    tracing::warn!("some requests did not end in time and were cut off");
+    hub.access.tokens.stop();
+    {
+        let ingested = async { while ingesting.join_next().await.is_some() {} };
+        let ending = async { tokio::join!(graceful.shutdown(), ingested) };
+        let ending = tokio::time::timeout(deadline, ending);
+        tokio::pin!(ending);
+        // Until the last request has ended, who comes is told that the hub stops: readiness must be seen to end.
+        loop {
+            tokio::select! {
+                ended = &mut ending => {
+                    if ended.is_err() {
+                        tracing::warn!("some requests, or some of what was being ingested, did not end in time and were cut off");
+                    }
+                    break;
                 }
-                break;
+                accepted = listener.accept() => match accepted {
+                    Ok((stream, peer)) => {
+                        connections.spawn(connect(stream, peer.ip(), None));
+                    }
+                    Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
+                },
             }
-            accepted = listener.accept() => match accepted {
-                Ok((stream, _)) => {
-                    let connection = connect(stream);
-                    connections.spawn(async move { drop(connection.await) });
-                }
-                Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
-            },
         }
     }
     drop(listener);
     // Their tasks hold the hub: when they are gone, so is everything that it has open.
+    ingesting.shutdown().await;
     connections.shutdown().await;
     drop(app);
+    let _ = accounts.await;
+    access::audit::flush(&hub).await;
     hub.close().await;
     // On a disk that is full the index waits for room that never comes. Everything in it can be derived: it is left behind.
     let closing = std::thread::spawn(move || drop(hub));
@@ -286,6 +440,64 @@ async fn run(
         tokio::time::sleep(Duration::from_millis(2)).await;
     }
     Ok(())
+}
+
+/// Serves a connection to its end, which `watcher` hastens once the hub stops.
+async fn conclude(connection: impl GracefulConnection<Error = hyper::Error>, watcher: Option<Watcher>) {
+    let ended = match watcher {
+        Some(watcher) => watcher.watch(connection).await,
+        None => connection.await,
+    };
+    if let Err(e) = ended {
+        tracing::debug!(error = %e, "a connection ended early");
+    }
+}
+
+/// SIGHUP, which asks a hub with TLS to look at its certificate; without TLS it ends a program as always.
+struct Hangups {
+    #[cfg(unix)]
+    asked: Option<tokio::signal::unix::Signal>,
+}
+
+impl Hangups {
+    #[cfg(unix)]
+    fn listen(heeded: bool) -> Result<Hangups, Error> {
+        let hangup = || tokio::signal::unix::signal(tokio::signal::unix::SignalKind::hangup());
+        Ok(Hangups { asked: heeded.then(hangup).transpose()? })
+    }
+
+    #[cfg(not(unix))]
+    fn listen(_: bool) -> Result<Hangups, Error> {
+        Ok(Hangups {})
+    }
+
+    async fn next(&mut self) {
+        #[cfg(unix)]
+        if let Some(asked) = &mut self.asked
+            && asked.recv().await.is_some()
+        {
+            return;
+        }
+        std::future::pending().await
+    }
+}
+
+/// Ends tokens whose time is over, and tells what requests did.
+async fn keep_accounts(hub: Shared) {
+    let mut seconds = tokio::time::interval(Duration::from_secs(1));
+    let mut told = tokio::time::Instant::now();
+    let mut stopping = hub.stopping.clone();
+    loop {
+        tokio::select! {
+            _ = seconds.tick() => {}
+            _ = stopping.wait_for(|stopping| *stopping) => return,
+        }
+        hub.access.tick();
+        if told.elapsed() >= access::audit::EVERY {
+            told = tokio::time::Instant::now();
+            access::audit::flush(&hub).await;
+        }
+    }
 }
 
 /// Whether accepting may work again in a moment: a client was gone already, or too many files are open.

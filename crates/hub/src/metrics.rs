@@ -27,6 +27,8 @@ pub(crate) struct Meters {
     diffs: AtomicU64,
     /// Services by the severity of their drift, from low to critical.
     drifting: [AtomicU64; SEVERITIES.len()],
+    collected: AtomicU64,
+    collects_failed: AtomicU64,
     pruned: AtomicU64,
     pruned_bytes: AtomicU64,
     prunes_failed: AtomicU64,
@@ -62,6 +64,12 @@ impl Meters {
     pub(crate) fn rejected(&self, code: &'static str) {
         let mut rejected = self.rejected.lock().unwrap_or_else(PoisonError::into_inner);
         *rejected.entry(code).or_default() += 1;
+    }
+
+    /// A device was collected from, or was not.
+    pub(crate) fn collected(&self, done: bool) {
+        let counter = if done { &self.collected } else { &self.collects_failed };
+        counter.fetch_add(1, Relaxed);
     }
 
     /// The writer gave an event its place, which made of its service what it is now.
@@ -160,12 +168,18 @@ pub(crate) fn single(name: &str, kind: &str, help: &str, samples: &[(String, u64
 /// All counters of all streams.
 pub(crate) fn text(streams: &[Row<'_>]) -> String {
     type Read = fn(&Row<'_>) -> u64;
-    let simple: [(&str, &str, &str, Read); 14] = [
+    let simple: [(&str, &str, &str, Read); 16] = [
         ("rig_head_seq", "gauge", "Seq of the last durable event.", |s| s.head),
         ("rig_first_seq", "gauge", "Seq of the oldest event that is kept.", |s| s.first_seq),
         ("rig_log_bytes", "gauge", "Bytes that the log takes.", |s| s.bytes),
         ("rig_appended_events_total", "counter", "Events made durable.", |s| s.meters.events.load(Relaxed)),
         ("rig_captures_total", "counter", "Documents taken in.", |s| s.meters.captured.load(Relaxed)),
+        ("rig_collects_total", "counter", "Configurations collected from devices.", |s| {
+            s.meters.collected.load(Relaxed)
+        }),
+        ("rig_collects_failed_total", "counter", "Attempts to collect from a device that failed.", |s| {
+            s.meters.collects_failed.load(Relaxed)
+        }),
         ("rig_captures_unchanged_total", "counter", "Documents that were as the one before.", |s| {
             s.meters.unchanged.load(Relaxed)
         }),

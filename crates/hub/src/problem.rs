@@ -5,6 +5,8 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Map, Value, json};
 
+use crate::access::audit::Code;
+
 /// An error answer.
 #[derive(Debug, Clone)]
 pub struct Problem {
@@ -81,6 +83,13 @@ impl Problem {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
+        let wait = self.get("retry_after").and_then(Value::as_u64).unwrap_or(1);
+        let challenge = match (self.status, self.code) {
+            (StatusCode::UNAUTHORIZED, "no-token") => Some("Bearer realm=\"rig\""),
+            (StatusCode::UNAUTHORIZED, _) => Some("Bearer realm=\"rig\", error=\"invalid_token\""),
+            (StatusCode::FORBIDDEN, "no-scope") => Some("Bearer realm=\"rig\", error=\"insufficient_scope\""),
+            _ => None,
+        };
         let mut body = json!({
             "type": format!("urn:rig:problem:{}", self.code),
             "title": self.status.canonical_reason().unwrap_or("Error"),
@@ -95,11 +104,15 @@ impl IntoResponse for Problem {
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         if matches!(self.status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE) {
-            headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(wait));
         }
         if self.code == crate::coding::UNKNOWN {
             headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static(crate::coding::KNOWN));
         }
+        if let Some(challenge) = challenge {
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
+        }
+        response.extensions_mut().insert(Code(self.code));
         response
     }
 }

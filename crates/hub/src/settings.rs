@@ -6,6 +6,11 @@ use serde::Deserialize;
 
 use crate::admission::Http;
 use crate::guard::Allowed;
+pub use crate::ingest::files::Watched;
+pub use crate::ingest::nats::Settings as Nats;
+pub use crate::ingest::ssh::settings::{Address, Collect, Device, Kind};
+use crate::notify::Endpoints;
+pub use crate::notify::settings::Notify;
 
 /// The content of `hub.toml`. Unknown keys are errors.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -18,6 +23,22 @@ pub struct Settings {
     pub allow: Allowed,
     /// How many requests and subscribers there may be at once.
     pub http: Http,
+    /// Files whose content is captured.
+    pub watch: Vec<Watched>,
+    /// Who is told of drift.
+    #[serde(deserialize_with = "crate::notify::settings::endpoints")]
+    pub notify: Vec<Notify>,
+    /// Devices whose configuration is collected over SSH.
+    #[serde(deserialize_with = "crate::ingest::ssh::settings::devices")]
+    pub device: Vec<Device>,
+    /// What holds for all of them.
+    pub collect: Collect,
+    /// Snapshots of routers that come by NATS JetStream.
+    pub nats: Option<Nats>,
+    /// `[access]`: who may speak to the hub, and how.
+    pub access: crate::access::Settings,
+    /// `[tls]`: the hub's certificate.
+    pub tls: crate::access::tls::Settings,
 }
 
 /// What `segment_bytes` may be.
@@ -52,9 +73,31 @@ impl Settings {
     }
 }
 
+impl Settings {
+    /// Reads the secrets that are named and checks what is beyond this file, without connecting to anything.
+    ///
+    /// # Errors
+    /// In words, without a secret in them, when a hub with these settings would not start.
+    pub fn check(&self) -> Result<(), String> {
+        Endpoints::new(&self.notify, &self.allow).map(drop)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_examples_of_the_page_can_be_read() {
+        let page = include_str!("../../../docs/ingestion.md");
+        let examples = page.split("```toml\n").skip(1).filter_map(|rest| rest.split("```").next());
+        let mut devices = 0;
+        for example in examples {
+            let settings = Settings::parse(example).unwrap_or_else(|e| panic!("{e}\n{example}"));
+            devices += settings.device.len();
+        }
+        assert!(devices > 0);
+    }
 
     #[test]
     fn a_key_that_is_not_known_is_told_with_its_line() {

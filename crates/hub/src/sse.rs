@@ -150,6 +150,9 @@ fn frames(
                 stream.rounds.served();
             }
             round = now;
+            if *stopping.borrow() {
+                return;
+            }
             while next <= last {
                 if *stopping.borrow() {
                     return;

@@ -83,7 +83,23 @@ impl State {
             | Event::SnapshotRejected(_)
             | Event::BaselineRejected(_)
             | Event::ServiceLog(_)
+            | Event::CollectFailed(_)
+            | Event::CollectRecovered(_)
+            | Event::HostKeyPinned(_)
+            | Event::HostKeyChanged(_)
+            | Event::HostKeyForgotten(_)
+            | Event::NotifyBegan(_)
+            | Event::NotifyEnded(_)
+            | Event::NotifyDelivered(_)
+            | Event::NotifyDropped(_)
+            | Event::NotifyFailing(_)
+            | Event::NotifyRecovered(_)
             | Event::LogPruned(_)
+            | Event::TokenIssued(_)
+            | Event::TokenRevoked(_)
+            | Event::AuditChanged(_)
+            | Event::AuditAppended(_)
+            | Event::AuditDenied(_)
             | Event::Other(_) => {}
         }
         self.seq = envelope.seq;

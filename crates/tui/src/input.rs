@@ -71,9 +71,15 @@ keys! {
         "y" "copy the event as JSON": [Char('y'), NONE => Message::CopyJson]
         "Y" "copy the request as curl": [Char('Y'), NONE => Message::CopyCurl]
         "?" "this page": [Char('?'), NONE => Message::Help; KeyCode::F(1), NONE => Message::Help]
-        "Ctrl-Z" "leave the terminal to the shell for a while": [Char('z'), CONTROL => Message::Suspend]
-        "q" "quit (also Ctrl-C)": [Char('q'), NONE => Message::Quit; Char('c'), CONTROL => Message::Quit]
+        "q" "quit (also Ctrl-C); Ctrl-Z leaves it to the shell": [Char('q'), NONE => Message::Quit;
+            Char('c'), CONTROL => Message::Quit; Char('z'), CONTROL => Message::Suspend]
     }
+}
+
+/// What the keys of the table mean, key by key.
+pub fn messages() -> impl Iterator<Item = Message> {
+    let keys = KEYS.iter().flat_map(|(_, keys)| keys.iter()).flat_map(|key| key.keys);
+    keys.map(|(_, _, message)| message.clone())
 }
 
 /// What an event of the terminal means, if anything.

@@ -1,9 +1,10 @@
-//! Who can read the stream: curl, a buffering nginx, a browser, and the SSE packages of PyPI and npm; Prometheus the metrics; S3
-//! as a place for snapshot files; and whether the hub is as /openapi.json says.
+//! Who can read the stream: curl, a buffering nginx, a browser, and the SSE packages of PyPI and npm; Prometheus the metrics; S3 and
+//! Azure as places for snapshot files; and whether the hub is as /openapi.json says.
 //!
 //! Each event is appended only after the one before it has arrived, so what holds one back until the next comes is a test
 //! that waits for ever. `cargo xtask services` installs what is needed; RIG_NO_SERVICES leaves these tests out.
 
+mod azure;
 mod browser;
 mod nginx;
 mod openapi;
@@ -20,7 +21,7 @@ use self::nginx::Nginx;
 use crate::harness::{Hub, Running, folder, text};
 
 /// Whether these tests are to be left out.
-fn left_out() -> bool {
+pub fn left_out() -> bool {
     let out = std::env::var_os("RIG_NO_SERVICES").is_some();
     if out {
         println!("left out: RIG_NO_SERVICES is set");
@@ -30,7 +31,7 @@ fn left_out() -> bool {
 
 /// A program of the machine.
 #[track_caller]
-fn program(name: &str) -> PathBuf {
+pub fn program(name: &str) -> PathBuf {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let folders = std::env::split_paths(&path).chain([PathBuf::from("/usr/sbin")]);
     let found = folders.map(|folder| folder.join(name)).find(|path| path.is_file());

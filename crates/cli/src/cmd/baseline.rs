@@ -4,10 +4,12 @@ use std::path::PathBuf;
 
 use anyhow::{Context as _, Result, bail};
 use clap::Subcommand;
-use rig_config::{Baseline, Limits, Trust};
+use rig_config::snapshot_file::are_comparable;
+use rig_config::{Baseline, Format, Limits, Policy, Redactor, SnapshotFile, Trust};
 use rig_event::ServiceName;
 use rig_event::event::Signature;
 use rig_replay::Service;
+use serde_json::Value;
 
 use super::snapshot;
 use crate::client::Appended;
@@ -26,6 +28,7 @@ use crate::{Answer, recording};
 Examples:
   rig baseline approve http://127.0.0.1:7070/main api --reason 'release 4.2'
   rig baseline approve http://127.0.0.1:7070/main api --sign --keys baseline-keys --actor ana
+  rig baseline approve http://127.0.0.1:7070/main api --snapshot reviewed/api.json
   rig baseline verify http://127.0.0.1:7070/main api --keys baseline-keys
   rig baseline verify http://127.0.0.1:7070/main api --baseline api.baseline.json --keys baseline-keys
   rig baseline show session.jsonl api --out api.baseline.json
@@ -49,6 +52,10 @@ enum Action {
         /// Approve only if this is still the document's digest
         #[arg(long)]
         digest: Option<String>,
+        /// Approve only if the config is what this snapshot file holds: a path, s3://BUCKET/…,
+        /// gs://BUCKET/… or az://CONTAINER/…
+        #[arg(long, value_name = "FILE", conflicts_with = "digest")]
+        snapshot: Option<String>,
         /// Sign the approval
         #[arg(long)]
         sign: bool,
@@ -139,7 +146,13 @@ impl Because {
 
 pub(super) async fn run(args: Args) -> Result<Answer> {
     match args.action {
-        Action::Approve { of, because, digest, sign, keys } => {
+        Action::Approve { of, because, mut digest, snapshot, sign, keys } => {
+            if let Some(file) = snapshot {
+                match of.seen_in(&file).await? {
+                    Some(same) => digest = Some(same),
+                    None => return Ok(Answer::Difference),
+                }
+            }
             of.approve(&because, digest, sign, &keys).await
         }
         Action::Revoke { of, because } => {
@@ -218,6 +231,42 @@ impl Of {
         query.extend([("digest", service.digest.as_str()), ("signed", &signed)]);
         query.extend([("key_id", signature.key_id.as_str()), ("signature", &signature.value)]);
         self.told(client.approve(&self.service, &query).await.with_context(refused)?)
+    }
+
+    /// The digest of the current document, if its config is what a snapshot file holds; else what differs is printed.
+    async fn seen_in(&self, file: &str) -> Result<Option<String>> {
+        let mut held = rig_client::writer::read(file, rig_client::writer::LIMIT).await?;
+        let at = self.source.state(None).await?;
+        let service = at.service(&self.service)?;
+        let mut current = SnapshotFile { config: (*service.config).clone(), ..SnapshotFile::default() };
+        let policy = Policy::default();
+        // A file from elsewhere may hold secrets as they are: under a key of their own they are not compared, and not shown.
+        let text = held.config.get("text").and_then(Value::as_str).filter(|_| held.config.len() == 1);
+        let (format, is_blank) = text
+            .map_or((Format::Json, false), |text| (Format::Text, text.contains(rig_config::redact::RIGGING)));
+        held.redact(&Redactor::new(super::diff::run_key()?, &policy), format);
+        if is_blank {
+            held.forget_fingerprints();
+            current.forget_fingerprints();
+        }
+        let mut changes = rig_config::diff(&held.config, &current.config, &policy).changes;
+        let all = changes.len();
+        changes.retain(|change| match (&change.before, &change.after) {
+            (Some(before), Some(after)) => are_comparable(before, after),
+            _ => true,
+        });
+        if all > changes.len() {
+            let secrets = output::count((all - changes.len()) as u64, "secret");
+            output::note(format!("{secrets} not compared: the file's are not under the hub's key"));
+        }
+        changes.retain(|change| change.op.is_difference());
+        if changes.is_empty() {
+            return Ok(Some(service.digest.clone()));
+        }
+        let mut out = Out::new();
+        changes.iter().try_for_each(|change| out.line(output::change(change)))?;
+        output::note(format!("the config of {} was not approved: it is not what {file} holds", self.service));
+        Ok(None)
     }
 
     /// What was approved of a service, in the form that is signed.

@@ -3,6 +3,7 @@
 mod predicate;
 mod program;
 
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -14,12 +15,13 @@ use rig_replay::blame::blame;
 use rig_replay::{State, Timeline};
 use serde_json::{Value, json};
 
-use self::predicate::{Condition, is_drifted};
+use self::predicate::{Condition, is_drifted, would_drift};
 use self::program::Program;
 use super::blame::{events_until, last_seq, values};
 use super::{Interrupts, serve};
 use crate::Answer;
 use crate::output::{self, Out};
+use crate::policy;
 use crate::process::Signal;
 use crate::source::Source;
 
@@ -56,6 +58,9 @@ pub struct Args {
     /// A state is bad when a service, or the one that is named, has drifted
     #[arg(long, value_name = "SERVICE", num_args = 0..=1)]
     drifted: Option<Option<ServiceName>>,
+    /// The policy that says with --drifted which fields of another config drift; the hub's, for the recording has it not
+    #[arg(long, value_name = "FILE", requires = "drifted")]
+    policy: Option<PathBuf>,
     /// The state after this event is good [default: the first with a config]
     #[arg(long, value_name = "SEQ")]
     good: Option<Seq>,
@@ -117,15 +122,35 @@ pub(super) async fn run(args: Args) -> Result<Answer> {
     });
     let state = |i: usize| -> Result<State> { Ok(timeline.state(places[i])?) };
     let answer = tokio::task::block_in_place(|| search(places.len(), state, &mut checks))?;
-    // A drift is not a matter of configs alone: other configs are not judged again here.
-    let found = match answer {
-        Search::Found { good, bad, .. } if args.drifted.is_none() => {
-            let (base, good, bad) = (state(0)?, state(good)?, state(bad)?);
-            Some(tokio::task::block_in_place(|| culprits(&base, &good, &bad, &mut checks))?)
+    let mut done = checks.done;
+    let found = match (&answer, &args.drifted) {
+        (Search::Found { good, bad, .. }, None) => {
+            let (base, good, bad) = (state(0)?, state(*good)?, state(*bad)?);
+            let found = tokio::task::block_in_place(|| culprits(&base, &good, &bad, &mut checks))?;
+            done = checks.done;
+            Some(found)
+        }
+        (Search::Found { good, bad, .. }, Some(service)) => {
+            // The recorded verdicts are about the recorded configs: others are judged here.
+            let policy = policy::load(args.policy.as_deref())?;
+            let mut judged =
+                Checks::new(args.max_checks.saturating_sub(done), |state: &State| -> Result<Verdict> {
+                    Ok(if would_drift(state, service.as_ref(), &policy) {
+                        Verdict::Bad
+                    } else {
+                        Verdict::Good
+                    })
+                });
+            let (base, good, bad) = (state(0)?, state(*good)?, state(*bad)?);
+            let found = culprits(&base, &good, &bad, &mut judged)?;
+            done += judged.done;
+            if !would_drift(&bad, service.as_ref(), &policy) {
+                output::note("by this policy it has not drifted there: name the hub's with --policy");
+            }
+            Some(found)
         }
         _ => None,
     };
-    let done = checks.done;
     drop(checks);
     watch.abort();
     let report = Report {

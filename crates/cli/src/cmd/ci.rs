@@ -66,6 +66,11 @@ impl Report {
 
     async fn read(source: &Source) -> Result<(Explanation, Explanation)> {
         let indexed = source.timeline(None).await?;
+        match indexed.trouble() {
+            // A run of which nothing is known did not go well.
+            Some(trouble) if indexed.timeline.is_empty() => anyhow::bail!(trouble),
+            _ => indexed.notes(false)?,
+        }
         let brief = Limits { items: 3, lines: 5, bytes: 200 };
         Ok((explain(&indexed.timeline, Limits::default())?, explain(&indexed.timeline, brief)?))
     }

@@ -1,5 +1,7 @@
 //! `rig diff`, and the binary `rig-diff`: what differs between two configurations.
 
+use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -63,7 +65,8 @@ pub struct Args {
     /// The policy file: secrets, severities, how lists and values are compared
     #[arg(long, value_name = "FILE", env = "RIG_POLICY")]
     policy: Option<PathBuf>,
-    /// Leave these fields out: a path, * for one step, ** for any, ignoring case; may be given more than once
+    /// Leave these fields, or sections of a text, out: a path, * for one step, ** for any, ignoring case; may be given more than
+    /// once
     #[arg(long, value_name = "PATTERN")]
     exclude: Vec<String>,
     /// Leave redacted fields out
@@ -171,9 +174,7 @@ pub async fn run(args: Args) -> Result<Answer> {
     let as_json = args.json || args.format == Output::Json;
     let output = if as_json { Output::Json } else { args.format };
     if old.is_text && new.is_text {
-        if !exclude.is_empty() {
-            output::note("--exclude names fields, and these texts have none: nothing is left out");
-        }
+        let (old, new) = without_sections(old, new, &exclude)?;
         return text(&old, &new, output, &args, &policy);
     }
     if old.is_text || new.is_text {
@@ -186,7 +187,7 @@ pub async fn run(args: Args) -> Result<Answer> {
 }
 
 /// A redaction key for this run. Its id is its own too, so that fingerprints of another run are known as such.
-fn run_key() -> Result<RedactionKey> {
+pub(super) fn run_key() -> Result<RedactionKey> {
     let (mut secret, mut id) = ([0; 32], [0; 4]);
     for bytes in [&mut secret[..], &mut id[..]] {
         getrandom::fill(bytes).map_err(|e| anyhow!("the system gives no random numbers: {e}"))?;
@@ -226,6 +227,26 @@ fn without(whole: Diff, exclude: &[Pattern], ignore_redacted: bool, baseline: bo
     });
     let diff = Diff::of(kept.collect());
     (diff, left_out)
+}
+
+/// Two texts less the sections that are not to be compared.
+fn without_sections(mut old: Side, mut new: Side, exclude: &[Pattern]) -> Result<(Side, Side)> {
+    if exclude.is_empty() {
+        return Ok((old, new));
+    }
+    let (mut names, mut have_sections) = (BTreeSet::new(), false);
+    for side in [&mut old, &mut new] {
+        let Some(Value::String(text)) = side.config.get_mut("text") else { continue };
+        let Some((kept, gone)) = rig_config::sections::without(text, exclude) else { continue };
+        names.extend(gone.into_iter().map(Cow::into_owned));
+        have_sections = true;
+        *text = kept;
+    }
+    if !have_sections {
+        bail!("--exclude names sections of a text, and neither {} nor {} has any", old.name, new.name);
+    }
+    output::note(format!("{} left out, as asked", output::count(names.len() as u64, "section")));
+    Ok((old, new))
 }
 
 fn answer(is_empty: bool, severity: Option<Severity>, fail_on: Option<Severity>) -> Answer {
@@ -312,7 +333,7 @@ fn text(old: &Side, new: &Side, output: Output, args: &Args, policy: &Policy) ->
         Output::Markdown => out.text(&shown::text_markdown(&old.name, &new.name, &diff))?,
         Output::Json => out.json(&json!({
             "old": old.name, "new": new.name, "lines_added": diff.lines_added, "lines_removed": diff.lines_removed,
-            "sections": diff.sections, "hunks": diff.hunks, "normalisation": rig_config::text::NORMALISATION,
+            "sections": diff.sections, "hunks": diff.hunks, "normalisation": rig_config::normalise::NORMALISATION,
         }))?,
         Output::JsonPatch | Output::MergePatch => {
             bail!("plain text has no fields to patch; --format unified gives a patch of its lines")

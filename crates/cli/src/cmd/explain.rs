@@ -4,12 +4,13 @@ use std::fmt::Write as _;
 
 use anyhow::Result;
 use rig_event::Timestamp;
+use rig_replay::Timeline;
 use rig_replay::explain::{self, ConfigChange, Explanation, Limits, Listed};
 use rig_replay::traffic::{Body, Exchange, Protocol};
 
+use super::ReadArgs;
 use crate::Answer;
 use crate::output::{self, HEADING, Out, plain};
-use crate::source::Source;
 use crate::table;
 
 /// Say what broke, and what was changed before it
@@ -25,8 +26,6 @@ Examples:
 
 Exit code 1: something failed.")]
 pub struct Args {
-    /// A session file, -, a rigd log, or a hub's stream
-    source: Source,
     /// Show at most so many of each kind [default: 5, and 20 as JSON or Markdown]
     #[arg(long, value_name = "N")]
     limit: Option<usize>,
@@ -36,29 +35,29 @@ pub struct Args {
     /// Print it as Markdown
     #[arg(long)]
     markdown: bool,
-    /// Take a recording that cannot be read to its end for an error
-    #[arg(long)]
-    strict: bool,
+    #[command(flatten)]
+    read: ReadArgs,
 }
 
 pub(super) async fn run(args: Args) -> Result<Answer> {
-    let indexed = args.source.timeline(None).await?;
     // On a terminal what matters must fit on a screen.
     let items = args.limit.unwrap_or(if args.json || args.markdown { 20 } else { 5 });
     let mut limits = Limits { items, ..Limits::default() };
     if !(args.json || args.markdown) {
         limits.lines = limits.lines.min(items);
     }
-    let it = explain::explain(&indexed.timeline, limits)?;
-    let mut out = Out::new();
-    if args.json {
-        out.json(&it)?;
-    } else {
-        let page = if args.markdown { Page::markdown() } else { Page::text() };
-        out.line(page.render(&it).trim_end())?;
-    }
-    indexed.notes(args.strict)?;
-    Ok(if it.is_failure() { Answer::Difference } else { Answer::Fine })
+    let show = |timeline: &Timeline| {
+        let it = explain::explain(timeline, limits)?;
+        let mut out = Out::new();
+        if args.json {
+            out.json(&it)?;
+        } else {
+            let page = if args.markdown { Page::markdown() } else { Page::text() };
+            out.line(page.render(&it).trim_end())?;
+        }
+        Ok(if it.is_failure() { Answer::Difference } else { Answer::Fine })
+    };
+    args.read.read(show).await
 }
 
 /// The page as it grows, for a terminal or as Markdown.

@@ -6,12 +6,12 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail};
 use rig_config::Policy;
 use rig_hub::Settings;
+use rig_hub::access::tls;
 use rig_recorder::Durability;
 use tokio::net::TcpListener;
 
 use super::Interrupts;
 use crate::Answer;
-use crate::client::Client;
 use crate::output::{self, Out};
 use crate::telemetry::{self, LogFormat};
 use crate::{keys, policy};
@@ -42,9 +42,25 @@ pub struct Args {
     /// The hub's own file, hub.toml
     #[arg(long, value_name = "FILE", env = "RIG_CONFIG")]
     config: Option<PathBuf>,
-    /// Check the policy, the hub's own file and the keys, and end
+    /// Check the policy, the hub's own file, the keys and the certificate, and end
     #[arg(long)]
     check_config: bool,
+    /// The certificate that the hub shows, and those between it and its authority: PEM. It speaks https:// then, and reads the files again
+    /// when they change
+    #[arg(long, value_name = "FILE", env = "RIG_TLS_CERT")]
+    tls_cert: Option<PathBuf>,
+    /// The certificate's key, PEM
+    #[arg(long, value_name = "FILE", env = "RIG_TLS_KEY")]
+    tls_key: Option<PathBuf>,
+    /// Make a certificate for development and keep it in the data directory; clients are told of it with --ca
+    #[arg(long, conflicts_with_all = ["tls_cert", "tls_key", "memory"])]
+    tls_self_signed: bool,
+    /// Listen for others than this machine though there are no tokens: whoever reaches the hub reads and writes everything
+    #[arg(long)]
+    insecure_no_tokens: bool,
+    /// Listen for others than this machine without TLS: whoever sits in between reads everything
+    #[arg(long)]
+    insecure_no_tls: bool,
     /// Take approvals of baselines only if one of these keys signed them; RIG_BASELINE_KEYS may hold the keys instead
     #[arg(long, value_name = "FILE", env = "RIG_BASELINE_KEYS_FILE")]
     baseline_keys: Option<PathBuf>,
@@ -63,38 +79,50 @@ pub(super) async fn run(args: Args) -> Result<Answer> {
     let _telling = telemetry::begin(args.log_format)?;
     let policy = policy::load(args.policy.as_deref())?;
     let baseline_keys = keys::load(args.baseline_keys.as_deref())?;
-    let settings = settings(args.config.as_deref())?;
+    let mut settings = settings(args.config.as_deref())?;
+    if args.tls_cert.is_some() || args.tls_key.is_some() || args.tls_self_signed {
+        settings.tls =
+            tls::Settings { cert: args.tls_cert, key: args.tls_key, self_signed: args.tls_self_signed };
+    }
+    tls::check(&settings.tls)?;
     if args.check_config {
-        output::note("policy, settings and keys can be used");
+        settings.check().map_err(anyhow::Error::msg).context("the settings")?;
+        output::note("policy, settings, keys and certificate can be used");
         return Ok(Answer::Fine);
     }
     let data = if args.memory { None } else { Some(args.data.map_or_else(default_data, Ok)?) };
-    let listener = listen(&args.listen).await?;
-    let address = format!("http://{}", listener.local_addr()?);
+    let listener = listen(&args.listen, true).await?;
     match &data {
         Some(data) => args.log_format.note(&format!("data in {}", data.display())),
         None => args.log_format.note("data in memory: gone when the hub ends"),
     }
 
     let durability = args.durability;
-    let mut options =
-        rig_hub::Options { data, policy, settings, baseline_keys, durability, ..Default::default() };
+    let insecure = rig_hub::Insecure { no_tokens: args.insecure_no_tokens, no_tls: args.insecure_no_tls };
+    let mut options = rig_hub::Options {
+        data,
+        policy,
+        settings,
+        baseline_keys,
+        durability,
+        insecure,
+        ..Default::default()
+    };
     options.shutdown_deadline = args.shutdown_deadline;
     options.segment_bytes = options.settings.segment_bytes.unwrap_or(options.segment_bytes);
     let mut interrupts = Interrupts::listen()?;
-    let hub = rig_hub::serve(listener, async move { interrupts.wait().await }, options);
-    tokio::pin!(hub);
-    let client = Client::new(&address, None)?;
-    tokio::select! {
-        // It cannot end before it was ready, unless it could not begin or is to end already.
-        ended = &mut hub => {
-            ended?;
-            return Ok(Answer::Fine);
-        }
-        ready = client.ready() => ready?,
+    let hub = tokio::select! {
+        started = rig_hub::start(listener, options) => started?,
+        () = interrupts.wait() => return Ok(Answer::Fine),
+    };
+    if let Some((file, fingerprint)) = hub.certificate()? {
+        args.log_format.note(&format!("certificate {}, SHA-256 {fingerprint}", file.display()));
     }
-    Out::new().line(&address)?;
-    hub.await?;
+    if hub.demands_tokens() {
+        args.log_format.note("requests need a token");
+    }
+    Out::new().line(hub.url()?)?;
+    hub.run(async move { interrupts.wait().await }).await?;
     Ok(Answer::Fine)
 }
 
@@ -119,14 +147,14 @@ fn default_data() -> Result<PathBuf> {
     }
 }
 
-/// Binds, on this machine only: what listens for others needs tokens, which do not exist yet.
-pub(super) async fn listen(address: &str) -> Result<TcpListener> {
+/// Binds; unless others than this machine `may` reach it, where they cannot. A hub looks further before it answers them.
+pub(super) async fn listen(address: &str, may: bool) -> Result<TcpListener> {
     let cannot = || format!("cannot listen on {address}; --listen 127.0.0.1:0 takes a free port");
     let resolved: Vec<_> = tokio::net::lookup_host(address).await.with_context(cannot)?.collect();
-    if let Some(outside) = resolved.iter().find(|address| !address.ip().is_loopback()) {
+    if let Some(outside) = resolved.iter().find(|address| !may && !address.ip().is_loopback()) {
         bail!(
-            "the hub does not listen on {outside}: there are no tokens yet, so anyone who reaches it could read and \
-             write everything; listen on 127.0.0.1 and forward the port (ssh -L)"
+            "a recording is not played on {outside}: it has no tokens, so anyone who reaches it could read everything; \
+             listen on 127.0.0.1 and forward the port (ssh -L)"
         );
     }
     TcpListener::bind(resolved.as_slice()).await.with_context(cannot)

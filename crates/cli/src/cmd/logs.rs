@@ -2,12 +2,14 @@
 
 use std::collections::VecDeque;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
+use rig_event::Seq;
 use rig_replay::Timeline;
 use rig_replay::logs::{Output, Wanted};
 
+use super::ReadArgs;
 use crate::Answer;
-use crate::source::Source;
+use crate::output;
 use crate::table::{self, Rows};
 
 /// Show what services wrote to stdout and stderr
@@ -15,10 +17,9 @@ use crate::table::{self, Rows};
 #[command(after_help = "\
 Examples:
   rig logs session.jsonl --service api --stderr
-  rig logs session.jsonl --text 'connection refused' --last 50")]
+  rig logs session.jsonl --text 'connection refused' --last 50
+  rig logs session.jsonl --detail 42")]
 pub struct Args {
-    /// A session file, -, a rigd log, or a hub's stream
-    source: Source,
     /// Only of this service; may be given more than once
     #[arg(long)]
     service: Vec<String>,
@@ -37,21 +38,38 @@ pub struct Args {
     /// Only the last so many
     #[arg(long, value_name = "N")]
     last: Option<usize>,
+    /// Only this event, whatever else is wanted
+    #[arg(long, value_name = "SEQ")]
+    detail: Option<Seq>,
     /// Print an object a line
     #[arg(long)]
     json: bool,
-    /// Take a recording that cannot be read to its end for an error
-    #[arg(long)]
-    strict: bool,
+    #[command(flatten)]
+    read: ReadArgs,
 }
 
 pub(super) async fn run(args: Args) -> Result<Answer> {
-    let indexed = args.source.timeline(None).await?;
     let stderr = if args.stderr { Some(true) } else { args.stdout.then_some(false) };
     let wanted = Wanted { services: args.service, stderr, text: args.text, ignore_case: args.ignore_case };
-    list(&indexed.timeline, &wanted, args.last, args.json)?;
-    indexed.notes(args.strict)?;
+    args.read
+        .read(|timeline| match args.detail {
+            Some(seq) => detail(timeline, seq, args.json),
+            None => list(timeline, &wanted, args.last, args.json),
+        })
+        .await?;
     Ok(Answer::Fine)
+}
+
+fn detail(timeline: &Timeline, seq: Seq, json: bool) -> Result<()> {
+    let Some(at) = timeline.position(seq) else { bail!("there is no event {seq} in it") };
+    let entry = timeline.entry(at);
+    if !Wanted::default().may_take(&entry) {
+        bail!(
+            "event {seq} is no output but {}; `rig ls --detail {seq}` shows it",
+            output::plain(entry.type_name)
+        );
+    }
+    print(timeline, &Wanted::default(), std::iter::once(at), json)
 }
 
 fn list(timeline: &Timeline, wanted: &Wanted, last: Option<usize>, json: bool) -> Result<()> {
@@ -89,8 +107,7 @@ fn print(
             return Ok::<_, anyhow::Error>(());
         };
         if json {
-            rows.writer()
-                .extend_from_slice(crate::output::plain_json(serde_json::to_string(&output)?).as_bytes());
+            rows.writer().extend_from_slice(output::plain_json(serde_json::to_string(&output)?).as_bytes());
             return Ok(rows.end()?);
         }
         // Every line of a piece has the service before it, as if it had come alone.

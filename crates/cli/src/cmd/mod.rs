@@ -23,20 +23,23 @@ pub mod serve;
 pub mod snapshot;
 pub mod state;
 pub mod tail;
+pub mod token;
 pub mod traffic;
 pub mod verify;
 pub mod watch;
 pub mod why;
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 use clap::{Parser, Subcommand};
 use rig_event::StreamName;
+use rig_replay::Timeline;
 
 use crate::Answer;
 use crate::client::Client;
+use crate::source::Source;
 
 /// A flight recorder for configuration and traffic
 ///
@@ -83,6 +86,7 @@ enum Command {
     Compare(compare::Args),
     Bisect(bisect::Args),
     Serve(serve::Args),
+    Token(token::Args),
     Ci(ci::Args),
     Ls(ls::Args),
     Verify(verify::Args),
@@ -120,6 +124,7 @@ pub fn run(rig: Rig) -> Result<Answer> {
             Command::Compare(args) => compare::run(args).await,
             Command::Bisect(args) => bisect::run(args).await,
             Command::Serve(args) => serve::run(args).await,
+            Command::Token(args) => token::run(args).await,
             Command::Ci(args) => ci::run(args).await,
             Command::Ls(args) => ls::run(args).await,
             Command::Verify(args) => verify::run(args).await,
@@ -144,8 +149,28 @@ pub fn block_on(command: impl Future<Output = Result<Answer>>) -> Result<Answer>
 }
 
 /// The event at a position of a recording, on one line.
-fn event_line(timeline: &rig_replay::Timeline, at: usize) -> Result<String> {
+fn event_line(timeline: &Timeline, at: usize) -> Result<String> {
     Ok(crate::output::event_of(&timeline.line(at)?, Some(timeline.envelope(at)?)))
+}
+
+/// What is read from one end to the other, and how strictly.
+#[derive(Debug, clap::Args)]
+pub struct ReadArgs {
+    /// A session file, -, a rigd log, or a hub's stream
+    source: Source,
+    /// Take a recording that cannot be read to its end for an error
+    #[arg(long)]
+    strict: bool,
+}
+
+impl ReadArgs {
+    /// Gives the recording to `show`, and then says what could not be read of it.
+    async fn read<T>(&self, show: impl FnOnce(&Timeline) -> Result<T>) -> Result<T> {
+        let indexed = self.source.timeline(None).await?;
+        let shown = show(&indexed.timeline)?;
+        indexed.notes(self.strict)?;
+        Ok(shown)
+    }
 }
 
 /// Which hub, and which of its streams.
@@ -157,11 +182,14 @@ pub struct HubArgs {
     /// The stream, where the address names none [default: main]
     #[arg(long, value_name = "NAME", env = "RIG_STREAM")]
     stream: Option<StreamName>,
+    /// The certificates to trust where the address is https://, PEM
+    #[arg(long, value_name = "FILE", env = "RIG_CA")]
+    ca: Option<PathBuf>,
 }
 
 impl HubArgs {
     fn client(&self) -> Result<Client> {
-        Client::new(&self.hub, self.stream.clone())
+        Client::trusting(&self.hub, self.stream.clone(), self.ca.as_deref())
     }
 }
 

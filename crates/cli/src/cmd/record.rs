@@ -2,6 +2,7 @@
 
 mod command;
 mod lines;
+mod posting;
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -62,6 +63,9 @@ pub struct Args {
     /// How it ended, for the footer: passed, failed, crashed or interrupted [default: passed; interrupted after a signal; of a command, as it ended]
     #[arg(long, value_parser = outcome)]
     outcome: Option<Outcome>,
+    /// The keys that a command's recording is signed with, as `rig verify` takes them: the last signs. A hub signs what comes from it
+    #[arg(long, value_name = "FILE", env = "RIG_SIGNING_KEYS_FILE")]
+    keys: Option<PathBuf>,
     /// The recording's name [default: that of the file]
     #[arg(long, value_name = "NAME")]
     session: Option<String>,
@@ -144,8 +148,8 @@ async fn run_command(args: Args, session: String) -> Result<Answer> {
         Some(service) => service,
         None => named.parse().or_else(|_| "command".parse())?,
     };
-    let Args { command, output: file, outcome, .. } = args;
-    command::run(command::Run { command, file, session, service, outcome }).await
+    let Args { command, output: file, outcome, keys, .. } = args;
+    command::run(command::Run { command, file, session, service, outcome, keys }).await
 }
 
 /// Records everything that is there into a finished file.

@@ -95,7 +95,7 @@ pub(super) async fn run(args: Args) -> Result<Answer> {
     };
     let (head, heads) = watch::channel(begin);
     let playback = Playback { stream: stream.clone(), epoch, timeline: timeline.clone(), chain, head: heads };
-    let listener = hub::listen(&args.listen).await?;
+    let listener = hub::listen(&args.listen, false).await?;
     let address = format!("http://{}", listener.local_addr()?);
     let mut interrupts = Interrupts::listen()?;
     let serving =

@@ -6,9 +6,11 @@ use std::time::{Duration, SystemTime};
 
 use anyhow::{Context as _, Result, anyhow, bail};
 use rig_client::{Redaction, Writer, writer};
-use rig_config::{Format, Layers, Limits, Merged, Origin, Pattern, Provenance, SnapshotFile, Source};
+use rig_config::{
+    Format, Layers, Limits, Merged, Origin, Pattern, Provenance, SnapshotFile, Source, sections,
+};
 use rig_event::{ServiceName, Timestamp};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{CaptureArgs, HubArgs, hub};
 use crate::Answer;
@@ -45,7 +47,8 @@ pub struct Args {
     /// Put the environment variables on top whose names begin so; __ in a name separates steps
     #[arg(long, value_name = "PREFIX")]
     env: Option<String>,
-    /// Leave these fields out: a path, * for one step, ** for any, ignoring case; may be given more than once
+    /// Leave these fields, or sections of a text, out: a path, * for one step, ** for any, ignoring case; may be given more than
+    /// once
     #[arg(long, value_name = "PATTERN")]
     exclude: Vec<String>,
     #[command(flatten)]
@@ -105,12 +108,17 @@ pub(super) async fn run(args: Args) -> Result<Answer> {
     let document = match args.files.as_slice() {
         [only] if args.env.is_none() && args.exclude.is_empty() => read(only)?.1,
         _ => {
-            let (snapshot, _) = layered(&args)?;
-            query.retain(|(key, _)| key != "format" && key != "name");
-            query.push(("format".to_owned(), SNAPSHOT.to_owned()));
-            let mut document = Vec::new();
-            snapshot.write(&mut document)?;
-            document
+            let (snapshot, format) = layered(&args)?;
+            match snapshot.config.get("text").and_then(Value::as_str) {
+                Some(text) if format.is_text() => text.as_bytes().to_vec(),
+                _ => {
+                    query.retain(|(key, _)| key != "format" && key != "name");
+                    query.push(("format".to_owned(), SNAPSHOT.to_owned()));
+                    let mut document = Vec::new();
+                    snapshot.write(&mut document)?;
+                    document
+                }
+            }
         }
     };
     let appended = capture(&client, &args.service, &query, document).await?;
@@ -154,9 +162,19 @@ fn layered(args: &Args) -> Result<(SnapshotFile, Format)> {
     let mut snapshot = SnapshotFile { timestamp: now(), config, provenance, ..SnapshotFile::default() };
     let patterns = args.exclude.iter().map(|text| text.parse::<Pattern>());
     let patterns = patterns.collect::<Result<Vec<_>, _>>().context("--exclude")?;
-    let left_out = snapshot.exclude(&patterns);
     if !patterns.is_empty() {
-        output::note(format!("{} left out, as asked", output::count(left_out as u64, "field")));
+        let (left_out, what) = match snapshot.config.get_mut("text") {
+            Some(Value::String(text)) if format.is_text() => {
+                let Some((kept, gone)) = sections::without(text, &patterns) else {
+                    bail!("--exclude names sections of a text, and this one has none");
+                };
+                let count = gone.len();
+                *text = kept;
+                (count, "section")
+            }
+            _ => (snapshot.exclude(&patterns), "field"),
+        };
+        output::note(format!("{} left out, as asked", output::count(left_out as u64, what)));
     }
     Ok((snapshot, format))
 }
@@ -193,7 +211,7 @@ fn layer(
     };
     let doc = rig_config::parse(document, format, limits)?;
     let alone = args.files.len() == 1 && args.env.is_none();
-    if format.is_text() && alone && args.file.out.is_some() {
+    if format.is_text() && alone {
         let origin: Origin = Source::file(shown, None).into();
         let provenance: Provenance = doc.config.keys().map(|path| (path.clone(), origin.clone())).collect();
         return Ok(Some(Merged { config: doc.config, provenance }));
@@ -278,10 +296,15 @@ pub(super) async fn capture(
     answer.with_context(refused)
 }
 
+/// How much of a document is read, in bytes.
+pub(super) fn limit() -> u64 {
+    rig_config::Limits::default().bytes + 1
+}
+
 /// The name of a file and what is in it. What is over the hub's limit is read only so far that the hub sees it: it keeps the
 /// record of refusals.
 pub(super) fn read(file: &str) -> Result<(Option<String>, Vec<u8>)> {
-    let limit = rig_config::Limits::default().bytes + 1;
+    let limit = limit();
     let mut document = Vec::new();
     if file == "-" {
         std::io::stdin().lock().take(limit).read_to_end(&mut document).context("standard input broke off")?;

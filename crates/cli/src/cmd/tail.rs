@@ -8,6 +8,7 @@ use crate::Answer;
 use crate::follow::{Follow, News, Wanted};
 use crate::output::{self, Out};
 use crate::source::Source;
+use crate::table::Rows;
 
 /// Follow a stream, as text or JSON
 ///
@@ -74,9 +75,13 @@ pub(super) fn types(text: &str) -> Result<String> {
 }
 
 pub(super) async fn run(args: Args) -> Result<Answer> {
-    let print = |line: &[u8]| {
-        let mut out = Out::new();
-        if args.json { out.line(String::from_utf8_lossy(line)) } else { out.line(output::event(line)) }
+    let mut rows = Rows::default();
+    let mut print = |line: &[u8]| {
+        if !args.json {
+            return Out::new().line(output::event(line));
+        }
+        rows.recorded(line)?;
+        rows.flush()
     };
     let Source::Stream(client) = &args.source else {
         let mut recording = args.source.open(None).await?;

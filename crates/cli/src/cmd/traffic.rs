@@ -5,9 +5,9 @@ use rig_event::Seq;
 use rig_replay::Timeline;
 use rig_replay::traffic::{Body, Compare, Exchange, Protocol, Row, Status, Wanted};
 
+use super::ReadArgs;
 use crate::Answer;
 use crate::output::{self, HEADING, Out, plain};
-use crate::source::Source;
 use crate::table::{self, Rows};
 
 /// List the traffic between services
@@ -18,20 +18,8 @@ Examples:
   rig traffic session.jsonl --latency '>100ms' --protocol grpc
   rig traffic session.jsonl --detail 42")]
 pub struct Args {
-    /// A session file, -, a rigd log, or a hub's stream
-    source: Source,
-    /// Only from one service to another; either may be left out: 'web->api', '->api', 'web->'
-    #[arg(long, value_name = "FROM->TO", value_parser = edge, allow_hyphen_values = true)]
-    edge: Option<(Option<String>, Option<String>)>,
-    /// Only this status (503, UNAVAILABLE), class (5xx), or whatever failed
-    #[arg(long, value_name = "STATUS")]
-    status: Option<Status>,
-    /// Only what took longer or less: '>100ms', '<2s'
-    #[arg(long, value_name = "BOUND", value_parser = bound)]
-    latency: Option<(Compare, u64)>,
-    /// Only http, grpc, kafka or tcp
-    #[arg(long)]
-    protocol: Option<Protocol>,
+    #[command(flatten)]
+    filter: Filter,
     /// Only from or to this service
     #[arg(long)]
     service: Option<String>,
@@ -44,32 +32,49 @@ pub struct Args {
     /// Print an object a line
     #[arg(long)]
     json: bool,
-    /// Take a recording that cannot be read to its end for an error
+    #[command(flatten)]
+    read: ReadArgs,
+}
+
+/// Which traffic is wanted.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Filter {
+    /// Only from one service to another; either may be left out: 'web->api', '->api', 'web->'
+    #[arg(long, value_name = "FROM->TO", value_parser = edge, allow_hyphen_values = true)]
+    edge: Option<(Option<String>, Option<String>)>,
+    /// Only this status (503, UNAVAILABLE), class (5xx), or whatever failed
+    #[arg(long, value_name = "STATUS")]
+    status: Option<Status>,
+    /// Only what took longer or less: '>100ms', '<2s'
+    #[arg(long, value_name = "BOUND", value_parser = bound)]
+    latency: Option<(Compare, u64)>,
+    /// Only http, grpc, kafka or tcp
     #[arg(long)]
-    strict: bool,
+    protocol: Option<Protocol>,
+}
+
+impl Filter {
+    /// What of it, if anything was asked for.
+    pub(super) fn wanted(&self) -> Option<Wanted> {
+        let (source, target) = self.edge.clone().unwrap_or_default();
+        let Filter { edge, status, latency, protocol } = self.clone();
+        let any = edge.is_some() || status.is_some() || latency.is_some() || protocol.is_some();
+        any.then_some(Wanted { source, target, status, latency, protocol, ..Wanted::default() })
+    }
 }
 
 /// Most of a body that is shown in detail.
 const BODY: usize = 64 << 10;
 
 pub(super) async fn run(args: Args) -> Result<Answer> {
-    let indexed = args.source.timeline(None).await?;
-    if let Some(seq) = args.detail {
-        detail(&indexed.timeline, seq, args.json)?;
-        return Ok(Answer::Fine);
-    }
-    let (source, target) = args.edge.unwrap_or_default();
-    let wanted = Wanted {
-        source,
-        target,
-        service: args.service,
-        status: args.status,
-        latency: args.latency,
-        protocol: args.protocol,
-        text: args.text,
-    };
-    list(&indexed.timeline, &wanted, args.json)?;
-    indexed.notes(args.strict)?;
+    let filter = args.filter.wanted().unwrap_or_default();
+    let wanted = Wanted { service: args.service, text: args.text, ..filter };
+    args.read
+        .read(|timeline| match args.detail {
+            Some(seq) => detail(timeline, seq, args.json),
+            None => list(timeline, &wanted, args.json),
+        })
+        .await?;
     Ok(Answer::Fine)
 }
 
@@ -188,7 +193,7 @@ impl Columns {
     }
 }
 
-fn detail(timeline: &Timeline, seq: Seq, json: bool) -> Result<()> {
+pub(super) fn detail(timeline: &Timeline, seq: Seq, json: bool) -> Result<()> {
     let Some(at) = timeline.position(seq) else { bail!("there is no event {seq} in it") };
     let Some(exchange) = Exchange::read(&timeline.line(at)?, BODY) else {
         bail!("event {seq} is no traffic but {}", plain(timeline.entry(at).type_name));

@@ -2,13 +2,13 @@
 
 use std::path::PathBuf;
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use rig_recorder::Keyring;
 
-use crate::Answer;
 use crate::output::{self, Out};
 use crate::source::Source;
 use crate::verify::{Verdict, unreadable, verify};
+use crate::{Answer, keys};
 
 /// Check that a recording is what the hub wrote, and that nothing is missing
 ///
@@ -27,7 +27,7 @@ pub struct Args {
     /// A session file, a hub's stream, or -
     source: Source,
     /// The keys to trust; without them a signed recording is `wrong-key`
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", env = "RIG_SIGNING_KEYS_FILE")]
     keys: Option<PathBuf>,
     /// Print JSON
     #[arg(long)]
@@ -36,11 +36,7 @@ pub struct Args {
 
 pub(super) async fn run(args: Args) -> Result<Answer> {
     let keys = match &args.keys {
-        Some(path) => {
-            let shown = path.display();
-            let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {shown}"))?;
-            Keyring::parse(&text).with_context(|| shown.to_string())?
-        }
+        Some(path) => keys::signing(path)?,
         None => Keyring::default(),
     };
     let report = match args.source.open(None).await {

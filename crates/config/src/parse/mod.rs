@@ -18,7 +18,8 @@ use serde_json::Value;
 
 use crate::flatten::{Flattener, json_length};
 use crate::lines::LineIndex;
-use crate::{Document, Error, Format, Limits, sections, text};
+use crate::normalise::normalise;
+use crate::{Document, Error, Format, Limits};
 
 /// Reads a document. Elements of lists are named by index, whatever the policy says of the list: its rules are for the
 /// comparison.
@@ -39,13 +40,9 @@ pub fn parse<'a>(
     if size > limits.bytes {
         return Err(Error::TooLarge { bytes: size, limit: limits.bytes });
     }
-    let mut normalised = normalised(document)?;
+    let normalised = normalised(document)?;
     if format.is_text() {
-        normalised = match format {
-            Format::Routeros => sections::normalise(&normalised),
-            _ => text::normalise(&normalised),
-        };
-        return text_document(normalised, format, limits);
+        return text_document(normalise(normalised, format), format, limits);
     }
     let mut fields = Flattener::new(limits);
     if !normalised.trim_start().is_empty() {

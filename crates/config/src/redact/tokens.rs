@@ -42,6 +42,8 @@ pub(super) type Maker = (&'static str, &'static str, usize, Body);
 
 /// All makers known here.
 pub(super) const MAKERS: &[Maker] = &[
+    // rig's own: tokens and tickets of a hub.
+    ("rig-token", "rig_ rigt_", 40, Body::Word),
     ("github-token", "ghp_ gho_ ghu_ ghs_ ghr_", 20, Body::Alnum),
     ("github-token", "github_pat_", 20, Body::Word),
     (

@@ -5,12 +5,13 @@ use std::collections::BTreeMap;
 use axum::body::Body;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
-use rig_event::Seq;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::services::{check, service_name};
+use super::shapes::{CaptureOutcome as Outcome, Captures};
 use super::{actor_name, answer, idempotency_key};
+use crate::access::Caller;
 use crate::problem::Problem;
 use crate::stream::Stream;
 use crate::{Shared, capture};
@@ -37,25 +38,11 @@ struct Line<'a> {
     document: &'a RawValue,
 }
 
-/// What came of a document.
-#[derive(Serialize)]
-struct Outcome {
-    service: String,
-    status: u16,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    first_seq: Option<Seq>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    last_seq: Option<Seq>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    code: Option<&'static str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    detail: Option<String>,
-}
-
 /// Captures the documents one after the other. Each is a capture of its own, which fails or not whatever the others do; but
 /// nothing is captured of a body in which a line cannot be understood.
 pub(super) async fn capture(
     hub: &Shared,
+    caller: &Caller,
     stream: &Stream,
     headers: &HeaderMap,
     body: Body,
@@ -70,14 +57,13 @@ pub(super) async fn capture(
     }
     let requests = lines.into_iter().enumerate().map(|(i, line)| {
         let key = key.as_ref().map(|key| format!("{key}/{i}"));
-        understand(hub, line, key).map_err(|problem| problem.with("index", i))
+        understand(hub, caller, line, key).map_err(|problem| problem.with("index", i))
     });
     let requests = requests.collect::<Result<Vec<_>, _>>()?;
-    let mut outcomes = Vec::with_capacity(requests.len());
+    let mut captures = Vec::with_capacity(requests.len());
     for (request, media_type, document) in requests {
-        let service = request.service.to_string();
-        let none = Outcome { service, status: 0, first_seq: None, last_seq: None, code: None, detail: None };
-        outcomes.push(match capture::ingest(hub, stream, request, media_type, document.into_bytes()).await {
+        let none = Outcome { service: request.service.to_string(), ..Outcome::default() };
+        captures.push(match capture::ingest(hub, stream, request, media_type, document.into_bytes()).await {
             Ok(events) => Outcome {
                 status: if events.lines.is_some() { StatusCode::CREATED } else { StatusCode::OK }.as_u16(),
                 first_seq: Some(events.first_seq),
@@ -86,24 +72,20 @@ pub(super) async fn capture(
             },
             Err(problem) => Outcome {
                 status: problem.status().as_u16(),
-                code: Some(problem.code()),
+                code: Some(problem.code().to_owned()),
                 detail: Some(problem.detail().to_owned()),
                 ..none
             },
         });
     }
-    #[derive(Serialize)]
-    struct Answer<'a> {
-        stream: &'a str,
-        epoch: &'a str,
-        captures: Vec<Outcome>,
-    }
-    answer(&Answer { stream: stream.name.as_str(), epoch: stream.epoch.as_str(), captures: outcomes })
+    let (stream, epoch) = (stream.name.to_string(), stream.epoch.to_string());
+    answer(&Captures { stream, epoch, captures })
 }
 
 /// A line as a capture, its media type and its document.
 fn understand(
     hub: &Shared,
+    caller: &Caller,
     line: &[u8],
     key: Option<String>,
 ) -> Result<(capture::Request, Option<&'static str>, String), Problem> {
@@ -130,9 +112,10 @@ fn understand(
         service: service_name(&line.service)?,
         format: line.format,
         name: line.name,
-        actor: actor_name(hub, line.actor)?,
+        actor: actor_name(hub, caller, line.actor)?,
         id: idempotency_key(hub, &HeaderMap::new(), key.or(line.id))?,
         meta: line.meta,
+        quiet: false,
     };
     check(hub, &request)?;
     Ok((request, media_type, document))

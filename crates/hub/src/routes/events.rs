@@ -11,6 +11,7 @@ use serde_json::value::RawValue;
 
 use super::{Path, Query, appended, event_problem, idempotency_key, no_secret, range, shapes};
 use crate::Shared;
+use crate::access::Caller;
 use crate::coding::Coding;
 use crate::problem::Problem;
 use crate::sse::{self, Cursor, Filter, Subscription};
@@ -31,42 +32,46 @@ const SMALL: u64 = 64 << 10;
     params(
         shapes::OfStream,
         ("expected_seq" = Option<u64>, Query, description = "Only if this is the head"),
+        shapes::Packed,
+        shapes::IdempotencyKey,
     ),
     request_body(content((shapes::Batch = "application/json"), (String = "application/x-ndjson"))),
     responses(
         (status = 200, description = "They were there", body = shapes::Appended),
         (status = 201, description = "They are durable", body = shapes::Appended),
-        (status = 400, description = "`bad-batch`, `bad-name`, `incomplete-body`, `malformed-event`, `secret-in-name`"),
+        (status = 400, description = "`bad-batch`, `bad-encoding`, `bad-idempotency-key`, `bad-name`, `incomplete-body`, `malformed-event`, `secret-in-name`"),
         (status = 403, description = "`read-only`, `reserved-name`"),
         (status = 408, description = "`slow-body`"),
         (status = 409, description = "`expected-seq`, `id-reused`"),
         (status = 413, description = "`batch-too-large`, `event-too-long`"),
-        (status = 415, description = "`wrong-media-type`"),
+        (status = 415, description = "`unknown-encoding`, `wrong-media-type`"),
         (status = 503, description = "`busy`, `log-failed`"),
     )
 )]
 pub(super) async fn append(
     State(hub): State<Shared>,
     Path(stream): Path<String>,
+    caller: Caller,
     query: Query,
     request: Request,
 ) -> Result<Response, Problem> {
-    append_to(&hub, &stream, query, request).await
+    append_to(&hub, &stream, query, caller.name(), request).await
 }
 
 /// The stream that a request appends to, if that can be told from its bare address: no query, nothing escaped.
-pub(super) fn appends_to<B>(request: &hyper::Request<B>) -> Option<&str> {
+pub(crate) fn appends_to<B>(request: &hyper::Request<B>) -> Option<&str> {
     let address = request.uri().path_and_query()?.as_str();
     let stream = address.strip_prefix("/v1/streams/")?.strip_suffix("/events")?;
     let bare = !stream.is_empty() && !stream.contains(['/', '?', '%']);
     (*request.method() == Method::POST && bare).then_some(stream)
 }
 
-/// Appends the events in the body of a request to a stream.
+/// Appends the events in the body of a request to a stream; `by` is whom the client is known to be.
 pub(super) async fn append_to<B>(
     hub: &Shared,
     stream: &str,
     mut query: Query,
+    by: Option<&str>,
     request: hyper::Request<B>,
 ) -> Result<Response, Problem>
 where
@@ -95,7 +100,7 @@ where
         let (unpacked, budget) = coding.unpack(hub, body, MAX_BATCH_BYTES as u64, too_large).await?;
         (body, _unpacked_budget) = (unpacked.into(), Some(budget));
     }
-    let mut bodies = bodies(&hub.redactor, &parts.headers, &body)?;
+    let mut bodies = bodies(&hub.redactor, by, &parts.headers, &body)?;
     if let Some(key) = key {
         give_key(&mut bodies, key)?;
     }
@@ -172,7 +177,12 @@ fn give_key(bodies: &mut Vec<rig_event::Body>, key: String) -> Result<(), Proble
     Ok(())
 }
 
-fn bodies(redactor: &Redactor, headers: &HeaderMap, body: &[u8]) -> Result<Vec<rig_event::Body>, Problem> {
+fn bodies(
+    redactor: &Redactor,
+    by: Option<&str>,
+    headers: &HeaderMap,
+    body: &[u8],
+) -> Result<Vec<rig_event::Body>, Problem> {
     let media_type =
         headers.get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or("application/json");
     let essence = media_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
@@ -206,7 +216,7 @@ fn bodies(redactor: &Redactor, headers: &HeaderMap, body: &[u8]) -> Result<Vec<r
         return Err(Problem::bad_request("bad-batch", detail));
     }
     let parsed = events.into_iter().enumerate().map(|(i, json)| {
-        let body = rig_event::Body::from_client(json, |name, value| redact(redactor, name, value))
+        let body = rig_event::Body::from_client(json, by, |name, value| redact(redactor, name, value))
             .map_err(|e| event_problem(&e).with("index", i))?;
         if let Some(service) = &body.draft.service {
             no_secret(redactor, service).map_err(|problem| problem.with("index", i))?;
@@ -257,11 +267,13 @@ fn needs_service(event: &Event) -> bool {
         )),
         (status = 400, description = "`bad-cursor`, `bad-filter`, `past-head`"),
         (status = 410, description = "`pruned`"),
+        (status = 429, description = "`too-many-subscribers`"),
     )
 )]
 pub(super) async fn read(
     State(hub): State<Shared>,
     Path(stream): Path<String>,
+    caller: Caller,
     mut query: Query,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
@@ -273,7 +285,7 @@ pub(super) async fn read(
         let last_event_id = headers.get("last-event-id").map(|v| v.to_str().unwrap_or("?"));
         let cursor = Cursor::new(last_event_id.filter(|id| !id.is_empty()), query.number("from")?)?;
         query.done()?;
-        let (stopping, place) = (hub.stopping.clone(), hub.admission.subscribe()?);
+        let (stopping, place) = (caller.until(&hub.access.tokens), hub.admission.subscribe()?);
         ("text/event-stream", sse::body(stream, Subscription { cursor, filter, stopping, place }))
     } else {
         let (from, to) = range(&mut query, &stream)?;

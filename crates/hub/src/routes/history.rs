@@ -38,7 +38,7 @@ const BLOCK: u64 = 1024;
 /// A member of an event with more bytes is named in a timeline, not shown.
 const MAX_MEMBER: usize = 1024;
 
-/// A service's snapshots, diffs, drift and decisions
+/// A service's snapshots, diffs, drift, decisions and failures to collect it
 ///
 /// Newest first. A page looks through at most 1,000,000 events of the stream, and may be empty.
 #[utoipa::path(get, path = "/v1/streams/{stream}/services/{service}/history",
@@ -120,7 +120,7 @@ pub(super) async fn history(
 /// Whether a timeline tells of events of that type.
 fn tells(type_name: &str) -> bool {
     let family = type_name.split('.').next().unwrap_or_default();
-    matches!(family, "snapshot" | "diff" | "drift" | "baseline")
+    matches!(family, "snapshot" | "diff" | "drift" | "baseline" | "collect")
 }
 
 /// An event without its large members; nothing for a part that is not the last of its event.

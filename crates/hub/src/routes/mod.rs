@@ -1,29 +1,35 @@
 //! The addresses of the hub (design: README and docs/http.md), one file a group.
 
 mod batch;
-mod events;
+mod devices;
+pub(crate) mod events;
 mod history;
 mod openapi;
 mod services;
 mod shapes;
 mod streams;
+pub(crate) mod tokens;
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 use axum::body::Body;
-use axum::extract::{DefaultBodyLimit, FromRequestParts, Request};
+use axum::extract::{DefaultBodyLimit, FromRequestParts};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
-use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
 use axum::{Json, Router};
 use hyper::body::Incoming;
 use rig_event::{Seq, Timestamp};
+use tokio::sync::SemaphorePermit;
 use tower::ServiceExt as _;
+use tracing::Instrument as _;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::Shared;
+use crate::access::audit::{self, Led};
+use crate::access::{Admitted, Caller, REQUEST_ID};
 use crate::problem::Problem;
 use crate::stream::Stream;
 use crate::trace;
@@ -33,20 +39,8 @@ use crate::writer::{Appended, Refused};
 pub(crate) fn router(hub: Shared) -> Router {
     let (described, _) = described().split_for_parts();
     described
-        .fallback(async || {
-            Problem::not_found(
-                "no-such-address",
-                "there is nothing at this address; docs/http.md lists what there is",
-            )
-        })
-        .method_not_allowed_fallback(async || {
-            Problem::new(
-                StatusCode::METHOD_NOT_ALLOWED,
-                "method-not-allowed",
-                "this address does not take that method",
-            )
-        })
-        .layer(from_fn(never_sniffed))
+        .fallback(async || no_such_address())
+        .method_not_allowed_fallback(async || no_such_method())
         // Bodies are read piece by piece against limits of their own.
         .layer(DefaultBodyLimit::disable())
         .with_state(hub)
@@ -72,54 +66,122 @@ fn described() -> OpenApiRouter<Shared> {
         .routes(routes!(history::diff))
         .routes(routes!(history::blame))
         .routes(routes!(services::accept))
+        .routes(routes!(tokens::list, tokens::issue))
+        .routes(routes!(tokens::revoke))
+        .routes(routes!(tokens::ticket))
+        .routes(routes!(devices::collect))
+        .routes(routes!(devices::host_keys))
+        .routes(routes!(devices::forget_host_key))
 }
 
-/// Answers a request. Appends to a bare address, of which there are more than of all else, are not sent round by the router.
-///
-/// What concerns every request (who may do what, say) therefore belongs here and not into a layer of the router.
-pub(crate) async fn answer_to(hub: Shared, router: Router, request: hyper::Request<Incoming>) -> Response {
-    let id = trace::request_id(request.headers());
+pub(crate) fn no_such_address() -> Problem {
+    Problem::not_found(
+        "no-such-address",
+        "there is nothing at this address; docs/http.md lists what there is",
+    )
+}
+
+pub(crate) fn no_such_method() -> Problem {
+    Problem::new(
+        StatusCode::METHOD_NOT_ALLOWED,
+        "method-not-allowed",
+        "this address does not take that method",
+    )
+}
+
+/// Answers a request: what concerns every one of them is done here, and in no layer of the router, for appends do not pass it.
+pub(crate) async fn answer_to(
+    hub: Shared,
+    router: Router,
+    peer: IpAddr,
+    request: hyper::Request<Incoming>,
+) -> Response {
+    let id = hub.access.request_id(request.headers());
+    let origin = request.headers().get(header::ORIGIN).cloned();
     let (span, stopping) = (trace::span(&hub, &request, &id), *hub.stopping.borrow());
-    let mut response = trace::told(span, go_on(hub, router, request)).await;
+    let mut response = trace::told(span, admitted(&hub, router, peer, &id, request)).await;
     if stopping {
         response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
-    response.headers_mut().insert(&trace::REQUEST_ID, id);
+    response.headers_mut().insert(REQUEST_ID.clone(), id);
+    hub.access.share(origin, &mut response);
+    with_headers(response)
+}
+
+/// Answers a request whose sender may send it, and tells of the others.
+async fn admitted(
+    hub: &Shared,
+    router: Router,
+    peer: IpAddr,
+    id: &HeaderValue,
+    mut request: hyper::Request<Incoming>,
+) -> Response {
+    if let Some(response) = hub.access.preflight(&request) {
+        return response;
+    }
+    match hub.access.admit(peer, id, &mut request) {
+        Ok(admitted) if admitted.is_told_for_sure() => {
+            let answer = go_on(hub.clone(), router, admitted, request).in_current_span();
+            let answer = tokio::spawn(answer).await;
+            answer.unwrap_or_else(|e| Problem::internal("defect", e.to_string()).into_response())
+        }
+        Ok(admitted) => go_on(hub.clone(), router, admitted, request).await,
+        Err(denied) => {
+            audit::denied(hub, &denied, peer, id.to_str().unwrap_or_default());
+            denied.problem.into_response()
+        }
+    }
+}
+
+/// Sends a request to its route and accounts for it. Appends to a bare address, of which there are more than of all else, are not
+/// sent round by the router.
+async fn go_on(
+    hub: Shared,
+    router: Router,
+    admitted: Admitted,
+    mut request: hyper::Request<Incoming>,
+) -> Response {
+    let turn = turn(&hub, request.uri().path()).await;
+    let response = match (&turn, admitted.appends_to()) {
+        (Err(problem), _) => problem.clone().into_response(),
+        (Ok(_), Some(stream)) => {
+            let (query, by) = (Query(BTreeMap::new()), admitted.caller.name());
+            events::append_to(&hub, stream.as_str(), query, by, request).await.into_response()
+        }
+        (Ok(_), None) => {
+            request.extensions_mut().insert(admitted.caller.clone());
+            match router.oneshot(request.map(Body::new)).await {
+                Ok(response) => response,
+                Err(never) => match never {},
+            }
+        }
+    };
+    audit::answered(&hub, &admitted, response.status(), response.extensions()).await;
     response
 }
 
-async fn go_on(hub: Shared, router: Router, request: hyper::Request<Incoming>) -> Response {
-    // Who comes while the last requests end is sent elsewhere.
-    if *hub.stopping.borrow() && request.uri().path().starts_with("/v1/") {
-        return with_headers(Problem::unavailable("closed", "the hub is stopping").into_response());
+/// A place among the requests in work. Who watches the hub gets an answer also when it has too much to do; who comes while the last
+/// requests end is sent elsewhere.
+async fn turn<'a>(hub: &'a Shared, path: &str) -> Result<Option<SemaphorePermit<'a>>, Problem> {
+    if !path.starts_with("/v1/") {
+        return Ok(None);
     }
-    // Who watches the hub gets an answer also when it has too much to do.
-    let _turn = match request.uri().path().starts_with("/v1/") {
-        true => match hub.admission.enter().await {
-            Ok(turn) => Some(turn),
-            Err(problem) => return with_headers(problem.into_response()),
-        },
-        false => None,
-    };
-    let Some(stream) = events::appends_to(&request).map(str::to_owned) else {
-        return match router.oneshot(request.map(Body::new)).await {
-            Ok(response) => response,
-            Err(never) => match never {},
-        };
-    };
-    let answer = events::append_to(&hub, &stream, Query(BTreeMap::new()), request).await;
-    with_headers(answer.into_response())
+    if *hub.stopping.borrow() {
+        return Err(Problem::unavailable("closed", "the hub is stopping"));
+    }
+    hub.admission.enter().await.map(Some)
 }
 
-async fn never_sniffed(request: Request, next: Next) -> Response {
-    with_headers(next.run(request).await)
-}
-
-/// Answers hold configuration: no cache keeps them, no browser guesses at them.
+/// Answers hold configuration: no cache keeps them, no browser guesses at them or shows them in a page.
 fn with_headers(mut response: Response) -> Response {
     let headers = response.headers_mut();
     headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers
+        .entry(header::CONTENT_SECURITY_POLICY)
+        .or_insert(HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'"));
+    headers.entry("cross-origin-resource-policy").or_insert(HeaderValue::from_static("same-origin"));
+    headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
     response
 }
 
@@ -232,7 +294,9 @@ async fn appended(stream: &Stream, appended: Appended, new: StatusCode) -> Resul
         body.extend_from_slice(line);
     }
     body.extend_from_slice(b"]}");
-    Ok((status, [(header::CONTENT_TYPE, "application/json")], body).into_response())
+    let mut response = (status, [(header::CONTENT_TYPE, "application/json")], body).into_response();
+    response.extensions_mut().insert(Led { first_seq, last_seq });
+    Ok(response)
 }
 
 impl From<Refused> for Problem {
@@ -299,9 +363,14 @@ fn answer(body: &impl serde::Serialize) -> Result<Response, Problem> {
 }
 
 /// `actor` and `reason` of a decision. A reason is free text: what looks like a secret in it does not reach the log.
-fn by(hub: &Shared, actor: Option<String>, reason: Option<String>) -> Result<rig_replay::judge::By, Problem> {
+fn by(
+    hub: &Shared,
+    caller: &Caller,
+    said: Option<String>,
+    reason: Option<String>,
+) -> Result<rig_replay::judge::By, Problem> {
     Ok(rig_replay::judge::By {
-        actor: actor_name(hub, actor)?,
+        actor: actor_name(hub, caller, said)?,
         reason: reason.map(|r| hub.redactor.redact_text(&r).0),
     })
 }
@@ -317,18 +386,21 @@ fn no_secret(redactor: &rig_config::Redactor, service: &rig_event::ServiceName) 
     }
 }
 
-/// Who does it, without what looks like a secret in it.
-fn actor_name(hub: &Shared, actor: Option<String>) -> Result<Option<String>, Problem> {
-    let actor = actor.map(|mut name| {
+/// Who does it: whom the hub knows the caller to be, and whom it says it is, without what looks like a secret in it.
+fn actor_name(hub: &Shared, caller: &Caller, said: Option<String>) -> Result<Option<String>, Problem> {
+    let said = said.map(|mut name| {
         hub.redactor.redact_log(&mut name);
         name
     });
-    match actor {
-        Some(name) if name.is_empty() || name.len() > 256 || name.chars().any(char::is_control) => Err(
-            Problem::bad_request("bad-actor", "`actor` must have 1 to 256 bytes and no control characters"),
-        ),
-        actor => Ok(actor),
+    let is_bad = |name: &String| name.is_empty() || name.chars().any(char::is_control);
+    let said_badly = said.as_ref().is_some_and(is_bad);
+    let actor = rig_event::draft::actor(caller.name(), said);
+    if said_badly || actor.as_ref().is_some_and(|actor| actor.len() > rig_event::draft::MAX_ID) {
+        let detail =
+            "`actor` must have 1 to 256 bytes, the name of the token included, and no control characters";
+        return Err(Problem::bad_request("bad-actor", detail));
     }
+    Ok(actor)
 }
 
 /// The idempotency key of a request, from its `Idempotency-Key` header or, where it may stand there, from its query.

@@ -8,7 +8,11 @@ use serde_json::{Map, Value, json};
 use utoipa::openapi::{InfoBuilder, OpenApi, OpenApiBuilder, Paths};
 
 /// What every route may answer, by what stands in its address: status and codes.
-const EVERYWHERE: [(&str, &str, &str); 6] = [
+const EVERYWHERE: [(&str, &str, &str); 10] = [
+    ("/v1/", "401", "`no-token`, `bad-token`, `revoked-token`, `expired-token`"),
+    ("/v1/", "403", "`no-scope`, `other-stream`, `wrong-origin`"),
+    ("/v1/", "421", "`wrong-host`"),
+    ("/v1/", "429", "`too-many-requests`"),
     ("/v1/", "400", "`bad-query`"),
     ("{stream}", "400", "`bad-address`, `bad-stream-name`"),
     ("{stream}", "404", "`unknown-stream`"),

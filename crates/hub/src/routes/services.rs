@@ -18,6 +18,7 @@ use utoipa::ToSchema;
 use super::{
     Answer, Path, Query, actor_name, answer, appended, batch, by, idempotency_key, moment, no_secret, shapes,
 };
+use crate::access::Caller;
 use crate::capture;
 use crate::problem::Problem;
 use crate::writer::Command;
@@ -29,22 +30,24 @@ use crate::{Shared, stream::Stream};
 #[utoipa::path(post, path = "/v1/streams/{stream}/snapshots",
     params(
         shapes::OfStream,
-        ("service" = String, Query, description = "Whose document it is", min_length = 1, max_length = 128, example = "api"),
+        ("service" = Option<String>, Query, description = "Whose document it is; of an NDJSON body each line says it", min_length = 1, max_length = 128, example = "api"),
         shapes::OfDocument,
         ("actor" = Option<String>, Query, description = "Who captured it", min_length = 1, max_length = 256),
         ("id" = Option<String>, Query, description = "The idempotency key", min_length = 1, max_length = 256),
         shapes::Meta,
+        shapes::Packed,
+        shapes::IdempotencyKey,
     ),
-    request_body(content((shapes::Bytes = "application/octet-stream"), (shapes::Document = "application/json"), (String = "text/plain")), description = "The document"),
+    request_body(content((shapes::Bytes = "application/octet-stream"), (shapes::Document = "application/json"), (String = "text/plain"), (String = "application/x-ndjson")), description = "The document; as NDJSON up to 1,000 of them, a line each: `{\"service\":…,\"format\":…,\"document\":…}`"),
     responses(
-        (status = 200, description = "It was captured before", body = shapes::Appended),
+        (status = 200, description = "It was captured before; for NDJSON, what came of each line", body = shapes::Captured),
         (status = 201, description = "It is captured", body = shapes::Appended),
-        (status = 400, description = "`bad-actor`, `bad-service-name`, `incomplete-body`, `secret-in-name`"),
+        (status = 400, description = "`bad-actor`, `bad-batch`, `bad-encoding`, `bad-idempotency-key`, `bad-service-name`, `incomplete-body`, `malformed-batch`, `secret-in-name`"),
         (status = 403, description = "`read-only`"),
         (status = 408, description = "`slow-body`"),
         (status = 409, description = "`id-reused`"),
         (status = 413, description = "`event-too-long`, `too-large`"),
-        (status = 415, description = "`wrong-media-type`"),
+        (status = 415, description = "`unknown-encoding`, `wrong-media-type`"),
         (status = 422, description = "`bad-layer`, `bad-path`, `bad-snapshot-file`, `duplicate-key`, `invalid-utf8`, `malformed-document`, `path-too-long`, `secret-in-key`, `too-deep`, `too-many-fields`, `unknown-format`, `value-too-large`"),
         (status = 503, description = "`busy`, `log-failed`"),
     )
@@ -52,6 +55,7 @@ use crate::{Shared, stream::Stream};
 pub(super) async fn capture(
     State(hub): State<Shared>,
     Path(stream): Path<String>,
+    caller: Caller,
     mut query: Query,
     headers: HeaderMap,
     body: Body,
@@ -59,7 +63,7 @@ pub(super) async fn capture(
     let stream = hub.stream(&stream)?;
     if capture::essence(&headers).as_deref() == Some(batch::MEDIA_TYPE) {
         query.done()?;
-        return batch::capture(&hub, &stream, &headers, body).await;
+        return batch::capture(&hub, &caller, &stream, &headers, body).await;
     }
     let service = query
         .text("service")
@@ -68,9 +72,10 @@ pub(super) async fn capture(
         service: service_name(&service)?,
         format: query.text("format"),
         name: query.text("name"),
-        actor: actor_name(&hub, query.text("actor"))?,
+        actor: actor_name(&hub, &caller, query.text("actor"))?,
         id: idempotency_key(&hub, &headers, query.text("id"))?,
         meta: query.prefixed("meta."),
+        quiet: false,
     };
     query.done()?;
     check(&hub, &request)?;
@@ -192,10 +197,11 @@ pub(super) async fn baseline(
 pub(super) async fn approve(
     State(hub): State<Shared>,
     Path((stream, service)): Path<(String, String)>,
+    caller: Caller,
     mut query: Query,
 ) -> Result<Response, Problem> {
-    let reason = query.0.get("reason").cloned();
-    let (stream, service, by) = decider(&hub, &stream, &service, &mut query)?;
+    let (reason, said) = (query.0.get("reason").cloned(), query.0.get("actor").cloned());
+    let (stream, service, by) = decider(&hub, &caller, &stream, &service, &mut query)?;
     let seen = query.text("digest");
     let signed = signature(&mut query)?;
     query.done()?;
@@ -206,6 +212,11 @@ pub(super) async fn approve(
     if signed.is_some() && by.reason != reason {
         return bad(
             "the reason has a secret in it by its looks; it would be redacted and the signature void",
+        );
+    }
+    if signed.is_some() && by.actor != said {
+        return bad(
+            "a signed approval names as `actor` the token that sends it, or TOKEN/WHO: that is what is recorded, and what is signed",
         );
     }
     let (digest, actor) = (seen.clone(), by.actor.clone());
@@ -237,9 +248,10 @@ pub(super) async fn approve(
 pub(super) async fn revoke(
     State(hub): State<Shared>,
     Path((stream, service)): Path<(String, String)>,
+    caller: Caller,
     mut query: Query,
 ) -> Result<Response, Problem> {
-    let (stream, service, by) = decider(&hub, &stream, &service, &mut query)?;
+    let (stream, service, by) = decider(&hub, &caller, &stream, &service, &mut query)?;
     query.done()?;
     decide(&stream, Command::Revoke { service, by }).await
 }
@@ -271,16 +283,16 @@ pub(super) async fn declared(
 
 /// Declare some of a service's fields with a document
 #[utoipa::path(put, path = "/v1/streams/{stream}/services/{service}/declared",
-    params(shapes::OfService, shapes::By, shapes::OfDocument),
+    params(shapes::OfService, shapes::By, shapes::OfDocument, shapes::Packed),
     request_body(content((shapes::Bytes = "application/octet-stream"), (shapes::Document = "application/json"), (String = "text/plain")), description = "The document"),
     responses(
         (status = 200, description = "They are declared", body = shapes::Appended),
-        (status = 400, description = "`bad-actor`, `incomplete-body`"),
+        (status = 400, description = "`bad-actor`, `bad-encoding`, `incomplete-body`"),
         (status = 403, description = "`read-only`"),
         (status = 404, description = "`no-snapshot`"),
         (status = 408, description = "`slow-body`"),
         (status = 413, description = "`event-too-long`, `too-large`"),
-        (status = 415, description = "`wrong-media-type`"),
+        (status = 415, description = "`unknown-encoding`, `wrong-media-type`"),
         (status = 422, description = "`bad-layer`, `bad-path`, `bad-snapshot-file`, `duplicate-key`, `invalid-utf8`, `malformed-document`, `path-too-long`, `secret-in-key`, `too-deep`, `too-many-fields`, `unknown-format`, `value-too-large`"),
         (status = 503, description = "`busy`, `log-failed`"),
     )
@@ -288,11 +300,12 @@ pub(super) async fn declared(
 pub(super) async fn declare(
     State(hub): State<Shared>,
     Path((stream, service)): Path<(String, String)>,
+    caller: Caller,
     mut query: Query,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
-    let (stream, service, by) = decider(&hub, &stream, &service, &mut query)?;
+    let (stream, service, by) = decider(&hub, &caller, &stream, &service, &mut query)?;
     let request = capture::Request {
         service: service.clone(),
         format: query.text("format"),
@@ -300,6 +313,7 @@ pub(super) async fn declare(
         actor: by.actor.clone(),
         id: None,
         meta: Default::default(),
+        quiet: false,
     };
     query.done()?;
     let declaration = Box::new(capture::declaration(&hub, request, &headers, body).await?);
@@ -318,9 +332,10 @@ pub(super) async fn declare(
 pub(super) async fn withdraw(
     State(hub): State<Shared>,
     Path((stream, service)): Path<(String, String)>,
+    caller: Caller,
     mut query: Query,
 ) -> Result<Response, Problem> {
-    let (stream, service, by) = decider(&hub, &stream, &service, &mut query)?;
+    let (stream, service, by) = decider(&hub, &caller, &stream, &service, &mut query)?;
     query.done()?;
     decide(&stream, Command::Withdraw { service, by }).await
 }
@@ -364,6 +379,7 @@ pub(super) struct Acceptance {
 pub(super) async fn accept(
     State(hub): State<Shared>,
     Path((stream, service)): Path<(String, String)>,
+    caller: Caller,
     query: Query,
     body: Body,
 ) -> Result<Response, Problem> {
@@ -380,19 +396,20 @@ pub(super) async fn accept(
         return Err(bad("say why: an acceptance needs a `reason`".to_owned()));
     }
     let until = acceptance.until.as_deref().map(moment).transpose()?;
-    let by = by(&hub, acceptance.actor, acceptance.reason)?;
+    let by = by(&hub, &caller, acceptance.actor, acceptance.reason)?;
     decide(&stream, Command::Accept { service, paths: acceptance.paths, until, by }).await
 }
 
 /// What every decision says: the stream and the service it is about, who decides and why.
 fn decider(
     hub: &Shared,
+    caller: &Caller,
     stream: &str,
     service: &str,
     query: &mut Query,
 ) -> Result<(Arc<Stream>, ServiceName, By), Problem> {
     let (stream, service) = (hub.stream(stream)?, service_name(service)?);
-    Ok((stream, service, by(hub, query.text("actor"), query.text("reason"))?))
+    Ok((stream, service, by(hub, caller, query.text("actor"), query.text("reason"))?))
 }
 
 /// The signature of an approval: `key_id`, `signed` and `signature`, or none of them.

@@ -48,6 +48,24 @@ pub(super) struct Stretch {
     pub to: Option<u64>,
 }
 
+/// How the body is packed.
+#[derive(Serialize, Deserialize, IntoParams)]
+#[into_params(parameter_in = Header)]
+pub(super) struct Packed {
+    /// `gzip` or `zstd`; the limits are those of what it becomes.
+    #[serde(rename = "Content-Encoding")]
+    pub content_encoding: Option<String>,
+}
+
+/// What a request is known by when it is repeated.
+#[derive(Serialize, Deserialize, IntoParams)]
+#[into_params(parameter_in = Header)]
+pub(super) struct IdempotencyKey {
+    /// An `id` for the whole of it: up to 256 bytes of ASCII, with a quote on either side or without.
+    #[serde(rename = "Idempotency-Key")]
+    pub idempotency_key: Option<String>,
+}
+
 /// Who decides, and why.
 #[derive(Serialize, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
@@ -206,6 +224,50 @@ pub(super) struct Appended {
     pub last_seq: u64,
     /// The events.
     pub events: Vec<Event>,
+}
+
+/// What came of a document, or of each of a batch.
+#[derive(Serialize, Deserialize, ToSchema)]
+#[serde(untagged)]
+pub(super) enum Captured {
+    /// The events that it led to.
+    One(Appended),
+    /// What came of each.
+    Many(Captures),
+}
+
+/// What came of the documents of a batch.
+#[derive(Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Captures {
+    /// The stream.
+    pub stream: String,
+    /// Its epoch.
+    pub epoch: String,
+    /// One for each line, in their order.
+    pub captures: Vec<CaptureOutcome>,
+}
+
+/// What came of one document of a batch.
+#[derive(Default, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct CaptureOutcome {
+    /// Whose document it was.
+    pub service: String,
+    /// The status that the document alone would have got.
+    pub status: u16,
+    /// The first of its events.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub first_seq: Option<u64>,
+    /// The last of its events.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_seq: Option<u64>,
+    /// The code of what is wrong with it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub code: Option<String>,
+    /// The same in words.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub detail: Option<String>,
 }
 
 /// A service's document at some moment.
@@ -497,4 +559,131 @@ pub(super) struct BlamedField {
     pub changes: Vec<BTreeMap<String, Value>>,
     /// How many older changes there are.
     pub older: u64,
+}
+
+/// Who does it.
+#[derive(Serialize, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(super) struct Actor {
+    /// Who does it: 1 to 256 bytes without control characters.
+    #[param(min_length = 1, max_length = 256)]
+    pub actor: Option<String>,
+}
+
+/// The key that a device showed.
+#[derive(Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct HostKey {
+    /// `HOST:PORT`.
+    pub address: String,
+    /// Its algorithm, such as `ssh-ed25519`.
+    pub algorithm: String,
+    /// `SHA256:…`, as ssh-keygen prints it.
+    pub fingerprint: String,
+}
+
+/// The host keys that are pinned.
+#[derive(Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct HostKeys {
+    /// By address.
+    pub host_keys: Vec<HostKey>,
+}
+
+/// A host key that is pinned no more.
+#[derive(Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Forgotten {
+    /// The key.
+    pub forgotten: HostKey,
+}
+
+/// A token that is asked for.
+#[derive(Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct NewToken {
+    /// Its name, the actor of what is done with it; unless it is said, its id.
+    #[schema(min_length = 1, max_length = 64, pattern = r"^[A-Za-z0-9._@-]+$")]
+    pub name: Option<String>,
+    /// What it may do.
+    #[schema(min_items = 1)]
+    pub scopes: Vec<Scope>,
+    /// Patterns of the streams it is for: `ci-*`, `{a,b}`, `*`.
+    #[schema(min_items = 1)]
+    pub streams: Vec<String>,
+    /// When it ends; absent: never.
+    #[schema(format = DateTime)]
+    pub expires: Option<String>,
+}
+
+/// What a token may do.
+#[derive(Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Scope {
+    /// See events, states and configs.
+    Read,
+    /// Append and capture.
+    Write,
+    /// Decide, and look after streams and tokens.
+    Admin,
+    /// See original documents.
+    Secrets,
+}
+
+/// A token that was made.
+#[derive(Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct MadeToken {
+    /// Its text, shown once.
+    pub token: String,
+    /// Its id.
+    pub id: String,
+    /// Its name.
+    pub name: String,
+    /// What it may do.
+    pub scopes: Vec<Scope>,
+    /// Patterns of the streams it is for.
+    pub streams: Vec<String>,
+    /// When it ends.
+    pub expires: Option<String>,
+}
+
+/// A token.
+#[derive(Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Token {
+    /// Its id.
+    pub id: String,
+    /// Its name.
+    pub name: String,
+    /// What it may do.
+    pub scopes: Vec<Scope>,
+    /// Patterns of the streams it is for.
+    pub streams: Vec<String>,
+    /// When it was made.
+    pub issued: String,
+    /// When it ends.
+    pub expires: Option<String>,
+    /// When it was revoked.
+    pub revoked: Option<String>,
+}
+
+/// The tokens of a hub.
+#[derive(Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Tokens {
+    /// Oldest first.
+    pub tokens: Vec<Token>,
+}
+
+/// A ticket.
+#[derive(Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Ticket {
+    /// The stream that it opens.
+    pub stream: String,
+    /// Its text.
+    pub ticket: String,
+    /// When it ends.
+    pub expires: String,
 }

@@ -10,6 +10,7 @@ use utoipa::ToSchema;
 
 use super::{Path, Query, answer, range, shapes};
 use crate::Shared;
+use crate::access::Caller;
 use crate::metrics::{self, Row};
 use crate::problem::Problem;
 use crate::session::{self, Stretch};
@@ -52,17 +53,21 @@ pub(super) struct About {
 /// The streams of a hub.
 #[derive(Serialize, ToSchema)]
 pub(super) struct Streams {
-    /// All but the hub's own, by name.
+    /// Those that the caller may see, without the hub's own, by name.
     streams: Vec<About>,
 }
 
 /// List the streams
-#[utoipa::path(get, path = "/v1/streams", responses((status = 200, description = "All but the hub's own", body = Streams)))]
-pub(super) async fn list(State(hub): State<Shared>, query: Query) -> Result<Json<Streams>, Problem> {
+#[utoipa::path(get, path = "/v1/streams", responses((status = 200, description = "Those that the caller may see, without the hub's own", body = Streams)))]
+pub(super) async fn list(
+    State(hub): State<Shared>,
+    caller: Caller,
+    query: Query,
+) -> Result<Json<Streams>, Problem> {
     query.done()?;
     let streams = hub.list();
-    let streams = streams.iter().filter(|stream| !stream.name.is_internal()).map(|stream| about(stream));
-    Ok(Json(Streams { streams: streams.collect() }))
+    let listed = streams.iter().filter(|stream| !stream.name.is_internal() && caller.sees(&stream.name));
+    Ok(Json(Streams { streams: listed.map(|stream| about(stream)).collect() }))
 }
 
 /// Counters for Prometheus
@@ -72,7 +77,8 @@ pub(super) async fn list(State(hub): State<Shared>, query: Query) -> Result<Json
 pub(super) async fn counters(State(hub): State<Shared>) -> Response {
     let streams = hub.list();
     let rows: Vec<Row<'_>> = streams.iter().map(|stream| row(stream)).collect();
-    let text = metrics::text(&rows) + &hub.admission.metrics();
+    let text =
+        metrics::text(&rows) + &hub.admission.metrics() + &hub.from_nats.metrics() + &hub.endpoints.metrics();
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response()
 }
 

@@ -209,7 +209,7 @@ async fn several_documents_come_with_one_request() {
 async fn half_an_append(hub: &TestHub) -> TcpStream {
     let address = hub.url.strip_prefix("http://").unwrap();
     let mut connection = TcpStream::connect(address).await.unwrap();
-    let head = "POST /v1/streams/main/events HTTP/1.1\r\nHost: x\r\nContent-Length: 14\r\nExpect: 100-continue\r\n\r\n";
+    let head = "POST /v1/streams/main/events HTTP/1.1\r\nHost: localhost\r\nContent-Length: 14\r\nExpect: 100-continue\r\n\r\n";
     connection.write_all(head.as_bytes()).await.unwrap();
     // The hub asks for the body when the request is in work.
     let mut asked = [0; 25];

@@ -7,15 +7,20 @@
     reason = "a test that panics has failed"
 )]
 
+mod access;
 mod backups;
 mod bodies;
 mod captures;
+mod files;
 mod history;
 mod model;
+mod notify;
 mod openapi;
 mod operation;
 mod random;
 mod retention;
+#[cfg(unix)]
+mod ssh;
 mod streaming;
 
 use std::path::Path;
@@ -43,7 +48,10 @@ impl TestHub {
     }
 
     pub(crate) async fn with(options: rig_hub::Options) -> TestHub {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        TestHub::at(TcpListener::bind("127.0.0.1:0").await.unwrap(), options).await
+    }
+
+    pub(crate) async fn at(listener: TcpListener, options: rig_hub::Options) -> TestHub {
         let url = format!("http://{}", listener.local_addr().unwrap());
         let (stop, stopped) = oneshot::channel();
         let shutdown = async { drop(stopped.await) };
@@ -91,6 +99,42 @@ impl TestHub {
             .await
             .unwrap();
         text.lines().map(str::to_owned).collect()
+    }
+}
+
+/// What the stream tells, from its first event on.
+pub(crate) struct Told {
+    answer: reqwest::Response,
+    buffer: String,
+}
+
+impl Told {
+    pub(crate) async fn by(hub: &TestHub, stream: &str) -> Told {
+        let url = format!("{}/v1/streams/{stream}/events?from=1", hub.url);
+        loop {
+            let answer = hub.client.get(&url).header("accept", "text/event-stream").send().await.unwrap();
+            // The stream is made by what is watched.
+            if answer.status() == 200 {
+                return Told { answer, buffer: String::new() };
+            }
+        }
+    }
+
+    /// The next event of a type.
+    pub(crate) async fn next(&mut self, type_name: &str) -> Value {
+        loop {
+            while let Some((frame, rest)) = self.buffer.split_once("\n\n") {
+                let data = frame.lines().find_map(|line| line.strip_prefix("data: ")).map(str::to_owned);
+                self.buffer = rest.to_owned();
+                let event: Value = serde_json::from_str(&data.unwrap_or_default()).unwrap_or_default();
+                if event["type"] == type_name {
+                    return event;
+                }
+            }
+            let chunk = tokio::time::timeout(std::time::Duration::from_secs(40), self.answer.chunk()).await;
+            self.buffer
+                .push_str(std::str::from_utf8(&chunk.expect("nothing is told").unwrap().unwrap()).unwrap());
+        }
     }
 }
 

@@ -26,6 +26,8 @@ pub struct Capture {
     pub format: String,
     /// Its length as received.
     pub bytes: u64,
+    /// For text: by which version of the rules it was normalised.
+    pub normalisation: u64,
     /// Keyed digest of the normalised document.
     pub digest: String,
     /// Digest of `config`.
@@ -40,6 +42,8 @@ pub struct Capture {
     pub provenance: BTreeMap<String, String>,
     /// Who captured it.
     pub actor: Option<String>,
+    /// Whether it is to leave nothing where it repeats the service's last document: its source says the same again and again.
+    pub quiet: bool,
 }
 
 /// Decides what a capture means: unchanged, or captured, with a diff where the config changed, and the drift that it begins,
@@ -57,6 +61,9 @@ pub fn judge(
     let mut drafts: Vec<Draft> = drift::expire_service(name, service, policy, now);
 
     if service.is_captured() && service.digest == capture.digest {
+        if capture.quiet {
+            return drafts;
+        }
         let Capture { digest, meta, .. } = capture;
         let unchanged = SnapshotUnchanged { digest, captured: service.captured_seq, meta };
         drafts.push(super::draft(name, actor.as_ref(), Event::SnapshotUnchanged(unchanged)));
@@ -80,6 +87,7 @@ pub fn judge(
         config_digest: capture.config_digest,
         format: capture.format,
         bytes: capture.bytes,
+        normalisation: capture.normalisation,
         fields: capture.config.len() as u64,
         redacted: capture.redacted,
         meta: capture.meta,
@@ -124,7 +132,7 @@ pub fn difference(old: &FlatConfig, new: &FlatConfig, policy: &Policy) -> DiffCo
             lines_added: found.lines_added,
             lines_removed: found.lines_removed,
             sections: found.sections,
-            normalisation: rig_config::text::NORMALISATION,
+            normalisation: rig_config::normalise::NORMALISATION,
             ..DiffComputed::default()
         };
     }

@@ -163,6 +163,23 @@ fn summary(event: &Event, line: &[u8]) -> String {
         | Event::EnvironmentDown(e) => {
             [&e.environment, &e.error].into_iter().flatten().cloned().collect::<Vec<_>>().join(" ")
         }
+        Event::CollectFailed(e) => format!("{} {}", e.address, e.reason),
+        Event::CollectRecovered(e) => format!("{} after {} failures", e.address, e.failures),
+        Event::HostKeyPinned(e) | Event::HostKeyForgotten(e) => format!("{} {}", e.address, e.fingerprint),
+        Event::HostKeyChanged(e) => {
+            format!("{} {} → {}", e.address, e.expected.as_deref().unwrap_or_default(), e.fingerprint)
+        }
+        Event::NotifyBegan(e)
+        | Event::NotifyEnded(e)
+        | Event::NotifyDelivered(e)
+        | Event::NotifyDropped(e)
+        | Event::NotifyFailing(e)
+        | Event::NotifyRecovered(e) => [Some(&e.endpoint), e.stream.as_ref(), e.reason.as_ref()]
+            .into_iter()
+            .flatten()
+            .cloned()
+            .collect::<Vec<_>>()
+            .join(" "),
         Event::LogSealed(e) => format!("up to {}", e.upto),
         Event::LogPruned(e) => format!("{} events, now from {}", e.events, e.first_seq),
         _ => other(line),

@@ -8,7 +8,7 @@ use ratatui::backend::TestBackend;
 use rig_replay::Timeline;
 use rig_replay::timeline::stretch;
 use rig_tui::state::{Mode, Pane};
-use rig_tui::{Effect, Message, News, Player, view};
+use rig_tui::{Effect, Message, News, Player, input, view};
 
 use crate::screen::*;
 
@@ -38,40 +38,10 @@ pub fn log(events: u64) -> Vec<u8> {
 
 fn messages() -> impl Strategy<Value = Message> {
     use Message::*;
+    let keys: Vec<Message> = input::messages().filter(|message| *message != Quit).collect();
     prop_oneof![
-        prop::sample::select(vec![
-            TogglePlay,
-            End,
-            Faster,
-            Slower,
-            ToggleIdle,
-            FirstFailure,
-            NextFailure,
-            PreviousFailure,
-            NextDrift,
-            PreviousDrift,
-            NextChange,
-            PreviousChange,
-            NextFound,
-            PreviousFound,
-            NextPane,
-            PreviousPane,
-            Open,
-            Zoom,
-            Mark,
-            ToMark,
-            Back,
-            AskPlace,
-            AskFilter,
-            FilterService,
-            Erase,
-            EraseAll,
-            Submit,
-            CopyJson,
-            CopyCurl,
-            Help,
-            Drop,
-        ]),
+        prop::sample::select(keys),
+        prop::sample::select(vec![Erase, EraseAll, Submit, Drop]),
         prop::sample::select(Pane::ALL.to_vec()).prop_map(Focus),
         prop_oneof![-20isize..20, Just(isize::MIN), Just(isize::MAX)].prop_map(Step),
         prop_oneof![-20isize..20, Just(isize::MIN), Just(isize::MAX)].prop_map(Move),

@@ -3,9 +3,10 @@
 use std::cmp::Ordering;
 use std::str::FromStr;
 
-use rig_config::{Path, Pattern};
+use rig_config::{Path, Pattern, Policy};
+use rig_event::event::Against;
 use rig_event::{ServiceName, Verdict};
-use rig_replay::State;
+use rig_replay::{State, judge};
 use serde_json::Value;
 
 /// A condition on a state: `api:database.pool > 10`, `api:tls.cert`, `api:workers > @api:database.pool`.
@@ -137,6 +138,14 @@ fn text(value: &Value) -> String {
 pub(super) fn is_drifted(state: &State, service: Option<&ServiceName>) -> bool {
     let wanted = state.services.iter().filter(|(name, _)| service.is_none_or(|service| service == *name));
     wanted.filter_map(|(_, service)| service.drift.as_ref()).any(|drift| drift.verdict == Verdict::Drifted)
+}
+
+/// The same of a state whose configs may be others than those that were recorded: it is judged by its baselines and acceptances.
+pub(super) fn would_drift(state: &State, service: Option<&ServiceName>, policy: &Policy) -> bool {
+    let wanted = state.services.iter().filter(|(name, _)| service.is_none_or(|service| service == *name));
+    wanted
+        .flat_map(|(_, service)| judge::verdicts(service, policy, state.ts))
+        .any(|standing| standing.against == Against::Baseline && standing.drift.verdict == Verdict::Drifted)
 }
 
 #[cfg(test)]

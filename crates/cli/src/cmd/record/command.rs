@@ -14,31 +14,21 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use rig_event::session::Outcome;
 use rig_event::{Seq, ServiceName};
-use serde_json::json;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
 use super::FLUSH;
-use super::lines::LogLines;
-use crate::Answer;
-use crate::client::{Client, Problem};
+use super::posting::{Lost, Pipe, Posted, Poster, Posting, Waiting};
+use crate::client::Client;
 use crate::follow::{Follow, News, Wanted};
 use crate::output;
 use crate::process::{Group, Signal, exit_code, not_started, signal_of};
 use crate::recording::Recording;
-
-/// How many pieces of output may wait to be recorded; a command that is faster than the disk then waits.
-const WAITING: usize = 256;
+use crate::{Answer, keys};
 
 /// Most bytes of a piece of output.
 const PIECE: usize = 32 << 10;
-
-/// Events are posted in batches of about so many bytes.
-const BATCH: usize = 512 << 10;
-
-/// Most events of a batch.
-const MOST_EVENTS: u64 = 4_000;
 
 /// The most that a pipe holds: what comes beyond it after the command has ended is not the command's.
 const LARGEST_PIPE: u64 = 2 << 20;
@@ -57,13 +47,8 @@ pub(super) struct Run {
     pub(super) service: ServiceName,
     /// Said instead of what the exit tells.
     pub(super) outcome: Option<Outcome>,
-}
-
-/// Where a piece of output came from.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Pipe {
-    Stdout,
-    Stderr,
+    /// A file with the keys to sign with.
+    pub(super) keys: Option<PathBuf>,
 }
 
 pub(super) async fn run(run: Run) -> Result<Answer> {
@@ -85,15 +70,14 @@ pub(super) async fn run(run: Run) -> Result<Answer> {
             .env("RIG_STREAM", private.client.stream.as_str());
     }
     let poster = private.as_ref().map(|private| Poster::new(private.client.clone(), run.service.clone()));
-    let (pieces, received) = mpsc::channel(WAITING);
-    let mut posting = Posting::begin(poster, received, command_line(&run.command));
+    let (mut posting, waiting) = Posting::begin(poster, command_line(&run.command));
     // From a terminal only its foreground group may read: there the command stays in rig's own group.
     let own = !std::io::stdin().is_terminal();
     let ended = match Group::spawn(&mut command, own) {
-        Ok((child, group)) => supervise(child, &group, pieces, signals, &mut posting).await,
+        Ok((child, group)) => supervise(child, &group, waiting, signals, &mut posting).await,
         Err(error) => {
             output::note(format!("rig: cannot run {}: {error}", output::plain(&program.to_string_lossy())));
-            drop(pieces);
+            drop(waiting);
             Ended {
                 code: not_started(&error),
                 outcome: Outcome::Failed,
@@ -109,10 +93,10 @@ pub(super) async fn run(run: Run) -> Result<Answer> {
 }
 
 /// How the command ended.
-struct Ended {
-    code: u8,
-    outcome: Outcome,
-    error: Option<String>,
+pub(super) struct Ended {
+    pub(super) code: u8,
+    pub(super) outcome: Outcome,
+    pub(super) error: Option<String>,
 }
 
 impl Ended {
@@ -137,7 +121,7 @@ impl Ended {
 async fn supervise(
     mut child: Child,
     group: &Group,
-    pieces: mpsc::Sender<(Pipe, Vec<u8>)>,
+    waiting: Waiting,
     mut signals: Signals,
     posting: &mut Posting,
 ) -> Ended {
@@ -145,12 +129,12 @@ async fn supervise(
     // Dropped when both ends of output are reached.
     let (open, mut closed) = mpsc::channel::<()>(1);
     if let Some(stdout) = child.stdout.take() {
-        pass_on(stdout, std::io::stdout(), Pipe::Stdout, pieces.clone(), open.clone(), flow.clone());
+        pass_on(stdout, std::io::stdout(), Pipe::Stdout, waiting.clone(), open.clone(), flow.clone());
     }
     if let Some(stderr) = child.stderr.take() {
-        pass_on(stderr, std::io::stderr(), Pipe::Stderr, pieces.clone(), open.clone(), flow.clone());
+        pass_on(stderr, std::io::stderr(), Pipe::Stderr, waiting.clone(), open.clone(), flow.clone());
     }
-    drop((pieces, open));
+    drop((waiting, open));
     let (exited, mut exit) = oneshot::channel();
     std::thread::spawn(move || exited.send(child.wait()));
     let mut interrupted = false;
@@ -221,12 +205,13 @@ fn pass_on(
     mut from: impl Read + Send + 'static,
     mut to: impl Write + Send + 'static,
     name: Pipe,
-    pieces: mpsc::Sender<(Pipe, Vec<u8>)>,
+    waiting: Waiting,
     open: mpsc::Sender<()>,
     flow: Arc<Flow>,
 ) {
     std::thread::spawn(move || {
         let mut buffer = vec![0; PIECE];
+        let mut lost = Lost::default();
         loop {
             let read = match from.read(&mut buffer) {
                 Ok(0) => break,
@@ -236,15 +221,16 @@ fn pass_on(
             };
             flow.busy.fetch_add(1, Ordering::SeqCst);
             flow.read.fetch_add(read as u64, Ordering::SeqCst);
+            // Before it is passed on, which may take its time: what was read first is recorded first.
+            waiting.put(name, &buffer[..read], &mut lost);
             let passed = to.write_all(&buffer[..read]).and_then(|()| to.flush());
-            // The other side has only to drain it: whether there is a recording or not, it takes what comes.
-            let _ = pieces.blocking_send((name, buffer[..read].to_vec()));
             flow.busy.fetch_sub(1, Ordering::SeqCst);
             if passed.is_err() {
                 // Nobody reads any more. The command is to learn of it, as it would without rig.
                 break;
             }
         }
+        waiting.put(name, &[], &mut lost);
         drop(open);
     });
 }
@@ -253,148 +239,6 @@ fn pass_on(
 fn command_line(command: &[OsString]) -> String {
     let words: Vec<_> = command.iter().map(|word| word.to_string_lossy()).collect();
     output::short(&words.join(" "), 4_096)
-}
-
-/// The task that turns output into events.
-struct Posting {
-    task: JoinHandle<Option<Poster>>,
-    /// Whether to go on without what is still to come.
-    abandon: watch::Sender<bool>,
-    stopping: bool,
-}
-
-impl Posting {
-    fn begin(
-        poster: Option<Poster>,
-        mut pieces: mpsc::Receiver<(Pipe, Vec<u8>)>,
-        command: String,
-    ) -> Posting {
-        let (abandon, mut abandoned) = watch::channel(false);
-        let task = tokio::spawn(async move {
-            let mut poster = poster;
-            if let Some(poster) = &mut poster {
-                poster.lifecycle("service.starting", &[("command", &command)]);
-                poster.send().await;
-            }
-            let mut lines = [LogLines::default(), LogLines::default()];
-            loop {
-                let piece = tokio::select! {
-                    biased;
-                    piece = pieces.recv() => piece,
-                    _ = abandoned.wait_for(|abandoned| *abandoned) => None,
-                };
-                let Some((from, bytes)) = piece else { break };
-                let Some(poster) = &mut poster else { continue };
-                lines[from as usize].push(&bytes, |text| poster.log(from, &text));
-                if pieces.is_empty() || poster.has_full() {
-                    poster.send().await;
-                }
-            }
-            if let Some(poster) = &mut poster {
-                for from in [Pipe::Stdout, Pipe::Stderr] {
-                    lines[from as usize].finish(|text| poster.log(from, &text));
-                }
-            }
-            poster
-        });
-        Posting { task, abandon, stopping: false }
-    }
-
-    fn abandon(&self) {
-        self.abandon.send_replace(true);
-    }
-
-    fn stopping(&mut self) {
-        self.stopping = true;
-    }
-
-    /// Posts how it ended. Says the last seq, and how many events are missing.
-    async fn finish(self, ended: &Ended) -> Posted {
-        let Ok(Some(mut poster)) = self.task.await else { return Posted::default() };
-        if self.stopping {
-            poster
-                .lifecycle("service.stopping", &[("message", "rig was asked to end, and asked the command")]);
-        }
-        match (&ended.error, ended.outcome) {
-            (Some(error), Outcome::Failed | Outcome::Crashed) => {
-                poster.lifecycle("service.failed", &[("error", error)])
-            }
-            (Some(error), _) => poster.lifecycle("service.stopped", &[("message", error)]),
-            (None, _) => poster.lifecycle("service.stopped", &[]),
-        }
-        poster.send().await;
-        Posted { missing: poster.missing, why: poster.why }
-    }
-}
-
-/// What became of the events.
-#[derive(Default)]
-struct Posted {
-    missing: u64,
-    why: Option<String>,
-}
-
-/// Collects events and posts them.
-struct Poster {
-    client: Client,
-    service: ServiceName,
-    /// What is to be posted: each batch with the number of its events. The last takes more.
-    batches: Vec<(Vec<u8>, u64)>,
-    missing: u64,
-    /// Why the first of them is missing.
-    why: Option<String>,
-    /// After a failed append the hub takes no more; asking it again for every line would only slow the command down.
-    broken: bool,
-}
-
-impl Poster {
-    fn new(client: Client, service: ServiceName) -> Poster {
-        Poster { client, service, batches: Vec::new(), missing: 0, why: None, broken: false }
-    }
-
-    fn has_full(&self) -> bool {
-        self.batches.len() > 1
-    }
-
-    fn log(&mut self, from: Pipe, data: &str) {
-        let stream = if from == Pipe::Stdout { "stdout" } else { "stderr" };
-        self.put(&json!({ "type": "service.log", "service": self.service, "stream": stream, "data": data }));
-    }
-
-    fn lifecycle(&mut self, kind: &str, fields: &[(&str, &str)]) {
-        let mut event = json!({ "type": kind, "service": self.service });
-        for (key, value) in fields {
-            event[*key] = (*value).into();
-        }
-        self.put(&event);
-    }
-
-    fn put(&mut self, event: &serde_json::Value) {
-        if self.batches.last().is_none_or(|(batch, events)| batch.len() >= BATCH || *events >= MOST_EVENTS) {
-            self.batches.push((Vec::new(), 0));
-        }
-        let Some((batch, events)) = self.batches.last_mut() else { return };
-        // A `Value` of strings can be written.
-        if serde_json::to_writer(&mut *batch, event).is_ok() {
-            batch.push(b'\n');
-            *events += 1;
-        }
-    }
-
-    async fn send(&mut self) {
-        for (batch, events) in std::mem::take(&mut self.batches) {
-            let Err(error) =
-                (if self.broken { Err(None) } else { self.client.append(batch).await.map_err(Some) })
-            else {
-                continue;
-            };
-            self.missing += events;
-            if let Some(error) = error {
-                self.broken = error.downcast_ref::<Problem>().is_none_or(|problem| problem.status >= 500);
-                self.why.get_or_insert_with(|| output::chain(&error));
-            }
-        }
-    }
 }
 
 /// A hub of the command's own, and the file that its stream goes to.
@@ -406,6 +250,8 @@ struct Private {
     /// The last event that the file must have, once it is known.
     last: watch::Sender<Option<Seq>>,
     recorder: JoinHandle<Recorded>,
+    /// Whether there are keys to sign with.
+    is_signed: bool,
     /// Removed with everything in it.
     _data: tempfile::TempDir,
 }
@@ -423,15 +269,18 @@ impl Private {
             .prefix("rig-record-")
             .tempdir()
             .context("there is no folder for the events on their way to the file")?;
-        // A key that is gone with the hub proves nothing to anybody: the recording is unsigned, and says so.
-        let keys = data.path().join("keys");
-        std::fs::create_dir(&keys)
-            .and_then(|()| std::fs::write(keys.join("signing"), "# none\n"))
-            .context("the private hub has no room")?;
+        let keys = run.keys.as_deref().map(keys::signing).transpose().unwrap_or_else(|error| {
+            warn(format!("{}; the recording will be unsigned", output::chain(&error)));
+            None
+        });
+        let is_signed = keys.is_some();
         let listener = TcpListener::bind("127.0.0.1:0").await.context("the private hub cannot listen")?;
         let url = format!("http://{}", listener.local_addr()?);
         let options = rig_hub::Options {
             data: Some(data.path().to_owned()),
+            // A key that is gone with the hub proves nothing to anybody: without one that stays, the recording is unsigned, and
+            // says so.
+            signing_keys: Some(keys.unwrap_or_default()),
             // The file is the copy that counts.
             durability: rig_recorder::Durability::Interval(Duration::from_millis(50)),
             shutdown_deadline: Duration::from_secs(1),
@@ -459,7 +308,7 @@ impl Private {
                 tokio::spawn(async { Recorded { recording: None, last: 0, trouble } })
             }
         };
-        Ok(Private { client, url, stop, hub, last, recorder, _data: data })
+        Ok(Private { client, url, stop, hub, last, recorder, is_signed, _data: data })
     }
 
     /// Waits until everything is in the file, and says what is not.
@@ -472,10 +321,15 @@ impl Private {
             Ok(Recorded { recording, last, trouble }) => {
                 missing += head.unwrap_or(last).saturating_sub(last);
                 why = why.or(trouble);
-                if let Some(recording) = recording
-                    && let Err(error) = recording.finish(outcome)
-                {
-                    why.get_or_insert(error.to_string());
+                if let Some(mut recording) = recording {
+                    if self.is_signed && !recording.sign(&self.client, outcome).await {
+                        warn(
+                            "the recording is unsigned: the last of the keys cannot sign, or the end was not reached",
+                        );
+                    }
+                    if let Err(error) = recording.finish(outcome) {
+                        why.get_or_insert(error.to_string());
+                    }
                 }
             }
             Err(error) => why = why.or(Some(error.to_string())),

@@ -1,5 +1,7 @@
 //! A program's output cut into lines, each of which becomes one event.
 
+use std::borrow::Cow;
+
 /// The longest text of one event. JSON may need six bytes for one of these, and a line of the log has at most 1 MiB.
 const LONGEST: usize = 128 << 10;
 
@@ -16,7 +18,7 @@ pub(super) struct LogLines {
 
 impl LogLines {
     /// Takes bytes, and gives each text that is whole, without its line end. What is no UTF-8 is replaced by U+FFFD.
-    pub(super) fn push(&mut self, bytes: &[u8], mut give: impl FnMut(String)) {
+    pub(super) fn push(&mut self, bytes: &[u8], mut give: impl FnMut(&str)) {
         for piece in bytes.split_inclusive(|byte| *byte == b'\n') {
             let mut rest = piece;
             while self.held.len() + rest.len() > LONGEST {
@@ -27,7 +29,7 @@ impl LogLines {
                     break;
                 }
                 let end = good_end(&self.held);
-                give(text(&self.held[..end]));
+                give(&text(&self.held[..end]));
                 self.held.drain(..end);
                 self.line = 0;
             }
@@ -43,9 +45,9 @@ impl LogLines {
     }
 
     /// Gives what has no line end, or belongs to a key without one.
-    pub(super) fn finish(&mut self, mut give: impl FnMut(String)) {
+    pub(super) fn finish(&mut self, mut give: impl FnMut(&str)) {
         if !self.held.is_empty() {
-            give(text(&self.held));
+            give(&text(&self.held));
         }
         self.held.clear();
         self.line = 0;
@@ -60,7 +62,7 @@ impl LogLines {
 }
 
 fn has(line: &[u8], what: &[u8]) -> bool {
-    line.windows(what.len()).any(|window| window == what)
+    memchr::memmem::find(line, what).is_some()
 }
 
 /// Where a line that is too long is cut: at white space near its end, else between two characters.
@@ -76,10 +78,10 @@ fn good_end(bytes: &[u8]) -> usize {
     if bytes[lead] < 0x80 || lead == 0 { bytes.len() } else { lead }
 }
 
-fn text(bytes: &[u8]) -> String {
+fn text(bytes: &[u8]) -> Cow<'_, str> {
     let bytes = bytes.strip_suffix(b"\n").unwrap_or(bytes);
     let bytes = bytes.strip_suffix(b"\r").unwrap_or(bytes);
-    String::from_utf8_lossy(bytes).into_owned()
+    String::from_utf8_lossy(bytes)
 }
 
 #[cfg(test)]
@@ -90,9 +92,9 @@ mod tests {
     fn cut(pieces: &[&[u8]]) -> Vec<String> {
         let (mut lines, mut texts) = (LogLines::default(), Vec::new());
         for piece in pieces {
-            lines.push(piece, |text| texts.push(text));
+            lines.push(piece, |text| texts.push(text.to_owned()));
         }
-        lines.finish(|text| texts.push(text));
+        lines.finish(|text| texts.push(text.to_owned()));
         texts
     }
 

@@ -1,0 +1,209 @@
+//! What is told of requests in the hub's own stream: what each changed, what many appended, what was denied.
+//!
+//! Appends and captures come by the ten thousand, and carry their actor themselves: they are summed up, by token and stream. Denied
+//! requests cost whoever sends them nothing, so they are summed up too, and there is an end to what is told apart.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use axum::http::{Extensions, HeaderValue, StatusCode};
+use rig_event::audit::{AuditAppended, AuditChanged, AuditDenied};
+use rig_event::{Draft, Event, Seq, StreamName};
+
+use super::{Admitted, Caller, Denied, Rule, rules};
+use crate::Shared;
+
+/// How often sums are told. The hub's own stream is kept for ever: a busy token takes 2 MiB of it a day.
+pub(crate) const EVERY: Duration = Duration::from_secs(10);
+
+/// Most kinds of denied requests that are told apart at a time; the rest is `others`.
+const MOST_DENIED: usize = 16;
+
+/// The events that a request led to; a route leaves it in the extensions of its answer.
+#[derive(Clone)]
+pub(crate) struct Led {
+    pub(crate) first_seq: Seq,
+    pub(crate) last_seq: Seq,
+}
+
+/// The code of a problem, in the extensions of its answer.
+#[derive(Clone)]
+pub(crate) struct Code(pub(crate) &'static str);
+
+/// What has not been told yet.
+#[derive(Default)]
+pub(crate) struct Audit {
+    appended: Mutex<HashMap<(Option<Arc<str>>, StreamName), Appended>>,
+    denied: Mutex<HashMap<Who, AuditDenied>>,
+}
+
+struct Appended {
+    actor: Option<String>,
+    sum: AuditAppended,
+    /// The id of the last request, which becomes a text when it is told.
+    last: HeaderValue,
+}
+
+/// Whose denied requests are summed up.
+#[derive(Clone, PartialEq, Eq, Hash)]
+struct Who {
+    code: &'static str,
+    actor: Option<String>,
+    token: Option<Arc<str>>,
+    peer: Option<IpAddr>,
+}
+
+impl Audit {
+    /// Adds an append or a capture.
+    fn appended(&self, caller: &Caller, stream: StreamName, led: &Led) {
+        let token = caller.token().map(|token| token.id.clone());
+        let mut appended = self.appended.lock().unwrap_or_else(PoisonError::into_inner);
+        let row = appended.entry((token.clone(), stream)).or_insert_with_key(|(_, stream)| Appended {
+            actor: caller.name().map(str::to_owned),
+            last: caller.request_id().clone(),
+            sum: AuditAppended {
+                stream: stream.clone(),
+                requests: 0,
+                events: 0,
+                first_seq: led.first_seq,
+                last_seq: led.last_seq,
+                request_ids: (caller.request_id_text(), String::new()),
+                token: token.as_deref().map(str::to_owned),
+            },
+        });
+        let sum = &mut row.sum;
+        sum.requests += 1;
+        sum.events += led.last_seq + 1 - led.first_seq;
+        sum.first_seq = sum.first_seq.min(led.first_seq);
+        sum.last_seq = sum.last_seq.max(led.last_seq);
+        row.last = caller.request_id().clone();
+    }
+
+    /// Adds a denied request.
+    fn denied(&self, who: Who, rule: Option<&Rule>, request_id: String) {
+        let mut denied = self.denied.lock().unwrap_or_else(PoisonError::into_inner);
+        let who = if denied.len() < MOST_DENIED || denied.contains_key(&who) {
+            who
+        } else {
+            Who { code: "others", actor: None, token: None, peer: None }
+        };
+        let row = denied.entry(who).or_insert_with_key(|who| AuditDenied {
+            code: who.code.to_owned(),
+            requests: 0,
+            request_id,
+            request: rule.map(Rule::to_string),
+            token: who.token.as_deref().map(str::to_owned),
+            peer: who.peer.map(|peer| peer.to_string()).unwrap_or_default(),
+        });
+        row.requests += 1;
+    }
+
+    /// What has come together.
+    fn take(&self) -> Vec<Draft> {
+        let appended = std::mem::take(&mut *self.appended.lock().unwrap_or_else(PoisonError::into_inner));
+        let denied = std::mem::take(&mut *self.denied.lock().unwrap_or_else(PoisonError::into_inner));
+        let appended = appended.into_values().map(|row| {
+            let Appended { actor, mut sum, last } = row;
+            sum.request_ids.1 = last.to_str().unwrap_or_default().to_owned();
+            by(actor, Event::AuditAppended(sum))
+        });
+        appended.chain(denied.into_iter().map(|(who, row)| by(who.actor, Event::AuditDenied(row)))).collect()
+    }
+}
+
+fn by(actor: Option<String>, event: Event) -> Draft {
+    Draft { actor, ..Draft::new(None, event) }
+}
+
+/// Tells what has come together.
+pub(crate) async fn flush(hub: &Shared) {
+    for draft in hub.access.audit.take() {
+        tell(hub, draft).await;
+    }
+}
+
+/// Accounts for a request that was denied before it came to its route.
+pub(crate) fn denied(hub: &Shared, denied: &Denied, peer: IpAddr, request_id: &str) {
+    let who = Who {
+        code: denied.problem.code(),
+        actor: denied.actor.clone(),
+        token: denied.token.clone(),
+        peer: Some(peer),
+    };
+    hub.access.audit.denied(who, denied.rule, request_id.to_owned());
+}
+
+/// Accounts for a request that its route has answered; `left` is what it left with the answer.
+pub(crate) async fn answered(hub: &Shared, admitted: &Admitted, status: StatusCode, left: &Extensions) {
+    let Admitted { caller, rule, stream } = admitted;
+    if matches!(status, StatusCode::FORBIDDEN | StatusCode::TOO_MANY_REQUESTS)
+        && let Some(Code(code)) = left.get()
+    {
+        let who = Who {
+            code,
+            actor: caller.name().map(str::to_owned),
+            token: caller.token().map(|token| token.id.clone()),
+            peer: Some(caller.peer()),
+        };
+        return hub.access.audit.denied(who, Some(rule), caller.request_id_text());
+    }
+    if !status.is_success() {
+        return;
+    }
+    let led = left.get::<Led>();
+    match (rule.trace, stream, led) {
+        (rules::Trace::Summed, Some(stream), Some(led)) => {
+            hub.access.audit.appended(caller, stream.clone(), led);
+        }
+        (rules::Trace::Each, ..) => {
+            let changed = AuditChanged {
+                request_id: caller.request_id_text(),
+                request: rule.to_string(),
+                status: status.as_u16(),
+                stream: stream.clone(),
+                first_seq: led.map(|led| led.first_seq),
+                last_seq: led.map(|led| led.last_seq),
+                token: caller.token().map(|token| token.id.to_string()),
+                peer: caller.peer().to_string(),
+            };
+            tell(hub, by(caller.name().map(str::to_owned), Event::AuditChanged(changed))).await;
+        }
+        _ => {}
+    }
+}
+
+/// What is done is done: where it cannot be told in the stream, it is told in the hub's log.
+async fn tell(hub: &Shared, draft: Draft) {
+    if hub.get(&StreamName::hub()).is_none() {
+        // A recording that is played has no stream of its own, and nothing in it can be changed.
+        return;
+    }
+    let (type_name, actor) = (draft.event.type_name().to_owned(), draft.actor.clone());
+    if let Err(e) = hub.tell(draft).await {
+        tracing::error!(type_name, actor, code = e.code(), "an audit event could not be written");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn denied_requests_are_told_apart_only_so_far() {
+        let audit = Audit::default();
+        for n in 0..1_000u32 {
+            let peer = Some(IpAddr::V4(n.into()));
+            audit.denied(Who { code: "no-token", actor: None, token: None, peer }, None, format!("r{n}"));
+        }
+        let told = audit.take();
+        assert_eq!(told.len(), MOST_DENIED + 1);
+        let counts = told.iter().map(|draft| match &draft.event {
+            Event::AuditDenied(denied) => denied.requests,
+            other => panic!("{other:?}"),
+        });
+        assert_eq!(counts.sum::<u64>(), 1_000);
+        assert!(audit.take().is_empty());
+    }
+}

@@ -1,0 +1,94 @@
+//! How many requests one token, or one address without a token, may send.
+
+use std::net::IpAddr;
+use std::num::NonZeroU32;
+
+use axum::http::StatusCode;
+use governor::clock::{Clock as _, DefaultClock};
+use governor::state::keyed::HashMapStateStore;
+use governor::{Quota, RateLimiter};
+
+use super::Settings;
+use crate::problem::Problem;
+
+/// What a hub takes that others than this machine reach, unless it is told otherwise.
+const DEFAULT: u32 = 2_000;
+
+/// Whose requests are counted together.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Key {
+    Token(std::sync::Arc<str>),
+    /// An address; of version 6 the network, of which one party has 2^64.
+    Peer(IpAddr),
+}
+
+impl Key {
+    pub(super) fn of(peer: IpAddr) -> Key {
+        Key::Peer(match peer.to_canonical() {
+            IpAddr::V6(v6) => IpAddr::V6((v6.to_bits() & !u128::from(u64::MAX)).into()),
+            v4 => v4,
+        })
+    }
+}
+
+/// The requests of late.
+pub(super) struct Limits(Option<RateLimiter<Key, HashMapStateStore<Key>, DefaultClock>>);
+
+impl Limits {
+    pub(super) fn new(settings: &Settings, local: bool) -> Limits {
+        let unless = if local { 0 } else { DEFAULT };
+        let rate = settings.requests_per_second.unwrap_or(unless);
+        let burst = settings.burst.unwrap_or(rate.saturating_mul(2));
+        Limits(NonZeroU32::new(rate).map(|rate| {
+            let quota = Quota::per_second(rate);
+            RateLimiter::hashmap(NonZeroU32::new(burst).map_or(quota, |burst| quota.allow_burst(burst)))
+        }))
+    }
+
+    /// Counts a request.
+    ///
+    /// # Errors
+    /// 429 when there were too many.
+    pub(super) fn check(&self, key: impl FnOnce() -> Key) -> Result<(), Problem> {
+        let Some(limits) = &self.0 else { return Ok(()) };
+        limits.check_key(&key()).map_err(|until| {
+            let wait = until.wait_time_from(DefaultClock::default().now()).as_secs() + 1;
+            let detail = format!("too many requests; send it again in {wait} s");
+            Problem::new(StatusCode::TOO_MANY_REQUESTS, "too-many-requests", detail).with("retry_after", wait)
+        })
+    }
+
+    /// Forgets those who have not asked for a while.
+    pub(super) fn forget(&self) {
+        if let Some(limits) = &self.0 {
+            limits.retain_recent();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_burst_passes_and_then_everyone_waits_for_themselves() {
+        let settings = Settings { requests_per_second: Some(1), burst: Some(3), ..Settings::default() };
+        let limits = Limits::new(&settings, true);
+        let ask = |peer: &str| limits.check(|| Key::of(peer.parse().unwrap()));
+        for _ in 0..3 {
+            ask("192.0.2.1").unwrap();
+        }
+        assert_eq!(ask("::ffff:192.0.2.1").unwrap_err().code(), "too-many-requests");
+        ask("192.0.2.2").unwrap();
+        for host in 0..3 {
+            ask(&format!("2001:db8::{host}")).unwrap();
+        }
+        assert!(ask("2001:db8::ffff").is_err(), "one network is one party");
+        assert!(limits.check(|| Key::Token("a".into())).is_ok());
+        assert!(
+            Limits::new(&Settings::default(), true).0.is_none(),
+            "loopback is not limited unless it is said"
+        );
+        assert!(Limits::new(&Settings::default(), false).0.is_some());
+    }
+}

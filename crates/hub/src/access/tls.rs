@@ -1,0 +1,174 @@
+//! TLS: the certificate and its key, looked at again when their files change.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant, SystemTime};
+
+use serde::Deserialize;
+use sha2::{Digest as _, Sha256};
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::ServerConfig;
+use tokio_rustls::rustls::crypto::aws_lc_rs;
+use tokio_rustls::rustls::pki_types::pem::PemObject as _;
+use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
+
+use super::token::hex;
+use crate::Error;
+use crate::data::{io_error, write_private};
+
+/// How often the files are looked at, at most: when somebody connects.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// `[tls]` of `hub.toml`. Unknown keys are errors.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Settings {
+    /// The file of the certificate and those between it and its authority, PEM.
+    pub cert: Option<PathBuf>,
+    /// The file of the certificate's key, PEM.
+    pub key: Option<PathBuf>,
+    /// Make a certificate for development, which only those trust who are told of it. It stays in the data directory.
+    pub self_signed: bool,
+}
+
+/// The certificate that the hub shows.
+pub(crate) struct Tls {
+    cert: PathBuf,
+    key: PathBuf,
+    now: Mutex<Loaded>,
+}
+
+struct Loaded {
+    config: Arc<ServerConfig>,
+    /// When the files were changed, as far as is known.
+    changed: [Option<SystemTime>; 2],
+    looked: Instant,
+}
+
+impl Tls {
+    /// The certificate that the settings name; `names` are those that one for development is made for.
+    ///
+    /// # Errors
+    /// When there is half a pair, the files cannot be read, or do not belong together.
+    pub(crate) fn open(
+        settings: &Settings,
+        data: Option<&Path>,
+        names: Vec<String>,
+    ) -> Result<Option<Tls>, Error> {
+        let bad = |why: &str| Err(Error::Tls { path: PathBuf::new(), why: why.to_owned() });
+        let (cert, key) = match (&settings.cert, &settings.key, settings.self_signed) {
+            (None, None, false) => return Ok(None),
+            (Some(cert), Some(key), false) => (cert.clone(), key.clone()),
+            (None, None, true) => match data {
+                Some(data) => self_signed(data, names)?,
+                None => {
+                    return bad(
+                        "a certificate for development stays in the data directory: its clients need it; name one with --data",
+                    );
+                }
+            },
+            (_, _, true) => return bad("a certificate is either named or made for development, not both"),
+            _ => return bad("a certificate needs its key and a key its certificate; name both files"),
+        };
+        let changed = [changed(&cert), changed(&key)];
+        let config = load(&cert, &key)?;
+        Ok(Some(Tls { cert, key, now: Mutex::new(Loaded { config, changed, looked: Instant::now() }) }))
+    }
+
+    /// What makes a connection one of TLS. Files that were changed are read again; if they cannot be used, what was before stays.
+    pub(crate) fn acceptor(&self) -> TlsAcceptor {
+        let mut now = self.now.lock().unwrap_or_else(PoisonError::into_inner);
+        if now.looked.elapsed() >= LOOK_EVERY {
+            self.look(&mut now);
+        }
+        TlsAcceptor::from(now.config.clone())
+    }
+
+    /// Reads the files again if they were changed.
+    pub(crate) fn reload(&self) {
+        self.look(&mut self.now.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    fn look(&self, now: &mut Loaded) {
+        now.looked = Instant::now();
+        let changed = [changed(&self.cert), changed(&self.key)];
+        if changed == now.changed {
+            return;
+        }
+        now.changed = changed;
+        match load(&self.cert, &self.key) {
+            Ok(config) => {
+                now.config = config;
+                tracing::info!(cert = %self.cert.display(), "the new certificate is in use");
+            }
+            Err(e) => tracing::error!(error = %e, "the new certificate cannot be used; the one before stays"),
+        }
+    }
+
+    /// The file of the certificate.
+    pub(crate) fn cert(&self) -> &Path {
+        &self.cert
+    }
+
+    /// SHA-256 of the certificate, in hexadecimal digits.
+    ///
+    /// # Errors
+    /// When its file cannot be read.
+    pub(crate) fn fingerprint(&self) -> Result<String, Error> {
+        let first = chain(&self.cert)?.into_iter().next();
+        Ok(first.map(|cert| hex(&Sha256::digest(&cert))).unwrap_or_default())
+    }
+}
+
+/// Whether the files that the settings name can be used.
+///
+/// # Errors
+/// When there is half a pair, they cannot be read, or do not belong together.
+pub fn check(settings: &Settings) -> Result<(), Error> {
+    match settings.self_signed {
+        true => Ok(()),
+        false => Tls::open(settings, None, Vec::new()).map(drop),
+    }
+}
+
+fn changed(path: &Path) -> Option<SystemTime> {
+    fs::metadata(path).and_then(|meta| meta.modified()).ok()
+}
+
+fn load(cert: &Path, key: &Path) -> Result<Arc<ServerConfig>, Error> {
+    let chain = chain(cert)?;
+    // What is wrong with a key is not repeated: it might be quoted.
+    let text = fs::read(key).map_err(io_error("read", key))?;
+    let key_der = PrivateKeyDer::from_pem_slice(&text).map_err(|_| Error::Tls {
+        path: key.to_owned(),
+        why: "there is no private key in it, as PEM".to_owned(),
+    })?;
+    let config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+        .with_safe_default_protocol_versions()
+        .and_then(|builder| builder.with_no_client_auth().with_single_cert(chain, key_der));
+    let mut config = config.map_err(|e| Error::Tls { path: cert.to_owned(), why: e.to_string() })?;
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Ok(Arc::new(config))
+}
+
+fn chain(path: &Path) -> Result<Vec<CertificateDer<'static>>, Error> {
+    let text = fs::read(path).map_err(io_error("read", path))?;
+    let bad =
+        || Error::Tls { path: path.to_owned(), why: "there is no certificate in it, as PEM".to_owned() };
+    let chain = CertificateDer::pem_slice_iter(&text).collect::<Result<Vec<_>, _>>().map_err(|_| bad())?;
+    if chain.is_empty() { Err(bad()) } else { Ok(chain) }
+}
+
+/// The certificate for development: made once, so that who trusts it need not be told again.
+fn self_signed(data: &Path, names: Vec<String>) -> Result<(PathBuf, PathBuf), Error> {
+    let keys = data.join("keys");
+    let (cert, key) = (keys.join("tls-cert.pem"), keys.join("tls-key.pem"));
+    if !cert.exists() || !key.exists() {
+        let made = rcgen::generate_simple_self_signed(names)
+            .map_err(|e| Error::Tls { path: cert.clone(), why: e.to_string() })?;
+        write_private(&key, made.signing_key.serialize_pem().as_bytes()).map_err(io_error("write", &key))?;
+        write_private(&cert, made.cert.pem().as_bytes()).map_err(io_error("write", &cert))?;
+    }
+    Ok((cert, key))
+}

@@ -1,0 +1,436 @@
+//! Tokens: what they are, and the book of all that were made, which is folded from the hub's own stream.
+//!
+//! A token is 256 random bits. Nobody can try them all, so one SHA-256 is all that has to lie between what is kept and what was
+//! given out: a slow hash is for passwords, of which there are few likely ones.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
+
+use axum::http::StatusCode;
+use globset::{Glob, GlobSet, GlobSetBuilder};
+use rig_event::audit::{TokenIssued, TokenRevoked};
+use rig_event::{Envelope, Event, StreamName, Timestamp};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+use subtle::ConstantTimeEq as _;
+use tokio::sync::watch;
+
+use super::forbidden;
+use crate::Error;
+use crate::data::random;
+use crate::problem::Problem;
+
+/// How every token begins, so that it is known for what it is wherever it stands.
+const PREFIX: &str = "rig_";
+
+/// Most tokens that are valid at the same time, most patterns of one, and the longest pattern.
+const MAX_TOKENS: usize = 10_000;
+const MAX_PATTERNS: usize = 32;
+const MAX_PATTERN: usize = 128;
+
+/// Longest name: behind it there must be room for what the client says of itself.
+const MAX_NAME: usize = 64;
+
+/// Who writes events without a token: no token has such a name.
+const INTERNAL: [&str; 4] = ["hub", "nats", "ssh", "watch"];
+
+/// What a token may do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Scope {
+    /// Read events, states, configurations and sessions.
+    Read,
+    /// Append events, capture documents, make streams.
+    Write,
+    /// Decide (baselines, declarations, accepted drift) and remove streams; with all streams, also tokens and the hub's own
+    /// stream. It includes `read` and `write`.
+    Admin,
+    /// Read original documents with their secrets. Nothing includes it.
+    Secrets,
+}
+
+impl Scope {
+    /// All of them.
+    pub const ALL: [Scope; 4] = [Scope::Read, Scope::Write, Scope::Admin, Scope::Secrets];
+
+    /// As it is written.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Scope::Read => "read",
+            Scope::Write => "write",
+            Scope::Admin => "admin",
+            Scope::Secrets => "secrets",
+        }
+    }
+}
+
+impl std::str::FromStr for Scope {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Scope, String> {
+        let found = Scope::ALL.into_iter().find(|scope| scope.as_str() == text);
+        found.ok_or_else(|| "a scope is read, write, admin or secrets".to_owned())
+    }
+}
+
+/// A token that is to be made.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NewToken {
+    /// Its name, the actor of what is done with it; unless it is said, its id. Up to 64 letters, digits, `.`, `_`, `-` and `@`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// What it may do.
+    pub scopes: Vec<Scope>,
+    /// Patterns of the streams it is for: `ci-*`, `{a,b}`, `*`.
+    pub streams: Vec<String>,
+    /// When it ends; absent: never.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires: Option<Timestamp>,
+}
+
+/// A token that was made.
+pub(crate) struct Token {
+    pub(crate) id: Arc<str>,
+    pub(crate) name: String,
+    scopes: Vec<Scope>,
+    patterns: Vec<String>,
+    streams: GlobSet,
+    expires: Option<Timestamp>,
+    issued: Timestamp,
+    hash: [u8; 32],
+    revoked: OnceLock<Timestamp>,
+    /// Turns true when it ends: what is being streamed to its bearer ends with it.
+    ended: watch::Sender<bool>,
+}
+
+/// A token as it is listed.
+#[derive(Serialize)]
+pub(crate) struct Listed {
+    id: String,
+    name: String,
+    scopes: Vec<Scope>,
+    streams: Vec<String>,
+    issued: Timestamp,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expires: Option<Timestamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    revoked: Option<Timestamp>,
+}
+
+impl Token {
+    /// Whether it may do what `scope` says.
+    pub(crate) fn may(&self, scope: Scope) -> bool {
+        self.scopes.contains(&scope)
+            || (matches!(scope, Scope::Read | Scope::Write) && self.scopes.contains(&Scope::Admin))
+    }
+
+    /// Whether it is for that stream. The hub's own is for those who are for all.
+    pub(crate) fn is_for(&self, stream: &StreamName) -> bool {
+        if stream.is_internal() {
+            return self.is_for_all() && self.may(Scope::Admin);
+        }
+        self.streams.is_match(stream.as_str())
+    }
+
+    /// Whether it is for all streams.
+    pub(crate) fn is_for_all(&self) -> bool {
+        self.patterns.iter().any(|pattern| pattern == "*")
+    }
+
+    /// Turns true when it ends.
+    pub(crate) fn ended(&self) -> watch::Receiver<bool> {
+        self.ended.subscribe()
+    }
+
+    /// Refuses one that was revoked or has expired.
+    pub(crate) fn still_valid(self: Arc<Self>, now: Timestamp) -> Result<Arc<Token>, Problem> {
+        if self.revoked.get().is_some() {
+            return Err(unauthorized("revoked-token", "this token was revoked; ask for another"));
+        }
+        match self.expires.is_some_and(|expires| expires <= now) {
+            true => Err(unauthorized("expired-token", "this token has expired; ask for another")),
+            false => Ok(self),
+        }
+    }
+
+    fn is_valid(&self, now: Timestamp) -> bool {
+        self.revoked.get().is_none() && self.expires.is_none_or(|expires| expires > now)
+    }
+
+    fn listed(&self) -> Listed {
+        Listed {
+            id: self.id.to_string(),
+            name: self.name.clone(),
+            scopes: self.scopes.clone(),
+            streams: self.patterns.clone(),
+            issued: self.issued,
+            expires: self.expires,
+            revoked: self.revoked.get().copied(),
+        }
+    }
+
+    fn of(event: &TokenIssued, issued: Timestamp) -> Option<Token> {
+        let hash = rig_event::keyfile::unhex(event.hash.strip_prefix("sha256:")?)?;
+        Some(Token {
+            id: event.id.as_str().into(),
+            name: event.name.clone(),
+            scopes: event.scopes.iter().map(|scope| scope.parse().ok()).collect::<Option<_>>()?,
+            streams: patterns(&event.streams).ok()?,
+            patterns: event.streams.clone(),
+            expires: event.expires,
+            issued,
+            hash: hash.try_into().ok()?,
+            revoked: OnceLock::new(),
+            ended: watch::channel(false).0,
+        })
+    }
+}
+
+/// All tokens that were ever made.
+pub(crate) struct Tokens {
+    book: RwLock<BTreeMap<String, Arc<Token>>>,
+    /// Turns true when the hub stands open no longer: what is being streamed to who has no token ends.
+    closed: watch::Sender<bool>,
+    /// Whether a token is needed though there is none.
+    required: bool,
+}
+
+impl Tokens {
+    pub(crate) fn new(required: bool) -> Tokens {
+        Tokens { book: RwLock::default(), closed: watch::channel(false).0, required }
+    }
+
+    /// Whether requests need a token: once there was one, for ever. When the last has ended, the hub must not stand open.
+    pub(crate) fn demanded(&self) -> bool {
+        self.required || self.exist()
+    }
+
+    /// Whether a token was ever made.
+    pub(crate) fn exist(&self) -> bool {
+        !self.read().is_empty()
+    }
+
+    /// Takes note of an event of the hub's own stream.
+    ///
+    /// # Errors
+    /// When it says a token that this version cannot understand: it might be one that was meant to be limited.
+    pub(crate) fn apply(&self, event: &Event, ts: Timestamp) -> Result<(), Error> {
+        let mut book = self.book.write().unwrap_or_else(PoisonError::into_inner);
+        match event {
+            Event::TokenIssued(issued) => {
+                let token = Token::of(issued, ts).ok_or_else(|| {
+                    Error::Fold(format!("the token {:?} in the stream _hub cannot be read", issued.id))
+                })?;
+                book.insert(issued.id.clone(), Arc::new(token));
+                self.closed.send_replace(true);
+            }
+            Event::TokenRevoked(revoked) => {
+                if let Some(token) = book.get(&revoked.id) {
+                    let _ = token.revoked.set(ts);
+                    token.ended.send_replace(true);
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Takes note of a line of the hub's own stream.
+    ///
+    /// # Errors
+    /// As [`Tokens::apply`].
+    pub(crate) fn apply_line(&self, line: &[u8]) -> Result<(), Error> {
+        // Nearly all lines are about something else.
+        if memchr::memmem::find(line, b"\"type\":\"audit.token.").is_none() {
+            return Ok(());
+        }
+        let envelope = Envelope::parse(line).map_err(|e| Error::Fold(e.to_string()))?;
+        self.apply(&envelope.event, envelope.ts)
+    }
+
+    /// The token of that text. How long it takes tells nothing of what is kept: the id in it is no secret, and hashes are
+    /// compared as a whole.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub(crate) fn find(&self, text: &str) -> Result<Arc<Token>, Problem> {
+        let id = text.strip_prefix(PREFIX).and_then(|rest| rest.split_once('_')).map_or("", |(id, _)| id);
+        let token = self.read().get(id).cloned();
+        let hash: [u8; 32] = Sha256::digest(text.as_bytes()).into();
+        let expected = token.as_ref().map_or([0; 32], |token| token.hash);
+        match token.filter(|_| hash.ct_eq(&expected).into()) {
+            Some(token) => Ok(token),
+            None => Err(unauthorized("bad-token", "this hub knows no such token")),
+        }
+    }
+
+    /// All of them, in the order in which they were made.
+    pub(crate) fn list(&self) -> Vec<Listed> {
+        let mut tokens: Vec<Arc<Token>> = self.read().values().cloned().collect();
+        tokens.sort_by_key(|token| token.issued);
+        tokens.iter().map(|token| token.listed()).collect()
+    }
+
+    /// The token with that id.
+    pub(crate) fn get(&self, id: &str) -> Option<Arc<Token>> {
+        self.read().get(id).cloned()
+    }
+
+    /// Turns true when the hub stands open no longer.
+    pub(crate) fn closed(&self) -> watch::Receiver<bool> {
+        self.closed.subscribe()
+    }
+
+    /// Ends what is being streamed to bearers of tokens whose time is over.
+    pub(crate) fn expire(&self, now: Timestamp) {
+        for token in self.read().values().filter(|token| !token.is_valid(now)) {
+            token.ended.send_if_modified(|ended| !std::mem::replace(ended, true));
+        }
+    }
+
+    /// Ends what is being streamed to all of them.
+    pub(crate) fn stop(&self) {
+        self.closed.send_replace(true);
+        for token in self.read().values() {
+            token.ended.send_replace(true);
+        }
+    }
+
+    /// A new token: its text, and the event that makes it one once it is durable.
+    ///
+    /// # Errors
+    /// 400 when it makes no sense, 409 when there are too many.
+    pub(crate) fn make(
+        &self,
+        new: &NewToken,
+        now: Timestamp,
+        request_id: Option<String>,
+    ) -> Result<(String, TokenIssued), Problem> {
+        let bad = |why: &str| Err(Problem::bad_request("bad-token-request", why));
+        if new.scopes.is_empty() || new.scopes.len() > Scope::ALL.len() {
+            return bad("say what it may do: read, write, admin, secrets");
+        }
+        if new.streams.is_empty() || new.streams.len() > MAX_PATTERNS {
+            return bad("say for which streams it is, in 1 to 32 patterns: `*` is all");
+        }
+        patterns(&new.streams).map_err(|why| Problem::bad_request("bad-token-request", why))?;
+        if new.expires.is_some_and(|expires| expires <= now) {
+            return bad("it would have expired already");
+        }
+        if self.read().values().filter(|token| token.is_valid(now)).count() >= MAX_TOKENS {
+            return Err(Problem::conflict(
+                "too-many-tokens",
+                format!("there are {MAX_TOKENS} tokens; revoke some"),
+            ));
+        }
+        let id = hex(&random::<6>().map_err(no_random)?);
+        let name = new.name.clone().unwrap_or_else(|| id.clone());
+        let fine = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-' | b'@');
+        if name.is_empty() || name.len() > MAX_NAME || !name.bytes().all(fine) || name.starts_with(PREFIX) {
+            return bad("a name has 1 to 64 letters, digits, `.`, `_`, `-` and `@`");
+        }
+        if INTERNAL.contains(&name.as_str()) {
+            return bad("that name is the hub's own; choose another");
+        }
+        let text = format!("{PREFIX}{id}_{}", hex(&random::<32>().map_err(no_random)?));
+        let mut scopes = new.scopes.clone();
+        scopes.sort_unstable();
+        scopes.dedup();
+        let issued = TokenIssued {
+            id,
+            name,
+            scopes: scopes.into_iter().map(|scope| scope.as_str().to_owned()).collect(),
+            streams: new.streams.clone(),
+            expires: new.expires,
+            hash: format!("sha256:{}", hex(&Sha256::digest(text.as_bytes()))),
+            request_id,
+        };
+        Ok((text, issued))
+    }
+
+    /// The event that revokes a token, once it is durable.
+    ///
+    /// # Errors
+    /// 404 when there is no such token; `Ok(None)` when it is revoked already.
+    pub(crate) fn revoke(
+        &self,
+        id: &str,
+        request_id: Option<String>,
+    ) -> Result<Option<TokenRevoked>, Problem> {
+        let token = self.get(id).ok_or_else(|| {
+            Problem::not_found("unknown-token", "there is no token with that id; `rig token list` shows them")
+        })?;
+        let revoked = TokenRevoked { id: token.id.to_string(), name: token.name.clone(), request_id };
+        Ok(token.revoked.get().is_none().then_some(revoked))
+    }
+
+    fn read(&self) -> std::sync::RwLockReadGuard<'_, BTreeMap<String, Arc<Token>>> {
+        self.book.read().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A request that shows no token.
+pub(super) fn missing() -> Problem {
+    unauthorized(
+        "no-token",
+        "this hub asks for a token: `Authorization: Bearer rig_…`, or RIG_TOKEN for the commands",
+    )
+}
+
+/// A header that is no bearer token.
+pub(super) fn unreadable() -> Problem {
+    unauthorized("bad-token", "the header must be one `Authorization: Bearer rig_…`")
+}
+
+/// 401: who it is is not known.
+pub(super) fn unauthorized(code: &'static str, detail: &str) -> Problem {
+    Problem::new(StatusCode::UNAUTHORIZED, code, detail)
+}
+
+/// A token gives only what it has: nobody comes to more by making another.
+pub(crate) fn may_give(by: Option<&Token>, new: &NewToken) -> Result<(), Problem> {
+    match by {
+        Some(by) => match new.scopes.iter().find(|scope| !by.may(**scope)) {
+            Some(scope) => Err(forbidden(
+                "no-scope",
+                format!(
+                    "a token gives only the scopes that it has, and this one has not {}; who owns the data directory can make one \
+                     with `rig token new --data` while no hub runs",
+                    scope.as_str()
+                ),
+            )),
+            None => Ok(()),
+        },
+        None if new.scopes.contains(&Scope::Admin) && new.streams.iter().any(|pattern| pattern == "*") => {
+            Ok(())
+        }
+        None => Err(Problem::conflict(
+            "first-token",
+            "from the first token on the hub asks for one, so the first must be able to make others: scope admin, stream *",
+        )),
+    }
+}
+
+fn patterns(texts: &[String]) -> Result<GlobSet, String> {
+    let mut set = GlobSetBuilder::new();
+    for text in texts {
+        let bad =
+            || "a pattern is a stream's name in which `*`, `?`, `[…]` and `{…}` stand for others".to_owned();
+        let fine = |b: u8| b.is_ascii_alphanumeric() || b"._-*?[]{},!".contains(&b);
+        if text.is_empty() || text.len() > MAX_PATTERN || !text.bytes().all(fine) {
+            return Err(bad());
+        }
+        set.add(Glob::new(text).map_err(|_| bad())?);
+    }
+    set.build().map_err(|_| "the patterns are too large together".to_owned())
+}
+
+/// The system gives no random numbers.
+pub(super) fn no_random(e: Error) -> Problem {
+    Problem::internal("defect", e.to_string())
+}
+
+pub(super) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}

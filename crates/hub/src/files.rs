@@ -1,0 +1,656 @@
+//! Documents in files: which there are by some patterns, and which of them have changed.
+//!
+//! The system only wakes: what has changed is found out by looking at all that the patterns name, so that an event that is
+//! lost, a folder that is replaced and a link that is swapped need no care of their own. Folders are watched and not files: a
+//! file that is replaced by renaming is another file.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::{OsStr, OsString};
+use std::fs::{self, File, Metadata};
+use std::hash::{BuildHasher as _, RandomState};
+use std::io::{self, Read as _};
+use std::path::{Component, Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::time::{Duration, SystemTime};
+
+use globset::{GlobBuilder, GlobMatcher};
+use notify::{RecommendedWatcher, RecursiveMode, Watcher as _};
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+
+/// Most files and most folders of one watch, and how deep they lie.
+const MAX_FILES: usize = 10_000;
+const MAX_FOLDERS: usize = 10_000;
+const MAX_DEPTH: usize = 64;
+
+/// How many events may wait to be looked at; more are one: anything may have happened.
+const QUEUE: usize = 1_024;
+
+/// How often everything is looked at without being woken: there are file systems that do not tell (NFS).
+const LOOK: Duration = Duration::from_secs(60);
+
+/// A file that was changed so shortly before it was read may change again without looking different.
+const RACY: Duration = Duration::from_secs(2);
+
+/// Which files are meant: a path whose steps may have `*`, `?`, `[a-z]` and `{a,b}` in them, and where `**` is any number of
+/// folders. What begins with a dot is meant only where it is written so.
+#[derive(Clone, Debug)]
+pub struct Pattern {
+    /// Where the way begins: the root.
+    base: PathBuf,
+    steps: Vec<Step>,
+}
+
+#[derive(Clone, Debug)]
+enum Step {
+    Name(OsString),
+    Glob(GlobMatcher),
+    /// Any number of folders.
+    Any,
+}
+
+/// Why files cannot be watched.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The pattern makes no sense.
+    #[error("`{pattern}` is no pattern for files: {why}")]
+    Pattern {
+        /// As it was written.
+        pattern: String,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// The system does not let files be watched.
+    #[error("the system does not let files be watched")]
+    System(#[from] notify::Error),
+}
+
+impl Pattern {
+    /// Reads a pattern. A relative one begins in the current folder; the path of a file that is there means that file,
+    /// whatever signs are in it.
+    ///
+    /// # Errors
+    /// [`Error::Pattern`] when a step cannot be read.
+    pub fn new(pattern: &str) -> Result<Pattern, Error> {
+        let bad = |why: String| Error::Pattern { pattern: pattern.escape_debug().to_string(), why };
+        let path = std::path::absolute(pattern).map_err(|e| bad(e.to_string()))?;
+        let literal = path.exists();
+        let (mut base, mut steps) = (PathBuf::new(), Vec::new());
+        for component in path.components() {
+            let Component::Normal(name) = component else {
+                match component {
+                    Component::ParentDir => steps.push(Step::Name("..".into())),
+                    root => base.push(root),
+                }
+                continue;
+            };
+            let text = name.to_str().filter(|text| !literal && text.contains(['*', '?', '[', '{']));
+            match text {
+                None => steps.push(Step::Name(name.to_owned())),
+                Some("**") if matches!(steps.last(), Some(Step::Any)) => {}
+                Some("**") => steps.push(Step::Any),
+                Some(text) => {
+                    let glob = GlobBuilder::new(text).literal_separator(true).backslash_escape(true).build();
+                    steps.push(Step::Glob(glob.map_err(|e| bad(e.kind().to_string()))?.compile_matcher()));
+                }
+            }
+        }
+        if matches!(steps.last(), Some(Step::Any)) {
+            return Err(bad("it ends with **; say which files, as in **/*.yaml".to_owned()));
+        }
+        if steps.is_empty() || steps.len() > MAX_DEPTH {
+            return Err(bad(format!("it must have 1 to {MAX_DEPTH} steps")));
+        }
+        if steps.iter().filter(|step| matches!(step, Step::Any)).count() > 3 {
+            return Err(bad("it has ** more than three times".to_owned()));
+        }
+        Ok(Pattern { base, steps })
+    }
+
+    /// The one file that is meant, if there are no signs in it.
+    pub fn literal(&self) -> Option<PathBuf> {
+        let names = self.steps.iter().map(|step| match step {
+            Step::Name(name) => Some(name),
+            _ => None,
+        });
+        let names = names.collect::<Option<PathBuf>>()?;
+        Some(self.base.join(names))
+    }
+
+    /// How `path` stands to what is meant.
+    fn reach(&self, path: &Path) -> Reach {
+        let Ok(rest) = path.strip_prefix(&self.base) else { return Reach::Beside };
+        reach(&self.steps, &rest.iter().collect::<Vec<_>>())
+    }
+}
+
+/// How a path stands to a pattern.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Reach {
+    Beside,
+    /// If it is a folder, what is meant may lie in it.
+    Above,
+    Meant,
+}
+
+fn reach(steps: &[Step], names: &[&OsStr]) -> Reach {
+    match (steps, names) {
+        ([], []) => Reach::Meant,
+        ([], _) => Reach::Beside,
+        (_, []) => Reach::Above,
+        ([Step::Any, rest @ ..], [name, deeper @ ..]) => {
+            let into = if is_hidden(name) { Reach::Beside } else { reach(steps, deeper) };
+            reach(rest, names).max(into)
+        }
+        ([step, rest @ ..], [name, deeper @ ..]) => {
+            if step.is_match(name) {
+                reach(rest, deeper)
+            } else {
+                Reach::Beside
+            }
+        }
+    }
+}
+
+impl Step {
+    fn is_match(&self, name: &OsStr) -> bool {
+        match self {
+            Step::Name(wanted) => wanted == name,
+            Step::Glob(glob) => {
+                glob.is_match(name) && (!is_hidden(name) || glob.glob().glob().starts_with('.'))
+            }
+            Step::Any => !is_hidden(name),
+        }
+    }
+}
+
+fn is_hidden(name: &OsStr) -> bool {
+    name.as_encoded_bytes().starts_with(b".")
+}
+
+/// What is known of a file.
+#[derive(Default)]
+struct Seen {
+    /// What was read last.
+    hash: Option<u64>,
+    /// How it looked then, unless it could look so again and be another.
+    looks: Option<Looks>,
+    /// Why it could not be read, as it was told.
+    told: Option<String>,
+    /// When it is to be read again, whatever it looks like.
+    again: Option<Instant>,
+}
+
+/// How a file looks from outside.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Looks {
+    bytes: u64,
+    modified: Option<SystemTime>,
+    /// Device, inode and time of the last change, where there are such.
+    system: (u64, u64, i64, i64),
+}
+
+impl Looks {
+    fn of(metadata: &Metadata) -> Looks {
+        #[cfg(unix)]
+        let system = {
+            use std::os::unix::fs::MetadataExt as _;
+            (metadata.dev(), metadata.ino(), metadata.ctime(), metadata.ctime_nsec())
+        };
+        #[cfg(not(unix))]
+        let system = Default::default();
+        Looks { bytes: metadata.len(), modified: metadata.modified().ok(), system }
+    }
+}
+
+/// Files that are watched.
+pub struct Watch {
+    patterns: Vec<Pattern>,
+    /// How long nothing must happen before a file is read.
+    debounce: Duration,
+    /// How many bytes of a file are read at most.
+    limit: u64,
+    hasher: RandomState,
+    watcher: RecommendedWatcher,
+    woken: mpsc::Receiver<Vec<PathBuf>>,
+    /// More happened than was kept.
+    lost: Arc<AtomicBool>,
+    /// The folders that are watched, by their real paths, and how the patterns call them.
+    armed: BTreeMap<PathBuf, BTreeSet<PathBuf>>,
+    /// A folder may be another one than that which is watched.
+    stale: bool,
+    /// The files, and the ways that lead to them: whoever changes one of those changes a file.
+    ways: BTreeSet<PathBuf>,
+    seen: BTreeMap<PathBuf, Seen>,
+    /// What was told of the watch as a whole.
+    told: BTreeSet<&'static str>,
+    warnings: Vec<String>,
+}
+
+impl Watch {
+    /// Begins to watch. A file is read once nothing has happened to any of them for `debounce`, or for ten times as long where
+    /// it never gets quiet; of each no more than `limit` bytes.
+    ///
+    /// # Errors
+    /// [`Error::System`].
+    pub fn new(patterns: Vec<Pattern>, debounce: Duration, limit: u64) -> Result<Watch, Error> {
+        let (wake, woken) = mpsc::channel(QUEUE);
+        let lost = Arc::new(AtomicBool::new(false));
+        let overflow = lost.clone();
+        let watcher = notify::recommended_watcher(move |change: notify::Result<notify::Event>| {
+            let paths = match change {
+                // Reading is no change; were it taken for one, every reading would lead to the next.
+                Ok(change) if change.kind.is_access() => return,
+                Ok(change) if !change.need_rescan() => change.paths,
+                Ok(_) | Err(_) => {
+                    overflow.store(true, Relaxed);
+                    Vec::new()
+                }
+            };
+            if let Err(mpsc::error::TrySendError::Full(_)) = wake.try_send(paths) {
+                overflow.store(true, Relaxed);
+            }
+        })?;
+        Ok(Watch {
+            patterns,
+            debounce,
+            limit,
+            hasher: RandomState::new(),
+            watcher,
+            woken,
+            lost,
+            armed: BTreeMap::new(),
+            stale: false,
+            ways: BTreeSet::new(),
+            seen: BTreeMap::new(),
+            told: BTreeSet::new(),
+            warnings: Vec::new(),
+        })
+    }
+
+    /// Looks at everything, and tells which files may be other than when they were read last, by the patterns' order. It
+    /// takes the time that the disk takes.
+    pub fn scan(&mut self) -> Vec<PathBuf> {
+        if std::mem::take(&mut self.stale) {
+            for folder in std::mem::take(&mut self.armed).into_keys() {
+                let _ = self.watcher.unwatch(&folder);
+            }
+        }
+        self.ways.clear();
+        let mut found = Vec::new();
+        for pattern in self.patterns.clone() {
+            self.walk(&pattern.base, &pattern.steps, 0, &mut found);
+        }
+        let mut unique = BTreeSet::new();
+        found.retain(|path: &PathBuf| unique.insert(path.clone()));
+        if found.len() > MAX_FILES {
+            self.warn("there are more than 10,000 such files; the rest is not watched");
+            found.truncate(MAX_FILES);
+        }
+        for path in &found {
+            self.follow(path);
+        }
+        if self.seen.len() > 2 * MAX_FILES {
+            self.seen.retain(|path, _| unique.contains(path));
+        }
+        let now = Instant::now();
+        let seen = &self.seen;
+        found.retain(|path| match seen.get(path) {
+            Some(Seen { again: Some(again), .. }) => *again <= now,
+            Some(Seen { looks: Some(looks), .. }) => {
+                fs::metadata(path).is_ok_and(|metadata| Looks::of(&metadata) != *looks)
+            }
+            _ => true,
+        });
+        found
+    }
+
+    /// What is in a file, if it is not what it was when it was read last; `Err`: it cannot be read, which is told once. It may
+    /// be gone again.
+    pub fn read(&mut self, path: &Path) -> Option<Result<Vec<u8>, String>> {
+        let now = SystemTime::now();
+        let content = self.content(path);
+        let seen = self.seen.entry(path.to_owned()).or_default();
+        let again = seen.again.take();
+        match content {
+            Ok((content, looks)) => {
+                let racy =
+                    looks.modified.and_then(|at| now.duration_since(at).ok()).is_none_or(|age| age < RACY);
+                seen.looks = (!racy).then_some(looks);
+                let hash = self.hasher.hash_one(&content);
+                let same =
+                    seen.hash.replace(hash) == Some(hash) && seen.told.take().is_none() && again.is_none();
+                (!same).then_some(Ok(content))
+            }
+            // Between the two steps of a replacement, or deleted: what was read last stands.
+            Err(e) if e.kind() == io::ErrorKind::NotFound => None,
+            // It is being written.
+            Err(e) if e.kind() == io::ErrorKind::WouldBlock => {
+                seen.again = Some(Instant::now() + 10 * self.debounce);
+                None
+            }
+            Err(e) => {
+                let why = e.to_string();
+                seen.looks = None;
+                let new = seen.told.as_ref() != Some(&why);
+                seen.told = Some(why.clone());
+                new.then_some(Err(why))
+            }
+        }
+    }
+
+    /// Has a file looked at again after `wait`, though it may be as it was: what came of it could not be kept.
+    pub fn again(&mut self, path: &Path, wait: Duration) {
+        self.seen.entry(path.to_owned()).or_default().again = Some(Instant::now() + wait);
+    }
+
+    /// What is to be told of the watch as a whole, each once.
+    pub fn warnings(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.warnings)
+    }
+
+    /// Waits until something has happened to what the patterns mean and it is quiet again, or it is time to look anyway.
+    /// `false`: the system does not report any more. Nothing is lost by not waiting to the end.
+    pub async fn changed(&mut self) -> bool {
+        let due = self.seen.values().filter_map(|seen| seen.again).min();
+        let look = Instant::now() + LOOK;
+        let due = due.map_or(look, |due| due.min(look));
+        loop {
+            match tokio::time::timeout_at(due, self.woken.recv()).await {
+                Err(_) => return true,
+                Ok(None) => return false,
+                Ok(Some(paths)) => {
+                    if self.concerns(&paths) {
+                        break;
+                    }
+                }
+            }
+        }
+        let patience = Instant::now() + 10 * self.debounce;
+        while Instant::now() < patience
+            && let Ok(Some(paths)) = tokio::time::timeout(self.debounce, self.woken.recv()).await
+        {
+            self.concerns(&paths);
+        }
+        true
+    }
+
+    /// Whether what happened to `paths` may have changed a file. What else happens in a folder is nothing to rig, whose own
+    /// output may be redirected there.
+    fn concerns(&mut self, paths: &[PathBuf]) -> bool {
+        if self.lost.swap(false, Relaxed) {
+            self.stale = true;
+            return true;
+        }
+        let mut concerns = false;
+        for path in paths {
+            let mut called = self.armed.get(path).cloned().unwrap_or_default();
+            if let (Some(folder), Some(name)) = (path.parent(), path.file_name()) {
+                called.extend(self.armed.get(folder).into_iter().flatten().map(|folder| folder.join(name)));
+            }
+            for path in called {
+                let is_armed = self.armed.values().flatten().any(|folder| folder.starts_with(&path));
+                self.stale |= is_armed;
+                concerns |= self.ways.iter().any(|way| way.starts_with(&path))
+                    || self.patterns.iter().any(|pattern| match pattern.reach(&path) {
+                        Reach::Meant => true,
+                        Reach::Above => is_armed || path.is_dir(),
+                        Reach::Beside => false,
+                    });
+            }
+        }
+        concerns
+    }
+
+    /// Finds the files below `folder`. A folder is watched before it is looked into: what comes meanwhile is told or seen.
+    fn walk(&mut self, folder: &Path, steps: &[Step], depth: usize, found: &mut Vec<PathBuf>) {
+        let Some((step, rest)) = steps.split_first() else { return };
+        self.arm(folder);
+        if depth > MAX_DEPTH || found.len() > MAX_FILES {
+            return;
+        }
+        let mut take = |watch: &mut Watch, path: PathBuf| match (rest, fs::metadata(&path)) {
+            ([], Ok(metadata)) if metadata.is_file() => found.push(path),
+            ([_, ..], Ok(metadata)) if metadata.is_dir() => watch.walk(&path, rest, depth + 1, found),
+            // It may be a link to what is not there yet.
+            (_, Err(_)) if path.is_symlink() => watch.follow(&path),
+            _ => {}
+        };
+        if let Step::Name(name) = step {
+            return take(self, folder.join(name));
+        }
+        let Ok(entries) = fs::read_dir(folder) else { return };
+        let mut names: Vec<OsString> = entries.flatten().map(|entry| entry.file_name()).collect();
+        names.sort();
+        if matches!(step, Step::Any) {
+            self.walk(folder, rest, depth, found);
+            for name in names.iter().filter(|name| step.is_match(name)) {
+                let path = folder.join(name);
+                // Links to folders could lead round in a circle.
+                if fs::symlink_metadata(&path).is_ok_and(|metadata| metadata.is_dir()) {
+                    self.walk(&path, steps, depth + 1, found);
+                }
+            }
+            return;
+        }
+        for name in names.iter().filter(|name| step.is_match(name)) {
+            take(self, folder.join(name));
+        }
+    }
+
+    /// Watches what leads to a file: where it is a symbolic link, the links' ends, and the folders above those.
+    fn follow(&mut self, path: &Path) {
+        let mut ways = vec![path.to_owned()];
+        while let Some(last) = ways.last().filter(|_| ways.len() < 8)
+            && let (Ok(end), Some(folder)) = (fs::read_link(last), last.parent())
+        {
+            let end = folder.join(end);
+            for folder in end.ancestors().skip(1) {
+                self.arm(folder);
+            }
+            ways.push(end);
+        }
+        self.ways.extend(ways);
+    }
+
+    fn arm(&mut self, folder: &Path) {
+        let Ok(real) = fs::canonicalize(folder) else { return };
+        if let Some(called) = self.armed.get_mut(&real) {
+            if !called.contains(folder) {
+                called.insert(folder.to_owned());
+            }
+            return;
+        }
+        if self.armed.len() >= MAX_FOLDERS {
+            return self
+                .warn("there are more than 10,000 folders; what is below the rest is seen a minute later");
+        }
+        match self.watcher.watch(&real, RecursiveMode::NonRecursive) {
+            Ok(()) => drop(self.armed.insert(real, BTreeSet::from([folder.to_owned()]))),
+            Err(notify::Error { kind: notify::ErrorKind::MaxFilesWatch, .. }) => {
+                self.warn("the system watches no more folders (fs.inotify.max_user_watches); changes are seen a minute later");
+            }
+            // It is gone, or it may not be read: then nothing in it can be, and that is told of the files.
+            Err(_) => {}
+        }
+    }
+
+    fn warn(&mut self, why: &'static str) {
+        if self.told.insert(why) {
+            self.warnings.push(why.to_owned());
+        }
+    }
+
+    /// The whole content, if the file is the same before and after.
+    fn content(&self, path: &Path) -> io::Result<(Vec<u8>, Looks)> {
+        // What is no file could keep who opens it waiting.
+        if !fs::metadata(path)?.is_file() {
+            return Err(io::Error::other("it is no file"));
+        }
+        let mut file = File::open(path)?;
+        let before = Looks::of(&file.metadata()?);
+        let mut content = Vec::new();
+        file.by_ref().take(self.limit).read_to_end(&mut content)?;
+        if Looks::of(&file.metadata()?) != before {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        Ok((content, before))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn watch(patterns: &[&Path]) -> Watch {
+        let patterns = patterns.iter().map(|p| Pattern::new(p.to_str().unwrap()).unwrap()).collect();
+        Watch::new(patterns, Duration::from_millis(20), 1 << 20).unwrap()
+    }
+
+    /// What is new, by file name.
+    fn news(watch: &mut Watch) -> Vec<(String, String)> {
+        let mut news = Vec::new();
+        for path in watch.scan() {
+            if let Some(content) = watch.read(&path) {
+                let name = path.file_name().unwrap().to_string_lossy().into_owned();
+                news.push((name, content.map_or_else(|e| e, |c| String::from_utf8(c).unwrap())));
+            }
+        }
+        news
+    }
+
+    /// Waits for something new.
+    async fn next(watch: &mut Watch) -> Vec<(String, String)> {
+        let wait = async {
+            loop {
+                assert!(watch.changed().await);
+                let news = news(watch);
+                if !news.is_empty() {
+                    return news;
+                }
+            }
+        };
+        // Shorter than the time after which everything is looked at anyway.
+        tokio::time::timeout(LOOK / 2, wait).await.expect("nothing is told")
+    }
+
+    fn one(name: &str, content: &str) -> Vec<(String, String)> {
+        vec![(name.to_owned(), content.to_owned())]
+    }
+
+    #[test]
+    fn patterns_say_which_files_are_meant() {
+        let table = [
+            ("/etc/app/*.yaml", "/etc/app/a.yaml", Reach::Meant),
+            ("/etc/app/*.yaml", "/etc/app/.a.yaml", Reach::Beside),
+            ("/etc/app/.*.yaml", "/etc/app/.a.yaml", Reach::Meant),
+            ("/etc/app/*.yaml", "/etc/app/x/a.yaml", Reach::Beside),
+            ("/etc/app/*.yaml", "/etc/app", Reach::Above),
+            ("/etc/app/*.yaml", "/etc/other", Reach::Beside),
+            ("/etc/**/*.{yaml,toml}", "/etc/a.toml", Reach::Meant),
+            ("/etc/**/*.{yaml,toml}", "/etc/a/b/c.yaml", Reach::Meant),
+            ("/etc/**/*.{yaml,toml}", "/etc/a/b/c.json", Reach::Above),
+            ("/etc/**/*.{yaml,toml}", "/etc/..data/c.yaml", Reach::Beside),
+            ("/etc/**/conf/*", "/etc/a/conf/x", Reach::Meant),
+            ("/srv/[ab]/x", "/srv/c/x", Reach::Beside),
+        ];
+        for (pattern, path, wanted) in table {
+            assert!(Pattern::new(pattern).unwrap().reach(Path::new(path)) == wanted, "{pattern} {path}");
+        }
+        for bad in ["/etc/**", "/etc/[a", "/etc/{a", "/", "/**/a/**/b/**/c/**/d"] {
+            assert!(Pattern::new(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn files_and_folders_that_come_later_are_seen() {
+        let root = tempfile::tempdir().unwrap();
+        let at = |name: &str| root.path().join(name);
+        let mut watch = watch(&[&at("conf/**/*.yaml")]);
+        assert_eq!(news(&mut watch), []);
+        fs::create_dir_all(at("conf/deep/er")).unwrap();
+        fs::write(at("conf/deep/er/a.yaml"), "1").unwrap();
+        assert_eq!(next(&mut watch).await, one("a.yaml", "1"));
+        fs::write(at("conf/deep/b.yaml"), "2").unwrap();
+        assert_eq!(next(&mut watch).await, one("b.yaml", "2"));
+        // Replaced by renaming; a touch without a change is nothing.
+        fs::write(at("conf/deep/b.yaml"), "2").unwrap();
+        fs::write(at("conf/deep/new"), "3").unwrap();
+        fs::rename(at("conf/deep/new"), at("conf/deep/er/a.yaml")).unwrap();
+        assert_eq!(next(&mut watch).await, one("a.yaml", "3"));
+        // A folder is moved away, and another comes in its place.
+        fs::rename(at("conf/deep"), at("old")).unwrap();
+        fs::create_dir_all(at("conf/deep")).unwrap();
+        fs::write(at("conf/deep/b.yaml"), "4").unwrap();
+        assert_eq!(next(&mut watch).await, one("b.yaml", "4"));
+        fs::write(at("old/er/a.yaml"), "elsewhere").unwrap();
+        fs::write(at("conf/deep/b.yaml"), "5").unwrap();
+        assert_eq!(next(&mut watch).await, one("b.yaml", "5"));
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_change_of_the_same_length_in_the_same_moment_is_seen() {
+        let root = tempfile::tempdir().unwrap();
+        let path = root.path().join("a.env");
+        let mut watch = watch(&[&path]);
+        for n in 10..60 {
+            fs::write(&path, format!("N={n}")).unwrap();
+            assert_eq!(news(&mut watch), one("a.env", &format!("N={n}")));
+        }
+    }
+
+    #[cfg(unix)]
+    #[tokio::test(flavor = "multi_thread")]
+    async fn kubernetes_swaps_a_link_on_the_way() {
+        use std::os::unix::fs::symlink;
+        let root = tempfile::tempdir().unwrap();
+        let at = |name: &str| root.path().join(name);
+        for (folder, content) in [("..v1", "1"), ("..v2", "2"), ("..v3", "3")] {
+            fs::create_dir(at(folder)).unwrap();
+            fs::write(at(folder).join("a.yaml"), content).unwrap();
+        }
+        symlink("..v1", at("..data")).unwrap();
+        symlink("..data/a.yaml", at("a.yaml")).unwrap();
+        let mut watch = watch(&[&at("**/*.yaml")]);
+        assert_eq!(news(&mut watch), one("a.yaml", "1"));
+        for (next_folder, content) in [("..v2", "2"), ("..v3", "3")] {
+            symlink(next_folder, at("..tmp")).unwrap();
+            fs::rename(at("..tmp"), at("..data")).unwrap();
+            assert_eq!(next(&mut watch).await, one("a.yaml", content));
+        }
+        fs::write(at("..v3/a.yaml"), "4").unwrap();
+        assert_eq!(next(&mut watch).await, one("a.yaml", "4"));
+    }
+
+    #[cfg(unix)]
+    #[tokio::test(flavor = "multi_thread")]
+    async fn what_cannot_be_read_is_told_once_and_again_is_asked_for() {
+        let root = tempfile::tempdir().unwrap();
+        let path = root.path().join("a.yaml");
+        std::os::unix::fs::symlink("a.yaml", &path).unwrap();
+        let mut watch = watch(&[&path]);
+        assert_eq!(news(&mut watch), []);
+        fs::remove_file(&path).unwrap();
+        fs::write(&path, "1").unwrap();
+        assert_eq!(next(&mut watch).await, one("a.yaml", "1"));
+        watch.again(&path, Duration::ZERO);
+        assert_eq!(news(&mut watch), one("a.yaml", "1"));
+        assert_eq!(news(&mut watch), []);
+        watch.seen.get_mut(&path).unwrap().looks = None;
+        fs::remove_file(&path).unwrap();
+        fs::create_dir(&path).unwrap();
+        let told = |watch: &mut Watch| watch.read(&path).map(|content| content.unwrap_err());
+        assert_eq!(told(&mut watch), Some("it is no file".to_owned()));
+        assert_eq!(told(&mut watch), None);
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn no_more_is_read_than_the_limit() {
+        let root = tempfile::tempdir().unwrap();
+        let path = root.path().join("a.txt");
+        fs::write(&path, "x".repeat(100)).unwrap();
+        let mut watch = Watch::new(vec![Pattern::new(path.to_str().unwrap()).unwrap()], LOOK, 10).unwrap();
+        assert_eq!(news(&mut watch), one("a.txt", "xxxxxxxxxx"));
+    }
+}

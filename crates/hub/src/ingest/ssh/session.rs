@@ -1,0 +1,396 @@
+//! One conversation with a device: connect, hold its host key against the known one, log in, run one command.
+
+use std::borrow::Cow;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+
+use axum::http::StatusCode;
+use rig_event::event::HostKey;
+use russh::client::{self, AuthResult, Handle, KeyboardInteractiveAuthResponse};
+use russh::keys::{Algorithm, HashAlg, PrivateKeyWithHashAlg, PublicKeyOrCertificate, decode_secret_key};
+use russh::{ChannelMsg, Disconnect, MethodKind, Preferred, cipher, kex, mac};
+use tokio::io::AsyncReadExt as _;
+use tokio::net::TcpStream;
+use tokio::time::Instant;
+use zeroize::Zeroizing;
+
+use super::leash::leash;
+use super::output::{Output, failure, pager};
+use super::settings::Device;
+use super::target;
+use crate::hub::Hub;
+use crate::problem::Problem;
+
+/// The most that a file with a secret may have, in bytes.
+const MAX_SECRET: u64 = 64 << 10;
+
+/// How often a device may ask for answers before it has to let the user in.
+const MAX_ROUNDS: usize = 4;
+
+/// What the device's command prints. It ends within the device's `timeout`, and its connection with it.
+pub(super) async fn fetch(hub: &Arc<Hub>, device: &Device) -> Result<Vec<u8>, Problem> {
+    let deadline = Instant::now() + device.timeout;
+    let mut output = Output::new(device.max_output);
+    match tokio::time::timeout_at(deadline, converse(hub, device, deadline, &mut output)).await {
+        Ok(conversed) => conversed?,
+        Err(_) if output.waits_at_pager() => return Err(pager()),
+        Err(_) => {
+            let detail = format!(
+                "{} did not get through with `{}` within {} s; raise `timeout` if that is right",
+                device.address,
+                device.command(),
+                device.timeout.as_secs_f32()
+            );
+            return Err(Problem::new(StatusCode::GATEWAY_TIMEOUT, "device-timeout", detail));
+        }
+    }
+    output.finish()
+}
+
+async fn converse(
+    hub: &Arc<Hub>,
+    device: &Device,
+    deadline: Instant,
+    output: &mut Output,
+) -> Result<(), Problem> {
+    let addresses = target::resolve(&device.address, &hub.options.settings.allow, hub.own_address()).await?;
+    // Before anything is sent: what cannot be logged into is not connected to.
+    let credential = Credential::read(device).await?;
+    let stream = TcpStream::connect(addresses.as_slice())
+        .await
+        .map_err(|e| failure("device-unreachable", format!("no connection to {}: {e}", device.address)))?;
+    let (stream, _hold) = leash(stream, deadline);
+
+    let known = hub.devices.host_keys.algorithm(&device.address.to_string()).await;
+    let config = client::Config { preferred: preferred(device, known.as_deref()), ..config()? };
+    let refused = Arc::default();
+    let check = CheckHostKey {
+        hub: Arc::downgrade(hub),
+        address: device.address.to_string(),
+        configured: device.host_key.clone(),
+        refused: Arc::clone(&refused),
+    };
+    let connected = client::connect_stream(Arc::new(config), stream, check).await;
+    let mut session = connected.map_err(|e| {
+        let refused = refused.lock().unwrap_or_else(PoisonError::into_inner).take();
+        refused.unwrap_or_else(|| broken(device, &e))
+    })?;
+    credential.log_in(&mut session, device).await?;
+    run(&session, device, output).await?;
+    // The device may know that this was all; whether it hears it does not matter.
+    let _ = session.disconnect(Disconnect::ByApplication, "", "").await;
+    Ok(())
+}
+
+/// Runs the command and takes what it prints, until it has ended.
+async fn run(session: &Handle<CheckHostKey>, device: &Device, output: &mut Output) -> Result<(), Problem> {
+    let broken = |e: russh::Error| broken(device, &e);
+    let mut channel = session.channel_open_session().await.map_err(broken)?;
+    channel.exec(true, device.command()).await.map_err(broken)?;
+    let (mut status, mut at_end, mut closed) = (None, false, false);
+    // The status may come before the last of the output or after it.
+    while !(closed || at_end && status.is_some()) {
+        match channel.wait().await {
+            Some(ChannelMsg::Data { data }) => output.push(&data, true)?,
+            Some(ChannelMsg::ExtendedData { data, .. }) => output.push(&data, false)?,
+            Some(ChannelMsg::ExitStatus { exit_status }) => status = Some(exit_status),
+            Some(ChannelMsg::ExitSignal { .. }) => {
+                return Err(failure(
+                    "command-failed",
+                    format!("`{}` was ended by a signal", device.command()),
+                ));
+            }
+            Some(ChannelMsg::Failure) => {
+                let detail = format!("{} does not run commands for this user", device.address);
+                return Err(failure("command-failed", detail));
+            }
+            Some(ChannelMsg::Eof) => at_end = true,
+            Some(ChannelMsg::Close) => closed = true,
+            Some(_) => {}
+            None => {
+                let detail =
+                    format!("the connection to {} ended before `{}` did", device.address, device.command());
+                return Err(failure("output-incomplete", detail));
+            }
+        }
+    }
+    match status {
+        // Some devices tell none: their output was at least ended by them.
+        None | Some(0) => Ok(()),
+        Some(status) => {
+            let detail = format!("`{}` ended with status {status} on {}", device.command(), device.address);
+            Err(failure("command-failed", detail).with("exit_status", status))
+        }
+    }
+}
+
+/// What logs in.
+enum Credential {
+    Password(Zeroizing<String>),
+    Key(Arc<russh::keys::PrivateKey>),
+}
+
+impl Credential {
+    async fn read(device: &Device) -> Result<Credential, Problem> {
+        if let Some(path) = &device.key_file {
+            let text = from_file(path).await?;
+            let passphrase = match (&device.key_passphrase_env, &device.key_passphrase_file) {
+                (Some(name), _) => Some(from_environment(name)?),
+                (None, Some(path)) => Some(from_file(path).await?),
+                (None, None) => None,
+            };
+            // Deriving a key from a passphrase is slow on purpose. What the library says of a key may quote it.
+            let decoded = tokio::task::spawn_blocking(move || {
+                decode_secret_key(
+                    &text,
+                    passphrase.as_ref().map(|phrase| phrase.trim_end_matches(['\r', '\n'])),
+                )
+            });
+            let key = decoded.await.ok().and_then(Result::ok).ok_or_else(|| {
+                let path = path.display();
+                unreadable(format!("{path} is no private key, or its passphrase is missing or wrong"))
+            })?;
+            return Ok(Credential::Key(Arc::new(key)));
+        }
+        let password = match (&device.password_env, &device.password_file) {
+            (Some(name), _) => from_environment(name)?,
+            (None, Some(path)) => from_file(path).await?,
+            (None, None) => Zeroizing::default(),
+        };
+        Ok(Credential::Password(Zeroizing::new(password.trim_end_matches(['\r', '\n']).to_owned())))
+    }
+
+    async fn log_in(&self, session: &mut Handle<CheckHostKey>, device: &Device) -> Result<(), Problem> {
+        let broken = |e: russh::Error| broken(device, &e);
+        let denied = || {
+            let detail = format!(
+                "{} did not let `{}` in; check the user and the password or key",
+                device.address, device.user
+            );
+            failure("authentication-failed", detail)
+        };
+        let let_in = match self {
+            Credential::Key(key) => {
+                let hash = match key.algorithm() {
+                    Algorithm::Rsa { .. } => {
+                        let taken = session.best_supported_rsa_hash().await.map_err(broken)?;
+                        signature_hash(taken, device.legacy_algorithms).ok_or_else(|| no_common(device))?
+                    }
+                    _ => None,
+                };
+                let key = PrivateKeyWithHashAlg::new(key.clone(), hash);
+                session.authenticate_publickey(&device.user, key).await.map_err(broken)?.success()
+            }
+            Credential::Password(password) => {
+                // Asked first, so that a wrong way does not count as a failed attempt.
+                match session.authenticate_none(&device.user).await.map_err(broken)? {
+                    AuthResult::Success => true,
+                    AuthResult::Failure { remaining_methods: ways, .. }
+                        if ways.contains(&MethodKind::Password) =>
+                    {
+                        let answer = session.authenticate_password(&device.user, password.as_str()).await;
+                        answer.map_err(broken)?.success()
+                    }
+                    AuthResult::Failure { remaining_methods: ways, .. }
+                        if ways.contains(&MethodKind::KeyboardInteractive) =>
+                    {
+                        answer_prompts(session, device, password).await.map_err(broken)?
+                    }
+                    AuthResult::Failure { .. } => {
+                        let detail = format!(
+                            "{} takes no password from `{}`; give a `key_file`",
+                            device.address, device.user
+                        );
+                        return Err(failure("authentication-failed", detail));
+                    }
+                }
+            }
+        };
+        if let_in { Ok(()) } else { Err(denied()) }
+    }
+}
+
+/// Logs in where the device asks for the password in its own words.
+async fn answer_prompts(
+    session: &mut Handle<CheckHostKey>,
+    device: &Device,
+    password: &str,
+) -> Result<bool, russh::Error> {
+    let mut answer = session.authenticate_keyboard_interactive_start(&device.user, None).await?;
+    for _ in 0..MAX_ROUNDS {
+        answer = match answer {
+            KeyboardInteractiveAuthResponse::Success => return Ok(true),
+            KeyboardInteractiveAuthResponse::Failure { .. } => return Ok(false),
+            KeyboardInteractiveAuthResponse::InfoRequest { prompts, .. } => {
+                // What is shown while it is typed is not asking for the password.
+                let answers =
+                    prompts.iter().map(|p| if p.echo { String::new() } else { password.to_owned() });
+                session.authenticate_keyboard_interactive_respond(answers.collect()).await?
+            }
+        };
+    }
+    Ok(matches!(answer, KeyboardInteractiveAuthResponse::Success))
+}
+
+/// Which hash an RSA key signs with, `taken` being what the device says it takes; nothing where only SHA-1 is left and not wanted.
+fn signature_hash(taken: Option<Option<HashAlg>>, legacy: bool) -> Option<Option<HashAlg>> {
+    match taken {
+        Some(Some(hash)) => Some(Some(hash)),
+        Some(None) | None if legacy => Some(None),
+        Some(None) => None,
+        // It says nothing: devices of the last years take this.
+        None => Some(Some(HashAlg::Sha256)),
+    }
+}
+
+/// Decides on the key that a device shows, before anything is told to it.
+struct CheckHostKey {
+    /// Weak, because the library keeps this as long as the connection.
+    hub: Weak<Hub>,
+    address: String,
+    configured: Option<String>,
+    /// Why the key was refused.
+    refused: Arc<Mutex<Option<Problem>>>,
+}
+
+impl client::Handler for CheckHostKey {
+    type Error = russh::Error;
+
+    async fn check_server_key(&mut self, shown: &PublicKeyOrCertificate) -> Result<bool, russh::Error> {
+        // Certificates are not asked for.
+        let PublicKeyOrCertificate::PublicKey { key, .. } = shown else { return Ok(false) };
+        let Some(hub) = self.hub.upgrade() else { return Ok(false) };
+        let shown = HostKey {
+            address: self.address.clone(),
+            algorithm: key.algorithm().to_string(),
+            fingerprint: key.fingerprint(HashAlg::Sha256).to_string(),
+            expected: None,
+        };
+        let checked = hub.devices.host_keys.check(&hub, shown, self.configured.as_deref()).await;
+        let taken = checked.is_ok();
+        *self.refused.lock().unwrap_or_else(PoisonError::into_inner) = checked.err();
+        Ok(taken)
+    }
+}
+
+/// What the library is told beyond the algorithms.
+fn config() -> Result<client::Config, Problem> {
+    // RouterOS with strong-crypto has groups of 2,048 bits; the library would ask for 3,072 at least.
+    let gex =
+        client::GexParams::new(2048, 3072, 8192).map_err(|e| Problem::internal("defect", e.to_string()))?;
+    Ok(client::Config { gex, nodelay: true, ..client::Config::default() })
+}
+
+/// Which algorithms are spoken, the best first. A device with several host keys shows the one that is `known`.
+fn preferred(device: &Device, known: Option<&str>) -> Preferred {
+    let Preferred { kex, key, cipher, mac, .. } = Preferred::DEFAULT;
+    let (mut kex, mut key, mut cipher, mut mac) = (kex.to_vec(), key.to_vec(), cipher.to_vec(), mac.to_vec());
+    kex.extend([kex::ECDH_SHA2_NISTP256, kex::ECDH_SHA2_NISTP384, kex::ECDH_SHA2_NISTP521]);
+    cipher.push(cipher::AES_128_GCM);
+    if device.legacy_algorithms {
+        kex.extend([kex::DH_GEX_SHA1, kex::DH_G14_SHA1, kex::DH_G1_SHA1]);
+        cipher.extend([cipher::AES_256_CBC, cipher::AES_192_CBC, cipher::AES_128_CBC]);
+        mac.extend([mac::HMAC_SHA1_ETM, mac::HMAC_SHA1]);
+    } else {
+        key.retain(|algorithm| *algorithm != Algorithm::Rsa { hash: None });
+    }
+    // RSA keys have one name, whatever hash they sign with.
+    let is_known = |algorithm: &Algorithm| match algorithm {
+        Algorithm::Rsa { .. } => known == Some("ssh-rsa"),
+        other => known == Some(other.as_str()),
+    };
+    key.sort_by_key(|algorithm| !is_known(algorithm));
+    Preferred {
+        kex: Cow::Owned(kex),
+        key: Cow::Owned(key),
+        cipher: Cow::Owned(cipher),
+        mac: Cow::Owned(mac),
+        ..Preferred::DEFAULT
+    }
+}
+
+/// An error of the library in words of which none is the device's.
+fn broken(device: &Device, e: &russh::Error) -> Problem {
+    let what = match e {
+        russh::Error::NoCommonAlgo { .. } => return no_common(device),
+        russh::Error::Version => "it does not speak SSH 2",
+        russh::Error::WrongServerSig => "its signature is wrong",
+        russh::Error::HUP | russh::Error::Disconnect | russh::Error::SendError | russh::Error::RecvError => {
+            "it ended the connection"
+        }
+        russh::Error::ChannelOpenFailure(_) => "it opens no session",
+        russh::Error::IO(e) => {
+            return failure(
+                "ssh-failed",
+                format!("the connection to {} broke: {}", device.address, e.kind()),
+            );
+        }
+        _ => "it broke the protocol",
+    };
+    failure("ssh-failed", format!("no conversation over SSH with {}: {what}", device.address))
+}
+
+fn no_common(device: &Device) -> Problem {
+    let more = match device.legacy_algorithms {
+        true => "",
+        false => "; it may be old: `legacy_algorithms = true` allows what is broken or weak",
+    };
+    failure("ssh-failed", format!("{} has no SSH algorithms in common with rig{more}", device.address))
+}
+
+fn unreadable(detail: String) -> Problem {
+    Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "credentials-unreadable", detail)
+}
+
+fn from_environment(name: &str) -> Result<Zeroizing<String>, Problem> {
+    let value = std::env::var(name).map(Zeroizing::new);
+    value.map_err(|_| unreadable(format!("the environment variable {name} is not set, or is not UTF-8")))
+}
+
+async fn from_file(path: &Path) -> Result<Zeroizing<String>, Problem> {
+    let read = async {
+        let mut text = Zeroizing::new(String::new());
+        let file = tokio::fs::File::open(path).await?;
+        file.take(MAX_SECRET).read_to_string(&mut text).await?;
+        Ok::<_, std::io::Error>(text)
+    };
+    read.await.map_err(|e| unreadable(format!("{} cannot be read: {}", path.display(), e.kind())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn device(more: &str) -> Device {
+        let text = format!(
+            "[[device]]\nservice = \"r\"\naddress = \"r\"\nuser = \"u\"\npassword_env = \"P\"\ncommand = \"c\"\n{more}"
+        );
+        crate::Settings::parse(&text).unwrap().device.remove(0)
+    }
+
+    #[test]
+    fn sha_1_is_spoken_only_where_it_is_asked_for() {
+        let names = |p: &Preferred| -> Vec<String> {
+            let keys = p.key.iter().map(|k| k.to_string());
+            let kex = p.kex.iter().map(|k| k.as_ref().to_owned());
+            let mac = p.mac.iter().map(|m| m.as_ref().to_owned());
+            keys.chain(kex).chain(mac).chain(p.cipher.iter().map(|c| c.as_ref().to_owned())).collect()
+        };
+        let is_old = |name: &String| name.contains("sha1") || name == "ssh-rsa" || name.contains("cbc");
+        let modern = names(&preferred(&device(""), None));
+        assert!(!modern.iter().any(is_old), "{modern:?}");
+        let legacy = names(&preferred(&device("legacy_algorithms = true"), None));
+        assert_eq!(legacy.iter().filter(|name| is_old(name)).count(), 9, "{legacy:?}");
+        assert_eq!(signature_hash(Some(None), false), None);
+        assert_eq!(signature_hash(Some(None), true), Some(None));
+        assert_eq!(signature_hash(None, false), Some(Some(HashAlg::Sha256)));
+    }
+
+    #[test]
+    fn a_device_is_asked_for_the_key_that_is_pinned() {
+        let first = |known| preferred(&device(""), known).key[0].clone();
+        assert_eq!(first(None), Algorithm::Ed25519);
+        assert!(first(Some("ssh-rsa")).is_rsa());
+        assert_eq!(first(Some("ecdsa-sha2-nistp256")).as_str(), "ecdsa-sha2-nistp256");
+    }
+}

@@ -1,0 +1,209 @@
+//! `[[notify]]` of `hub.toml`: who is told of what.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use globset::{Glob, GlobSet, GlobSetBuilder};
+use rig_config::policy::span_of_time;
+use rig_event::Severity;
+use serde::{Deserialize, Deserializer, de};
+use zeroize::Zeroizing;
+
+/// The longest secret, in bytes; and the shortest key.
+const MAX_SECRET: u64 = 4 << 10;
+const MIN_KEY: usize = 16;
+
+/// What is told where nothing else is said.
+const EVENTS: [&str; 4] = ["drift.detected", "drift.changed", "drift.resolved", "drift.expired"];
+
+/// A `[[notify]]`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Notify {
+    /// What the endpoint is called in events, metrics and messages: 1 to 64 of `a-z`, `0-9`, `-` and `_`. An endpoint with another
+    /// name is another endpoint, which begins anew.
+    pub name: String,
+    /// Where it listens.
+    pub url: Option<String>,
+    /// The environment variable that holds the URL, where the URL is a secret.
+    pub url_env: Option<String>,
+    /// The file that holds the URL.
+    pub url_file: Option<PathBuf>,
+    /// What it understands.
+    #[serde(default)]
+    pub kind: Kind,
+    /// Events that have a severity are told from this one on: `low`. Of a service whose drift was told, its fall below and its end
+    /// are told too.
+    #[serde(default = "low")]
+    pub severity: Severity,
+    /// Names of streams, `*` for any part: all. The hub's own are meant only where they are named.
+    #[serde(default = "all")]
+    pub streams: Names,
+    /// Names of services: all, and events that are about none.
+    pub services: Option<Names>,
+    /// Types of events.
+    #[serde(default = "drift")]
+    pub events: Names,
+    /// The environment variable that holds the key that messages are signed with.
+    pub key_env: Option<String>,
+    /// The file that holds the key; a newline at its end does not count.
+    pub key_file: Option<PathBuf>,
+    /// How long it may take to answer: 10 s.
+    #[serde(default, deserialize_with = "span_of_time")]
+    pub timeout: Option<Duration>,
+    /// For how long an event is tried before it is given up: a day.
+    #[serde(default, deserialize_with = "span_of_time")]
+    pub give_up: Option<Duration>,
+}
+
+/// What an endpoint understands.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    /// The event, and a sentence.
+    #[default]
+    Json,
+    /// `{"text": …}`, as Slack, Mattermost and others take it.
+    Slack,
+}
+
+/// Patterns for names.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(try_from = "Vec<String>")]
+pub struct Names {
+    set: GlobSet,
+    written: Vec<String>,
+}
+
+impl Names {
+    /// Whether one of the patterns matches.
+    pub(crate) fn hold(&self, name: &str) -> bool {
+        self.set.is_match(name)
+    }
+
+    /// Whether the name itself is one of the patterns.
+    pub(crate) fn name(&self, name: &str) -> bool {
+        self.written.iter().any(|written| written == name)
+    }
+}
+
+impl TryFrom<Vec<String>> for Names {
+    type Error = String;
+
+    fn try_from(written: Vec<String>) -> Result<Names, String> {
+        let mut set = GlobSetBuilder::new();
+        for pattern in &written {
+            let shown = || pattern.escape_debug().to_string();
+            set.add(Glob::new(pattern).map_err(|e| format!("`{}` is no pattern: {}", shown(), e.kind()))?);
+        }
+        let set = set.build().map_err(|e| e.kind().to_string())?;
+        Ok(Names { set, written })
+    }
+}
+
+/// Reads all endpoints, and checks what no single field can tell.
+pub(crate) fn endpoints<'de, D: Deserializer<'de>>(d: D) -> Result<Vec<Notify>, D::Error> {
+    let endpoints = Vec::<Notify>::deserialize(d)?;
+    let mut names = BTreeSet::new();
+    for endpoint in &endpoints {
+        endpoint.check().map_err(|why| {
+            de::Error::custom(format!("[[notify]] `{}`: {why}", endpoint.name.escape_debug()))
+        })?;
+        if !names.insert(&endpoint.name) {
+            return Err(de::Error::custom(format!("two [[notify]] are called `{}`", endpoint.name)));
+        }
+    }
+    Ok(endpoints)
+}
+
+impl Notify {
+    fn check(&self) -> Result<(), &'static str> {
+        let count = |said: &[bool]| said.iter().filter(|said| **said).count();
+        let is_name = (1..=64).contains(&self.name.len())
+            && self.name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"-_".contains(&b));
+        match () {
+            () if !is_name => Err("`name` has 1 to 64 of a-z, 0-9, - and _"),
+            () if count(&[self.url.is_some(), self.url_env.is_some(), self.url_file.is_some()]) != 1 => {
+                Err("say one of `url`, `url_env` and `url_file`")
+            }
+            () if self.key_env.is_some() && self.key_file.is_some() => {
+                Err("say `key_env` or `key_file`, not both")
+            }
+            () if self.timeout() < Duration::from_secs(1) || self.timeout() > Duration::from_secs(60) => {
+                Err("`timeout` is 1s to 60s")
+            }
+            () => Ok(()),
+        }
+    }
+
+    pub(crate) fn timeout(&self) -> Duration {
+        self.timeout.unwrap_or(Duration::from_secs(10))
+    }
+
+    pub(crate) fn give_up(&self) -> Duration {
+        self.give_up.unwrap_or(Duration::from_secs(24 * 60 * 60))
+    }
+
+    /// Where it listens.
+    pub(crate) fn url(&self) -> Result<Zeroizing<String>, String> {
+        match &self.url {
+            Some(url) => Ok(Zeroizing::new(url.clone())),
+            None => Ok(secret("url", self.url_env.as_deref(), self.url_file.as_deref())?.unwrap_or_default()),
+        }
+    }
+
+    /// What its messages are signed with.
+    pub(crate) fn key(&self) -> Result<Option<Zeroizing<String>>, String> {
+        let key = secret("key", self.key_env.as_deref(), self.key_file.as_deref())?;
+        match key {
+            Some(key) if key.len() < MIN_KEY => Err(format!("the key has less than {MIN_KEY} bytes")),
+            key => Ok(key),
+        }
+    }
+}
+
+/// A secret from the environment or a file, if one of them is named.
+fn secret(
+    what: &str,
+    variable: Option<&str>,
+    file: Option<&Path>,
+) -> Result<Option<Zeroizing<String>>, String> {
+    use std::io::Read as _;
+    let mut text = Zeroizing::new(String::new());
+    match (variable, file) {
+        (Some(name), _) => match std::env::var(name) {
+            Ok(value) => *text = value,
+            Err(_) => return Err(format!("`{what}_env` names the variable {name}, which is not set")),
+        },
+        (None, Some(path)) => {
+            let shown = path.display();
+            let file = std::fs::File::open(path)
+                .map_err(|e| format!("`{what}_file` {shown} cannot be read: {e}"))?;
+            let read = file.take(MAX_SECRET).read_to_string(&mut text);
+            read.map_err(|e| format!("`{what}_file` {shown} cannot be read: {e}"))?;
+        }
+        (None, None) => return Ok(None),
+    }
+    let end = text.trim_end_matches(['\r', '\n']).len();
+    text.truncate(end);
+    if text.is_empty() { Err(format!("the {what} is empty")) } else { Ok(Some(text)) }
+}
+
+fn low() -> Severity {
+    Severity::Low
+}
+
+fn all() -> Names {
+    names(&["*"])
+}
+
+fn drift() -> Names {
+    names(&EVENTS)
+}
+
+/// Patterns that are known to be some.
+fn names(written: &[&str]) -> Names {
+    let written: Vec<String> = written.iter().map(|&name| name.to_owned()).collect();
+    Names::try_from(written).unwrap_or(Names { set: GlobSet::empty(), written: Vec::new() })
+}
