@@ -7,6 +7,7 @@
 )]
 
 mod access;
+mod backup;
 #[path = "../crates/config/tests/it/cases.rs"]
 mod cases;
 mod causes;

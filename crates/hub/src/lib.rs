@@ -4,8 +4,9 @@
 //! a stream that gives events their place); `cut` (state and chain at any seq); `stream` (what routes
 //! see of it); `tail` (prepared frames);
 //! `announcer` (who tells subscribers of news); `sse` (subscribers); `session` (a stretch as a file); `capture` (a document's way to the writer);
-//! `secrecy` (its original, encrypted); `ingest` (documents that nobody posts); `notify` (who is told of drift); `retention` (the oldest events go); [`files`] (which have
-//! changed); [`guard`] (where the hub may connect to); `playback` (a recording as a stream); `metrics`; `trace` (what is logged of a
+//! `secrecy` (its original, encrypted); `ingest` (documents that nobody posts); `notify` (who is told of drift); `retention` (the oldest
+//! events go); [`files`] (which have changed); [`backup`] and [`doctor`] (a data directory from outside); [`guard`] (where the hub may
+//! connect to); `playback` (a recording as a stream); `metrics`; `trace` (what is logged of a
 //! request); `admission` (how many requests at once); `coding` (packed bodies); `routes`.
 
 pub mod access;
@@ -16,6 +17,7 @@ mod capture;
 mod coding;
 mod cut;
 mod data;
+pub mod doctor;
 pub mod files;
 pub mod guard;
 mod hub;

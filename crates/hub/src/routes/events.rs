@@ -256,6 +256,7 @@ fn needs_service(event: &Event) -> bool {
         ("types" = Option<String>, Query, description = "Names such as `diff.*`, with commas", pattern = r"^[A-Za-z0-9._-]*\*?(,[A-Za-z0-9._-]*\*?)*$"),
         ("service" = Option<String>, Query, description = "Only events of this service"),
         ("Last-Event-ID" = Option<String>, Header, description = "`epoch:seq` or `seq`: a stream goes on after it"),
+        ("ticket" = Option<String>, Query, description = "Opens the stream once, in the place of a token"),
     ),
     responses(
         (status = 200, description = "The events as they stand in the log", content(
