@@ -18,8 +18,9 @@ const PREFIX: &str = "rigt_";
 /// How long one may be used, in microseconds.
 const LIFE: i64 = 30_000_000;
 
-/// Most that are out at the same time.
+/// Most that are out at the same time, and most of them that one token has got.
 const MOST: usize = 10_000;
+const MOST_EACH: usize = 1_000;
 
 /// The tickets that were given out and not used. They are gone with the process: whoever has one asks for another.
 #[derive(Default)]
@@ -48,11 +49,11 @@ impl Tickets {
         let text = format!("{PREFIX}{}", hex(&random::<32>().map_err(no_random)?));
         let expires = Timestamp::from_micros(now.as_micros().saturating_add(LIFE));
         let mut out = self.out.lock().unwrap_or_else(PoisonError::into_inner);
-        if out.len() >= MOST {
-            out.retain(|_, ticket| ticket.expires > now);
-        }
-        if out.len() >= MOST {
-            let detail = format!("{MOST} tickets are out; use them, or wait until they end");
+        out.retain(|_, ticket| ticket.expires > now);
+        let id = |token: &Option<Arc<Token>>| token.as_ref().map(|token| token.id.clone());
+        let own = out.values().filter(|ticket| id(&ticket.token) == id(&token)).count();
+        if out.len() >= MOST || own >= MOST_EACH {
+            let detail = "too many tickets are out; use them, or wait until they end";
             return Err(Problem::new(StatusCode::TOO_MANY_REQUESTS, "too-many-tickets", detail));
         }
         out.insert(Sha256::digest(&text).into(), Ticket { stream: stream.clone(), token, expires });
@@ -136,7 +137,7 @@ mod tests {
     fn no_more_are_out_than_there_is_room_for() {
         let (tickets, main) = (Tickets::default(), StreamName::main());
         let give = |now| tickets.give(&main, None, Timestamp::from_micros(now));
-        for _ in 0..MOST {
+        for _ in 0..MOST_EACH {
             give(0).unwrap();
         }
         assert_eq!(give(1).unwrap_err().code(), "too-many-tickets");

@@ -255,6 +255,7 @@ fn needs_service(event: &Event) -> bool {
         ("limit" = Option<u64>, Query, description = "Most events"),
         ("types" = Option<String>, Query, description = "Names such as `diff.*`, with commas", pattern = r"^[A-Za-z0-9._-]*\*?(,[A-Za-z0-9._-]*\*?)*$"),
         ("service" = Option<String>, Query, description = "Only events of this service"),
+        ("ticket" = Option<String>, Query, description = "Instead of a token: what POST …/tickets gave"),
         ("Last-Event-ID" = Option<String>, Header, description = "`epoch:seq` or `seq`: a stream goes on after it"),
         ("ticket" = Option<String>, Query, description = "Opens the stream once, in the place of a token"),
     ),
@@ -268,6 +269,7 @@ fn needs_service(event: &Event) -> bool {
         )),
         (status = 401, description = "`bad-ticket`"),
         (status = 400, description = "`bad-cursor`, `bad-filter`, `past-head`"),
+        (status = 401, description = "`bad-ticket`"),
         (status = 410, description = "`pruned`"),
         (status = 429, description = "`too-many-subscribers`"),
     )
