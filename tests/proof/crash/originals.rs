@@ -45,6 +45,7 @@ async fn a_hub_killed_after_any_step_has_every_original_that_it_names() {
     for step in STEPS {
         let folder = folder();
         let data = folder.path().join("data");
+        std::fs::create_dir(&data).unwrap();
         let client = client(&token(&data));
         let mut sent = 0;
         // The first time, and in the midst of things.

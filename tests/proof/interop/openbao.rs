@@ -144,8 +144,7 @@ fn openbao_holds_a_key_a_stream_and_rotates_it() {
     assert_eq!(take(&hub, "api", 1).0, 201);
     assert_eq!(take(&hub, "web", 2).0, 201);
     assert_eq!(hub.http("PUT", "/v1/streams/ci-1", "").0, 201);
-    let other =
-        hub.http("POST", "/v1/streams/ci-1/snapshots?service=api&format=json", &[], document(1).as_bytes());
+    let other = hub.http("POST", "/v1/streams/ci-1/snapshots?service=api&format=json", &document(1));
     assert_eq!(other.0, 201, "{}", other.1);
     assert_eq!(raw(&hub, "api"), (200, serde_json::from_str(&document(1)).unwrap()));
     let by = |stream: &str| heads(data.path(), stream)[0]["by"].as_str().unwrap().to_owned();
