@@ -223,7 +223,7 @@ fn too_large(hub: &Hub) -> String {
 fn broken_off(hub: &Hub) -> String {
     let mut socket = hub.socket();
     let head = "POST /v1/streams/main/snapshots?service=broken&format=text HTTP/1.1\r\nhost: localhost\r\ncontent-length: 1000\r\n\r\n";
-    write!(socket, "{head}password {PLANTED}\n").unwrap();
+    writeln!(socket, "{head}password {PLANTED}").unwrap();
     socket.shutdown(std::net::Shutdown::Write).unwrap();
     let (status, said): (u16, Value) = answer(socket);
     assert_eq!(status, 400, "{said}");
