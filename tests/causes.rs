@@ -377,13 +377,20 @@ fn a_log_of_rigd_is_served_as_it_stands() {
         assert!(said(&log).len() > 10, "{command:?}");
         assert_eq!(said(&url), said(&log), "{command:?}");
     }
+    // From the middle on it promises less, and says from where.
+    let folder = folder();
+    let middle = lines.lines().skip(11).map(|line| format!("{line}\n")).collect::<String>();
+    let middle = file(folder.path(), "middle.jsonl", middle);
+    let rest = serve(&middle, &["--speed", "max"]);
+    assert_eq!(run(0, &["ls", &format!("{}/middle", rest.url)]).stdout, run(0, &["ls", &middle]).stdout);
+    let (status, problem) = rest.http("GET", "/v1/streams/middle/session?from=1", &[], b"");
+    assert_eq!((status, problem["code"].as_str()), (410, Some("pruned")), "{problem}");
     // What only snapshots can answer is not there, and that is all.
     for path in ["config", "history", "blame?path=a", "baseline", "declared"] {
         let (status, answer) =
             hub.http("GET", &format!("/v1/streams/{stream}/services/api/{path}"), &[], b"");
         assert!(status == 404 || status == 200, "{path}: {answer}");
     }
-    let folder = folder();
     let copy = folder.path().join("copy.jsonl");
     let refused = run(2, &["record", &url, "-o", text(&copy), "--until-caught-up"]);
     assert!(refused.stderr.contains("log of rigd"), "{}", refused.stderr);

@@ -7,6 +7,7 @@
 )]
 
 mod access;
+mod backup;
 #[path = "../crates/config/tests/it/cases.rs"]
 mod cases;
 mod causes;
@@ -26,6 +27,7 @@ mod mistakes;
 mod notifications;
 #[cfg(feature = "otlp")]
 mod otlp;
+mod planted;
 #[cfg(unix)]
 mod player;
 mod readme;

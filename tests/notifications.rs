@@ -57,7 +57,7 @@ fn a_hub_that_is_killed_loses_no_notification() {
     let drift = |hub: &Hub, service: &str| {
         let document = file(folder.path(), "a.json", r#"{"a":1}"#);
         run(0, &["snapshot", service, &document, "--hub", &hub.url]);
-        run(0, &["baseline", "approve", service, "--hub", &hub.url, "--reason", "fine"]);
+        run(0, &["baseline", "approve", &hub.main(), service, "--reason", "fine"]);
         std::fs::write(&document, r#"{"a":2}"#).unwrap();
         run(0, &["snapshot", service, &document, "--hub", &hub.url]);
     };

@@ -1,7 +1,8 @@
 //! Secrets planted in documents of every format are nowhere: not in the hub's folder, a recording, or what is printed.
 
 use crate::cases::read;
-use crate::harness::{Hub, files, fixture, folder, run, text, workspace};
+use crate::harness::{Hub, file, files, fixture, folder, run, text, workspace};
+use crate::planted;
 
 #[test]
 fn planted_secrets_never_come_out() {
@@ -46,6 +47,24 @@ fn planted_secrets_never_come_out() {
         looked_at += 1;
     }
     assert!(looked_at > 2);
+}
+
+#[test]
+fn originals_are_kept_and_nothing_of_them_is_in_files_logs_and_answers() {
+    let (data, folder) = (folder(), folder());
+    let (log, in_the_way) = (folder.path().join("log"), data.path().join("streams/main/blobs"));
+    let aside = folder.path().join("blobs");
+    let config = file(folder.path(), "hub.toml", "[blobs]\nkeep = true\n");
+    let hub = planted::talkative(data.path(), &config, &log);
+    let fails = || {
+        std::fs::rename(&in_the_way, &aside).unwrap();
+        std::fs::write(&in_the_way, "").unwrap();
+    };
+    let mends = || {
+        std::fs::remove_file(&in_the_way).unwrap();
+        std::fs::rename(&aside, &in_the_way).unwrap();
+    };
+    planted::the_secret_is_nowhere(hub, data.path(), &log, fails, mends);
 }
 
 #[test]

@@ -9,6 +9,8 @@
 #[allow(dead_code, reason = "the other whole-program tests use the rest")]
 #[path = "../harness.rs"]
 mod harness;
+#[path = "../planted.rs"]
+mod planted;
 #[path = "../../crates/hub/tests/it/random.rs"]
 mod random;
 

@@ -443,6 +443,10 @@ fn summary(event: &Event) -> String {
         }
         Event::LogSealed(e) => text = format!("up to {}, {}", e.upto, digest(&e.chain)),
         Event::LogPruned(e) => text = format!("{} before {}", count(e.events, "event"), e.first_seq),
+        Event::BlobCollected(e) => {
+            text = format!("{} expired, {} that no event names", count(e.expired, "original"), e.unnamed);
+        }
+        Event::AuditRawRead(e) => text = format!("the original of {} in stream {}", e.captured, e.stream),
         Event::TokenIssued(e) => {
             text = plain(&format!("{} {}: {} for {}", e.id, e.name, e.scopes.join(","), e.streams.join(" ")));
         }

@@ -88,7 +88,7 @@ mod otlp {
     /// The way to the collector.
     pub(super) struct Traces(SdkTracerProvider);
 
-    pub(super) fn begin<S>(endpoint: &str) -> Result<(impl Layer<S>, Traces)>
+    pub(super) fn begin<S>(endpoint: &str) -> Result<(impl Layer<S> + use<S>, Traces)>
     where
         S: Subscriber + for<'a> LookupSpan<'a>,
     {

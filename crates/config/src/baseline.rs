@@ -187,31 +187,17 @@ impl Baseline {
         if let Some((path, _)) = file.config.iter().find(|(_, value)| !is_leaf(value)) {
             return Err(bad(format!("the value of {} is no leaf", shown(path))));
         }
-        let File {
-            stream,
-            service,
-            digest,
-            config_digest,
-            approved,
-            actor,
-            reason,
-            meta,
-            config,
-            signature,
-            ..
-        } = file;
-        let (config, meta) = (Arc::new(config), meta);
         Ok(Baseline {
-            stream,
-            service,
-            digest,
-            config_digest,
-            approved,
-            actor,
-            reason,
-            meta,
-            config,
-            signature,
+            stream: file.stream,
+            service: file.service,
+            digest: file.digest,
+            config_digest: file.config_digest,
+            approved: file.approved,
+            actor: file.actor,
+            reason: file.reason,
+            meta: file.meta,
+            config: Arc::new(file.config),
+            signature: file.signature,
         })
     }
 

@@ -13,6 +13,17 @@ pub(crate) struct LineIndex<'a> {
     latest: Cell<(usize, Count)>,
 }
 
+/// The lines of a text, line ends included: `split_inclusive('\n')`, in a fraction of its time.
+pub(crate) fn inclusive(text: &str) -> impl Iterator<Item = &str> {
+    let mut rest = text;
+    std::iter::from_fn(move || {
+        let end = memchr::memchr(b'\n', rest.as_bytes()).map_or(rest.len(), |feed| feed + 1);
+        let line;
+        (line, rest) = rest.split_at(end);
+        (!line.is_empty()).then_some(line)
+    })
+}
+
 /// What stands before a byte.
 #[derive(Clone, Copy, Default)]
 struct Count {
@@ -71,6 +82,13 @@ fn characters(bytes: &[u8]) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn lines_are_those_of_the_standard_library() {
+        for text in ["", "a", "a\n", "\n", "\n\na", "ä\nb\r\n\nc"] {
+            assert!(inclusive(text).eq(text.split_inclusive('\n')), "{text:?}");
+        }
+    }
 
     #[test]
     fn a_place_is_found_in_lines_of_any_length() {

@@ -268,7 +268,7 @@ impl Policy {
         after: Option<&Value>,
     ) -> Option<&SeverityRule> {
         let path = LazyCell::new(|| lenient(path));
-        let mut latest_first = severities::BUILT_IN.iter().chain(&self.severity).rev();
+        let mut latest_first = severities::built_in(after).iter().chain(&self.severity).rev();
         latest_first.find(|rule| rule.takes(op, before, after) && rule.path.covers(&path.0, rule.built_in))
     }
 

@@ -6,6 +6,7 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::Pattern;
+use crate::lines::inclusive;
 use crate::policy::lenient;
 
 use crate::normalise::is_routeros_header;
@@ -30,18 +31,19 @@ impl Syntax {
         if is_routeros(text) {
             return Some(Syntax::Routeros);
         }
-        let code = || text.lines().map(str::trim).filter(|line| !line.starts_with(['#', ';']));
-        let (mut opens, mut closes, mut statement) = (0usize, 0usize, false);
+        let code = || inclusive(text).map(str::trim).filter(|line| !line.starts_with(['#', ';']));
+        let (mut opens, mut closes, mut statement, mut section) = (0usize, 0usize, false, false);
         for line in code() {
             opens += usize::from(line.ends_with('{'));
             closes += usize::from(line.starts_with('}'));
             statement |= line.ends_with(';');
+            section = section || header(line).is_some();
         }
         if statement && opens > 0 && opens == closes {
             return Some(Syntax::Blocks);
         }
-        let setting = code().any(|line| !line.starts_with('[') && line.contains('='));
-        (setting && code().any(|line| header(line).is_some())).then_some(Syntax::Ini)
+        let setting = |line: &str| !line.starts_with('[') && line.contains('=');
+        (section && code().any(setting)).then_some(Syntax::Ini)
     }
 
     /// What a line says in such a text.
@@ -123,7 +125,7 @@ fn header(line: &str) -> Option<&str> {
 /// The lines of a text with blocks. A block's first and last line belong to it. A server is told by its first name, which
 /// stands below its first line.
 fn blocks(text: &str) -> Vec<(Cow<'_, str>, &str)> {
-    let lines: Vec<&str> = text.split_inclusive('\n').collect();
+    let lines: Vec<&str> = inclusive(text).collect();
     let mut names = vec![String::new(); lines.len()];
     let mut open: Vec<usize> = Vec::new();
     for (index, line) in lines.iter().map(|line| line.trim()).enumerate() {
@@ -167,7 +169,7 @@ fn blocks(text: &str) -> Vec<(Cow<'_, str>, &str)> {
 /// Whether a text is a RouterOS export: it has the export's header, or a menu line with a command right below.
 pub fn is_routeros(text: &str) -> bool {
     let mut after_menu = false;
-    text.lines().any(|line| {
+    inclusive(text).any(|line| {
         let command = line.starts_with("add ") || line.starts_with("set ");
         let found = is_routeros_header(line) || (after_menu && command);
         after_menu = matches!(menu(line), Some((_, Reach::Following)));
@@ -178,7 +180,7 @@ pub fn is_routeros(text: &str) -> bool {
 /// The lines of a text, line ends included, each with the section it stands in.
 pub fn sectioned(text: &str) -> impl Iterator<Item = (Cow<'_, str>, &str)> {
     let mut open = Cow::Borrowed(FIRST_SECTION);
-    text.split_inclusive('\n').map(move |line| match menu(line) {
+    inclusive(text).map(move |line| match menu(line) {
         Some((section, Reach::Following)) => {
             open = Cow::Owned(section);
             (open.clone(), line)

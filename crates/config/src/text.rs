@@ -8,6 +8,7 @@ use rig_event::{Hunk, SectionSummary};
 use similar::{Algorithm, ChangeTag, capture_diff_slices, group_diff_ops};
 
 use crate::Error;
+use crate::lines::inclusive;
 use crate::sections::Syntax;
 
 /// How many unchanged lines a hunk shows around a change.
@@ -36,8 +37,8 @@ pub struct TextDiff {
 /// in work and not in time, since nothing here knows a clock. On texts with little in common the result may be longer than
 /// the shortest, and is still exact.
 pub fn text_diff(old: &str, new: &str) -> TextDiff {
-    let old_lines: Vec<&str> = old.split_inclusive('\n').collect();
-    let new_lines: Vec<&str> = new.split_inclusive('\n').collect();
+    let old_lines: Vec<&str> = inclusive(old).collect();
+    let new_lines: Vec<&str> = inclusive(new).collect();
     let mut diff = TextDiff::default();
     let mut old_changed = Vec::new();
     let mut new_changed = Vec::new();
@@ -166,7 +167,7 @@ fn words(line: &str) -> Vec<&str> {
 
 /// Makes the changes of a diff to the text it was made from; refuses any other text.
 pub fn apply_hunks(old: &str, hunks: &[Hunk]) -> Result<String, Error> {
-    let old_lines: Vec<&str> = old.split_inclusive('\n').collect();
+    let old_lines: Vec<&str> = inclusive(old).collect();
     let mut new = String::with_capacity(old.len());
     let mut at = 0;
     for hunk in hunks {

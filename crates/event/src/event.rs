@@ -10,7 +10,7 @@ use serde_json::Number;
 
 use crate::audit::{AuditAppended, AuditChanged, AuditDenied, TokenIssued, TokenRevoked};
 use crate::value::{Change, DriftField, FlatConfig, Hunk, SectionSummary, Severity, Verdict};
-use crate::{Error, Result, Seq, Timestamp};
+use crate::{Error, Result, Seq, StreamName, Timestamp};
 
 macro_rules! events {
     ($($name:literal => $variant:ident($payload:ty)),* $(,)?) => {
@@ -101,6 +101,8 @@ events! {
     "notify.recovered" => NotifyRecovered(Notify),
     "log.sealed" => LogSealed(LogSealed),
     "log.pruned" => LogPruned(LogPruned),
+    "blob.collected" => BlobCollected(BlobCollected),
+    "audit.raw-read" => AuditRawRead(AuditRawRead),
     "audit.token.issued" => TokenIssued(TokenIssued),
     "audit.token.revoked" => TokenRevoked(TokenRevoked),
     "audit.changed" => AuditChanged(AuditChanged),
@@ -130,8 +132,10 @@ pub fn is_type_name(name: &str) -> bool {
 }
 
 /// Families that only the hub writes, because the state is folded from them.
-pub const RESERVED_FAMILIES: &[&str] =
-    &["snapshot", "diff", "drift", "baseline", "collect", "host-key", "notify", "log", "audit", "session"];
+pub const RESERVED_FAMILIES: &[&str] = &[
+    "snapshot", "diff", "drift", "baseline", "collect", "host-key", "notify", "log", "blob", "audit",
+    "session",
+];
 
 /// Which part of a split payload an event is: the `i`-th of `n`, from 1. The payload takes effect with the last.
 pub type Part = (u32, u32);
@@ -560,6 +564,37 @@ pub struct LogPruned {
     /// The hash chain just before `first_seq`.
     #[serde(default)]
     pub chain: String,
+}
+
+/// Originals of documents were deleted. The snapshots that name them stay.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct BlobCollected {
+    /// How many went because the policy does not keep them any longer.
+    pub expired: u64,
+    /// How many went because no event names them.
+    pub unnamed: u64,
+    /// How many bytes came back.
+    pub bytes: u64,
+}
+
+/// Somebody was given the original of a document.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct AuditRawRead {
+    /// The stream of the service.
+    pub stream: StreamName,
+    /// The seq in that stream whose state was asked for.
+    pub at: Seq,
+    /// The `snapshot.captured` whose original it is.
+    pub captured: Seq,
+    /// The original.
+    pub blob: String,
+    /// The request's id, as its answer has it.
+    pub request_id: String,
+    /// The token that it was read with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token: Option<String>,
+    /// The address that the request came from.
+    pub peer: String,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]

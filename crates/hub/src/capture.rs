@@ -3,6 +3,7 @@
 //! What is refused leaves a `snapshot.rejected` with the place of the fault and nothing of the content.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
@@ -14,12 +15,14 @@ use rig_event::{Draft, Event, Head, ServiceName};
 use rig_replay::Capture;
 use rig_replay::judge::Declaration;
 use tokio::sync::OwnedSemaphorePermit;
+use zeroize::Zeroizing;
 
 use crate::Shared;
 use crate::coding::Coding;
 use crate::problem::Problem;
+use crate::secrecy;
 use crate::stream::Stream;
-use crate::writer::{Appended, Command};
+use crate::writer::{Appended, Command, Refused};
 
 /// The slowest that a document may come, in bytes a second, beyond the time that a request may take for its next piece.
 const MIN_RATE: u64 = 256 << 10;
@@ -47,7 +50,7 @@ pub(crate) struct Request {
 /// Captures the document in the body of a request.
 pub(crate) async fn capture(
     hub: &Shared,
-    stream: &Stream,
+    stream: &Arc<Stream>,
     request: Request,
     headers: &HeaderMap,
     body: Body,
@@ -66,7 +69,7 @@ pub(crate) async fn capture(
 /// anything. What is refused has left its trace when this returns.
 pub(crate) async fn ingest(
     hub: &Shared,
-    stream: &Stream,
+    stream: &Arc<Stream>,
     request: Request,
     media_type: Option<&str>,
     document: Vec<u8>,
@@ -74,6 +77,8 @@ pub(crate) async fn ingest(
     let bytes = document.len() as u64;
     // Held until the document is judged: parsed it takes a multiple of its size.
     let _parsing = hub.parsing.clone().acquire_owned().await;
+    let keeps = stream.blobs.is_some() && hub.options.settings.blobs.keep;
+    let original = keeps.then(|| Zeroizing::new(document.clone()));
     let capture = match understand(hub, media_type, &request, document).await {
         Ok(capture) => capture,
         Err(problem) => {
@@ -81,19 +86,46 @@ pub(crate) async fn ingest(
             return Err(problem);
         }
     };
-    stream.meters.captured();
     (hub.options.step)("write");
     let (service, id) = (request.service.clone(), request.id.clone());
-    let written = stream.write(Command::Capture(service, Box::new(capture)), None, id).await;
+    let capture = Command::Capture { service, capture: Box::new(capture), originals: keeps };
+    let written = match (stream.write(capture, None, id).await, original) {
+        (Err(Refused::NoOriginal(capture)), Some(original)) => {
+            // Not cut short when the client hangs up: the original must be known as one about to be named until it is.
+            let keeping = with_original(hub.clone(), stream.clone(), request.clone(), capture, original);
+            let kept = tokio::spawn(keeping).await;
+            kept.unwrap_or_else(|e| Err(Problem::internal("defect", e.to_string())))
+        }
+        (written, _) => written.map_err(Problem::from),
+    };
     let refused = match written {
-        Ok(appended) => return same_request(stream, &request, appended).await,
-        Err(refused) => Problem::from(refused),
+        Ok(appended) => {
+            stream.meters.captured();
+            return same_request(stream, &request, appended).await;
+        }
+        Err(refused) => refused,
     };
     // What a decision led to did not fit an event.
     if refused.code() == "event-too-long" {
         refuse(stream, &request, &refused, bytes).await?;
     }
     Err(refused)
+}
+
+/// Keeps the original of a document that is new, and captures it then.
+async fn with_original(
+    hub: Shared,
+    stream: Arc<Stream>,
+    request: Request,
+    capture: Box<Capture>,
+    original: Zeroizing<Vec<u8>>,
+) -> Result<Appended, Problem> {
+    let named = secrecy::keep(&hub, &stream, original).await?;
+    let capture = Box::new(Capture { blob: Some(named.id().to_string()), ..*capture });
+    let capture = Command::Capture { service: request.service, capture, originals: true };
+    let appended = stream.write(capture, None, request.id).await?;
+    (hub.options.step)("capture.appended");
+    Ok(appended)
 }
 
 /// Counts a document that is refused, and leaves a trace of it.

@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 use rig_config::RedactionKey;
 use rig_event::StreamName;
 use rig_recorder::Keyring;
+use rig_recorder::blob::BlobStore;
+use zeroize::Zeroizing;
 
 use crate::Error;
 
@@ -103,6 +105,35 @@ impl DataDir {
             tracing::warn!(path = %path.display(), "there is no signing key: seals are not signed");
         }
         Ok(keys)
+    }
+
+    /// Where the originals of a stream's documents lie.
+    pub(crate) fn blobs(&self, name: &StreamName) -> PathBuf {
+        self.stream(name).join("blobs")
+    }
+
+    /// The file of the keys that originals are encrypted with, made when the first original is to be kept; with its content.
+    pub(crate) fn blob_keys(&self) -> Result<(PathBuf, Zeroizing<String>), Error> {
+        let streams = self.root.join("streams");
+        let mut used = false;
+        for entry in fs::read_dir(&streams).map_err(io_error("read", &streams))? {
+            let entry = entry.map_err(io_error("read", &streams))?;
+            used |= BlobStore::is_used(&entry.path().join("blobs"))?;
+        }
+        let id = random::<3>()?.iter().map(|b| format!("{b:02x}")).collect::<String>();
+        let made = self.key_file("blobs", !used, |hex| {
+            format!("# ID:KEY; the last line encrypts, all of them decrypt (docs/secrecy.md)\nb{id}:{hex}\n")
+        });
+        match made {
+            Ok((path, text)) => Ok((path, Zeroizing::new(text))),
+            Err(Error::KeyLost { path, .. }) => Err(Error::BlobKeyLost { path, streams }),
+            Err(e) => Err(e),
+        }
+    }
+
+    /// Whether there is a file of keys for originals.
+    pub(crate) fn has_blob_keys(&self) -> bool {
+        self.root.join("keys/blobs").exists()
     }
 
     /// A file of `keys/`; for a `new` hub it is made with a new key, which is given in hexadecimal digits.

@@ -23,6 +23,7 @@ use crate::metrics::{Meters, drift_of};
 use crate::notify::{self, Endpoints};
 use crate::playback::{Playback, PlaybackLog};
 use crate::problem::Problem;
+use crate::secrecy::{Blobs, Keys, collect};
 use crate::stream::{Stream, Tasks};
 use crate::tail::Tail;
 use crate::writer::{Command, Refused, Writer};
@@ -53,6 +54,10 @@ pub(crate) struct Hub {
     pub(crate) parsing: Arc<Semaphore>,
     /// Kibibytes of documents that may still be taken into work.
     pub(crate) capture_budget: Arc<Semaphore>,
+    /// Who encrypts originals; absent where none are kept and none can be there.
+    pub(crate) secrets: Option<Keys>,
+    /// Held by the one stream whose originals are looked through.
+    pub(crate) collecting: Mutex<()>,
     /// Who is notified.
     pub(crate) endpoints: Endpoints,
     /// What is collected from.
@@ -78,7 +83,7 @@ impl Hub {
         local: bool,
         stopping: watch::Receiver<bool>,
     ) -> Result<Arc<Hub>, Error> {
-        let (data, key, keys) = match &options.data {
+        let (data, key, keys, secrets) = match &options.data {
             Some(root) => {
                 let data = DataDir::open(root)?;
                 let new = data.is_new()?;
@@ -91,12 +96,13 @@ impl Hub {
                 if let Some(aside) = aside {
                     tracing::warn!(moved_to = %aside.display(), "the index would not open and is rebuilt from the log");
                 }
-                (Some((data, index)), key, keys)
+                let secrets = Keys::open(&data, &options.settings.blobs)?;
+                (Some((data, index)), key, keys, secrets)
             }
             None => {
                 let key =
                     RedactionKey::new("memory", random::<32>()?).map_err(|e| Error::Fold(e.to_string()))?;
-                (None, key, options.signing_keys.clone().unwrap_or_default())
+                (None, key, options.signing_keys.clone().unwrap_or_default(), None)
             }
         };
         let hub = Arc::new(Hub {
@@ -107,6 +113,8 @@ impl Hub {
             admission: Admission::new(&options.settings.http),
             parsing: Arc::new(Semaphore::new(PARSING)),
             capture_budget: Arc::new(Semaphore::new((options.capture_budget >> 10) as usize)),
+            secrets,
+            collecting: Mutex::default(),
             devices: Devices::new(&options.settings),
             endpoints: Endpoints::new(&options.settings.notify, &options.settings.allow)
                 .map_err(Error::Settings)?,
@@ -178,6 +186,8 @@ impl Hub {
             admission: Admission::new(&options.settings.http),
             parsing: Arc::new(Semaphore::new(PARSING)),
             capture_budget: Arc::new(Semaphore::new((options.capture_budget >> 10) as usize)),
+            secrets: None,
+            collecting: Mutex::default(),
             devices: Devices::new(&options.settings),
             endpoints: Endpoints::default(),
             listening: OnceLock::new(),
@@ -205,6 +215,7 @@ impl Hub {
             base: RwLock::new(Arc::new(base)),
             meters: Arc::default(),
             index: None,
+            blobs: None,
             tasks: Mutex::new(Tasks { announcer: Some(announcer), ..Tasks::default() }),
             recording: Some(log),
         };
@@ -339,6 +350,10 @@ impl Hub {
 
     async fn open_stream(self: &Arc<Self>, name: &StreamName, new: bool) -> Result<Arc<Stream>, Error> {
         let (log, index) = self.open_log(name, new)?;
+        let blobs = match (&self.data, &self.secrets) {
+            (Some((data, _)), Some(_)) => Some(Arc::new(Blobs::open(&data.blobs(name), self.options.step)?)),
+            _ => None,
+        };
         if let Some(index) = &index {
             indexer::catch_up(log.as_ref(), index).await.map_err(Error::Fold)?;
         }
@@ -368,29 +383,34 @@ impl Hub {
         };
         let epoch = log.epoch().clone();
         let (news, rounds, announcer) = self.announce(log.clone(), &heads, &tail);
-        let stream = Arc::new_cyclic(|stream| {
-            let tasks = Tasks {
-                writer: Some(tokio::spawn(writer.run(received))),
-                announcer: Some(announcer),
-                indexer: index.clone().map(|index| tokio::spawn(indexer::run(stream.clone(), index))),
-                retention: Some(tokio::spawn(retention::run(stream.clone(), Arc::downgrade(self)))),
-            };
-            Stream {
-                name: name.clone(),
-                epoch,
-                log,
-                tail,
-                head: heads,
-                news,
-                rounds,
-                inputs,
-                base: RwLock::new(Arc::new(base)),
-                meters,
-                index,
-                tasks: Mutex::new(tasks),
-                recording: None,
-            }
+        let tasks = Tasks {
+            writer: Some(tokio::spawn(writer.run(received))),
+            announcer: Some(announcer),
+            ..Tasks::default()
+        };
+        let stream = Arc::new(Stream {
+            name: name.clone(),
+            epoch,
+            log,
+            tail,
+            head: heads,
+            news,
+            rounds,
+            inputs,
+            base: RwLock::new(Arc::new(base)),
+            meters,
+            index,
+            blobs,
+            tasks: Mutex::new(tasks),
+            recording: None,
         });
+        // Not while it is being made: they would find nothing and end.
+        let (weak, hub) = (Arc::downgrade(&stream), Arc::downgrade(self));
+        let mut tasks = stream.tasks.lock().await;
+        tasks.indexer = stream.index.clone().map(|index| tokio::spawn(indexer::run(weak.clone(), index)));
+        tasks.retention = Some(tokio::spawn(retention::run(weak.clone(), hub.clone())));
+        tasks.collector = stream.blobs.is_some().then(|| tokio::spawn(collect::run(weak, hub)));
+        drop(tasks);
         self.streams.write().unwrap_or_else(PoisonError::into_inner).insert(name.clone(), stream.clone());
         Ok(stream)
     }

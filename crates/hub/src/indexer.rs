@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::sync::Weak;
 use std::time::Duration;
 
+use rig_event::event::Part;
 use rig_event::{Head, Seq};
 use rig_recorder::index::Entry;
 use rig_recorder::{EventLog, StreamIndex};
@@ -35,13 +36,16 @@ pub(crate) async fn catch_up(log: &dyn EventLog, index: &StreamIndex) -> Result<
         for (seq, line) in lines.iter() {
             heads.push(Head::parse(line).map_err(|e| format!("stream {}, seq {seq}: {e}", log.stream()))?);
         }
+        let names = heads.iter().zip(lines.iter()).map(|(head, (_, line))| named_blob(head, line));
+        let blobs: Vec<Option<Cow<'_, str>>> = names.collect();
         let mut entries = Vec::new();
-        for head in &heads {
+        for (head, blob) in heads.iter().zip(&blobs) {
             let last = head.seq + Seq::from(head.more);
             entries.push(Entry {
                 seq: head.seq,
                 service: head.service.as_deref(),
                 id: head.id.as_ref().map(|id: &Cow<'_, str>| (id.as_ref(), append_from, last)),
+                blob: blob.as_deref().map(|blob| (blob, head.ts)),
             });
             if head.more == 0 {
                 append_from = head.seq + 1;
@@ -56,6 +60,21 @@ pub(crate) async fn catch_up(log: &dyn EventLog, index: &StreamIndex) -> Result<
         read_bytes = READ_BYTES;
         index.add(&entries[..whole], append_from - 1).map_err(|e| e.to_string())?;
     }
+}
+
+/// The original that a snapshot names; one in parts names it with the last.
+fn named_blob<'a>(head: &Head<'_>, line: &'a [u8]) -> Option<Cow<'a, str>> {
+    #[derive(serde::Deserialize)]
+    struct Named<'a> {
+        #[serde(borrow)]
+        blob: Option<Cow<'a, str>>,
+        part: Option<Part>,
+    }
+    if head.type_name != "snapshot.captured" {
+        return None;
+    }
+    let Named { blob, part } = serde_json::from_slice(line).ok()?;
+    blob.filter(|_| part.is_none_or(|(i, of)| i == of))
 }
 
 /// Follows a stream until it is aborted.

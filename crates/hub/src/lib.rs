@@ -4,8 +4,9 @@
 //! a stream that gives events their place); `cut` (state and chain at any seq); `stream` (what routes
 //! see of it); `tail` (prepared frames);
 //! `announcer` (who tells subscribers of news); `sse` (subscribers); `session` (a stretch as a file); `capture` (a document's way to the writer);
-//! `ingest` (documents that nobody posts); `notify` (who is told of drift); `retention` (the oldest events go); [`files`] (which have
-//! changed); [`guard`] (where the hub may connect to); `playback` (a recording as a stream); `metrics`; `trace` (what is logged of a
+//! `secrecy` (its original, encrypted); `ingest` (documents that nobody posts); `notify` (who is told of drift); `retention` (the oldest
+//! events go); [`files`] (which have changed); [`backup`] and [`doctor`] (a data directory from outside); [`guard`] (where the hub may
+//! connect to); `playback` (a recording as a stream); `metrics`; `trace` (what is logged of a
 //! request); `admission` (how many requests at once); `coding` (packed bodies); `routes`.
 
 pub mod access;
@@ -16,6 +17,7 @@ mod capture;
 mod coding;
 mod cut;
 mod data;
+pub mod doctor;
 pub mod files;
 pub mod guard;
 mod hub;
@@ -28,6 +30,7 @@ mod playback;
 mod problem;
 mod retention;
 mod routes;
+mod secrecy;
 mod session;
 pub mod settings;
 mod sse;
@@ -82,6 +85,10 @@ pub struct Options {
     pub segment_bytes: u64,
     /// How often the policy's `[retention]` is carried out.
     pub retention_interval: Duration,
+    /// How often it is looked for originals that the policy does not keep or no event names, give or take a quarter of it.
+    pub collect_interval: Duration,
+    /// How old an original must be that no event names before it is deleted.
+    pub unnamed_grace: Duration,
     /// How large, deep and wide a document may be.
     pub limits: Limits,
     /// How many bytes of documents may be in work at once; who comes then waits, and gets 503 after ten seconds.
@@ -94,7 +101,8 @@ pub struct Options {
     pub shutdown_deadline: Duration,
     /// The clock.
     pub clock: fn() -> Timestamp,
-    /// Called before each step of a document that is ingested, with the step's name; it does nothing. Tests end the process there.
+    /// Called before each step of a document that is ingested and after each of keeping its original, with the step's name; it does
+    /// nothing. Tests end the process there.
     pub step: fn(&'static str),
 }
 
@@ -111,6 +119,8 @@ impl Default for Options {
             seals: Some(Seals::default()),
             segment_bytes: 64 << 20,
             retention_interval: Duration::from_secs(60),
+            collect_interval: Duration::from_secs(600),
+            unnamed_grace: Duration::from_secs(3600),
             limits: Limits::default(),
             // Two documents of the largest size, which are parsed at the same time in some 1.2 GiB.
             capture_budget: 256 << 20,
@@ -174,6 +184,27 @@ pub enum Error {
         /// What the system said.
         source: std::io::Error,
     },
+    /// The key of the originals is gone, and there are originals that only it opens.
+    #[error("{} is gone, and there are originals of documents that only its keys open: restore it from a backup; to go on without those originals, delete the folders `blobs` below {}", path.display(), streams.display())]
+    BlobKeyLost {
+        /// The file.
+        path: PathBuf,
+        /// The folder of the streams.
+        streams: PathBuf,
+    },
+    /// The file of the keys of originals is damaged.
+    #[error("{}, line {line}: {why}", path.display())]
+    BlobKeys {
+        /// The file.
+        path: PathBuf,
+        /// The line, from 1.
+        line: usize,
+        /// What is wrong with it. Nothing of it is repeated.
+        why: &'static str,
+    },
+    /// The Transit service that `hub.toml` names cannot be used.
+    #[error("[blobs] transit: {0}")]
+    Transit(String),
     /// The file of signing keys is damaged.
     #[error("{}", path.display())]
     SigningKeys {

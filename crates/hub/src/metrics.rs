@@ -32,6 +32,11 @@ pub(crate) struct Meters {
     pruned: AtomicU64,
     pruned_bytes: AtomicU64,
     prunes_failed: AtomicU64,
+    blobs: AtomicU64,
+    blob_bytes: AtomicU64,
+    blobs_deleted: AtomicU64,
+    blob_bytes_deleted: AtomicU64,
+    encryption_failures: AtomicU64,
     sent_events: AtomicU64,
     sent_bytes: AtomicU64,
     subscribers: Mutex<Vec<Weak<AtomicU64>>>,
@@ -108,6 +113,25 @@ impl Meters {
         self.prunes_failed.fetch_add(1, Relaxed);
     }
 
+    /// An original was kept.
+    pub(crate) fn blob_kept(&self, bytes: u64) {
+        self.blobs.fetch_add(1, Relaxed);
+        self.blob_bytes.fetch_add(bytes, Relaxed);
+    }
+
+    /// All originals were looked through: so many stay, so many were deleted.
+    pub(crate) fn blobs_collected(&self, stay: (u64, u64), deleted: (u64, u64)) {
+        self.blobs.store(stay.0, Relaxed);
+        self.blob_bytes.store(stay.1, Relaxed);
+        self.blobs_deleted.fetch_add(deleted.0, Relaxed);
+        self.blob_bytes_deleted.fetch_add(deleted.1, Relaxed);
+    }
+
+    /// An original could not be encrypted or kept: its capture failed.
+    pub(crate) fn encryption_failed(&self) {
+        self.encryption_failures.fetch_add(1, Relaxed);
+    }
+
     /// A subscriber came that wants `next` first.
     pub(crate) fn subscribed(self: &Arc<Self>, next: Seq) -> Subscriber {
         let next = Arc::new(AtomicU64::new(next));
@@ -168,7 +192,7 @@ pub(crate) fn single(name: &str, kind: &str, help: &str, samples: &[(String, u64
 /// All counters of all streams.
 pub(crate) fn text(streams: &[Row<'_>]) -> String {
     type Read = fn(&Row<'_>) -> u64;
-    let simple: [(&str, &str, &str, Read); 16] = [
+    let simple: [(&str, &str, &str, Read); 21] = [
         ("rig_head_seq", "gauge", "Seq of the last durable event.", |s| s.head),
         ("rig_first_seq", "gauge", "Seq of the oldest event that is kept.", |s| s.first_seq),
         ("rig_log_bytes", "gauge", "Bytes that the log takes.", |s| s.bytes),
@@ -193,6 +217,25 @@ pub(crate) fn text(streams: &[Row<'_>]) -> String {
         ("rig_prunes_failed_total", "counter", "Times that the log could not be pruned.", |s| {
             s.meters.prunes_failed.load(Relaxed)
         }),
+        ("rig_blobs", "gauge", "Originals of documents that are kept.", |s| s.meters.blobs.load(Relaxed)),
+        ("rig_blob_bytes", "gauge", "Bytes that the originals take, encrypted.", |s| {
+            s.meters.blob_bytes.load(Relaxed)
+        }),
+        (
+            "rig_blobs_deleted_total",
+            "counter",
+            "Originals deleted: not kept any longer, or not named.",
+            |s| s.meters.blobs_deleted.load(Relaxed),
+        ),
+        ("rig_blob_bytes_deleted_total", "counter", "Bytes of originals deleted.", |s| {
+            s.meters.blob_bytes_deleted.load(Relaxed)
+        }),
+        (
+            "rig_encryption_failures_total",
+            "counter",
+            "Captures that failed because the original could not be encrypted or kept.",
+            |s| s.meters.encryption_failures.load(Relaxed),
+        ),
         ("rig_subscribers", "gauge", "Subscribers connected.", |s| s.meters.subscribers(s.head).0),
         (
             "rig_subscriber_lag_events",

@@ -100,6 +100,7 @@ pub(crate) fn is_denial(status: StatusCode) -> bool {
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let wait = self.get("retry_after").and_then(Value::as_u64).unwrap_or(1);
+        let allow = self.get("allow").and_then(|methods| HeaderValue::from_str(methods.as_str()?).ok());
         let challenge = match (self.status, self.code) {
             (StatusCode::UNAUTHORIZED, "no-token") => Some("Bearer realm=\"rig\""),
             (StatusCode::UNAUTHORIZED, _) => Some("Bearer realm=\"rig\", error=\"invalid_token\""),
@@ -124,6 +125,9 @@ impl IntoResponse for Problem {
         }
         if self.code == crate::coding::UNKNOWN {
             headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static(crate::coding::KNOWN));
+        }
+        if let Some(methods) = allow {
+            headers.insert(header::ALLOW, methods);
         }
         if let Some(challenge) = challenge {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(challenge));

@@ -33,7 +33,7 @@ pub(crate) struct Stretch {
 /// Its footer is signed: that, and not the last seal, proves where it ends.
 pub(crate) async fn body(stream: Arc<Stream>, keys: Arc<Keyring>, stretch: Stretch) -> Result<Body, Problem> {
     if let Some(log) = stream.recording.clone().filter(|log| log.is_rigd()) {
-        return rigd_log(stream, log, stretch);
+        return rigd_log(stream, log, stretch).await;
     }
     let Stretch { from, to, zstd, outcome, now } = stretch;
     let last = stream.cut_at(to).await?;
@@ -97,15 +97,19 @@ pub(crate) async fn body(stream: Arc<Stream>, keys: Arc<Keyring>, stretch: Stret
 }
 
 /// A stretch of a log of rigd, which is one too: nobody could read its lines in a session file.
-fn rigd_log(stream: Arc<Stream>, log: Arc<PlaybackLog>, stretch: Stretch) -> Result<Body, Problem> {
+async fn rigd_log(stream: Arc<Stream>, log: Arc<PlaybackLog>, stretch: Stretch) -> Result<Body, Problem> {
     let Stretch { from, to, zstd, .. } = stretch;
     let mut output = output(zstd)?;
     let header = log.rigd_header().filter(|_| from == stream.first_seq());
+    let mut first = Some(stream.read(from, to, READ_BYTES).await?);
     let pieces = try_stream! {
         output.write_all(&header.unwrap_or_default())?;
         let mut next = from;
         while next <= to {
-            let lines = log.read(next, to, READ_BYTES).await.map_err(io::Error::other)?;
+            let lines = match first.take() {
+                Some(lines) => lines,
+                None => log.read(next, to, READ_BYTES).await.map_err(io::Error::other)?,
+            };
             next = lines.last_seq() + 1;
             for (_, line) in lines.iter().filter(|(_, line)| !line.is_empty()) {
                 output.write_all(line)?;

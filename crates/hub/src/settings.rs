@@ -11,11 +11,14 @@ pub use crate::ingest::nats::Settings as Nats;
 pub use crate::ingest::ssh::settings::{Address, Collect, Device, Kind};
 use crate::notify::Endpoints;
 pub use crate::notify::settings::Notify;
+pub use crate::secrecy::settings::{BlobSettings, TransitSettings};
 
 /// The content of `hub.toml`. Unknown keys are errors.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Settings {
+    /// `[blobs]`: whether the originals of documents are kept, and who holds the key.
+    pub blobs: BlobSettings,
     /// A segment of a log that would grow beyond so many bytes is ended: 64 KiB to 1 GiB, 64 MiB where it is absent. Retention deletes
     /// whole segments.
     pub segment_bytes: Option<u64>,

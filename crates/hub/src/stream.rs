@@ -15,6 +15,7 @@ use crate::cut::{Cut, cut_at};
 use crate::metrics::Meters;
 use crate::playback::PlaybackLog;
 use crate::problem::Problem;
+use crate::secrecy::Blobs;
 use crate::tail::Tail;
 use crate::writer::{Appended, Command, Input, Refused, Write};
 
@@ -36,6 +37,8 @@ pub(crate) struct Stream {
     pub(crate) meters: Arc<Meters>,
     /// Absent for a stream in memory.
     pub(crate) index: Option<StreamIndex>,
+    /// The originals of its documents; absent where none are kept.
+    pub(crate) blobs: Option<Arc<Blobs>>,
     pub(crate) tasks: Mutex<Tasks>,
     /// Set for a recording that is played: nothing can be written to it.
     pub(crate) recording: Option<Arc<PlaybackLog>>,
@@ -48,6 +51,7 @@ pub(crate) struct Tasks {
     pub(crate) announcer: Option<JoinHandle<()>>,
     pub(crate) indexer: Option<JoinHandle<()>>,
     pub(crate) retention: Option<JoinHandle<()>>,
+    pub(crate) collector: Option<JoinHandle<()>>,
 }
 
 impl Stream {
@@ -81,7 +85,8 @@ impl Stream {
     /// Ends the stream's tasks once everything is durable; after that nothing of them holds the log or the index.
     pub(crate) async fn close(&self) {
         let mut tasks = self.tasks.lock().await;
-        for task in [tasks.indexer.take(), tasks.retention.take()].into_iter().flatten() {
+        let ended = [tasks.indexer.take(), tasks.retention.take(), tasks.collector.take()];
+        for task in ended.into_iter().flatten() {
             task.abort();
             let _ = task.await;
         }

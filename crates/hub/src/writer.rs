@@ -59,8 +59,9 @@ pub(crate) struct Write {
 pub(crate) enum Command {
     /// Events as they are.
     Append(Vec<Body>),
-    /// What a captured document leads to.
-    Capture(ServiceName, Box<Capture>),
+    /// What a captured document leads to. Where originals are kept, one that is new and names none is given back, to come
+    /// again once its original is durable: only here is it certain whether it is new.
+    Capture { service: ServiceName, capture: Box<Capture>, originals: bool },
     /// Approve a service's current config.
     Approve { service: ServiceName, approval: Approval, by: By },
     /// Take a baseline back.
@@ -97,6 +98,8 @@ pub(crate) enum Refused {
     Expected { expected: Seq, head: Seq },
     #[error("the idempotency key {id:?} stands in this batch twice, or was used with other events before")]
     Id { id: String },
+    #[error("the document is new, and its original is not kept yet")]
+    NoOriginal(Box<Capture>),
     #[error(transparent)]
     Decision(#[from] Refusal),
     #[error(transparent)]
@@ -367,8 +370,14 @@ impl Writer {
         let (state, policy) = (&self.cut.state, self.policy.as_ref());
         let mut drafts: Vec<Draft> = match command {
             Command::Append(bodies) => return Ok(bodies),
+            Command::Capture { service, capture, originals: true }
+                if capture.blob.is_none()
+                    && state.service(service.as_str()).is_none_or(|known| known.digest != capture.digest) =>
+            {
+                return Err(Refused::NoOriginal(capture));
+            }
             // A large document takes its time: other tasks must not wait behind it.
-            Command::Capture(service, capture) => {
+            Command::Capture { service, capture, .. } => {
                 tokio::task::block_in_place(|| judge::judge(state, &service, *capture, policy, now))
             }
             Command::Approve { service, approval, by } => {

@@ -1,7 +1,7 @@
 //! The derived index in sled: what is asked for by key, and can be made new from the log at any time.
 //!
 //! Each life of a stream (its name and epoch) has two trees. In the first lie the idempotency keys, the seqs of every
-//! service and `upto`, the seq up to which all of that is true: entries and `upto` go in as one sled batch, which is
+//! service, the references to originals and `upto`, the seq up to which all of that is true: entries and `upto` go in as one sled batch, which is
 //! atomic in a tree and after a crash too, so `upto` is never ahead of the entries. What the log has after it is added
 //! again when the stream is opened, and adding an entry twice changes nothing. In the second lie the checkpoints, apart
 //! because they are large. Should `upto` be ahead of the log's head (the log is synced at intervals and the power
@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 use std::{fs, io};
 
-use rig_event::{Epoch, Seq, StreamName};
+use rig_event::{Epoch, Seq, StreamName, Timestamp};
 use sled::{Batch, Tree};
 
 use crate::error::{Error, io_error};
@@ -33,6 +33,7 @@ const FORGET_AT_ONCE: usize = 4096;
 const UPTO: &[u8] = b"u";
 const ID: u8 = b'i';
 const SERVICE: u8 = b's';
+const BLOB: u8 = b'b';
 
 /// The index of all streams of a hub.
 #[derive(Clone, Debug)]
@@ -50,6 +51,8 @@ pub struct Entry<'a> {
     pub service: Option<&'a str>,
     /// Its idempotency key, with the first and last seq of the append that it came with.
     pub id: Option<(&'a str, Seq, Seq)>,
+    /// The original that it names, and when it was captured.
+    pub blob: Option<(&'a str, Timestamp)>,
 }
 
 impl Index {
@@ -175,7 +178,11 @@ impl StreamIndex {
         let mut batch = Batch::default();
         for entry in entries {
             if let Some(service) = entry.service {
-                batch.insert(service_key(service, entry.seq), &[]);
+                batch.insert(key_of(SERVICE, service, entry.seq), &[]);
+                if let Some((blob, ts)) = entry.blob {
+                    let value = [&ts.as_micros().to_be_bytes()[..], blob.as_bytes()].concat();
+                    batch.insert(key_of(BLOB, service, entry.seq), value);
+                }
             }
             if let Some((id, first_seq, last_seq)) = entry.id {
                 batch.insert(id_key(id), [first_seq.to_be_bytes(), last_seq.to_be_bytes()].as_flattened());
@@ -200,7 +207,7 @@ impl StreamIndex {
         limit: usize,
         reverse: bool,
     ) -> Result<Vec<Seq>, Error> {
-        let keys = service_key(service, *range.start())..=service_key(service, *range.end());
+        let keys = key_of(SERVICE, service, *range.start())..=key_of(SERVICE, service, *range.end());
         if range.is_empty() {
             return Ok(Vec::new());
         }
@@ -214,6 +221,22 @@ impl StreamIndex {
         } else {
             found.take(limit).map(seq_of).collect()
         }
+    }
+
+    /// Shows every reference to an original: service, seq, time and id; all of a service in a row, the newest first.
+    pub fn each_blob(&self, mut show: impl FnMut(&str, Seq, Timestamp, &str)) -> Result<(), Error> {
+        for entry in self.entries.scan_prefix([BLOB]).rev() {
+            let (key, value) = self.index.check(entry)?;
+            let service = key.get(5..key.len().saturating_sub(8)).and_then(|name| str::from_utf8(name).ok());
+            let id = value.get(8..).and_then(|id| str::from_utf8(id).ok());
+            let ts = seq_at(&value, 0).map(|bits| Timestamp::from_micros(bits.cast_signed()));
+            if let (Some(service), Some(seq), Some(ts), Some(id)) =
+                (service, seq_at(&key, key.len().saturating_sub(8)), ts, id)
+            {
+                show(service, seq, ts, id);
+            }
+        }
+        Ok(())
     }
 
     /// Keeps the state at `seq`, as bytes that mean nothing here.
@@ -233,7 +256,9 @@ impl StreamIndex {
     /// A checkpoint just before `seq` stays: it is the state that the remaining events go on from.
     pub fn forget_before(&self, seq: Seq) -> Result<(), Error> {
         let stale = |key: &[u8], value: &[u8]| match key.first() {
-            Some(&SERVICE) => seq_at(key, key.len().saturating_sub(8)).is_none_or(|about| about < seq),
+            Some(&(SERVICE | BLOB)) => {
+                seq_at(key, key.len().saturating_sub(8)).is_none_or(|about| about < seq)
+            }
             Some(&ID) => seq_at(value, 8).is_none_or(|last_seq| last_seq < seq),
             _ => false,
         };
@@ -273,8 +298,8 @@ fn id_key(id: &str) -> Vec<u8> {
 }
 
 /// The length stands before the name, so that the seqs of one service never lie among those of another.
-fn service_key(service: &str, seq: Seq) -> Vec<u8> {
-    [&[SERVICE][..], &(service.len() as u32).to_be_bytes(), service.as_bytes(), &seq.to_be_bytes()].concat()
+fn key_of(kind: u8, service: &str, seq: Seq) -> Vec<u8> {
+    [&[kind][..], &(service.len() as u32).to_be_bytes(), service.as_bytes(), &seq.to_be_bytes()].concat()
 }
 
 fn seq_at(bytes: &[u8], at: usize) -> Option<Seq> {

@@ -3,12 +3,14 @@
 //! In reading order: [`lines`] (a run of events as it stands in the log), [`log`] (what an engine must do),
 //! [`segment`] (the engine of plain JSONL files, and what is true after a crash), [`memory`] (the engine that keeps
 //! nothing), [`disk`] (the file operations below), [`chain`] (the hash over all lines), [`seal`] (signatures over it),
-//! [`session`] (recordings as files), [`index`] (what can be derived and is asked for by key), [`error`].
+//! [`session`] (recordings as files), [`blob`] (the originals of documents, encrypted), [`index`] (what can be derived and is asked
+//! for by key), [`error`].
 //!
 //! An engine stores lines and does not understand them. Seqs, time stamps, idempotency and the chain are the
 //! business of the one writer above it.
 
 mod batches;
+pub mod blob;
 pub mod chain;
 pub mod disk;
 pub mod error;

@@ -95,6 +95,8 @@ impl State {
             | Event::NotifyFailing(_)
             | Event::NotifyRecovered(_)
             | Event::LogPruned(_)
+            | Event::BlobCollected(_)
+            | Event::AuditRawRead(_)
             | Event::TokenIssued(_)
             | Event::TokenRevoked(_)
             | Event::AuditChanged(_)
@@ -192,6 +194,7 @@ impl Service {
         self.digest.clone_from(&e.digest);
         self.config_digest.clone_from(&e.config_digest);
         self.format.clone_from(&e.format);
+        self.blob.clone_from(&e.blob);
         self.captured_seq = at.seq;
         Ok(())
     }

@@ -41,6 +41,8 @@ pub struct Service {
     pub acceptances: Vec<Acceptance>,
     /// What was approved.
     pub baseline: Option<Baseline>,
+    /// Reference to the original of the document that was captured last, where it was kept.
+    pub blob: Option<String>,
     /// The last `snapshot.captured`; 0 before the first.
     pub captured_seq: Seq,
     /// The config as it is known; for a text, the one field `text`.
@@ -300,6 +302,8 @@ struct Form {
     acceptances: Option<Value>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     baseline: Option<BaselineForm>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    blob: Option<String>,
     captured_seq: Seq,
     #[serde(deserialize_with = "spelled::config")]
     config: Arc<FlatConfig>,
@@ -368,6 +372,7 @@ impl Serialize for Service {
                 .then(|| value(to_value(&self.acceptances)))
                 .transpose()?,
             baseline,
+            blob: self.blob.clone(),
             captured_seq: self.captured_seq,
             config: self.config.clone(),
             config_digest: self.config_digest.clone(),
@@ -407,6 +412,7 @@ impl<'de> Deserialize<'de> for Service {
         Ok(Service {
             acceptances: read(form.acceptances)?.unwrap_or_default(),
             baseline,
+            blob: form.blob,
             captured_seq: form.captured_seq,
             config: form.config,
             config_digest: form.config_digest,

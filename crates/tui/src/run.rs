@@ -27,8 +27,10 @@ const FRAME: Duration = Duration::from_millis(33);
 /// How long the first frame waits for the first events.
 const FIRST: Duration = Duration::from_millis(100);
 
-/// How long it may take until a stop has reached every thread.
-const STOPPING: Duration = Duration::from_millis(50);
+/// How long it is waited for the stop that was asked for, in looks at whether it is over already: a group that nobody could
+/// wake again is not stopped by the system.
+const STOPPING: u32 = 100;
+const LOOK: Duration = Duration::from_millis(10);
 
 /// How long work goes on before the keys are looked at again.
 const WORK: Duration = Duration::from_millis(12);
@@ -103,11 +105,19 @@ fn new_screen() -> io::Result<Screen> {
 fn suspend(screen: &mut Screen) -> io::Result<()> {
     #[cfg(unix)]
     {
+        let goes_on = Arc::new(AtomicBool::new(false));
+        let listening = signal_hook::flag::register(signal_hook::consts::SIGCONT, goes_on.clone())?;
         put_back();
         // The whole group, as the terminal itself would do it: what feeds the player through a pipe stops too.
         rustix::process::kill_current_process_group(rustix::process::Signal::TSTP)?;
-        // Another thread may have taken the signal, and stops this one a moment later.
-        std::thread::sleep(STOPPING);
+        // Another thread may have taken the signal, and stops this one a while later.
+        for _ in 0..STOPPING {
+            if goes_on.load(Ordering::Relaxed) {
+                break;
+            }
+            std::thread::sleep(LOOK);
+        }
+        signal_hook::low_level::unregister(listening);
         set_up()?;
         // Nothing of what it drew is there any more.
         *screen = new_screen()?;

@@ -6,6 +6,7 @@
 
 mod client;
 mod ledger;
+mod originals;
 
 use std::path::Path;
 use std::process::Command;

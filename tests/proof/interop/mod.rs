@@ -1,5 +1,5 @@
 //! Who can read the stream: curl, a buffering nginx, a browser, and the SSE packages of PyPI and npm; Prometheus the metrics; S3 and
-//! Azure as places for snapshot files; and whether the hub is as /openapi.json says.
+//! Azure as places for snapshot files; OpenBao as the keeper of the keys of originals; and whether the hub is as /openapi.json says.
 //!
 //! Each event is appended only after the one before it has arrived, so what holds one back until the next comes is a test
 //! that waits for ever. `cargo xtask services` installs what is needed; RIG_NO_SERVICES leaves these tests out.
@@ -8,6 +8,7 @@ mod azure;
 mod browser;
 mod nginx;
 mod openapi;
+mod openbao;
 mod s3;
 
 use std::io::Write as _;

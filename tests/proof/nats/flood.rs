@@ -55,11 +55,13 @@ pub fn message(device: &Device, step: usize, repeat: usize) -> Message {
     Message { subject: format!("config.snapshot.{}", device.id), payload: payload.to_string() }
 }
 
-/// All messages of all devices: each version several times, devices mixed, and one in forty malformed. Gives how many those are.
-pub fn flood(devices: &[Device], repeats: usize, random: &mut Random) -> (Vec<Message>, usize) {
+/// All messages of all devices: each version so many times, which differs from device to device, devices mixed, and one in forty
+/// malformed. Gives how many those are.
+pub fn flood(devices: &[Device], repeats: &[usize], random: &mut Random) -> (Vec<Message>, usize) {
     let mut lines: Vec<Vec<Message>> = devices
         .iter()
-        .map(|device| {
+        .zip(repeats.iter().copied().cycle())
+        .map(|(device, repeats)| {
             let steps =
                 (0..device.versions.len()).flat_map(|step| (0..repeats).map(move |repeat| (step, repeat)));
             steps.rev().map(|(step, repeat)| message(device, step, repeat)).collect()

@@ -17,11 +17,11 @@ pub struct Server {
 
 impl Server {
     pub fn start(store: &Path) -> Server {
-        Server::at(store, -1)
+        Server::at(store, -1, &[])
     }
 
     /// On that port; -1 takes a free one.
-    pub fn at(store: &Path, port: i32) -> Server {
+    pub fn at(store: &Path, port: i32, more: &[&str]) -> Server {
         let mut command = Command::new(program("nats-server"));
         command.args([
             "-a",
@@ -34,6 +34,7 @@ impl Server {
             "-l",
             "/dev/stdout",
         ]);
+        command.args(more);
         let running = Running::start(command);
         let mut port = None;
         loop {

@@ -127,7 +127,7 @@ pub(super) async fn run(args: Args) -> Result<Answer> {
 }
 
 /// Reads the hub's own file.
-fn settings(path: Option<&Path>) -> Result<Settings> {
+pub(super) fn settings(path: Option<&Path>) -> Result<Settings> {
     let Some(path) = path else { return Ok(Settings::default()) };
     let shown = path.display();
     let text = std::fs::read_to_string(path).with_context(|| format!("cannot read the settings {shown}"))?;

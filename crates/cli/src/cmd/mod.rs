@@ -1,6 +1,7 @@
 //! The commands of `rig`, one file each, and the arguments that several of them take.
 
 pub mod accept;
+pub mod backup;
 pub mod baseline;
 pub mod bisect;
 pub mod blame;
@@ -8,6 +9,7 @@ pub mod ci;
 pub mod compare;
 pub mod demo;
 pub mod diff;
+pub mod doctor;
 pub mod drift;
 pub mod explain;
 pub mod hub;
@@ -89,6 +91,9 @@ enum Command {
     Ls(ls::Args),
     Verify(verify::Args),
     Scrub(scrub::Args),
+    Backup(backup::Args),
+    Restore(backup::RestoreArgs),
+    Doctor(doctor::Args),
 }
 
 /// Runs a command to its end.
@@ -124,6 +129,9 @@ pub fn run(rig: Rig) -> Result<Answer> {
             Command::Ls(args) => ls::run(args).await,
             Command::Verify(args) => verify::run(args).await,
             Command::Scrub(args) => scrub::run(args).await,
+            Command::Backup(args) => backup::run(args),
+            Command::Restore(args) => backup::restore(args),
+            Command::Doctor(args) => doctor::run(args),
         }
     })
 }

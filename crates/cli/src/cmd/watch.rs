@@ -113,7 +113,11 @@ async fn capture(
     watch: &mut Watch,
     path: &Path,
 ) -> Result<()> {
-    let Some(document) = watch.read(path) else { return Ok(()) };
+    let document = match watch.read(path) {
+        Some(document) => document,
+        None if args.once => bail!("it is gone, or is being written just now"),
+        None => return Ok(()),
+    };
     let document = document.map_err(anyhow::Error::msg).context("cannot be read")?;
     let service = services.of(path)?;
     let answer = snapshot::capture(client, &service, &args.capture.query(Some(path)), document).await;

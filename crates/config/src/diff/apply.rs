@@ -481,10 +481,11 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::diff::tests::flat;
     use crate::{Policy, diff};
 
-    fn flat(value: Value) -> FlatConfig {
-        value.as_object().unwrap().clone().into_iter().collect()
+    fn change(op: Op, path: &str, before: Option<Value>, after: Option<Value>) -> Change {
+        Change { op, path: path.into(), before, after, severity: crate::Severity::Low }
     }
 
     #[test]
@@ -498,13 +499,6 @@ mod tests {
     #[test]
     fn a_list_that_older_recordings_name_by_key_is_still_folded() {
         let mut config = flat(json!({"s[name=a].name": "a", "s[name=a].port": 1}));
-        let change = |op, path: &str, before: Option<Value>, after: Option<Value>| Change {
-            op,
-            path: path.into(),
-            before,
-            after,
-            severity: crate::Severity::Low,
-        };
         let changes = [
             change(Op::Changed, "s[name=a].port", Some(json!(1)), Some(json!(2))),
             change(Op::Added, "s[name=b].name", None, Some(json!("b"))),
@@ -521,13 +515,6 @@ mod tests {
     #[test]
     fn hostile_places_are_refused() {
         let config = flat(json!({"a[0]": 1, "a[1]": 2}));
-        let change = |op, path: &str, before: Option<Value>, after: Option<Value>| Change {
-            op,
-            path: path.into(),
-            before,
-            after,
-            severity: crate::Severity::Low,
-        };
         for changes in [
             vec![change(Op::Moved, "a[0]", Some(json!(0)), Some(json!(u64::MAX)))],
             vec![change(Op::Moved, "a[7]", Some(json!(7)), Some(json!(0)))],

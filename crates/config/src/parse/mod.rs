@@ -17,7 +17,7 @@ use rig_event::FlatConfig;
 use serde_json::Value;
 
 use crate::flatten::{Flattener, json_length};
-use crate::lines::LineIndex;
+use crate::lines::{LineIndex, inclusive};
 use crate::normalise::normalise;
 use crate::{Document, Error, Format, Limits};
 
@@ -91,9 +91,10 @@ fn unquoted(text: &str) -> &str {
 
 fn text_document(normalised: String, format: Format, limits: &Limits) -> Result<Document, Error> {
     let limit = limits.value_bytes;
-    for (index, line) in normalised.lines().enumerate() {
+    for (index, line) in inclusive(&normalised).enumerate() {
         // Escaping makes a line longer, never shorter, and at most sixfold.
-        let bytes = if line.len() * 6 > limit { json_length(&Value::from(line)) } else { 0 };
+        let bytes =
+            if line.len() * 6 > limit { json_length(&Value::from(line.trim_end_matches('\n'))) } else { 0 };
         if bytes > limit {
             let line = Some(index as u64 + 1);
             return Err(Error::ValueTooLarge { path: "\"text\"".into(), bytes, limit, line });

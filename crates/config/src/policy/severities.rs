@@ -4,7 +4,10 @@ use std::sync::LazyLock;
 
 use rig_event::{Op, Severity};
 
+use serde_json::Value;
+
 use super::SeverityRule;
+use crate::ValuePattern;
 
 const LEVEL_OF_A_LOG: &str = "(?i)^(trace|debug|verbose|info|notice|warn|warning|error|critical|fatal)$";
 const ANY_ADDRESS: &str = r"^([a-z]+://)?(0\.0\.0\.0|::|\[::\])(:\d+|/0)?$";
@@ -37,7 +40,7 @@ const RULES: &[(&[&str], &str, Severity)] = &[
 ];
 
 /// The built-in rules; case does not matter in their paths.
-pub(super) static BUILT_IN: LazyLock<Vec<SeverityRule>> = LazyLock::new(|| {
+static BUILT_IN: LazyLock<Vec<SeverityRule>> = LazyLock::new(|| {
     let rule = |path: &&str, value: &str, level| {
         Some(SeverityRule {
             path: path.parse().ok()?,
@@ -53,9 +56,21 @@ pub(super) static BUILT_IN: LazyLock<Vec<SeverityRule>> = LazyLock::new(|| {
     rules.flatten().collect()
 });
 
+/// What one of them at least matches: almost no value, so that almost every change is asked one thing.
+static ANY_VALUE: LazyLock<Option<ValuePattern>> = LazyLock::new(|| {
+    let values: Vec<String> = RULES.iter().map(|(_, value, _)| format!("(?:{value})")).collect();
+    values.join("|").parse().ok()
+});
+
+/// The built-in rules that may say something of a field with this value now.
+pub(super) fn built_in(now: Option<&Value>) -> &'static [SeverityRule] {
+    let may_match = |value| ANY_VALUE.as_ref().is_none_or(|any| any.matches(value));
+    if now.is_some_and(may_match) { &BUILT_IN } else { &[] }
+}
+
 #[cfg(test)]
 mod tests {
-    use serde_json::{Value, json};
+    use serde_json::json;
 
     use super::*;
     use crate::Policy;
@@ -102,6 +117,7 @@ mod tests {
         }
         let all: usize = RULES.iter().map(|(paths, ..)| paths.len()).sum();
         assert_eq!(BUILT_IN.len(), all, "each rule reads");
+        assert!(ANY_VALUE.is_some());
     }
 
     #[test]

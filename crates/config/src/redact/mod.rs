@@ -302,6 +302,11 @@ impl Redactor {
         format!("hmac:{}:{}", self.key.id(), self.key.hmac(b"rig digest", normalised.as_bytes()))
     }
 
+    /// What an original is found by, without telling what is in it: `hmac:k1:` and 64 digits of hex.
+    pub fn address(&self, original: &[u8]) -> String {
+        format!("hmac:{}:{}", self.key.id(), self.key.hmac(b"rig blob", original))
+    }
+
     /// What tells one secret from another without telling the secret: `hmac:k1:` and 16 digits of hex.
     pub fn fingerprint(&self, plaintext: &[u8]) -> String {
         format!("hmac:{}:{}", self.key.id(), &self.key.hmac(b"rig fingerprint", plaintext)[..16])

@@ -34,7 +34,9 @@ pub enum Refused {
 ///
 /// # Errors
 /// When a hub runs on the data directory, it is damaged, or the task makes no sense.
-pub async fn run(options: Options, task: Task) -> Result<Value, Refused> {
+pub async fn run(mut options: Options, task: Task) -> Result<Value, Refused> {
+    // Nothing is captured: no key for originals is made.
+    options.settings.blobs.keep = false;
     let (_stop, stopping) = watch::channel(false);
     let hub = hub::Hub::open(options, true, stopping).await?;
     let done = match task {

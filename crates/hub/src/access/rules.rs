@@ -57,6 +57,7 @@ pub(super) static RULES: &[Rule] = &[
     rule(Method::GET, "/readyz", Need::Nothing, Trace::Not),
     rule(Method::GET, "/openapi.json", Need::Nothing, Trace::Not),
     rule(Method::GET, METRICS, Need::Hub(Read), Trace::Not),
+    rule(Method::POST, "/v1/blobs/rewrap", Need::Hub(Admin), Trace::Each),
     rule(Method::GET, "/v1/host-keys", Need::Hub(Admin), Trace::Not),
     rule(Method::DELETE, "/v1/host-keys/{address}", Need::Hub(Admin), Trace::Own),
     rule(Method::GET, "/v1/tokens", Need::Hub(Admin), Trace::Not),
@@ -116,19 +117,19 @@ pub(super) struct Found<'a> {
 }
 
 /// Why a request has none.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Unknown {
     /// There is no such address.
     Address,
-    /// There is, but not with that method.
-    Method,
+    /// There is, but not with that method: with these.
+    Method(Vec<&'static str>),
 }
 
 impl From<Unknown> for Problem {
     fn from(unknown: Unknown) -> Problem {
         match unknown {
             Unknown::Address => routes::no_such_address(),
-            Unknown::Method => routes::no_such_method(),
+            Unknown::Method(allowed) => routes::no_such_method().with("allow", allowed.join(", ")),
         }
     }
 }
@@ -136,15 +137,18 @@ impl From<Unknown> for Problem {
 /// The row of a request. Addresses are compared as the router compares them: piece by piece, undecoded.
 pub(super) fn find<'a>(method: &Method, path: &'a str) -> Result<Found<'a>, Unknown> {
     let method = if method == Method::HEAD { &Method::GET } else { method };
-    let mut unknown = Unknown::Address;
+    let mut allowed = Vec::new();
     for rule in RULES {
         let Some(stream) = matches(rule.path, path) else { continue };
         if rule.method == *method {
             return Ok(Found { rule, stream });
         }
-        unknown = Unknown::Method;
+        allowed.push(rule.method.as_str());
+        if rule.method == Method::GET {
+            allowed.push("HEAD");
+        }
     }
-    Err(unknown)
+    Err(if allowed.is_empty() { Unknown::Address } else { Unknown::Method(allowed) })
 }
 
 /// The row of an append to a bare address.
@@ -219,7 +223,7 @@ mod tests {
             found(Method::HEAD, "/v1/streams/a%20b/state").unwrap(),
             ("/v1/streams/{stream}/state", Some("a%20b"))
         );
-        assert_eq!(found(Method::POST, "/v1/streams/a/state"), Err(Unknown::Method));
+        assert_eq!(found(Method::POST, "/v1/streams/a/state"), Err(Unknown::Method(vec!["GET", "HEAD"])));
         for path in [
             "",
             "/",

@@ -23,6 +23,9 @@ const RETRY: Duration = Duration::from_secs(5);
 /// How long nothing must happen before a file is read, unless `debounce` says otherwise.
 const DEBOUNCE: Duration = Duration::from_millis(200);
 
+/// How many files are remembered before those that are gone are forgotten.
+const MAX_TOLD: usize = 50_000;
+
 /// A `[[watch]]`.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(try_from = "Entry")]
@@ -123,7 +126,10 @@ async fn run(hub: Shared, watched: Watched) {
     let mut stopping = hub.stopping.clone();
     let mut told = Told::default();
     loop {
-        let paths = block_in_place(|| watch.scan());
+        let paths = block_in_place(|| {
+            told.forget();
+            watch.scan()
+        });
         for why in watch.warnings() {
             tracing::warn!(service = watched.service, why, "files are watched only in part");
         }
@@ -142,7 +148,7 @@ async fn run(hub: Shared, watched: Watched) {
     }
 }
 
-/// What was told, and which file a service is.
+/// What was told, and which file a service is. Files that are gone are forgotten once in a while.
 #[derive(Default)]
 struct Told {
     troubles: BTreeSet<(PathBuf, String)>,
@@ -150,6 +156,13 @@ struct Told {
 }
 
 impl Told {
+    fn forget(&mut self) {
+        if self.files.len() + self.troubles.len() > MAX_TOLD {
+            self.files.retain(|_, path| path.exists());
+            self.troubles.retain(|(path, _)| path.exists());
+        }
+    }
+
     /// Warns once until the file is fine again.
     fn warn(&mut self, path: &Path, code: &str, why: &str) {
         if self.troubles.insert((path.to_owned(), code.to_owned())) {

@@ -1,6 +1,7 @@
 //! Capturing several documents with one request: a line of JSON for each.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use axum::body::Body;
 use axum::http::{HeaderMap, StatusCode};
@@ -43,7 +44,7 @@ struct Line<'a> {
 pub(super) async fn capture(
     hub: &Shared,
     caller: &Caller,
-    stream: &Stream,
+    stream: &Arc<Stream>,
     headers: &HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {

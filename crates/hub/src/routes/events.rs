@@ -257,6 +257,7 @@ fn needs_service(event: &Event) -> bool {
         ("service" = Option<String>, Query, description = "Only events of this service"),
         ("ticket" = Option<String>, Query, description = "Instead of a token: what POST …/tickets gave"),
         ("Last-Event-ID" = Option<String>, Header, description = "`epoch:seq` or `seq`: a stream goes on after it"),
+        ("ticket" = Option<String>, Query, description = "Opens the stream once, in the place of a token"),
     ),
     responses(
         (status = 200, description = "The events as they stand in the log", content(
@@ -266,6 +267,7 @@ fn needs_service(event: &Event) -> bool {
             ("Rig-Epoch" = String, description = "The stream's epoch"),
             ("Rig-Head" = u64, description = "Its head when the answer began"),
         )),
+        (status = 401, description = "`bad-ticket`"),
         (status = 400, description = "`bad-cursor`, `bad-filter`, `past-head`"),
         (status = 401, description = "`bad-ticket`"),
         (status = 410, description = "`pruned`"),

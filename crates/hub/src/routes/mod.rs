@@ -1,6 +1,7 @@
 //! The addresses of the hub (design: README and docs/http.md), one file a group.
 
 mod batch;
+mod blobs;
 mod devices;
 pub(crate) mod events;
 mod history;
@@ -60,6 +61,7 @@ pub(crate) fn described() -> OpenApiRouter<Shared> {
         .routes(routes!(services::capture))
         .routes(routes!(streams::state))
         .routes(routes!(services::config))
+        .routes(routes!(blobs::rewrap))
         .routes(routes!(services::baseline, services::approve, services::revoke))
         .routes(routes!(services::declared, services::declare, services::withdraw))
         .routes(routes!(history::history))
@@ -305,6 +307,7 @@ impl From<Refused> for Problem {
         match refused {
             Refused::Expected { head, .. } => Problem::conflict("expected-seq", detail).with("head", head),
             Refused::Id { .. } => Problem::conflict("id-reused", detail),
+            Refused::NoOriginal(_) => Problem::internal("defect", detail),
             Refused::Decision(refusal) => {
                 use rig_replay::Refusal;
                 let status = match refusal {

@@ -16,7 +16,8 @@ use serde_json::json;
 use utoipa::ToSchema;
 
 use super::{
-    Answer, Path, Query, actor_name, answer, appended, batch, by, idempotency_key, moment, no_secret, shapes,
+    Answer, Path, Query, actor_name, answer, appended, batch, blobs, by, idempotency_key, moment, no_secret,
+    shapes,
 };
 use crate::access::Caller;
 use crate::capture;
@@ -38,7 +39,7 @@ use crate::{Shared, stream::Stream};
         shapes::Packed,
         shapes::IdempotencyKey,
     ),
-    request_body(content((shapes::Bytes = "application/octet-stream"), (shapes::Document = "application/json"), (String = "text/plain"), (String = "application/x-ndjson")), description = "The document; as NDJSON up to 1,000 of them, a line each: `{\"service\":…,\"format\":…,\"document\":…}`"),
+    request_body(content((shapes::Bytes = "application/octet-stream"), (shapes::Document = "application/json"), (shapes::Bytes = "text/plain"), (String = "application/x-ndjson")), description = "The document; as NDJSON up to 1,000 of them, a line each: `{\"service\":…,\"format\":…,\"document\":…}`"),
     responses(
         (status = 200, description = "It was captured before; for NDJSON, what came of each line", body = shapes::Captured),
         (status = 201, description = "It is captured", body = shapes::Appended),
@@ -49,7 +50,7 @@ use crate::{Shared, stream::Stream};
         (status = 413, description = "`event-too-long`, `too-large`"),
         (status = 415, description = "`unknown-encoding`, `wrong-media-type`"),
         (status = 422, description = "`bad-layer`, `bad-path`, `bad-snapshot-file`, `duplicate-key`, `invalid-utf8`, `malformed-document`, `path-too-long`, `secret-in-key`, `too-deep`, `too-many-fields`, `unknown-format`, `value-too-large`"),
-        (status = 503, description = "`busy`, `log-failed`"),
+        (status = 503, description = "`busy`, `log-failed`, `encryption-unavailable`, `storage`"),
     )
 )]
 pub(super) async fn capture(
@@ -91,26 +92,44 @@ pub(super) fn check(hub: &Shared, request: &capture::Request) -> Result<(), Prob
     no_secret(&hub.redactor, &request.service)
 }
 
-/// A service's config
-#[utoipa::path(get, path = "/v1/streams/{stream}/services/{service}/config", params(shapes::OfService, shapes::At), responses(
-    (status = 200, description = "The flat config", body = shapes::Config),
+/// A service's config, or the document that it was captured from
+#[utoipa::path(get, path = "/v1/streams/{stream}/services/{service}/config", params(
+    shapes::OfService,
+    shapes::At,
+    ("raw" = inline(Option<shapes::Flag>), Query, description = "The document that was captured, to the byte"),
+), responses(
+    (status = 200, description = "The flat config, or with `raw=1` the document, to the byte", content(
+        (shapes::Config = "application/json"),
+        (shapes::Bytes = "application/yaml"),
+        (shapes::Bytes = "application/toml"),
+        (shapes::Bytes = "application/xml"),
+        (shapes::Bytes = "application/vnd.rig.snapshot+json"),
+        (shapes::Bytes = "text/plain"),
+    )),
     (status = 400, description = "`bad-cursor`"),
-        (status = 404, description = "`no-snapshot`, `past-head`"),
+    (status = 403, description = "`no-scope`"),
+    (status = 404, description = "`no-snapshot`, `past-head`, `no-original`"),
     (status = 410, description = "`pruned`"),
+    (status = 500, description = "`damaged-blob`"),
+    (status = 503, description = "`encryption-unavailable`"),
 ))]
 pub(super) async fn config(
     State(hub): State<Shared>,
+    caller: Caller,
     Path((stream, service)): Path<(String, String)>,
     mut query: Query,
 ) -> Result<Response, Problem> {
     let (stream, name) = (hub.stream(&stream)?, service_name(&service)?);
-    let at = query.number("at")?;
+    let (at, raw) = (query.number("at")?, query.flag("raw")?);
     query.done()?;
     let state = stream.state_at(at.unwrap_or_else(|| stream.head())).await?;
     let service = state
         .service(name.as_str())
         .filter(|s| s.is_captured())
         .ok_or_else(|| no_snapshot(&name, state.seq))?;
+    if raw {
+        return blobs::original(&hub, &caller, &stream, name, state.seq, service).await;
+    }
     #[derive(serde::Serialize)]
     struct Config<'a> {
         stream: &'a str,
@@ -284,7 +303,7 @@ pub(super) async fn declared(
 /// Declare some of a service's fields with a document
 #[utoipa::path(put, path = "/v1/streams/{stream}/services/{service}/declared",
     params(shapes::OfService, shapes::By, shapes::OfDocument, shapes::Packed),
-    request_body(content((shapes::Bytes = "application/octet-stream"), (shapes::Document = "application/json"), (String = "text/plain")), description = "The document"),
+    request_body(content((shapes::Bytes = "application/octet-stream"), (shapes::Document = "application/json"), (shapes::Bytes = "text/plain")), description = "The document"),
     responses(
         (status = 200, description = "They are declared", body = shapes::Appended),
         (status = 400, description = "`bad-actor`, `bad-encoding`, `incomplete-body`"),

@@ -17,6 +17,7 @@ mod model;
 mod notify;
 mod openapi;
 mod operation;
+mod originals;
 mod random;
 mod retention;
 #[cfg(unix)]

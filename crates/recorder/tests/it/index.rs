@@ -12,7 +12,7 @@ fn life(index: &Index, stream: &str, epoch: &str) -> StreamIndex {
 }
 
 fn entry(seq: u64, service: &str) -> Entry<'_> {
-    Entry { seq, service: Some(service), id: None }
+    Entry { seq, service: Some(service), id: None, blob: None }
 }
 
 #[test]
@@ -24,7 +24,7 @@ fn ids_and_services_are_found_after_reopening() {
         assert_eq!(moved, None);
         let main = life(&index, "main", "e0");
         assert_eq!(main.upto().unwrap(), 0);
-        let with_id = Entry { seq: 3, service: None, id: Some(("deploy-7", 2, 4)) };
+        let with_id = Entry { seq: 3, service: None, id: Some(("deploy-7", 2, 4)), blob: None };
         main.add(&[entry(1, "api"), entry(2, "ap"), with_id, entry(4, "api")], 5).unwrap();
         // The same again, as after a crash.
         main.add(&[with_id, entry(4, "api"), entry(6, "api")], 6).unwrap();
@@ -70,7 +70,7 @@ fn what_was_pruned_is_forgotten() {
     let ids: Vec<String> = (1..=10_000).map(|seq| format!("id-{seq}")).collect();
     let entries: Vec<Entry> = (1..)
         .zip(&ids)
-        .map(|(seq, id)| Entry { seq, service: Some("api"), id: Some((id, seq, seq)) })
+        .map(|(seq, id)| Entry { seq, service: Some("api"), id: Some((id, seq, seq)), blob: None })
         .collect();
     main.add(&entries, 10_000).unwrap();
     for seq in [4000, 8999, 9000] {

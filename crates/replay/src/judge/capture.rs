@@ -40,6 +40,8 @@ pub struct Capture {
     pub meta: BTreeMap<String, String>,
     /// Which source each field came from, as far as that is known.
     pub provenance: BTreeMap<String, String>,
+    /// Reference to its original, where that is kept.
+    pub blob: Option<String>,
     /// Who captured it.
     pub actor: Option<String>,
     /// Whether it is to leave nothing where it repeats the service's last document: its source says the same again and again.
@@ -92,6 +94,7 @@ pub fn judge(
         redacted: capture.redacted,
         meta: capture.meta,
         provenance: BTreeMap::new(),
+        blob: capture.blob,
         ..SnapshotCaptured::default()
     };
     let whole = (first || other_kind || keyframe).then_some(capture.config);

@@ -317,6 +317,8 @@ fn changes_state(event: &Event) -> bool {
             | Event::NotifyFailing(_)
             | Event::NotifyRecovered(_)
             | Event::LogPruned(_)
+            | Event::BlobCollected(_)
+            | Event::AuditRawRead(_)
             | Event::TokenIssued(_)
             | Event::TokenRevoked(_)
             | Event::AuditChanged(_)

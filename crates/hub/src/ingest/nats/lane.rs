@@ -9,8 +9,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
-use async_nats::jetstream::context::PublishErrorKind;
-use async_nats::jetstream::message::PublishMessage;
+use async_nats::HeaderMap;
+use async_nats::jetstream::context::GetStreamByNameErrorKind;
 use async_nats::jetstream::{self, AckKind};
 use axum::http::StatusCode;
 use rig_event::event::SnapshotRejected;
@@ -71,6 +71,8 @@ impl Drop for Alive {
 /// What is known of a device.
 #[derive(Default)]
 struct Device {
+    /// Whether its snapshots are taken, and the log was asked for the last one.
+    is_met: bool,
     /// Its last message that is done.
     done: u64,
     /// Messages that were given back, and when they are overdue: then they are gone from the stream.
@@ -119,55 +121,26 @@ impl Lane {
         let snapshot = match &job.read {
             Ok(snapshot) => snapshot,
             Err(Malformed { code, reason }) => {
-                let trace = session.reject(job, None, code, reason).await;
-                return self
-                    .end(
-                        job,
-                        trace.map_or_else(
-                            |_| Verdict::Later("storage"),
-                            |()| Verdict::Done(Outcome::Malformed),
-                        ),
-                        None,
-                    )
-                    .await;
+                let verdict = session.refuse(job, None, code, reason, Outcome::Malformed).await;
+                return self.end(job, verdict, None).await;
             }
         };
         // Templates were tried when the settings were read.
         let Some(names) = session.settings.names(&snapshot.tenant, &snapshot.device) else {
             return self.end(job, Verdict::Later("settings"), None).await;
         };
-        if !self.devices.contains_key(&names) {
-            match session.meet(&names, &snapshot.device).await {
-                Ok(Some(done)) => self.remember(names.clone(), done),
-                Ok(None) => {
-                    let reason = "the device is none whose snapshots are taken (`devices`, `max_streams` in the hub's settings)";
-                    let trace = session.reject(job, Some(&names), "unknown-device", reason).await;
-                    let verdict = trace.map_or_else(
-                        |_| Verdict::Later("storage"),
-                        |()| Verdict::Done(Outcome::UnknownDevice),
-                    );
-                    return self.end(job, verdict, None).await;
-                }
-                Err(problem) => return self.end(job, Verdict::Later(problem.code()), None).await,
-            }
-        }
-        let device = self.devices.entry(names.clone()).or_default();
-        if job.seq <= device.done {
-            return self.end(job, Verdict::Done(Outcome::Repeated), Some(names)).await;
-        }
-        device.back.retain(|_, overdue| Instant::now() < *overdue);
-        if device.back.first_key_value().is_some_and(|(first, _)| *first < job.seq) {
-            return self.end(job, Verdict::Later("an earlier message of the device"), Some(names)).await;
-        }
-        let verdict = session.capture(job, snapshot, &names).await;
-        self.end(job, verdict, Some(names)).await
-    }
-
-    fn remember(&mut self, names: (StreamName, ServiceName), done: u64) {
-        if self.devices.len() >= MAX_DEVICES {
+        if self.devices.len() >= MAX_DEVICES && !self.devices.contains_key(&names) {
             self.devices.retain(|_, device| !device.back.is_empty());
         }
-        self.devices.insert(names, Device { done, back: BTreeMap::new() });
+        let device = self.devices.entry(names.clone()).or_default();
+        device.back.retain(|_, overdue| Instant::now() < *overdue);
+        let is_behind = device.back.first_key_value().is_some_and(|(first, _)| *first < job.seq);
+        let verdict = if is_behind {
+            Verdict::Later("an earlier message of the device")
+        } else {
+            session.take(job, snapshot, &names, device).await
+        };
+        self.end(job, verdict, Some(names)).await
     }
 
     /// Tells the server what is to become of a message.
@@ -244,15 +217,36 @@ impl Session {
         Ok(Some(from.unwrap_or(0)))
     }
 
-    /// Captures what a message holds.
-    async fn capture(&self, job: &Job, snapshot: &Snapshot, names: &(StreamName, ServiceName)) -> Verdict {
+    /// Captures what a message holds, if that is to be and was not done yet.
+    async fn take(
+        &self,
+        job: &Job,
+        snapshot: &Snapshot,
+        names: &(StreamName, ServiceName),
+        device: &mut Device,
+    ) -> Verdict {
         let hub = &self.hub;
+        if !device.is_met {
+            match self.meet(names, &snapshot.device).await {
+                Ok(Some(done)) => {
+                    device.is_met = true;
+                    device.done = device.done.max(done);
+                }
+                Ok(None) => {
+                    let reason = "the device is none whose snapshots are taken: `devices` and `max_streams` in the hub's settings";
+                    return self
+                        .refuse(job, Some(names), "unknown-device", reason, Outcome::UnknownDevice)
+                        .await;
+                }
+                Err(problem) => return Verdict::Later(problem.code()),
+            }
+        }
+        if job.seq <= device.done {
+            return Verdict::Done(Outcome::Repeated);
+        }
         if !tokio::task::block_in_place(|| snapshot.is_whole()) {
             let reason = "sha256_hash is not the SHA-256 of config_text, normalised by version 1 of the collector's rules";
-            return match self.reject(job, Some(names), "wrong-hash", reason).await {
-                Ok(()) => Verdict::Done(Outcome::Malformed),
-                Err(problem) => Verdict::Later(problem.code()),
-            };
+            return self.refuse(job, Some(names), "wrong-hash", reason, Outcome::Malformed).await;
         }
         let stream = match hub.get(&names.0) {
             Some(stream) => stream,
@@ -282,20 +276,25 @@ impl Session {
                 });
                 Verdict::Done(if captured { Outcome::Captured } else { Outcome::Duplicate })
             }
-            Err(problem) if problem.status().is_client_error() => Verdict::Done(Outcome::Malformed),
+            Err(problem) if matches!(problem.code(), "defect" | "damaged-log") => Verdict::Failed(problem),
             Err(problem)
-                if problem.status() == StatusCode::SERVICE_UNAVAILABLE || problem.code() == "storage" =>
+                if problem.status().is_client_error()
+                    && problem.status() != StatusCode::TOO_MANY_REQUESTS =>
             {
-                Verdict::Later(problem.code())
+                Verdict::Done(Outcome::Malformed)
             }
-            Err(problem) => Verdict::Failed(problem),
+            // The disk, the key server, the hub's own business: it passes.
+            Err(problem) => Verdict::Later(problem.code()),
         }
     }
 
     fn give_back(&self, job: &Job, why: &str) -> (Outcome, AckKind) {
         let delay = FIRST_DELAY.saturating_mul(1 << job.delivered.clamp(1, 16).saturating_sub(1));
         let delay = delay.min(self.settings.ack_wait);
-        tracing::warn!(seq = job.seq, why, ?delay, "a message of NATS cannot be taken now; it comes again");
+        // Once a message: in an outage each comes again and again.
+        if job.delivered == 1 {
+            tracing::warn!(seq = job.seq, why, "a message of NATS cannot be taken now; it comes again");
+        }
         (Outcome::Nak, AckKind::Nak(Some(delay)))
     }
 
@@ -316,40 +315,50 @@ impl Session {
             return self.give_back(job, "dead letters");
         }
         (self.hub.options.step)("dead-lettered");
-        let reason =
-            format!("{} in {} tries; the message went to the dead letters", problem.code(), job.delivered);
-        match self.reject(job, names, "dead-letter", &reason).await {
-            Ok(()) => (Outcome::DeadLetter, AckKind::Term),
-            Err(problem) => self.give_back(job, problem.code()),
+        let reason = format!(
+            "{}, and it was given out {} times: it went to the dead letters",
+            problem.code(),
+            job.delivered
+        );
+        match self.refuse(job, names, "dead-letter", &reason, Outcome::DeadLetter).await {
+            Verdict::Done(outcome) => (outcome, AckKind::Term),
+            Verdict::Later(why) => self.give_back(job, why),
+            Verdict::Failed(problem) => self.give_back(job, problem.code()),
         }
     }
 
     /// Publishes a message to the dead letters. Where a stream takes them it has it when this returns; else the server has it.
     async fn bury(&self, job: &Job, subject: String, code: &str) -> Result<(), String> {
-        let letter = PublishMessage::build()
-            .payload(job.message.payload.clone())
-            .message_id(self.id(job.seq))
-            .header("Rig-Code", code)
-            .header("Rig-Subject", job.message.subject.as_str())
-            .header("Rig-Origin", format!("{}:{}", self.origin, job.seq).as_str());
-        let sent = self.context.send_publish(subject, letter).await.map_err(|e| e.kind().to_string())?;
-        match sent.await {
-            Ok(_) => Ok(()),
-            Err(e) if e.kind() == PublishErrorKind::StreamNotFound => {
+        let origin = format!("{}:{}", self.origin, job.seq);
+        let mut headers = HeaderMap::new();
+        headers.insert("Nats-Msg-Id", self.id(job.seq));
+        headers.insert("Rig-Code", code);
+        headers.insert("Rig-Subject", job.message.subject.as_str());
+        headers.insert("Rig-Origin", origin.as_str());
+        let payload = job.message.payload.clone();
+        match self.context.stream_by_subject(subject.as_str()).await {
+            Ok(_) => {
+                let sent = self.context.publish_with_headers(subject, headers, payload).await;
+                sent.map_err(|e| e.to_string())?.await.map(drop).map_err(|e| e.to_string())
+            }
+            Err(e) if e.kind() == GetStreamByNameErrorKind::NotFound => {
+                let sent = self.client.publish_with_headers(subject, headers, payload).await;
+                sent.map_err(|e| e.to_string())?;
                 self.client.flush().await.map_err(|e| e.to_string())
             }
-            Err(e) => Err(e.kind().to_string()),
+            Err(e) => Err(e.to_string()),
         }
     }
 
     /// Leaves a trace of a message that is refused, without its content: in the stream that it was for, or in the hub's own.
-    async fn reject(
+    async fn refuse(
         &self,
         job: &Job,
         names: Option<&(StreamName, ServiceName)>,
         code: &'static str,
         reason: &str,
-    ) -> Result<(), Problem> {
+        outcome: Outcome,
+    ) -> Verdict {
         let stream = names.and_then(|(stream, _)| self.hub.get(stream));
         // The hub's own stream is kept for ever: it does not take without bound what anyone may send.
         if stream.is_none() && self.untold.check().is_err() {
@@ -358,7 +367,7 @@ impl Session {
                 code,
                 "a message of NATS is refused, and so many were that only this line tells"
             );
-            return Ok(());
+            return Verdict::Done(outcome);
         }
         let event = Event::SnapshotRejected(SnapshotRejected {
             code: code.to_owned(),
@@ -371,15 +380,15 @@ impl Session {
             actor: Some("nats".to_owned()),
             ..Draft::new(names.map(|(_, service)| service.clone()), event)
         };
-        match stream {
+        let told = match stream {
             Some(stream) => {
                 stream.meters.rejected(code);
-                tell(&stream, draft).await?;
+                tell(&stream, draft).await
             }
-            None => self.hub.tell(draft).await?,
-        }
+            None => self.hub.tell(draft).await,
+        };
         (self.hub.options.step)("refused");
-        Ok(())
+        told.map_or_else(|problem| Verdict::Later(problem.code()), |()| Verdict::Done(outcome))
     }
 
     /// Acknowledges in one way or another, and waits until the server has it. Where it does not, the message comes again, and is known.
@@ -388,7 +397,12 @@ impl Session {
         // A sign of life that comes after this would undo a delay.
         job.alive.0.abort();
         job.answered.store(true, Relaxed);
-        if let Err(e) = job.message.double_ack_with(kind).await {
+        // Over a connection that broke no confirmation comes; it is sent once there is one again.
+        let told = match self.is_broken() {
+            true => job.message.ack_with(kind).await,
+            false => job.message.double_ack_with(kind).await,
+        };
+        if let Err(e) = told {
             tracing::debug!(seq = job.seq, error = %e, "an acknowledgement is not confirmed");
         }
         (self.hub.options.step)("acked");

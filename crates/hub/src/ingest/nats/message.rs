@@ -13,8 +13,7 @@ use sha2::{Digest as _, Sha256};
 /// Longest version of a system that is kept, in bytes.
 const MAX_VERSION: usize = 64;
 
-/// What a message says.
-#[derive(Debug)]
+/// What a message says. It holds secrets: it cannot be shown.
 pub(super) struct Snapshot {
     /// UUIDs in lowercase.
     pub(super) tenant: String,
@@ -136,7 +135,7 @@ mod tests {
     #[test]
     fn a_message_is_read_and_its_hash_computed_again() {
         let more = r#","collected_at":"2026-11-20T10:00:00+01:00","routeros_version":"7.20","normalization_version":1,"new":[{}]"#;
-        let snapshot = read(&message(&right(), more)).unwrap();
+        let snapshot = read(&message(&right(), more)).ok().unwrap();
         assert!(snapshot.is_whole());
         assert_eq!((snapshot.tenant.as_str(), snapshot.device), (TENANT, DEVICE.to_lowercase()));
         let meta: Vec<_> = snapshot.meta.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
@@ -148,13 +147,13 @@ mod tests {
                 ("routeros_version", "7.20")
             ]
         );
-        assert!(!read(&message(&"0".repeat(64), "")).unwrap().is_whole());
+        assert!(!read(&message(&"0".repeat(64), "")).ok().unwrap().is_whole());
     }
 
     #[test]
     fn what_may_be_missing_may_be_malformed() {
         let more = r#","collected_at":1e99,"routeros_version":"a\u0000b","normalization_version":"x""#;
-        let snapshot = read(&message(&right(), more)).unwrap();
+        let snapshot = read(&message(&right(), more)).ok().unwrap();
         assert_eq!(snapshot.meta.len(), 1);
         assert_eq!(snapshot.meta["collected_at"], "1970-01-01T00:00:00.000000Z");
     }
@@ -178,7 +177,7 @@ mod tests {
             whole[..whole.len() - 1].to_owned(),
             format!("{whole}{secret}"),
         ] {
-            let malformed = read(&json).unwrap_err();
+            let malformed = read(&json).err().unwrap();
             assert_eq!(malformed.code, "malformed-message");
             assert!(!malformed.reason.contains(secret), "{malformed:?}");
         }

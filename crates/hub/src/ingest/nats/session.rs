@@ -114,6 +114,11 @@ impl Session {
         self.late.get().is_some_and(|late| Instant::now() >= *late)
     }
 
+    /// Whether the connection has broken since.
+    pub(super) fn is_broken(&self) -> bool {
+        self.breaks.has_changed().unwrap_or(true)
+    }
+
     /// Takes messages until the hub stops (`Ok`) or something breaks; returns when all that were taken are done or given back.
     pub(super) async fn serve(self, left: Left, mut stopping: watch::Receiver<bool>) -> Result<(), String> {
         let session = Arc::new(self);

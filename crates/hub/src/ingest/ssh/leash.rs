@@ -1,43 +1,39 @@
 //! A connection that ends when it must: the SSH library runs it in a task of its own, out of reach of whoever waits for it.
 
-use std::future::Future;
+use std::future::Future as _;
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::oneshot;
-use tokio::time::Instant;
 
 /// Holds a connection. It is cut when this is dropped.
 pub(super) struct Hold {
     _end: oneshot::Sender<()>,
 }
 
-/// A stream that fails once its time is over or its [`Hold`] is gone.
+/// A stream that fails once its [`Hold`] is gone.
 pub(super) struct Leashed<S> {
     stream: S,
-    /// `None` once it was ready.
-    end: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
+    /// `None` once it is cut.
+    held: Option<oneshot::Receiver<()>>,
 }
 
-/// Puts `stream` on a leash that ends at `deadline` at the latest.
-pub(super) fn leash<S>(stream: S, deadline: Instant) -> (Leashed<S>, Hold) {
-    let (end, gone) = oneshot::channel::<()>();
-    let end_of_it = async move {
-        let _ = tokio::time::timeout_at(deadline, gone).await;
-    };
-    (Leashed { stream, end: Some(Box::pin(end_of_it)) }, Hold { _end: end })
+/// Puts `stream` on a leash.
+pub(super) fn leash<S>(stream: S) -> (Leashed<S>, Hold) {
+    let (end, held) = oneshot::channel();
+    (Leashed { stream, held: Some(held) }, Hold { _end: end })
 }
 
 impl<S> Leashed<S> {
     fn check(&mut self, context: &mut Context<'_>) -> io::Result<()> {
-        if self.end.as_mut().is_some_and(|end| end.as_mut().poll(context).is_ready()) {
-            self.end = None;
+        if self.held.as_mut().is_some_and(|held| Pin::new(held).poll(context).is_ready()) {
+            self.held = None;
         }
-        match self.end {
+        match self.held {
             Some(_) => Ok(()),
-            None => Err(io::ErrorKind::TimedOut.into()),
+            None => Err(io::ErrorKind::ConnectionAborted.into()),
         }
     }
 }
@@ -75,23 +71,17 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Leashed<S> {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use tokio::io::AsyncReadExt as _;
 
     use super::*;
 
     #[tokio::test]
-    async fn a_stream_that_waits_ends_with_its_hold_and_with_its_time() {
-        let far = Instant::now() + Duration::from_secs(3600);
-        let (mut here, _there) = tokio::io::duplex(8);
-        let (mut leashed, hold) = leash(&mut here, far);
+    async fn a_stream_that_waits_ends_with_its_hold() {
+        let (here, _there) = tokio::io::duplex(8);
+        let (mut leashed, hold) = leash(here);
         let reading = async { leashed.read_u8().await.unwrap_err().kind() };
         let (kind, ()) = tokio::join!(reading, async { drop(hold) });
-        assert_eq!(kind, io::ErrorKind::TimedOut);
-
-        let (mut leashed, _hold) = leash(&mut here, Instant::now());
-        assert_eq!(leashed.read_u8().await.unwrap_err().kind(), io::ErrorKind::TimedOut);
-        assert_eq!(leashed.read_u8().await.unwrap_err().kind(), io::ErrorKind::TimedOut);
+        assert_eq!(kind, io::ErrorKind::ConnectionAborted);
+        assert_eq!(leashed.read_u8().await.unwrap_err().kind(), io::ErrorKind::ConnectionAborted);
     }
 }

@@ -12,6 +12,7 @@ mod target;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::time::Duration;
 
 use axum::http::StatusCode;
@@ -46,24 +47,24 @@ pub(crate) struct Devices {
 /// A device and what became of it.
 struct Watched {
     device: Device,
-    /// Held while it is spoken to.
-    health: Mutex<Health>,
+    /// Held while it is spoken to, and only then: the `collect.failed` that is not over, if there is one, in this life of the stream.
+    /// Read from the log before the first attempt.
+    turn: Mutex<Option<(Epoch, Option<Seq>)>>,
+    /// How many attempts failed since the last that did not.
+    failures: AtomicU32,
     /// Tells the schedule that somebody else has collected.
     collected: Notify,
-}
-
-#[derive(Default)]
-struct Health {
-    /// How many attempts failed since the last that did not.
-    failures: u32,
-    /// The `collect.failed` that is not over, if there is one, in this life of the stream. Read from the log before the first attempt.
-    failed: Option<(Epoch, Option<Seq>)>,
 }
 
 impl Devices {
     pub(crate) fn new(settings: &Settings) -> Devices {
         let watched = |device: &Device| {
-            Arc::new(Watched { device: device.clone(), health: Mutex::default(), collected: Notify::new() })
+            Arc::new(Watched {
+                device: device.clone(),
+                turn: Mutex::default(),
+                failures: AtomicU32::new(0),
+                collected: Notify::new(),
+            })
         };
         Devices {
             list: settings.device.iter().map(watched).collect(),
@@ -96,11 +97,11 @@ async fn watch(hub: Shared, watched: Arc<Watched>) {
             () = stopped(&hub) => return,
         };
         // Who asks by hand in this moment collects for the schedule too.
-        if let (Some(_slot), Ok(mut health)) = (slot, watched.health.try_lock()) {
+        if let (Some(_slot), Ok(mut failed)) = (slot, watched.turn.try_lock()) {
             // What went wrong has been told.
-            let _ = collect(&hub, device, &mut health).await;
+            let _ = collect(&hub, &watched, &mut failed).await;
         }
-        pause = next_pause(device, watched.health.lock().await.failures, at_random);
+        pause = next_pause(device, watched.failures.load(Relaxed), at_random);
     }
 }
 
@@ -124,15 +125,15 @@ pub(crate) async fn collect_now(
         );
         Problem::not_found("no-device", detail)
     })?;
-    let mut health = watched.health.try_lock().map_err(|_| {
+    let mut failed = watched.turn.try_lock().map_err(|_| {
         Problem::conflict("collect-in-progress", "the device is being spoken to; its events come in a moment")
     })?;
     let _slot = hub.devices.slots.try_acquire().map_err(|_| {
         let detail = "as many devices as [collect] allows are being spoken to; ask again in a moment";
         Problem::new(StatusCode::TOO_MANY_REQUESTS, "too-many-collects", detail)
     })?;
-    let collected = collect(hub, &watched.device, &mut health).await;
-    drop(health);
+    let collected = collect(hub, watched, &mut failed).await;
+    drop(failed);
     watched.collected.notify_one();
     collected
 }
@@ -140,18 +141,19 @@ pub(crate) async fn collect_now(
 /// One attempt, and what follows from it.
 async fn collect(
     hub: &Shared,
-    device: &Device,
-    health: &mut Health,
+    watched: &Watched,
+    told: &mut Option<(Epoch, Option<Seq>)>,
 ) -> Result<(Arc<Stream>, Appended), Problem> {
+    let device = &watched.device;
     let (stream, _) = match hub.get(&device.stream) {
         Some(stream) => (stream, false),
         None => hub.make(device.stream.as_str()).await?,
     };
-    let failed = match &health.failed {
+    let failed = match told {
         Some((epoch, failed)) if *epoch == stream.epoch => *failed,
         _ => last_failure(&stream, device).await?,
     };
-    health.failed = Some((stream.epoch.clone(), failed));
+    *told = Some((stream.epoch.clone(), failed));
     // Only this is broken off: what is about to be written is written, and told of.
     let fetched = tokio::select! {
         fetched = session::fetch(hub, device) => fetched,
@@ -172,10 +174,10 @@ async fn collect(
     };
     let collected = capture.await;
     stream.meters.collected(collected.is_ok());
-    let told = match (&collected, failed) {
+    let now_failed = match (&collected, failed) {
         (Ok(_), None) => Ok(None),
         (Ok(_), Some(cause)) => {
-            let failures = u64::from(health.failures.max(1));
+            let failures = u64::from(watched.failures.load(Relaxed).max(1));
             tracing::info!(device = %device.address, failures, "a device can be collected from again");
             let event = CollectRecovered { address: device.address.to_string(), failures };
             tell(&stream, device, Some(cause), Event::CollectRecovered(event)).await.map(|_| None)
@@ -195,9 +197,10 @@ async fn collect(
             }
         }
     };
-    health.failures = if collected.is_ok() { 0 } else { health.failures.saturating_add(1) };
-    match told {
-        Ok(failed) => health.failed = Some((stream.epoch.clone(), failed)),
+    let failures = if collected.is_ok() { 0 } else { watched.failures.load(Relaxed).saturating_add(1) };
+    watched.failures.store(failures, Relaxed);
+    match now_failed {
+        Ok(failed) => *told = Some((stream.epoch.clone(), failed)),
         Err(problem) => {
             tracing::error!(stream = %stream.name, code = problem.code(), "what became of a device could not be told")
         }

@@ -1,6 +1,8 @@
 //! One conversation with a device: connect, hold its host key against the known one, log in, run one command.
 
 use std::borrow::Cow;
+use std::io;
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
@@ -11,7 +13,6 @@ use russh::keys::{Algorithm, HashAlg, PrivateKeyWithHashAlg, PublicKeyOrCertific
 use russh::{ChannelMsg, Disconnect, MethodKind, Preferred, cipher, kex, mac};
 use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpStream;
-use tokio::time::Instant;
 use zeroize::Zeroizing;
 
 use super::leash::leash;
@@ -29,9 +30,8 @@ const MAX_ROUNDS: usize = 4;
 
 /// What the device's command prints. It ends within the device's `timeout`, and its connection with it.
 pub(super) async fn fetch(hub: &Arc<Hub>, device: &Device) -> Result<Vec<u8>, Problem> {
-    let deadline = Instant::now() + device.timeout;
     let mut output = Output::new(device.max_output);
-    match tokio::time::timeout_at(deadline, converse(hub, device, deadline, &mut output)).await {
+    match tokio::time::timeout(device.timeout, converse(hub, device, &mut output)).await {
         Ok(conversed) => conversed?,
         Err(_) if output.waits_at_pager() => return Err(pager()),
         Err(_) => {
@@ -47,19 +47,12 @@ pub(super) async fn fetch(hub: &Arc<Hub>, device: &Device) -> Result<Vec<u8>, Pr
     output.finish()
 }
 
-async fn converse(
-    hub: &Arc<Hub>,
-    device: &Device,
-    deadline: Instant,
-    output: &mut Output,
-) -> Result<(), Problem> {
+async fn converse(hub: &Arc<Hub>, device: &Device, output: &mut Output) -> Result<(), Problem> {
     let addresses = target::resolve(&device.address, &hub.options.settings.allow, hub.own_address()).await?;
     // Before anything is sent: what cannot be logged into is not connected to.
     let credential = Credential::read(device).await?;
-    let stream = TcpStream::connect(addresses.as_slice())
-        .await
-        .map_err(|e| failure("device-unreachable", format!("no connection to {}: {e}", device.address)))?;
-    let (stream, _hold) = leash(stream, deadline);
+    // Whoever gives up lets go of it, and that is the end of the connection.
+    let (stream, _hold) = leash(connect(device, &addresses).await?);
 
     let known = hub.devices.host_keys.algorithm(&device.address.to_string()).await;
     let config = client::Config { preferred: preferred(device, known.as_deref()), ..config()? };
@@ -80,6 +73,23 @@ async fn converse(
     // The device may know that this was all; whether it hears it does not matter.
     let _ = session.disconnect(Disconnect::ByApplication, "", "").await;
     Ok(())
+}
+
+/// Connects to the first of the addresses that answers. One that does not leaves time for the others and for the conversation.
+async fn connect(device: &Device, addresses: &[SocketAddr]) -> Result<TcpStream, Problem> {
+    let share = device.timeout / u32::try_from(addresses.len() + 1).unwrap_or(u32::MAX);
+    let mut why = io::Error::from(io::ErrorKind::TimedOut);
+    for address in addresses {
+        match tokio::time::timeout(share, TcpStream::connect(address)).await {
+            Ok(Ok(stream)) => {
+                let _ = stream.set_nodelay(true);
+                return Ok(stream);
+            }
+            Ok(Err(e)) => why = e,
+            Err(_) => {}
+        }
+    }
+    Err(failure("device-unreachable", format!("no connection to {}: {why}", device.address)))
 }
 
 /// Runs the command and takes what it prints, until it has ended.
@@ -278,7 +288,7 @@ fn config() -> Result<client::Config, Problem> {
     // RouterOS with strong-crypto has groups of 2,048 bits; the library would ask for 3,072 at least.
     let gex =
         client::GexParams::new(2048, 3072, 8192).map_err(|e| Problem::internal("defect", e.to_string()))?;
-    Ok(client::Config { gex, nodelay: true, ..client::Config::default() })
+    Ok(client::Config { gex, ..client::Config::default() })
 }
 
 /// Which algorithms are spoken, the best first. A device with several host keys shows the one that is `known`.
@@ -352,7 +362,7 @@ async fn from_file(path: &Path) -> Result<Zeroizing<String>, Problem> {
         let mut text = Zeroizing::new(String::new());
         let file = tokio::fs::File::open(path).await?;
         file.take(MAX_SECRET).read_to_string(&mut text).await?;
-        Ok::<_, std::io::Error>(text)
+        Ok::<_, io::Error>(text)
     };
     read.await.map_err(|e| unreadable(format!("{} cannot be read: {}", path.display(), e.kind())))
 }

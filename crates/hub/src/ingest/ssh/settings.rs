@@ -11,6 +11,9 @@ use rig_config::policy::{bytes, span_of_time};
 use rig_event::{ServiceName, StreamName};
 use serde::{Deserialize, Deserializer, de};
 
+/// The longest span of time that a device may have for anything.
+const LONGEST: Duration = Duration::from_secs(52 * 7 * 86_400);
+
 /// What holds for all devices.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -125,6 +128,8 @@ impl Device {
     fn check(&self) -> Result<(), String> {
         let secrets = [self.password_env.is_some(), self.password_file.is_some(), self.key_file.is_some()];
         let passphrases = [self.key_passphrase_env.is_some(), self.key_passphrase_file.is_some()];
+        let spans = [self.interval, self.timeout, self.max_backoff];
+        let allowed = Duration::from_secs(1)..=LONGEST;
         let count = |said: &[bool]| said.iter().filter(|said| **said).count();
         let wrong = match () {
             () if self.stream.is_internal() => "streams that begin with `_` belong to the hub",
@@ -135,8 +140,8 @@ impl Device {
             () if count(&secrets) != 1 => "say one of `password_env`, `password_file` and `key_file`",
             () if count(&passphrases) > 1 => "say `key_passphrase_env` or `key_passphrase_file`, not both",
             () if count(&passphrases) == 1 && self.key_file.is_none() => "a passphrase needs a `key_file`",
-            () if [self.interval, self.timeout, self.max_backoff].contains(&Duration::ZERO) => {
-                "`interval`, `timeout` and `max_backoff` must be at least 1s"
+            () if !spans.iter().all(|span| allowed.contains(span)) || self.jitter > Some(LONGEST) => {
+                "`interval`, `timeout` and `max_backoff` take 1s to 52w, `jitter` 0s to 52w"
             }
             () if self.max_output == 0 => "`max_output` must be at least 1KiB",
             () => return Ok(()),
@@ -277,7 +282,8 @@ mod tests {
             ("password_env = \"P\"", "`command`"),
             ("command = \"c\"\npassword_env = \"P\"\nkey_passphrase_env = \"Q\"", "`key_file`"),
             ("command = \"c\"\npassword_env = \"P\"\nhost_key = \"aa:bb\"", "SHA256"),
-            ("command = \"c\"\npassword_env = \"P\"\ninterval = \"0s\"", "at least 1s"),
+            ("command = \"c\"\npassword_env = \"P\"\ninterval = \"0s\"", "1s to 52w"),
+            ("command = \"c\"\npassword_env = \"P\"\njitter = \"53w\"", "1s to 52w"),
             ("command = \"c\"\npassword_env = \"P\"\nstream = \"_hub\"", "belong to the hub"),
             ("command = \"c\"\npassword = \"hunter2\"", "unknown field"),
             (&twice, "two devices"),

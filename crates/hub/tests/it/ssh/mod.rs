@@ -70,8 +70,9 @@ async fn what_a_device_prints_is_captured_like_any_document() {
     let (status, second) = collect(&hub).await;
     assert_eq!((status, types(&second)), (201, vec!["snapshot.unchanged"]));
     router.says("/ip dns\nset servers=9.9.9.9\n");
+    // Whoever asks again at once is not in the way of the schedule.
     let (_, third) = collect(&hub).await;
-    assert_eq!(types(&third), ["snapshot.captured", "diff.computed"]);
+    assert_eq!(types(&third), ["snapshot.captured", "diff.computed"], "{third}");
     let (_, config) = hub.get("services/r1/config").await;
     assert_eq!(config["config"]["text"], "/ip dns\nset servers=9.9.9.9\n");
     let (status, none) = answer(hub.client.post(hub.stream("services/r2/collect"))).await;
@@ -210,6 +211,8 @@ async fn what_is_no_configuration_is_never_captured() {
         (&told[0]["code"], &told[0]["service"], &told[0]["actor"]),
         (&json!("command-failed"), &json!("r1"), &json!("ssh"))
     );
+    let reason = told[0]["reason"].as_str().unwrap();
+    assert!(reason.ends_with(&format!("ended with status 3 on 127.0.0.1:{}", router.port)), "{reason}");
     assert_eq!((&told[2]["cause"], &told[2]["failures"]), (&json!(1), &json!(9)));
     let metrics = hub.client.get(format!("{}/metrics", hub.url)).send().await.unwrap().text().await.unwrap();
     assert!(metrics.contains("rig_collects_failed_total{stream=\"main\"} 9"), "{metrics}");
