@@ -65,6 +65,11 @@ impl Problem {
         self.status
     }
 
+    /// Whether it says that somebody may not, rather than that something is wrong with what was asked for.
+    pub(crate) fn is_denial(&self) -> bool {
+        is_denial(self.status)
+    }
+
     /// The stable code.
     pub fn code(&self) -> &'static str {
         self.code
@@ -79,6 +84,17 @@ impl Problem {
     pub fn get(&self, key: &str) -> Option<&Value> {
         self.more.get(key)
     }
+}
+
+/// Whether an answer with that status says that somebody may not.
+pub(crate) fn is_denial(status: StatusCode) -> bool {
+    matches!(
+        status,
+        StatusCode::UNAUTHORIZED
+            | StatusCode::FORBIDDEN
+            | StatusCode::MISDIRECTED_REQUEST
+            | StatusCode::TOO_MANY_REQUESTS
+    )
 }
 
 impl IntoResponse for Problem {

@@ -14,6 +14,7 @@ use rig_event::{Draft, Event, Seq, StreamName};
 
 use super::{Admitted, Caller, Denied, Rule, rules};
 use crate::Shared;
+use crate::problem::is_denial;
 
 /// How often sums are told. The hub's own stream is kept for ever: a busy token takes 2 MiB of it a day.
 pub(crate) const EVERY: Duration = Duration::from_secs(10);
@@ -128,8 +129,11 @@ pub(crate) async fn flush(hub: &Shared) {
     }
 }
 
-/// Accounts for a request that was denied before it came to its route.
+/// Accounts for a request that was denied before it came to its route. One for an address that there is not is no such request.
 pub(crate) fn denied(hub: &Shared, denied: &Denied, peer: IpAddr, request_id: &str) {
+    if !denied.problem.is_denial() {
+        return;
+    }
     let who = Who {
         code: denied.problem.code(),
         actor: denied.actor.clone(),
@@ -142,7 +146,7 @@ pub(crate) fn denied(hub: &Shared, denied: &Denied, peer: IpAddr, request_id: &s
 /// Accounts for a request that its route has answered; `left` is what it left with the answer.
 pub(crate) async fn answered(hub: &Shared, admitted: &Admitted, status: StatusCode, left: &Extensions) {
     let Admitted { caller, rule, stream } = admitted;
-    if matches!(status, StatusCode::FORBIDDEN | StatusCode::TOO_MANY_REQUESTS)
+    if is_denial(status)
         && let Some(Code(code)) = left.get()
     {
         let who = Who {

@@ -142,14 +142,14 @@ impl Access {
         uri: &Uri,
         headers: &HeaderMap,
     ) -> Result<Option<std::sync::Arc<Token>>, Problem> {
-        let now = (self.clock)();
+        let now = self.clock;
         if let Ok(found) = found
             && found.rule.takes_tickets()
             && let Some(ticket) = ticket::of(uri)?
         {
-            let token = self.tickets.redeem(&ticket, found.stream_text().as_deref(), now)?;
+            let token = self.tickets.redeem(&ticket, found.stream_text().as_deref(), now())?;
             return match token {
-                Some(token) => token.still_valid(now).map(Some),
+                Some(token) => token.still_valid(now()).map(Some),
                 // A ticket of the time before there were tokens opens nothing any more.
                 None if self.tokens.demanded() => Err(ticket::refused()),
                 None => Ok(None),
@@ -162,7 +162,7 @@ impl Access {
         let Some(value) = given.next() else { return Err(token::missing()) };
         let text = value.to_str().ok().filter(|_| given.next().is_none()).and_then(bearer);
         let text = text.ok_or_else(token::unreadable)?;
-        self.tokens.find(text)?.still_valid(now).map(Some)
+        self.tokens.find(text)?.still_valid(now()).map(Some)
     }
 
     /// The answer to a browser that asks what it may ask, where another origin may ask anything.

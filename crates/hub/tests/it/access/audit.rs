@@ -42,6 +42,8 @@ async fn every_change_and_every_denied_request_is_told() {
     for _ in 0..50 {
         assert_eq!(send("GET", "state", None, "").await.0, 401);
     }
+    assert_eq!(send("GET", "nonsense", Some(&root), "").await.0, 404);
+    assert_eq!(send("PATCH", "state", Some(&root), "").await.0, 405);
     let revoke = hub.client.delete(format!("{}/v1/tokens/{id}", hub.url)).bearer_auth(&root);
     assert_eq!(answer(revoke).await.0, 204);
     let remove = hub.client.delete(format!("{}/v1/streams/main", hub.url)).bearer_auth(&root);
@@ -78,6 +80,8 @@ async fn every_change_and_every_denied_request_is_told() {
         denied.iter().filter(|e| e["code"] == code).map(|e| e["requests"].as_u64().unwrap()).sum::<u64>()
     };
     assert_eq!((count("no-token"), count("no-scope")), (50, 1), "{denied:#?}");
+    let all = denied.iter().map(|event| event["requests"].as_u64().unwrap()).sum::<u64>();
+    assert_eq!(all, 51, "what is not there was not denied: {denied:#?}");
     assert!(denied.len() < 12, "they are told together");
     let no_scope = denied.iter().find(|event| event["code"] == "no-scope").unwrap();
     assert_eq!((&no_scope["actor"], &no_scope["peer"]), (&json!("ci-bot"), &json!("127.0.0.1")));

@@ -13,6 +13,7 @@ const ROUTES: &[(&str, &str, &str, &str)] = &[
     ("GET", "/metrics", "hub:read", ""),
     ("GET", "/v1/host-keys", "hub:admin", ""),
     ("DELETE", "/v1/host-keys/192.0.2.1:22", "hub:admin", ""),
+    ("POST", "/v1/blobs/rewrap", "hub:admin", ""),
     ("GET", "/v1/tokens", "hub:admin", ""),
     ("POST", "/v1/tokens", "hub:admin", r#"{"scopes":["read"],"streams":["*"]}"#),
     ("DELETE", "/v1/tokens/000000000000", "hub:admin", ""),
