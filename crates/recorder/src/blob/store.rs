@@ -41,7 +41,7 @@ impl BlobStore {
     pub fn open(dir: &Path, step: fn(&'static str)) -> Result<Self, Error> {
         let left = dir.join(NEW);
         match fs::remove_dir_all(&left) {
-            Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(io_error("clear", &left)(e)),
+            Err(e) if e.kind() != io::ErrorKind::NotFound => Err(io_error("clear", &left)(e)),
             _ => Ok(BlobStore { dir: dir.to_owned(), step, written: AtomicU64::new(0) }),
         }
     }
