@@ -157,9 +157,9 @@ pub struct DriftPolicy {
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Retention {
-    /// How many snapshots of a service are kept.
+    /// How many snapshots of a service keep their originals.
     pub keep: Option<u64>,
-    /// How old an event may become; written `90d`, with `s`, `m`, `h`, `d` or `w`.
+    /// How old an event, and an original that is not current, may become; written `90d`, with `s`, `m`, `h`, `d` or `w`.
     #[serde(deserialize_with = "span_of_time")]
     pub max_age: Option<Duration>,
     /// How many events of a stream are kept at least; older ones go by whole segments.
