@@ -27,7 +27,7 @@ const FAULT: &str = "RIG_PROOF_NATS_FAULT";
 const CONSUMER: &str = "config_snapshot_ingest";
 
 /// Between which steps the hub is killed, and at which time it comes there.
-const FAULTS: [&str; 14] = [
+const FAULTS: [&str; 16] = [
     "fetched:1",
     "acked:40",
     "parse:1",
@@ -38,6 +38,8 @@ const FAULTS: [&str; 14] = [
     "fetched:300",
     "ack:150",
     "refused:1",
+    "blob.wrapped:2",
+    "capture.appended:3",
     "parse:40",
     "refused:3",
     "acked:200",
