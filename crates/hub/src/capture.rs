@@ -380,7 +380,5 @@ async fn reject(stream: &Stream, request: &Request, problem: &Problem, bytes: u6
     let id = request.id.as_deref().filter(|_| request.quiet).map(refusal_id);
     let draft =
         Draft { id, actor: request.actor.clone(), ..Draft::new(Some(request.service.clone()), event) };
-    let body = draft.encode().map_err(|e| Problem::internal("defect", e.to_string()))?;
-    stream.write(Command::Append(vec![body]), None, None).await?;
-    Ok(())
+    stream.tell(draft).await.map(drop)
 }

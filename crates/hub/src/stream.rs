@@ -3,7 +3,7 @@
 use std::sync::{Arc, PoisonError, RwLock};
 
 use axum::http::StatusCode;
-use rig_event::{Epoch, Seq, StreamName};
+use rig_event::{Draft, Epoch, Seq, StreamName};
 use rig_recorder::{EventLog, Lines, ReadError, StreamIndex};
 use rig_replay::State;
 use tokio::sync::{Mutex, mpsc, oneshot, watch};
@@ -73,6 +73,12 @@ impl Stream {
         let write = Write { command, expected, id, reply };
         self.inputs.send(Input::Write(write)).await.map_err(|_| Refused::Closed)?;
         answer.await.unwrap_or(Err(Refused::Closed))
+    }
+
+    /// Appends one event of the hub's own, and waits until it is durable.
+    pub(crate) async fn tell(&self, draft: Draft) -> Result<Appended, Problem> {
+        let body = draft.encode().map_err(|e| Problem::internal("defect", e.to_string()))?;
+        Ok(self.write(Command::Append(vec![body]), None, None).await?)
     }
 
     /// State and chain at the head.

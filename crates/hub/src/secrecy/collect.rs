@@ -18,7 +18,6 @@ use crate::data::random;
 use crate::hub::Hub;
 use crate::indexer;
 use crate::stream::Stream;
-use crate::writer::Command;
 
 /// The first round comes within this time: whoever has many streams does not look through all at once.
 const FIRST: Duration = Duration::from_secs(10);
@@ -80,8 +79,7 @@ async fn collect(
     listed.map_err(|e| e.to_string())?;
     if !going.is_empty() {
         let draft = Draft::new(None, Event::BlobCollected(collected.clone()));
-        let body = draft.encode().map_err(|e| e.to_string())?;
-        stream.write(Command::Append(vec![body]), None, None).await.map_err(|e| e.to_string())?;
+        stream.tell(draft).await.map_err(|problem| problem.detail().to_owned())?;
         (hub.options.step)("collect.told");
         tokio::task::block_in_place(|| {
             going.iter().try_for_each(|id| {

@@ -24,8 +24,7 @@ use super::session::Session;
 use super::settings::Devices;
 use crate::capture;
 use crate::problem::Problem;
-use crate::stream::Stream;
-use crate::writer::{Appended, Command};
+use crate::writer::Appended;
 
 /// How many devices a lane remembers; of those it forgets it learns from the log again.
 const MAX_DEVICES: usize = 8_192;
@@ -383,7 +382,7 @@ impl Session {
         let told = match stream {
             Some(stream) => {
                 stream.meters.rejected(code);
-                tell(&stream, draft).await
+                stream.tell(draft).await.map(drop)
             }
             None => self.hub.tell(draft).await,
         };
@@ -407,10 +406,4 @@ impl Session {
         }
         (self.hub.options.step)("acked");
     }
-}
-
-async fn tell(stream: &Stream, draft: Draft) -> Result<(), Problem> {
-    let body = draft.encode().map_err(|e| Problem::internal("defect", e.to_string()))?;
-    stream.write(Command::Append(vec![body]), None, None).await?;
-    Ok(())
 }

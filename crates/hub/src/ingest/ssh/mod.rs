@@ -27,7 +27,7 @@ use crate::capture::{self, Request};
 use crate::data::random;
 use crate::problem::Problem;
 use crate::stream::Stream;
-use crate::writer::{Appended, Command};
+use crate::writer::Appended;
 use crate::{Settings, Shared};
 
 /// Who collects, in events.
@@ -211,8 +211,7 @@ async fn collect(
 async fn tell(stream: &Stream, device: &Device, cause: Option<Seq>, event: Event) -> Result<Seq, Problem> {
     let draft =
         Draft { cause, actor: Some(ACTOR.to_owned()), ..Draft::new(Some(device.service.clone()), event) };
-    let body = draft.encode().map_err(|e| Problem::internal("defect", e.to_string()))?;
-    Ok(stream.write(Command::Append(vec![body]), None, None).await?.first_seq)
+    Ok(stream.tell(draft).await?.first_seq)
 }
 
 /// The `collect.failed` of a device that was not over when the hub stopped.
