@@ -7,7 +7,7 @@ use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 
 use rig_config::{RedactionKey, Redactor};
-use rig_event::{Draft, Epoch, Event, Head, Seq, StreamName};
+use rig_event::{Epoch, Head, Seq, StreamName};
 use rig_recorder::{Durability, EventLog, Index, Keyring, MemoryLog, SegmentLog, StreamIndex};
 use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio::task::JoinHandle;
@@ -20,14 +20,14 @@ use crate::data::{DataDir, io_error, random, write_private};
 use crate::ids::Ids;
 use crate::ingest::ssh::Devices;
 use crate::metrics::{Meters, drift_of};
-use crate::notify::{self, Endpoints};
+use crate::notify::Endpoints;
 use crate::playback::{Playback, PlaybackLog};
 use crate::problem::Problem;
 use crate::secrecy::{Blobs, Keys, collect};
 use crate::stream::{Stream, Tasks};
 use crate::tail::Tail;
-use crate::writer::{Command, Refused, Writer};
-use crate::{Error, Options, READ_BYTES, indexer, retention};
+use crate::writer::{Refused, Writer};
+use crate::{Error, Options, indexer, retention};
 
 /// How many appends may wait for the writer; who comes then waits to get in line.
 const QUEUE: usize = 1024;
@@ -105,27 +105,14 @@ impl Hub {
                 (None, key, options.signing_keys.clone().unwrap_or_default(), None)
             }
         };
+        let endpoints =
+            Endpoints::new(&options.settings.notify, &options.settings.allow).map_err(Error::Settings)?;
         let hub = Arc::new(Hub {
-            access: Access::new(&options, local)?,
-            policy: Arc::new(options.policy.clone()),
-            redactor: Arc::new(Redactor::new(key, &options.policy)),
             keys: Arc::new(keys),
-            admission: Admission::new(&options.settings.http),
-            parsing: Arc::new(Semaphore::new(PARSING)),
-            capture_budget: Arc::new(Semaphore::new((options.capture_budget >> 10) as usize)),
             secrets,
-            collecting: Mutex::default(),
-            devices: Devices::new(&options.settings),
-            endpoints: Endpoints::new(&options.settings.notify, &options.settings.allow)
-                .map_err(Error::Settings)?,
-            listening: OnceLock::new(),
-            options,
-            stopping,
-            from_nats: Default::default(),
-            streams: RwLock::default(),
-            changing: Mutex::new(()),
+            endpoints,
             data,
-            read_only: false,
+            ..Hub::new(options, key, local, stopping)?
         });
         if let Some((data, _)) = &hub.data {
             data.clear_tombstones()?;
@@ -139,46 +126,18 @@ impl Hub {
                 hub.open_stream(&name, true).await?;
             }
         }
-        if let Some(own) = hub.get(&StreamName::hub()) {
-            hub.devices.host_keys.fold(&own).await?;
-            for endpoint in hub.endpoints.fold(&own).await? {
-                let told = rig_event::event::Notify { endpoint, ..Default::default() };
-                notify::tell(&hub, Event::NotifyEnded(told)).await;
-            }
-        }
-        hub.learn_tokens().await?;
+        hub.learn().await?;
         Ok(hub)
     }
 
-    /// Reads in the hub's own stream which tokens there are.
-    async fn learn_tokens(&self) -> Result<(), Error> {
-        let Some(own) = self.get(&StreamName::hub()) else { return Ok(()) };
-        let (mut next, head) = (own.log.first_seq(), own.head());
-        while next <= head {
-            let lines = own.log.read(next, head, READ_BYTES).await.map_err(|e| Error::Fold(e.to_string()))?;
-            if lines.is_empty() {
-                break;
-            }
-            next = lines.last_seq() + 1;
-            for (_, line) in lines.iter() {
-                self.access.tokens.apply_line(line)?;
-            }
-        }
-        Ok(())
-    }
-
-    /// A hub of one stream, which is a recording.
-    pub(crate) fn of_recording(
+    /// A hub without streams and without a folder.
+    fn new(
         options: Options,
-        playback: Playback,
+        key: RedactionKey,
         local: bool,
         stopping: watch::Receiver<bool>,
-    ) -> Result<Arc<Hub>, Error> {
-        let key = RedactionKey::new("memory", random::<32>()?).map_err(|e| Error::Fold(e.to_string()))?;
-        let log = Arc::new(PlaybackLog(playback));
-        let base = log.base().map_err(|e| Error::Fold(e.to_string()))?;
-        let base = Cut { state: base, chain: log.0.chain };
-        let hub = Hub {
+    ) -> Result<Hub, Error> {
+        Ok(Hub {
             access: Access::new(&options, local)?,
             policy: Arc::new(options.policy.clone()),
             redactor: Arc::new(Redactor::new(key, &options.policy)),
@@ -195,10 +154,24 @@ impl Hub {
             stopping,
             from_nats: Default::default(),
             streams: RwLock::default(),
-            changing: Mutex::new(()),
+            changing: Mutex::default(),
             data: None,
-            read_only: true,
-        };
+            read_only: false,
+        })
+    }
+
+    /// A hub of one stream, which is a recording.
+    pub(crate) fn of_recording(
+        options: Options,
+        playback: Playback,
+        local: bool,
+        stopping: watch::Receiver<bool>,
+    ) -> Result<Arc<Hub>, Error> {
+        let key = RedactionKey::new("memory", random::<32>()?).map_err(|e| Error::Fold(e.to_string()))?;
+        let log = Arc::new(PlaybackLog(playback));
+        let base = log.base().map_err(|e| Error::Fold(e.to_string()))?;
+        let base = Cut { state: base, chain: log.0.chain };
+        let hub = Hub { read_only: true, ..Hub::new(options, key, local, stopping)? };
         let head = log.watch();
         let tail = Arc::new(Tail::default());
         let (news, rounds, announcer) = hub.announce(log.clone(), &head, &tail);
@@ -241,14 +214,6 @@ impl Hub {
     /// The stream of that name.
     pub(crate) fn get(&self, name: &StreamName) -> Option<Arc<Stream>> {
         self.streams.read().unwrap_or_else(PoisonError::into_inner).get(name).cloned()
-    }
-
-    /// Tells something in the hub's own stream, and waits until it is durable.
-    pub(crate) async fn tell(&self, draft: Draft) -> Result<(), Problem> {
-        let stream = self.stream(StreamName::hub().as_str())?;
-        let body = draft.encode().map_err(|e| Problem::internal("defect", e.to_string()))?;
-        stream.write(Command::Append(vec![body]), None, None).await?;
-        Ok(())
     }
 
     /// The stream that a request names.

@@ -1,6 +1,7 @@
 //! The server: it turns documents and posted events into the log, and the log into streams, files and states.
 //!
-//! In reading order: [`Options`] and [`serve`]; `hub` (the streams a server has, opened and made); `writer` (the one task
+//! In reading order: [`Options`] and [`serve`]; `hub` (the streams a server has, opened and made); `own` (what
+//! the hub keeps in its own); `writer` (the one task
 //! a stream that gives events their place); `cut` (state and chain at any seq); `stream` (what routes
 //! see of it); `tail` (prepared frames);
 //! `announcer` (who tells subscribers of news); `sse` (subscribers); `session` (a stretch as a file); `capture` (a document's way to the writer);
@@ -26,6 +27,7 @@ mod indexer;
 mod ingest;
 mod metrics;
 mod notify;
+mod own;
 mod playback;
 mod problem;
 mod retention;

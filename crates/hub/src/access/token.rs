@@ -9,7 +9,7 @@ use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use axum::http::StatusCode;
 use globset::{Glob, GlobSet, GlobSetBuilder};
 use rig_event::audit::{TokenIssued, TokenRevoked};
-use rig_event::{Envelope, Event, StreamName, Timestamp};
+use rig_event::{Event, StreamName, Timestamp};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
@@ -234,19 +234,6 @@ impl Tokens {
             _ => {}
         }
         Ok(())
-    }
-
-    /// Takes note of a line of the hub's own stream.
-    ///
-    /// # Errors
-    /// As [`Tokens::apply`].
-    pub(crate) fn apply_line(&self, line: &[u8]) -> Result<(), Error> {
-        // Nearly all lines are about something else.
-        if memchr::memmem::find(line, b"\"type\":\"audit.token.").is_none() {
-            return Ok(());
-        }
-        let envelope = Envelope::parse(line).map_err(|e| Error::Fold(e.to_string()))?;
-        self.apply(&envelope.event, envelope.ts)
     }
 
     /// The token of that text. How long it takes tells nothing of what is kept: the id in it is no secret, and hashes are

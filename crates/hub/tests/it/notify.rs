@@ -246,6 +246,24 @@ async fn a_hub_that_starts_again_tells_the_rest() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn listing_tokens_without_a_hub_does_not_end_its_endpoints() {
+    use rig_hub::access::offline::{self, Task};
+    let folder = tempfile::tempdir().unwrap();
+    let receiver = Receiver::new([]).await;
+    let data = Some(folder.path().to_owned());
+    let with_endpoint = rig_hub::Options { data: data.clone(), ..options(&receiver.endpoint("")) };
+    let hub = TestHub::with(with_endpoint.clone()).await;
+    Told::by(&hub, "_hub").await.next("notify.began").await;
+    hub.stop().await;
+    offline::run(rig_hub::Options { data, ..crate::unsealed() }, Task::List).await.unwrap();
+    let hub = TestHub::with(with_endpoint).await;
+    let own = hub.client.get(format!("{}/v1/streams/_hub/events?from=1", hub.url)).send().await.unwrap();
+    let own = own.text().await.unwrap();
+    assert!(own.contains("notify.began") && !own.contains("notify.ended"), "{own}");
+    hub.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn redirects_are_not_followed_and_what_is_refused_for_good_is_dropped() {
     let mut inside = Receiver::new([]).await;
     let mut receiver = Receiver::new([Answers::To(inside.url.clone()), Answers::Status(422)]).await;
