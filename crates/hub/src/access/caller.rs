@@ -120,7 +120,7 @@ pub(super) struct RequestIds {
 
 impl RequestIds {
     pub(super) fn new(random: [u8; 4]) -> RequestIds {
-        RequestIds { prefix: super::token::hex(&random), next: AtomicU64::new(1) }
+        RequestIds { prefix: rig_event::keyfile::hex(&random), next: AtomicU64::new(1) }
     }
 
     /// The client's own id, if it is 1 to 64 letters, digits, `.`, `_` and `-`; else a new one.

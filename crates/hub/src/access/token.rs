@@ -9,6 +9,7 @@ use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use axum::http::StatusCode;
 use globset::{Glob, GlobSet, GlobSetBuilder};
 use rig_event::audit::{TokenIssued, TokenRevoked};
+use rig_event::keyfile::{hex, unhex};
 use rig_event::{Event, StreamName, Timestamp};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
@@ -171,7 +172,7 @@ impl Token {
     }
 
     fn of(event: &TokenIssued, issued: Timestamp) -> Option<Token> {
-        let hash = rig_event::keyfile::unhex(event.hash.strip_prefix("sha256:")?)?;
+        let hash = unhex(event.hash.strip_prefix("sha256:")?)?;
         Some(Token {
             id: event.id.as_str().into(),
             name: event.name.clone(),
@@ -416,8 +417,4 @@ fn patterns(texts: &[String]) -> Result<GlobSet, String> {
 /// The system gives no random numbers.
 pub(super) fn no_random(e: Error) -> Problem {
     Problem::internal("defect", e.to_string())
-}
-
-pub(super) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
