@@ -23,7 +23,7 @@ use crate::metrics::{Meters, drift_of};
 use crate::notify::Endpoints;
 use crate::playback::{Playback, PlaybackLog};
 use crate::problem::Problem;
-use crate::secrecy::{Blobs, Keys, collect};
+use crate::secrecy::{Blobs, Keys, sweep};
 use crate::stream::{Stream, Tasks};
 use crate::tail::Tail;
 use crate::writer::{Refused, Writer};
@@ -57,7 +57,7 @@ pub(crate) struct Hub {
     /// Who encrypts originals; absent where none are kept and none can be there.
     pub(crate) secrets: Option<Keys>,
     /// Held by the one stream whose originals are looked through.
-    pub(crate) collecting: Mutex<()>,
+    pub(crate) sweeping: Mutex<()>,
     /// Who is notified.
     pub(crate) endpoints: Endpoints,
     /// What is collected from.
@@ -146,7 +146,7 @@ impl Hub {
             parsing: Arc::new(Semaphore::new(PARSING)),
             capture_budget: Arc::new(Semaphore::new((options.capture_budget >> 10) as usize)),
             secrets: None,
-            collecting: Mutex::default(),
+            sweeping: Mutex::default(),
             devices: Devices::new(&options.settings),
             endpoints: Endpoints::default(),
             listening: OnceLock::new(),
@@ -374,7 +374,7 @@ impl Hub {
         let mut tasks = stream.tasks.lock().await;
         tasks.indexer = stream.index.clone().map(|index| tokio::spawn(indexer::run(weak.clone(), index)));
         tasks.retention = Some(tokio::spawn(retention::run(weak.clone(), hub.clone())));
-        tasks.collector = stream.blobs.is_some().then(|| tokio::spawn(collect::run(weak, hub)));
+        tasks.sweeper = stream.blobs.is_some().then(|| tokio::spawn(sweep::run(weak, hub)));
         drop(tasks);
         self.streams.write().unwrap_or_else(PoisonError::into_inner).insert(name.clone(), stream.clone());
         Ok(stream)

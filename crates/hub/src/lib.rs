@@ -82,7 +82,7 @@ pub struct Options {
     /// How often the policy's `[retention]` is carried out.
     pub retention_interval: Duration,
     /// How often it is looked for originals that the policy does not keep or no event names, give or take a quarter of it.
-    pub collect_interval: Duration,
+    pub sweep_interval: Duration,
     /// How old an original must be that no event names before it is deleted.
     pub unnamed_grace: Duration,
     /// How large, deep and wide a document may be.
@@ -115,7 +115,7 @@ impl Default for Options {
             seals: Some(Seals::default()),
             segment_bytes: 64 << 20,
             retention_interval: Duration::from_secs(60),
-            collect_interval: Duration::from_secs(600),
+            sweep_interval: Duration::from_secs(600),
             unnamed_grace: Duration::from_secs(3600),
             limits: Limits::default(),
             // Two documents of the largest size, which are parsed at the same time in some 1.2 GiB.

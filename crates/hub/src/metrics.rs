@@ -120,7 +120,7 @@ impl Meters {
     }
 
     /// All originals were looked through: so many stay, so many were deleted.
-    pub(crate) fn blobs_collected(&self, stay: (u64, u64), deleted: (u64, u64)) {
+    pub(crate) fn blobs_swept(&self, stay: (u64, u64), deleted: (u64, u64)) {
         self.blobs.store(stay.0, Relaxed);
         self.blob_bytes.store(stay.1, Relaxed);
         self.blobs_deleted.fetch_add(deleted.0, Relaxed);

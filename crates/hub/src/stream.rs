@@ -51,7 +51,7 @@ pub(crate) struct Tasks {
     pub(crate) announcer: Option<JoinHandle<()>>,
     pub(crate) indexer: Option<JoinHandle<()>>,
     pub(crate) retention: Option<JoinHandle<()>>,
-    pub(crate) collector: Option<JoinHandle<()>>,
+    pub(crate) sweeper: Option<JoinHandle<()>>,
 }
 
 impl Stream {
@@ -91,7 +91,7 @@ impl Stream {
     /// Ends the stream's tasks once everything is durable; after that nothing of them holds the log or the index.
     pub(crate) async fn close(&self) {
         let mut tasks = self.tasks.lock().await;
-        let ended = [tasks.indexer.take(), tasks.retention.take(), tasks.collector.take()];
+        let ended = [tasks.indexer.take(), tasks.retention.take(), tasks.sweeper.take()];
         for task in ended.into_iter().flatten() {
             task.abort();
             let _ = task.await;

@@ -24,7 +24,7 @@ use tokio::task::JoinSet;
 use self::host_keys::HostKeys;
 use self::settings::Device;
 use crate::capture::{self, Request};
-use crate::data::random;
+use crate::data::below;
 use crate::problem::Problem;
 use crate::stream::Stream;
 use crate::writer::Appended;
@@ -85,7 +85,7 @@ pub(super) fn start(hub: &Shared, tasks: &mut JoinSet<()>) {
 async fn watch(hub: Shared, watched: Arc<Watched>) {
     let device = &watched.device;
     // A hub that starts does not ask all devices at once.
-    let mut pause = at_random(jitter(device));
+    let mut pause = below(jitter(device));
     loop {
         let slot = async {
             tokio::time::sleep(pause).await;
@@ -101,7 +101,7 @@ async fn watch(hub: Shared, watched: Arc<Watched>) {
             // What went wrong has been told.
             let _ = collect(&hub, &watched, &mut failed).await;
         }
-        pause = next_pause(device, watched.failures.load(Relaxed), at_random);
+        pause = next_pause(device, watched.failures.load(Relaxed), below);
     }
 }
 
@@ -242,20 +242,13 @@ fn jitter(device: &Device) -> Duration {
 }
 
 /// How long a device is left alone: its interval, doubled with every failure after the first up to `max_backoff`, and something by
-/// chance, which `at_random` picks below a bound.
-fn next_pause(device: &Device, failures: u32, at_random: impl Fn(Duration) -> Duration) -> Duration {
+/// chance, which `below` picks below a bound.
+fn next_pause(device: &Device, failures: u32, below: impl Fn(Duration) -> Duration) -> Duration {
     let most = device.max_backoff.max(device.interval);
     let doubled = 2u32.saturating_pow(failures.saturating_sub(1));
     let pause = device.interval.saturating_mul(doubled).min(most);
     let spread = if failures == 0 { jitter(device) } else { jitter(device).max(pause / 10) };
-    pause + at_random(spread)
-}
-
-/// Some time below `bound`; the bound itself where the system gives no random numbers.
-fn at_random(bound: Duration) -> Duration {
-    let part = random::<4>().map_or(u32::MAX, u32::from_le_bytes);
-    let nanos = (bound.as_nanos() * u128::from(part)) >> 32;
-    Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
+    pause + below(spread)
 }
 
 #[cfg(test)]
@@ -274,6 +267,6 @@ mod tests {
             [10, 10, 20, 40, 60, 60, 60, 60]
         );
         assert_eq!([0, 2, 99].map(|n| minutes(n, |most| most)), [11, 22, 66]);
-        assert!((0..1000).all(|_| at_random(Duration::from_secs(60)) < Duration::from_secs(60)));
+        assert!((0..1000).all(|_| below(Duration::from_secs(60)) < Duration::from_secs(60)));
     }
 }
