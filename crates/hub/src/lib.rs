@@ -7,7 +7,7 @@
 //! `announcer` (who tells subscribers of news); `sse` (subscribers); `session` (a stretch as a file); `capture` (a document's way to the writer);
 //! `secrecy` (its original, encrypted); `ingest` (documents that nobody posts); `notify` (who is told of drift); `retention` (the oldest
 //! events go); [`files`] (which have changed); [`backup`] and [`doctor`] (a data directory from outside); [`guard`] (where the hub may
-//! connect to); `playback` (a recording as a stream); `metrics`; `trace` (what is logged of a
+//! connect to); `secret` (secrets that `hub.toml` names); `playback` (a recording as a stream); `metrics`; `trace` (what is logged of a
 //! request); `admission` (how many requests at once); `coding` (packed bodies); `routes`.
 
 pub mod access;
@@ -34,6 +34,7 @@ mod problem;
 mod retention;
 mod routes;
 mod secrecy;
+mod secret;
 mod serve;
 mod session;
 pub mod settings;
