@@ -60,7 +60,7 @@ impl Caller {
     ///
     /// # Errors
     /// 403.
-    pub(crate) fn require(&self, scope: Scope) -> Result<(), Problem> {
+    pub(super) fn require(&self, scope: Scope) -> Result<(), Problem> {
         let (may, whose) = match &self.token {
             Some(token) => (token.may(scope), "this token has not"),
             None => (scope != Scope::Secrets, "this needs a token with"),
