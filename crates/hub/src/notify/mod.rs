@@ -69,8 +69,7 @@ impl Endpoints {
 
     /// As Prometheus reads it.
     pub(crate) fn metrics(&self) -> String {
-        type Read = fn(&Endpoint) -> u64;
-        let table: [(&str, &str, &str, Read); 4] = [
+        let columns: [metrics::Column<Arc<Endpoint>>; 4] = [
             ("rig_notifications_sent_total", "counter", "Notifications that an endpoint took.", |e| {
                 e.sent.load(Relaxed)
             }),
@@ -87,11 +86,7 @@ impl Endpoints {
         if self.all.is_empty() {
             return String::new();
         }
-        let text = table.map(|(name, kind, help, read)| {
-            let sample = |e: &Arc<Endpoint>| (format!("{{endpoint=\"{}\"}}", e.settings.name), read(e));
-            metrics::single(name, kind, help, &self.all.iter().map(sample).collect::<Vec<_>>())
-        });
-        text.concat()
+        metrics::table(&columns, "endpoint", &self.all, |e| &e.settings.name)
     }
 }
 
