@@ -65,7 +65,7 @@ pub(crate) struct Hub {
     /// Where the hub listens, once it does.
     listening: OnceLock<SocketAddr>,
     /// Turns true when the hub stops: streams to subscribers end.
-    pub(crate) stopping: watch::Receiver<bool>,
+    stopping: watch::Receiver<bool>,
     /// What came by NATS.
     pub(crate) from_nats: crate::ingest::nats::Counters,
     streams: RwLock<BTreeMap<StreamName, Arc<Stream>>>,
@@ -194,6 +194,17 @@ impl Hub {
         };
         hub.streams.write().unwrap_or_else(PoisonError::into_inner).insert(name, Arc::new(stream));
         Ok(Arc::new(hub))
+    }
+
+    /// Whether the hub is stopping.
+    pub(crate) fn is_stopping(&self) -> bool {
+        *self.stopping.borrow()
+    }
+
+    /// Waits until the hub stops.
+    pub(crate) async fn stopped(&self) {
+        // Whoever could say it is gone: so is the hub.
+        let _ = self.stopping.clone().wait_for(|stopping| *stopping).await;
     }
 
     /// Says where the hub listens.

@@ -98,8 +98,8 @@ pub struct Options {
     pub shutdown_deadline: Duration,
     /// The clock.
     pub clock: fn() -> Timestamp,
-    /// Called before each step of a document that is ingested and after each of keeping its original, with the step's name; it does
-    /// nothing. Tests end the process there.
+    /// Called at each step of a document's way into the log and of an original's out of it, with the step's name: `capture.…`,
+    /// `blob.…`, `sweep.…`, `nats.…`. It does nothing; tests end the process there.
     pub step: fn(&'static str),
 }
 

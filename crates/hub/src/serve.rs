@@ -281,11 +281,10 @@ impl Hangups {
 async fn keep_accounts(hub: Shared) {
     let mut seconds = tokio::time::interval(Duration::from_secs(1));
     let mut told = tokio::time::Instant::now();
-    let mut stopping = hub.stopping.clone();
     loop {
         tokio::select! {
             _ = seconds.tick() => {}
-            _ = stopping.wait_for(|stopping| *stopping) => return,
+            () = hub.stopped() => return,
         }
         hub.access.tick();
         if told.elapsed() >= audit::EVERY {

@@ -155,7 +155,6 @@ async fn run(hub: Shared, endpoint: Arc<Endpoint>) {
             now
         }
     };
-    let mut stopping = hub.stopping.clone();
     let mut followed = BTreeSet::<Epoch>::new();
     let mut followers = JoinSet::new();
     loop {
@@ -171,7 +170,7 @@ async fn run(hub: Shared, endpoint: Arc<Endpoint>) {
         }
         tokio::select! {
             () = tokio::time::sleep(LOOK) => while followers.try_join_next().is_some() {},
-            _ = stopping.wait_for(|stopping| *stopping) => break,
+            () = hub.stopped() => break,
         }
     }
     while followers.join_next().await.is_some() {}
@@ -195,7 +194,6 @@ struct Cursor {
 
 impl Follower {
     async fn run(self, began: Timestamp) {
-        let mut stopping = self.hub.stopping.clone();
         let mut head = self.stream.head.clone();
         let next = match self.begin(began).await {
             Ok(next) => next,
@@ -204,7 +202,7 @@ impl Follower {
         let mut cursor = Cursor { next, recorded: next - 1, recorded_at: None, told: false };
         let ended = tokio::select! {
             ended = self.follow(&mut cursor) => ended,
-            _ = stopping.wait_for(|stopping| *stopping) => Ok(()),
+            () = self.hub.stopped() => Ok(()),
             // The stream was removed: nothing of it is left to tell.
             () = async { while head.changed().await.is_ok() {} } => return,
         };

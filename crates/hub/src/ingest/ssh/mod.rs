@@ -94,7 +94,7 @@ async fn watch(hub: Shared, watched: Arc<Watched>) {
         let slot = tokio::select! {
             slot = slot => slot,
             () = watched.collected.notified() => None,
-            () = stopped(&hub) => return,
+            () = hub.stopped() => return,
         };
         // Who asks by hand in this moment collects for the schedule too.
         if let (Some(_slot), Ok(mut failed)) = (slot, watched.turn.try_lock()) {
@@ -103,11 +103,6 @@ async fn watch(hub: Shared, watched: Arc<Watched>) {
         }
         pause = next_pause(device, watched.failures.load(Relaxed), below);
     }
-}
-
-/// Waits until the hub stops.
-async fn stopped(hub: &Shared) {
-    let _ = hub.stopping.clone().wait_for(|stopping| *stopping).await;
 }
 
 /// Collects from the device of a service now.
@@ -157,7 +152,7 @@ async fn collect(
     // Only this is broken off: what is about to be written is written, and told of.
     let fetched = tokio::select! {
         fetched = session::fetch(hub, device) => fetched,
-        () = stopped(hub) => return Err(Problem::unavailable("closed", "the hub is stopping")),
+        () = hub.stopped() => return Err(Problem::unavailable("closed", "the hub is stopping")),
     };
     let capture = async {
         let document = fetched?;
