@@ -1,14 +1,13 @@
 //! The server: it turns documents and posted events into the log, and the log into streams, files and states.
 //!
 //! In reading order: [`Options`]; `serve` (from its start to its end); `hub` (the streams a server has, opened and made); `own` (what
-//! the hub keeps in its own); `writer` (the one task
-//! a stream that gives events their place); `cut` (state and chain at any seq); `stream` (what routes
-//! see of it); `tail` (prepared frames);
-//! `announcer` (who tells subscribers of news); `sse` (subscribers); `session` (a stretch as a file); `capture` (a document's way to the writer);
-//! `secrecy` (its original, encrypted); `ingest` (documents that nobody posts); `notify` (who is told of drift); `retention` (the oldest
-//! events go); [`files`] (which have changed); [`backup`] and [`doctor`] (a data directory from outside); [`guard`] (where the hub may
-//! connect to); `secret` (secrets that `hub.toml` names); `playback` (a recording as a stream); `metrics`; `trace` (what is logged of a
-//! request); `admission` (how many requests at once); `coding` (packed bodies); `routes`.
+//! is kept in the hub's own); `writer` (the one task a stream that gives events their place); `cut` (state and chain at any seq);
+//! `stream` (what routes see of it); `tail` (prepared frames); `announcer` (who tells subscribers of news); `sse` (subscribers);
+//! `session` (a stretch as a file); `capture` (a document's way to the writer); `secrecy` (its original, encrypted); `ingest`
+//! (documents that nobody posts); `notify` (who is told of drift); `retention` (the oldest events go); [`access`] (who may do what);
+//! `routes`; `admission` (how many requests at once); `coding` (packed bodies); `trace` (what is logged of a request); `metrics`;
+//! [`guard`] (where the hub may connect to); `secret` (secrets that `hub.toml` names); [`files`] (which have changed); `playback` (a
+//! recording as a stream); [`backup`] and [`doctor`] (a data directory from outside).
 
 pub mod access;
 mod admission;
