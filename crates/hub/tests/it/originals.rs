@@ -103,7 +103,7 @@ async fn refused(hub: &TestHub, query: &str) -> (u16, String) {
 }
 
 async fn metric(hub: &TestHub, name: &str) -> u64 {
-    let text = hub.client.get(format!("{}/metrics", hub.url)).send().await.unwrap().text().await.unwrap();
+    let text = hub.metrics().await;
     let row = format!("{name}{{stream=\"main\"}} ");
     text.lines().find_map(|line| line.strip_prefix(&row)).unwrap().parse().unwrap()
 }
@@ -136,9 +136,8 @@ async fn an_original_is_given_to_the_byte_and_only_after_it_is_told() {
     assert_eq!(raw(&hub, "web/config?raw=1").await, (200, "application/json".to_owned(), json));
     assert!(!hub.get("services/api/config").await.1.to_string().contains(SECRET));
 
-    let told = hub.client.get(format!("{}/v1/streams/_hub/events?from=1", hub.url)).send().await.unwrap();
-    let told: Vec<Value> =
-        told.text().await.unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let told = hub.own_lines().await;
+    let told: Vec<Value> = told.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let reads: Vec<_> = told.iter().filter(|e| e["type"] == "audit.raw-read").collect();
     assert_eq!(reads.len(), 3, "{told:?}");
     assert_eq!((&reads[1]["actor"], &reads[1]["peer"]), (&json!("root"), &json!("127.0.0.1")));
