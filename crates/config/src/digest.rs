@@ -3,6 +3,7 @@
 use std::io::{self, Write as _};
 
 use rig_event::FlatConfig;
+use rig_event::keyfile::hex;
 use sha2::{Digest, Sha256};
 
 /// `sha256:` and the SHA-256 of the canonical JSON of a redacted configuration: sorted keys, no white space,
@@ -19,14 +20,6 @@ pub fn config_digest(config: &FlatConfig) -> String {
 /// The SHA-256 of a text in hex.
 pub(crate) fn sha256_hex(text: &str) -> String {
     hex(&Sha256::digest(text.as_bytes()))
-}
-
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    bytes
-        .iter()
-        .flat_map(|b| [b >> 4, b & 15])
-        .map(|n| char::from(b"0123456789abcdef"[usize::from(n)]))
-        .collect()
 }
 
 struct HashWriter(Sha256);

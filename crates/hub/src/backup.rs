@@ -10,6 +10,7 @@ use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::path::{Component, Path, PathBuf};
 
+use rig_event::keyfile::hex;
 use rig_event::{Epoch, Head, Seq, StreamName, Timestamp};
 use rig_recorder::{Chain, Durable, EventLog as _, SegmentLog};
 use serde::{Deserialize, Serialize};
@@ -244,7 +245,9 @@ impl<W: Write> Copy<'_, W> {
             let why = format!("it ended after {} of {bytes} bytes", content.bytes);
             return Err(BackupError::Damaged { what: name.to_owned(), why });
         }
-        self.manifest.files.insert(name.to_owned(), FileCopy { bytes, sha256: hex(content.hash) });
+        self.manifest
+            .files
+            .insert(name.to_owned(), FileCopy { bytes, sha256: hex(&content.hash.finalize()) });
         Ok(())
     }
 }
@@ -371,7 +374,7 @@ fn unpack(from: impl Read, folder: &Path) -> Result<Manifest, BackupError> {
         let mut content = Hashed { content: entry, hash: Sha256::new(), bytes: 0 };
         io::copy(&mut content, &mut file).map_err(io_failed("write", &to))?;
         file.sync_all().map_err(io_failed("write", &to))?;
-        found.insert(name, FileCopy { bytes: content.bytes, sha256: hex(content.hash) });
+        found.insert(name, FileCopy { bytes: content.bytes, sha256: hex(&content.hash.finalize()) });
     }
     // To the checksum at the very end.
     io::copy(&mut archive.into_inner(), &mut io::sink()).map_err(unread)?;
@@ -454,10 +457,6 @@ impl<R: Read> Read for Hashed<R> {
         self.bytes += read as u64;
         Ok(read)
     }
-}
-
-fn hex(hash: Sha256) -> String {
-    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// What is in a folder, by name; a folder that is not there has nothing in it.

@@ -86,7 +86,7 @@ pub(crate) async fn ingest(
             return Err(problem);
         }
     };
-    (hub.options.step)("write");
+    (hub.options.step)("capture.write");
     let (service, id) = (request.service.clone(), request.id.clone());
     let capture = Command::Capture { service, capture: Box::new(capture), originals: keeps };
     let written = match (stream.write(capture, None, id).await, original) {
@@ -236,7 +236,7 @@ async fn understand(
     let as_json = asked.is_some() && !is_snapshot;
     let (redactor, limits, step) = (hub.redactor.clone(), hub.options.limits.clone(), hub.options.step);
     let parsed = tokio::task::spawn_blocking(move || {
-        step("parse");
+        step("capture.parse");
         let bytes = document.len() as u64;
         // A snapshot file is JSON too; asked for as JSON it is a document like any other.
         let snapshot = match format {
@@ -380,7 +380,5 @@ async fn reject(stream: &Stream, request: &Request, problem: &Problem, bytes: u6
     let id = request.id.as_deref().filter(|_| request.quiet).map(refusal_id);
     let draft =
         Draft { id, actor: request.actor.clone(), ..Draft::new(Some(request.service.clone()), event) };
-    let body = draft.encode().map_err(|e| Problem::internal("defect", e.to_string()))?;
-    stream.write(Command::Append(vec![body]), None, None).await?;
-    Ok(())
+    stream.tell(draft).await.map(drop)
 }

@@ -3,9 +3,11 @@
 use std::fs::{self, File, TryLockError};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use rig_config::RedactionKey;
 use rig_event::StreamName;
+use rig_event::keyfile::hex;
 use rig_recorder::Keyring;
 use rig_recorder::blob::BlobStore;
 use zeroize::Zeroizing;
@@ -89,7 +91,7 @@ impl DataDir {
     ///
     /// Each has an id of its own: fingerprints under different keys are not compared.
     pub(crate) fn redaction_key(&self, new: bool) -> Result<RedactionKey, Error> {
-        let id = random::<3>()?.iter().map(|b| format!("{b:02x}")).collect::<String>();
+        let id = hex(&random::<3>()?);
         let (path, text) = self.key_file("redaction", new, |hex| format!("k{id}:{hex}\n"))?;
         RedactionKey::parse(text.trim()).ok_or(Error::Key(path))
     }
@@ -120,7 +122,7 @@ impl DataDir {
             let entry = entry.map_err(io_error("read", &streams))?;
             used |= BlobStore::is_used(&entry.path().join("blobs"))?;
         }
-        let id = random::<3>()?.iter().map(|b| format!("{b:02x}")).collect::<String>();
+        let id = hex(&random::<3>()?);
         let made = self.key_file("blobs", !used, |hex| {
             format!("# ID:KEY; the last line encrypts, all of them decrypt (docs/secrecy.md)\nb{id}:{hex}\n")
         });
@@ -148,7 +150,7 @@ impl DataDir {
             Ok(text) => Ok((path, text)),
             Err(e) if e.kind() == io::ErrorKind::NotFound && !new => Err(Error::KeyLost { path, source: e }),
             Err(e) if e.kind() == io::ErrorKind::NotFound => {
-                let text = content(random::<32>()?.iter().map(|b| format!("{b:02x}")).collect());
+                let text = content(hex(&random::<32>()?));
                 write_private(&path, text.as_bytes()).map_err(io_error("write", &path))?;
                 Ok((path, text))
             }
@@ -168,6 +170,13 @@ pub(crate) fn random<const N: usize>() -> Result<[u8; N], Error> {
     let mut bytes = [0; N];
     getrandom::fill(&mut bytes).map_err(|e| Error::Random(e.to_string()))?;
     Ok(bytes)
+}
+
+/// Some span of time below `bound`, by chance; the bound itself where the system gives no random numbers.
+pub(crate) fn below(bound: Duration) -> Duration {
+    let part = random::<4>().map_or(u32::MAX, u32::from_le_bytes);
+    let nanos = (bound.as_nanos() * u128::from(part)) >> 32;
+    Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
 }
 
 fn make_private(path: &Path) -> io::Result<()> {

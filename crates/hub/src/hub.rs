@@ -7,7 +7,7 @@ use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 
 use rig_config::{RedactionKey, Redactor};
-use rig_event::{Draft, Epoch, Event, Head, Seq, StreamName};
+use rig_event::{Epoch, Head, Seq, StreamName};
 use rig_recorder::{Durability, EventLog, Index, Keyring, MemoryLog, SegmentLog, StreamIndex};
 use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio::task::JoinHandle;
@@ -20,14 +20,14 @@ use crate::data::{DataDir, io_error, random, write_private};
 use crate::ids::Ids;
 use crate::ingest::ssh::Devices;
 use crate::metrics::{Meters, drift_of};
-use crate::notify::{self, Endpoints};
+use crate::notify::Endpoints;
 use crate::playback::{Playback, PlaybackLog};
 use crate::problem::Problem;
-use crate::secrecy::{Blobs, Keys, collect};
+use crate::secrecy::{Blobs, Keys, sweep};
 use crate::stream::{Stream, Tasks};
 use crate::tail::Tail;
-use crate::writer::{Command, Refused, Writer};
-use crate::{Error, Options, READ_BYTES, indexer, retention};
+use crate::writer::{Refused, Writer};
+use crate::{Error, Options, indexer, retention};
 
 /// How many appends may wait for the writer; who comes then waits to get in line.
 const QUEUE: usize = 1024;
@@ -57,7 +57,7 @@ pub(crate) struct Hub {
     /// Who encrypts originals; absent where none are kept and none can be there.
     pub(crate) secrets: Option<Keys>,
     /// Held by the one stream whose originals are looked through.
-    pub(crate) collecting: Mutex<()>,
+    pub(crate) sweeping: Mutex<()>,
     /// Who is notified.
     pub(crate) endpoints: Endpoints,
     /// What is collected from.
@@ -65,7 +65,7 @@ pub(crate) struct Hub {
     /// Where the hub listens, once it does.
     listening: OnceLock<SocketAddr>,
     /// Turns true when the hub stops: streams to subscribers end.
-    pub(crate) stopping: watch::Receiver<bool>,
+    stopping: watch::Receiver<bool>,
     /// What came by NATS.
     pub(crate) from_nats: crate::ingest::nats::Counters,
     streams: RwLock<BTreeMap<StreamName, Arc<Stream>>>,
@@ -105,27 +105,14 @@ impl Hub {
                 (None, key, options.signing_keys.clone().unwrap_or_default(), None)
             }
         };
+        let endpoints =
+            Endpoints::new(&options.settings.notify, &options.settings.allow).map_err(Error::Settings)?;
         let hub = Arc::new(Hub {
-            access: Access::new(&options, local)?,
-            policy: Arc::new(options.policy.clone()),
-            redactor: Arc::new(Redactor::new(key, &options.policy)),
             keys: Arc::new(keys),
-            admission: Admission::new(&options.settings.http),
-            parsing: Arc::new(Semaphore::new(PARSING)),
-            capture_budget: Arc::new(Semaphore::new((options.capture_budget >> 10) as usize)),
             secrets,
-            collecting: Mutex::default(),
-            devices: Devices::new(&options.settings),
-            endpoints: Endpoints::new(&options.settings.notify, &options.settings.allow)
-                .map_err(Error::Settings)?,
-            listening: OnceLock::new(),
-            options,
-            stopping,
-            from_nats: Default::default(),
-            streams: RwLock::default(),
-            changing: Mutex::new(()),
+            endpoints,
             data,
-            read_only: false,
+            ..Hub::new(options, key, local, stopping)?
         });
         if let Some((data, _)) = &hub.data {
             data.clear_tombstones()?;
@@ -139,32 +126,38 @@ impl Hub {
                 hub.open_stream(&name, true).await?;
             }
         }
-        if let Some(own) = hub.get(&StreamName::hub()) {
-            hub.devices.host_keys.fold(&own).await?;
-            for endpoint in hub.endpoints.fold(&own).await? {
-                let told = rig_event::event::Notify { endpoint, ..Default::default() };
-                notify::tell(&hub, Event::NotifyEnded(told)).await;
-            }
-        }
-        hub.learn_tokens().await?;
+        hub.learn().await?;
         Ok(hub)
     }
 
-    /// Reads in the hub's own stream which tokens there are.
-    async fn learn_tokens(&self) -> Result<(), Error> {
-        let Some(own) = self.get(&StreamName::hub()) else { return Ok(()) };
-        let (mut next, head) = (own.log.first_seq(), own.head());
-        while next <= head {
-            let lines = own.log.read(next, head, READ_BYTES).await.map_err(|e| Error::Fold(e.to_string()))?;
-            if lines.is_empty() {
-                break;
-            }
-            next = lines.last_seq() + 1;
-            for (_, line) in lines.iter() {
-                self.access.tokens.apply_line(line)?;
-            }
-        }
-        Ok(())
+    /// A hub without streams and without a folder.
+    fn new(
+        options: Options,
+        key: RedactionKey,
+        local: bool,
+        stopping: watch::Receiver<bool>,
+    ) -> Result<Hub, Error> {
+        Ok(Hub {
+            access: Access::new(&options, local)?,
+            policy: Arc::new(options.policy.clone()),
+            redactor: Arc::new(Redactor::new(key, &options.policy)),
+            keys: Arc::default(),
+            admission: Admission::new(&options.settings.http),
+            parsing: Arc::new(Semaphore::new(PARSING)),
+            capture_budget: Arc::new(Semaphore::new((options.capture_budget >> 10) as usize)),
+            secrets: None,
+            sweeping: Mutex::default(),
+            devices: Devices::new(&options.settings),
+            endpoints: Endpoints::default(),
+            listening: OnceLock::new(),
+            options,
+            stopping,
+            from_nats: Default::default(),
+            streams: RwLock::default(),
+            changing: Mutex::default(),
+            data: None,
+            read_only: false,
+        })
     }
 
     /// A hub of one stream, which is a recording.
@@ -178,27 +171,7 @@ impl Hub {
         let log = Arc::new(PlaybackLog(playback));
         let base = log.base().map_err(|e| Error::Fold(e.to_string()))?;
         let base = Cut { state: base, chain: log.0.chain };
-        let hub = Hub {
-            access: Access::new(&options, local)?,
-            policy: Arc::new(options.policy.clone()),
-            redactor: Arc::new(Redactor::new(key, &options.policy)),
-            keys: Arc::default(),
-            admission: Admission::new(&options.settings.http),
-            parsing: Arc::new(Semaphore::new(PARSING)),
-            capture_budget: Arc::new(Semaphore::new((options.capture_budget >> 10) as usize)),
-            secrets: None,
-            collecting: Mutex::default(),
-            devices: Devices::new(&options.settings),
-            endpoints: Endpoints::default(),
-            listening: OnceLock::new(),
-            options,
-            stopping,
-            from_nats: Default::default(),
-            streams: RwLock::default(),
-            changing: Mutex::new(()),
-            data: None,
-            read_only: true,
-        };
+        let hub = Hub { read_only: true, ..Hub::new(options, key, local, stopping)? };
         let head = log.watch();
         let tail = Arc::new(Tail::default());
         let (news, rounds, announcer) = hub.announce(log.clone(), &head, &tail);
@@ -223,6 +196,17 @@ impl Hub {
         Ok(Arc::new(hub))
     }
 
+    /// Whether the hub is stopping.
+    pub(crate) fn is_stopping(&self) -> bool {
+        *self.stopping.borrow()
+    }
+
+    /// Waits until the hub stops.
+    pub(crate) async fn stopped(&self) {
+        // Whoever could say it is gone: so is the hub.
+        let _ = self.stopping.clone().wait_for(|stopping| *stopping).await;
+    }
+
     /// Says where the hub listens.
     pub(crate) fn listens_on(&self, address: SocketAddr) {
         let _ = self.listening.set(address);
@@ -241,14 +225,6 @@ impl Hub {
     /// The stream of that name.
     pub(crate) fn get(&self, name: &StreamName) -> Option<Arc<Stream>> {
         self.streams.read().unwrap_or_else(PoisonError::into_inner).get(name).cloned()
-    }
-
-    /// Tells something in the hub's own stream, and waits until it is durable.
-    pub(crate) async fn tell(&self, draft: Draft) -> Result<(), Problem> {
-        let stream = self.stream(StreamName::hub().as_str())?;
-        let body = draft.encode().map_err(|e| Problem::internal("defect", e.to_string()))?;
-        stream.write(Command::Append(vec![body]), None, None).await?;
-        Ok(())
     }
 
     /// The stream that a request names.
@@ -409,7 +385,7 @@ impl Hub {
         let mut tasks = stream.tasks.lock().await;
         tasks.indexer = stream.index.clone().map(|index| tokio::spawn(indexer::run(weak.clone(), index)));
         tasks.retention = Some(tokio::spawn(retention::run(weak.clone(), hub.clone())));
-        tasks.collector = stream.blobs.is_some().then(|| tokio::spawn(collect::run(weak, hub)));
+        tasks.sweeper = stream.blobs.is_some().then(|| tokio::spawn(sweep::run(weak, hub)));
         drop(tasks);
         self.streams.write().unwrap_or_else(PoisonError::into_inner).insert(name.clone(), stream.clone());
         Ok(stream)

@@ -27,7 +27,7 @@ pub(crate) struct Meters {
     diffs: AtomicU64,
     /// Services by the severity of their drift, from low to critical.
     drifting: [AtomicU64; SEVERITIES.len()],
-    collected: AtomicU64,
+    collects: AtomicU64,
     collects_failed: AtomicU64,
     pruned: AtomicU64,
     pruned_bytes: AtomicU64,
@@ -73,7 +73,7 @@ impl Meters {
 
     /// A device was collected from, or was not.
     pub(crate) fn collected(&self, done: bool) {
-        let counter = if done { &self.collected } else { &self.collects_failed };
+        let counter = if done { &self.collects } else { &self.collects_failed };
         counter.fetch_add(1, Relaxed);
     }
 
@@ -120,7 +120,7 @@ impl Meters {
     }
 
     /// All originals were looked through: so many stay, so many were deleted.
-    pub(crate) fn blobs_collected(&self, stay: (u64, u64), deleted: (u64, u64)) {
+    pub(crate) fn blobs_swept(&self, stay: (u64, u64), deleted: (u64, u64)) {
         self.blobs.store(stay.0, Relaxed);
         self.blob_bytes.store(stay.1, Relaxed);
         self.blobs_deleted.fetch_add(deleted.0, Relaxed);
@@ -180,26 +180,38 @@ pub(crate) struct Row<'a> {
     pub(crate) meters: &'a Meters,
 }
 
-/// One metric of the whole hub, by labels as they are written (`{a="b"}`, or nothing).
+/// One metric, by labels as they are written (`{a="b"}`, or nothing).
 pub(crate) fn single(name: &str, kind: &str, help: &str, samples: &[(String, u64)]) -> String {
     let mut text = format!("# HELP {name} {help}\n# TYPE {name} {kind}\n");
     for (labels, value) in samples {
+        // Writing to a String cannot fail.
         let _ = writeln!(text, "{name}{labels} {value}");
     }
     text
 }
 
+/// A metric of things of one kind: its name, its type, what it is, and how it is read.
+pub(crate) type Column<T> = (&'static str, &'static str, &'static str, fn(&T) -> u64);
+
+/// Some metrics of things of one kind, each with its name as the label.
+pub(crate) fn table<T>(columns: &[Column<T>], label: &str, things: &[T], name: fn(&T) -> &str) -> String {
+    let text = columns.iter().map(|(metric, kind, help, read)| {
+        let sample = |thing: &T| (format!("{{{label}=\"{}\"}}", name(thing)), read(thing));
+        single(metric, kind, help, &things.iter().map(sample).collect::<Vec<_>>())
+    });
+    text.collect()
+}
+
 /// All counters of all streams.
 pub(crate) fn text(streams: &[Row<'_>]) -> String {
-    type Read = fn(&Row<'_>) -> u64;
-    let simple: [(&str, &str, &str, Read); 21] = [
+    let columns: [Column<Row<'_>>; 21] = [
         ("rig_head_seq", "gauge", "Seq of the last durable event.", |s| s.head),
         ("rig_first_seq", "gauge", "Seq of the oldest event that is kept.", |s| s.first_seq),
         ("rig_log_bytes", "gauge", "Bytes that the log takes.", |s| s.bytes),
         ("rig_appended_events_total", "counter", "Events made durable.", |s| s.meters.events.load(Relaxed)),
         ("rig_captures_total", "counter", "Documents taken in.", |s| s.meters.captured.load(Relaxed)),
         ("rig_collects_total", "counter", "Configurations collected from devices.", |s| {
-            s.meters.collected.load(Relaxed)
+            s.meters.collects.load(Relaxed)
         }),
         ("rig_collects_failed_total", "counter", "Attempts to collect from a device that failed.", |s| {
             s.meters.collects_failed.load(Relaxed)
@@ -250,14 +262,8 @@ pub(crate) fn text(streams: &[Row<'_>]) -> String {
             s.meters.sent_bytes.load(Relaxed)
         }),
     ];
-    let mut text = String::new();
-    // Writing to a String cannot fail; a stream's name needs no escapes.
-    for (name, kind, help, read) in simple {
-        let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} {kind}");
-        for stream in streams {
-            let _ = writeln!(text, "{name}{{stream=\"{}\"}} {}", stream.stream, read(stream));
-        }
-    }
+    // A stream's name needs no escapes.
+    let mut text = table(&columns, "stream", streams, |row| row.stream);
     let rejected = streams.iter().flat_map(|s| {
         let rejected = s.meters.rejected.lock().unwrap_or_else(PoisonError::into_inner).clone();
         rejected.into_iter().map(|(code, n)| (format!("{{stream=\"{}\",code=\"{code}\"}}", s.stream), n))
@@ -277,11 +283,14 @@ pub(crate) fn text(streams: &[Row<'_>]) -> String {
     text += &single("rig_drifting_services", "gauge", help, &drifting.collect::<Vec<_>>());
     let build = format!("{{version=\"{}\"}}", env!("CARGO_PKG_VERSION"));
     text += &single("rig_build_info", "gauge", "The version that runs.", &[(build, 1)]);
+    text + &commits(streams)
+}
+
+/// How long it took until a write was durable.
+fn commits(streams: &[Row<'_>]) -> String {
     let name = "rig_commit_seconds";
-    let _ = writeln!(
-        text,
-        "# HELP {name} Time from handing a write to the log until it is durable.\n# TYPE {name} histogram"
-    );
+    let help = "Time from handing a write to the log until it is durable.";
+    let mut text = single(name, "histogram", help, &[]);
     for stream in streams {
         let meters = stream.meters;
         let mut below = 0;

@@ -12,6 +12,7 @@ pub use crate::ingest::ssh::settings::{Address, Collect, Device, Kind};
 use crate::notify::Endpoints;
 pub use crate::notify::settings::Notify;
 pub use crate::secrecy::settings::{BlobSettings, TransitSettings};
+pub use crate::secret::Secret;
 
 /// The content of `hub.toml`. Unknown keys are errors.
 #[derive(Clone, Debug, Default, Deserialize)]

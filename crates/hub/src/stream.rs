@@ -3,7 +3,7 @@
 use std::sync::{Arc, PoisonError, RwLock};
 
 use axum::http::StatusCode;
-use rig_event::{Epoch, Seq, StreamName};
+use rig_event::{Draft, Epoch, Seq, StreamName};
 use rig_recorder::{EventLog, Lines, ReadError, StreamIndex};
 use rig_replay::State;
 use tokio::sync::{Mutex, mpsc, oneshot, watch};
@@ -51,7 +51,7 @@ pub(crate) struct Tasks {
     pub(crate) announcer: Option<JoinHandle<()>>,
     pub(crate) indexer: Option<JoinHandle<()>>,
     pub(crate) retention: Option<JoinHandle<()>>,
-    pub(crate) collector: Option<JoinHandle<()>>,
+    pub(crate) sweeper: Option<JoinHandle<()>>,
 }
 
 impl Stream {
@@ -75,6 +75,12 @@ impl Stream {
         answer.await.unwrap_or(Err(Refused::Closed))
     }
 
+    /// Appends one event of the hub's own, and waits until it is durable.
+    pub(crate) async fn tell(&self, draft: Draft) -> Result<Appended, Problem> {
+        let body = draft.encode().map_err(|e| Problem::internal("defect", e.to_string()))?;
+        Ok(self.write(Command::Append(vec![body]), None, None).await?)
+    }
+
     /// State and chain at the head.
     pub(crate) async fn inspect(&self) -> Result<Cut, Refused> {
         let (reply, answer) = oneshot::channel();
@@ -85,7 +91,7 @@ impl Stream {
     /// Ends the stream's tasks once everything is durable; after that nothing of them holds the log or the index.
     pub(crate) async fn close(&self) {
         let mut tasks = self.tasks.lock().await;
-        let ended = [tasks.indexer.take(), tasks.retention.take(), tasks.collector.take()];
+        let ended = [tasks.indexer.take(), tasks.retention.take(), tasks.sweeper.take()];
         for task in ended.into_iter().flatten() {
             task.abort();
             let _ = task.await;

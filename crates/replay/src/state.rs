@@ -226,8 +226,8 @@ impl State {
             environment: &'a Environment,
             services: BTreeMap<&'a str, String>,
         }
-        let services = self.services.iter().map(|(name, s)| (name.as_str(), hex(&s.hash()))).collect();
-        hex(&sha256(&Canonical { edges: &self.edges, environment: &self.environment, services }))
+        let services = self.services.iter().map(|(name, s)| (name.as_str(), named(&s.hash()))).collect();
+        named(&sha256(&Canonical { edges: &self.edges, environment: &self.environment, services }))
     }
 
     /// The state as JSON, as the contract has it (docs/formats.md).
@@ -452,14 +452,8 @@ fn sha256(value: &impl Serialize) -> [u8; 32] {
     }
 }
 
-fn hex(hash: &[u8; 32]) -> String {
-    use std::fmt::Write as _;
-    let mut text = String::with_capacity(71);
-    text.push_str("sha256:");
-    for byte in hash {
-        let _ = write!(text, "{byte:02x}");
-    }
-    text
+fn named(hash: &[u8; 32]) -> String {
+    format!("sha256:{}", rig_event::keyfile::hex(hash))
 }
 
 #[cfg(test)]

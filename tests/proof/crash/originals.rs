@@ -26,11 +26,11 @@ const STEPS: [&str; 9] = [
     "blob.renamed",
     "blob.durable",
     "capture.appended",
-    "collect.told",
-    "collect.removed",
+    "sweep.told",
+    "sweep.removed",
 ];
 
-/// Most documents until a step was taken often enough: the collector comes when it comes.
+/// Most documents until a step was taken often enough: a sweep comes when it comes.
 const PATIENCE: u64 = 20_000;
 
 fn document(n: u64) -> String {
@@ -169,7 +169,7 @@ async fn hub_process() {
     let options = rig_hub::Options {
         data: Some(data.into()),
         policy: Policy::parse("[retention]\nkeep = 3\n").unwrap(),
-        collect_interval: Duration::from_millis(20),
+        sweep_interval: Duration::from_millis(20),
         unnamed_grace: Duration::ZERO,
         step,
         ..Default::default()

@@ -28,22 +28,22 @@ const CONSUMER: &str = "config_snapshot_ingest";
 
 /// Between which steps the hub is killed, and at which time it comes there.
 const FAULTS: [&str; 16] = [
-    "fetched:1",
-    "acked:40",
-    "parse:1",
-    "write:20",
-    "ack:60",
-    "acked:1",
-    "write:1",
-    "fetched:300",
-    "ack:150",
-    "refused:1",
+    "nats.fetched:1",
+    "nats.acked:40",
+    "capture.parse:1",
+    "capture.write:20",
+    "nats.ack:60",
+    "nats.acked:1",
+    "capture.write:1",
+    "nats.fetched:300",
+    "nats.ack:150",
+    "nats.refused:1",
     "blob.wrapped:2",
     "capture.appended:3",
-    "parse:40",
-    "refused:3",
-    "acked:200",
-    "ack:1",
+    "capture.parse:40",
+    "nats.refused:3",
+    "nats.acked:200",
+    "nats.ack:1",
 ];
 
 fn settings(server: &Server, more: &str) -> String {
@@ -254,7 +254,7 @@ async fn what_fails_again_and_again_goes_to_the_dead_letters() {
         let settings = settings(&server, "max_deliver = 2\ndead_letter = \"dead.letters\"\n");
         let data = folder.path().join("data");
         let (url, end) = hub_here(&data, &settings, |step| {
-            assert!(step != "parse" || !POISONED.load(SeqCst), "poison");
+            assert!(step != "capture.parse" || !POISONED.load(SeqCst), "poison");
         })
         .await;
 
@@ -325,7 +325,7 @@ async fn what_fails_now_and_then_comes_in_order() {
     make_stream(&context, &["config.snapshot.>"]).await;
     let data = folder.path().join("data");
     let (url, end) = hub_here(&data, &settings(&server, ""), |step| {
-        assert!(step != "parse" || !TRIES.fetch_add(1, SeqCst).is_multiple_of(3), "now and then");
+        assert!(step != "capture.parse" || !TRIES.fetch_add(1, SeqCst).is_multiple_of(3), "now and then");
     })
     .await;
     let devices = devices(1, 4, 5);

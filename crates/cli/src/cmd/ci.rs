@@ -150,7 +150,7 @@ fn print(page: &str, on_github: bool) -> Result<()> {
     let mut word = [0_u8; 16];
     getrandom::fill(&mut word)
         .map_err(|error| anyhow::anyhow!("the system gives no random numbers: {error}"))?;
-    let word: String = word.iter().map(|byte| format!("{byte:02x}")).collect();
+    let word = rig_event::keyfile::hex(&word);
     out.line(format!("::stop-commands::{word}"))?;
     out.line(page.trim_end())?;
     Ok(out.line(format!("::{word}::"))?)

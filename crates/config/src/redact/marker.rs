@@ -3,11 +3,11 @@
 use std::fmt;
 
 use hmac::{Hmac, KeyInit, Mac};
+use rig_event::keyfile::hex;
 use serde_json::{Value, json};
 use sha2::Sha256;
 
 use crate::Error;
-use crate::digest::hex;
 
 /// What the configuration library Rigging writes in place of a secret.
 pub const RIGGING: &str = "***redacted***";

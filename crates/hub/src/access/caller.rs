@@ -60,7 +60,7 @@ impl Caller {
     ///
     /// # Errors
     /// 403.
-    pub(crate) fn require(&self, scope: Scope) -> Result<(), Problem> {
+    pub(super) fn require(&self, scope: Scope) -> Result<(), Problem> {
         let (may, whose) = match &self.token {
             Some(token) => (token.may(scope), "this token has not"),
             None => (scope != Scope::Secrets, "this needs a token with"),
@@ -120,7 +120,7 @@ pub(super) struct RequestIds {
 
 impl RequestIds {
     pub(super) fn new(random: [u8; 4]) -> RequestIds {
-        RequestIds { prefix: super::token::hex(&random), next: AtomicU64::new(1) }
+        RequestIds { prefix: rig_event::keyfile::hex(&random), next: AtomicU64::new(1) }
     }
 
     /// The client's own id, if it is 1 to 64 letters, digits, `.`, `_` and `-`; else a new one.

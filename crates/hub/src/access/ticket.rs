@@ -4,11 +4,12 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::http::{StatusCode, Uri};
+use rig_event::keyfile::hex;
 use rig_event::{StreamName, Timestamp};
 use sha2::{Digest as _, Sha256};
 
 use super::Token;
-use super::token::{hex, no_random, unauthorized};
+use super::token::{no_random, unauthorized};
 use crate::data::random;
 use crate::problem::Problem;
 

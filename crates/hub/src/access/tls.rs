@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
+use rig_event::keyfile::hex;
 use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
 use tokio_rustls::TlsAcceptor;
@@ -13,7 +14,6 @@ use tokio_rustls::rustls::crypto::aws_lc_rs;
 use tokio_rustls::rustls::pki_types::pem::PemObject as _;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
-use super::token::hex;
 use crate::Error;
 use crate::data::{io_error, write_private};
 

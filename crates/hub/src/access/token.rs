@@ -9,7 +9,8 @@ use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use axum::http::StatusCode;
 use globset::{Glob, GlobSet, GlobSetBuilder};
 use rig_event::audit::{TokenIssued, TokenRevoked};
-use rig_event::{Envelope, Event, StreamName, Timestamp};
+use rig_event::keyfile::{hex, unhex};
+use rig_event::{Event, StreamName, Timestamp};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
@@ -171,7 +172,7 @@ impl Token {
     }
 
     fn of(event: &TokenIssued, issued: Timestamp) -> Option<Token> {
-        let hash = rig_event::keyfile::unhex(event.hash.strip_prefix("sha256:")?)?;
+        let hash = unhex(event.hash.strip_prefix("sha256:")?)?;
         Some(Token {
             id: event.id.as_str().into(),
             name: event.name.clone(),
@@ -234,19 +235,6 @@ impl Tokens {
             _ => {}
         }
         Ok(())
-    }
-
-    /// Takes note of a line of the hub's own stream.
-    ///
-    /// # Errors
-    /// As [`Tokens::apply`].
-    pub(crate) fn apply_line(&self, line: &[u8]) -> Result<(), Error> {
-        // Nearly all lines are about something else.
-        if memchr::memmem::find(line, b"\"type\":\"audit.token.").is_none() {
-            return Ok(());
-        }
-        let envelope = Envelope::parse(line).map_err(|e| Error::Fold(e.to_string()))?;
-        self.apply(&envelope.event, envelope.ts)
     }
 
     /// The token of that text. How long it takes tells nothing of what is kept: the id in it is no secret, and hashes are
@@ -429,8 +417,4 @@ fn patterns(texts: &[String]) -> Result<GlobSet, String> {
 /// The system gives no random numbers.
 pub(super) fn no_random(e: Error) -> Problem {
     Problem::internal("defect", e.to_string())
-}
-
-pub(super) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -123,7 +123,6 @@ async fn run(hub: Shared, watched: Watched) {
         Ok(watch) => watch,
         Err(e) => return tracing::error!(service = watched.service, error = %e, "files cannot be watched"),
     };
-    let mut stopping = hub.stopping.clone();
     let mut told = Told::default();
     loop {
         let paths = block_in_place(|| {
@@ -134,7 +133,7 @@ async fn run(hub: Shared, watched: Watched) {
             tracing::warn!(service = watched.service, why, "files are watched only in part");
         }
         for path in paths {
-            if *stopping.borrow() {
+            if hub.is_stopping() {
                 return;
             }
             capture(&hub, &watched, &mut watch, &mut told, &path).await;
@@ -143,7 +142,7 @@ async fn run(hub: Shared, watched: Watched) {
             goes_on = watch.changed() => if !goes_on {
                 return tracing::error!(service = watched.service, "the system stopped reporting changes of files");
             },
-            _ = stopping.wait_for(|stopping| *stopping) => return,
+            () = hub.stopped() => return,
         }
     }
 }

@@ -26,7 +26,7 @@ use self::settings::Notify;
 use crate::guard::Allowed;
 use crate::hub::Hub;
 use crate::stream::Stream;
-use crate::{Error, READ_BYTES, Shared, metrics};
+use crate::{READ_BYTES, Shared, metrics};
 
 /// How often it is looked for new streams.
 const LOOK: Duration = Duration::from_secs(1);
@@ -40,7 +40,11 @@ const ACTOR: &str = "notify";
 
 /// All endpoints.
 #[derive(Default)]
-pub(crate) struct Endpoints(Vec<Arc<Endpoint>>);
+pub(crate) struct Endpoints {
+    all: Vec<Arc<Endpoint>>,
+    /// Those of earlier starts that are not configured any more, until that is told.
+    gone: std::sync::Mutex<Vec<String>>,
+}
 
 impl Endpoints {
     /// Reads their secrets, and checks where they listen.
@@ -48,43 +52,24 @@ impl Endpoints {
         let allowed = Arc::new(allowed.clone());
         let endpoints =
             settings.iter().map(|settings| Endpoint::new(settings, allowed.clone()).map(Arc::new));
-        Ok(Endpoints(endpoints.collect::<Result<_, _>>()?))
+        Ok(Endpoints { all: endpoints.collect::<Result<_, _>>()?, ..Endpoints::default() })
     }
 
-    /// Learns what the hub's own stream says of them.
-    pub(crate) async fn fold(&self, stream: &Stream) -> Result<Vec<String>, Error> {
-        let damaged = |why: String| Error::Fold(format!("stream {}: {why}", stream.name));
-        let mut all = BTreeMap::<String, (Known, bool)>::new();
-        let mut next = stream.log.first_seq();
-        while next <= stream.head() {
-            let lines =
-                stream.log.read(next, stream.head(), READ_BYTES).await.map_err(|e| damaged(e.to_string()))?;
-            for (seq, line) in lines.iter() {
-                let head = Head::parse(line).map_err(|e| damaged(format!("event {seq}: {e}")))?;
-                if rig_event::event::family(&head.type_name) != "notify" {
-                    continue;
-                }
-                let event = Envelope::parse(line).map_err(|e| damaged(format!("event {seq}: {e}")))?;
-                fold(&mut all, event);
-            }
-            if lines.is_empty() {
-                return Err(damaged(format!("event {next} is missing")));
-            }
-            next = lines.last_seq() + 1;
-        }
-        for endpoint in &self.0 {
-            if let Some((known, failing)) = all.remove(&endpoint.settings.name) {
+    /// Takes over what the hub's own stream says of them.
+    pub(crate) fn recall(&self, past: Past) {
+        let mut past = past.0;
+        for endpoint in &self.all {
+            if let Some((known, failing)) = past.remove(&endpoint.settings.name) {
                 endpoint.failing.store(failing, Relaxed);
                 *endpoint.known.lock().unwrap_or_else(PoisonError::into_inner) = known;
             }
         }
-        Ok(all.into_keys().collect())
+        *self.gone.lock().unwrap_or_else(PoisonError::into_inner) = past.into_keys().collect();
     }
 
     /// As Prometheus reads it.
     pub(crate) fn metrics(&self) -> String {
-        type Read = fn(&Endpoint) -> u64;
-        let table: [(&str, &str, &str, Read); 4] = [
+        let columns: [metrics::Column<Arc<Endpoint>>; 4] = [
             ("rig_notifications_sent_total", "counter", "Notifications that an endpoint took.", |e| {
                 e.sent.load(Relaxed)
             }),
@@ -98,45 +83,57 @@ impl Endpoints {
                 e.failing.load(Relaxed).into()
             }),
         ];
-        if self.0.is_empty() {
+        if self.all.is_empty() {
             return String::new();
         }
-        let text = table.map(|(name, kind, help, read)| {
-            let sample = |e: &Arc<Endpoint>| (format!("{{endpoint=\"{}\"}}", e.settings.name), read(e));
-            metrics::single(name, kind, help, &self.0.iter().map(sample).collect::<Vec<_>>())
-        });
-        text.concat()
+        metrics::table(&columns, "endpoint", &self.all, |e| &e.settings.name)
     }
 }
 
-/// Takes in what became of an endpoint.
-fn fold(all: &mut BTreeMap<String, (Known, bool)>, event: Envelope) {
-    let ts = event.ts;
-    match event.event {
-        Event::NotifyBegan(told) => {
-            all.insert(told.endpoint, (Known { began: Some(ts), ..Known::default() }, false));
-        }
-        Event::NotifyEnded(told) => drop(all.remove(&told.endpoint)),
-        Event::NotifyDelivered(told) | Event::NotifyDropped(told) => {
-            if let (Some(stream), Some(epoch), Some(upto)) = (told.stream, told.epoch, told.upto) {
-                all.entry(told.endpoint).or_default().0.upto.insert((stream, epoch), upto);
+/// What the hub's own stream says of endpoints, by name: how far each was told, and whether nothing got through to it.
+#[derive(Default)]
+pub(crate) struct Past(BTreeMap<String, (Known, bool)>);
+
+impl Past {
+    /// Takes note of an event of the hub's own stream.
+    pub(crate) fn apply(&mut self, event: Envelope) {
+        let (Past(all), ts) = (self, event.ts);
+        match event.event {
+            Event::NotifyBegan(told) => {
+                all.insert(told.endpoint, (Known { began: Some(ts), ..Known::default() }, false));
             }
+            Event::NotifyEnded(told) => drop(all.remove(&told.endpoint)),
+            Event::NotifyDelivered(told) | Event::NotifyDropped(told) => {
+                if let (Some(stream), Some(epoch), Some(upto)) = (told.stream, told.epoch, told.upto) {
+                    all.entry(told.endpoint).or_default().0.upto.insert((stream, epoch), upto);
+                }
+            }
+            Event::NotifyFailing(told) => all.entry(told.endpoint).or_default().1 = true,
+            Event::NotifyRecovered(told) => all.entry(told.endpoint).or_default().1 = false,
+            _ => {}
         }
-        Event::NotifyFailing(told) => all.entry(told.endpoint).or_default().1 = true,
-        Event::NotifyRecovered(told) => all.entry(told.endpoint).or_default().1 = false,
-        _ => {}
     }
 }
 
 /// Begins to notify. The tasks end by themselves once the hub is stopping.
 pub(crate) fn start(hub: &Shared, tasks: &mut JoinSet<()>) {
-    for endpoint in &hub.endpoints.0 {
+    tasks.spawn(end_gone(hub.clone()));
+    for endpoint in &hub.endpoints.all {
         tasks.spawn(run(hub.clone(), endpoint.clone()));
     }
 }
 
+/// Tells of endpoints that are not configured any more. Only a hub that runs does: who opens its folder for something else has not
+/// read its settings.
+async fn end_gone(hub: Shared) {
+    let gone = std::mem::take(&mut *hub.endpoints.gone.lock().unwrap_or_else(PoisonError::into_inner));
+    for endpoint in gone {
+        tell(&hub, Event::NotifyEnded(Told { endpoint, ..Told::default() })).await;
+    }
+}
+
 /// Tells in the hub's own stream what became of an endpoint.
-pub(crate) async fn tell(hub: &Hub, event: Event) {
+async fn tell(hub: &Hub, event: Event) {
     let draft = Draft { actor: Some(ACTOR.to_owned()), ..Draft::new(None, event) };
     if let Err(problem) = hub.tell(draft).await {
         tracing::error!(code = problem.code(), "what became of notifications could not be told");
@@ -158,7 +155,6 @@ async fn run(hub: Shared, endpoint: Arc<Endpoint>) {
             now
         }
     };
-    let mut stopping = hub.stopping.clone();
     let mut followed = BTreeSet::<Epoch>::new();
     let mut followers = JoinSet::new();
     loop {
@@ -174,7 +170,7 @@ async fn run(hub: Shared, endpoint: Arc<Endpoint>) {
         }
         tokio::select! {
             () = tokio::time::sleep(LOOK) => while followers.try_join_next().is_some() {},
-            _ = stopping.wait_for(|stopping| *stopping) => break,
+            () = hub.stopped() => break,
         }
     }
     while followers.join_next().await.is_some() {}
@@ -198,7 +194,6 @@ struct Cursor {
 
 impl Follower {
     async fn run(self, began: Timestamp) {
-        let mut stopping = self.hub.stopping.clone();
         let mut head = self.stream.head.clone();
         let next = match self.begin(began).await {
             Ok(next) => next,
@@ -207,7 +202,7 @@ impl Follower {
         let mut cursor = Cursor { next, recorded: next - 1, recorded_at: None, told: false };
         let ended = tokio::select! {
             ended = self.follow(&mut cursor) => ended,
-            _ = stopping.wait_for(|stopping| *stopping) => Ok(()),
+            () = self.hub.stopped() => Ok(()),
             // The stream was removed: nothing of it is left to tell.
             () = async { while head.changed().await.is_ok() {} } => return,
         };

@@ -1,7 +1,7 @@
 //! `[[notify]]` of `hub.toml`: who is told of what.
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use globset::{Glob, GlobSet, GlobSetBuilder};
@@ -10,8 +10,9 @@ use rig_event::Severity;
 use serde::{Deserialize, Deserializer, de};
 use zeroize::Zeroizing;
 
-/// The longest secret, in bytes; and the shortest key.
-const MAX_SECRET: u64 = 4 << 10;
+use crate::secret::Secret;
+
+/// The shortest key, in bytes.
 const MIN_KEY: usize = 16;
 
 /// What is told where nothing else is said.
@@ -118,23 +119,22 @@ pub(crate) fn endpoints<'de, D: Deserializer<'de>>(d: D) -> Result<Vec<Notify>, 
 }
 
 impl Notify {
-    fn check(&self) -> Result<(), &'static str> {
+    fn check(&self) -> Result<(), String> {
+        self.key_source()?;
         let count = |said: &[bool]| said.iter().filter(|said| **said).count();
         let is_name = (1..=64).contains(&self.name.len())
             && self.name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"-_".contains(&b));
-        match () {
-            () if !is_name => Err("`name` has 1 to 64 of a-z, 0-9, - and _"),
+        let wrong = match () {
+            () if !is_name => "`name` has 1 to 64 of a-z, 0-9, - and _",
             () if count(&[self.url.is_some(), self.url_env.is_some(), self.url_file.is_some()]) != 1 => {
-                Err("say one of `url`, `url_env` and `url_file`")
-            }
-            () if self.key_env.is_some() && self.key_file.is_some() => {
-                Err("say `key_env` or `key_file`, not both")
+                "say one of `url`, `url_env` and `url_file`"
             }
             () if self.timeout() < Duration::from_secs(1) || self.timeout() > Duration::from_secs(60) => {
-                Err("`timeout` is 1s to 60s")
+                "`timeout` is 1s to 60s"
             }
-            () => Ok(()),
-        }
+            () => return Ok(()),
+        };
+        Err(wrong.to_owned())
     }
 
     pub(crate) fn timeout(&self) -> Duration {
@@ -147,47 +147,23 @@ impl Notify {
 
     /// Where it listens.
     pub(crate) fn url(&self) -> Result<Zeroizing<String>, String> {
-        match &self.url {
-            Some(url) => Ok(Zeroizing::new(url.clone())),
-            None => Ok(secret("url", self.url_env.as_deref(), self.url_file.as_deref())?.unwrap_or_default()),
+        match Secret::of("url", self.url_env.as_ref(), self.url_file.as_ref())? {
+            Some(secret) => secret.read_now(),
+            None => Ok(Zeroizing::new(self.url.clone().unwrap_or_default())),
         }
+    }
+
+    fn key_source(&self) -> Result<Option<Secret>, String> {
+        Secret::of("key", self.key_env.as_ref(), self.key_file.as_ref())
     }
 
     /// What its messages are signed with.
     pub(crate) fn key(&self) -> Result<Option<Zeroizing<String>>, String> {
-        let key = secret("key", self.key_env.as_deref(), self.key_file.as_deref())?;
-        match key {
+        match self.key_source()?.map(|secret| secret.read_now()).transpose()? {
             Some(key) if key.len() < MIN_KEY => Err(format!("the key has less than {MIN_KEY} bytes")),
             key => Ok(key),
         }
     }
-}
-
-/// A secret from the environment or a file, if one of them is named.
-fn secret(
-    what: &str,
-    variable: Option<&str>,
-    file: Option<&Path>,
-) -> Result<Option<Zeroizing<String>>, String> {
-    use std::io::Read as _;
-    let mut text = Zeroizing::new(String::new());
-    match (variable, file) {
-        (Some(name), _) => match std::env::var(name) {
-            Ok(value) => *text = value,
-            Err(_) => return Err(format!("`{what}_env` names the variable {name}, which is not set")),
-        },
-        (None, Some(path)) => {
-            let shown = path.display();
-            let file = std::fs::File::open(path)
-                .map_err(|e| format!("`{what}_file` {shown} cannot be read: {e}"))?;
-            let read = file.take(MAX_SECRET).read_to_string(&mut text);
-            read.map_err(|e| format!("`{what}_file` {shown} cannot be read: {e}"))?;
-        }
-        (None, None) => return Ok(None),
-    }
-    let end = text.trim_end_matches(['\r', '\n']).len();
-    text.truncate(end);
-    if text.is_empty() { Err(format!("the {what} is empty")) } else { Ok(Some(text)) }
 }
 
 fn low() -> Severity {

@@ -10,12 +10,13 @@ use rig_event::{Draft, Event, Seq, ServiceName};
 use rig_replay::state::Service;
 
 use super::Query;
-use crate::access::{Caller, Scope};
+use crate::access::Caller;
 use crate::problem::Problem;
 use crate::secrecy::{self, Rewrapped};
 use crate::{Shared, stream::Stream};
 
-/// The document that a service's config at `at` was captured from, to the byte. That it was read is durable before it goes out.
+/// The document that a service's config at `at` was captured from, to the byte: the table of routes asks `secrets` of whoever
+/// names `raw`. That it was read is durable before it goes out.
 pub(super) async fn original(
     hub: &Shared,
     caller: &Caller,
@@ -24,8 +25,6 @@ pub(super) async fn original(
     at: Seq,
     service: &Service,
 ) -> Result<Response, Problem> {
-    // The table of rules asks for it already; here it stands beside what it guards.
-    caller.require(Scope::Secrets)?;
     let blob = service.blob.clone().ok_or_else(|| {
         let captured = service.captured_seq;
         let detail = format!(

@@ -100,7 +100,7 @@ pub(crate) async fn answer_to(
 ) -> Response {
     let id = hub.access.request_id(request.headers());
     let origin = request.headers().get(header::ORIGIN).cloned();
-    let (span, stopping) = (trace::span(&hub, &request, &id), *hub.stopping.borrow());
+    let (span, stopping) = (trace::span(&hub, &request, &id), hub.is_stopping());
     let mut response = trace::told(span, admitted(&hub, router, peer, &id, request)).await;
     if stopping {
         response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
@@ -168,7 +168,7 @@ async fn turn<'a>(hub: &'a Shared, path: &str) -> Result<Option<SemaphorePermit<
     if !path.starts_with("/v1/") {
         return Ok(None);
     }
-    if *hub.stopping.borrow() {
+    if hub.is_stopping() {
         return Err(Problem::unavailable("closed", "the hub is stopping"));
     }
     hub.admission.enter().await.map(Some)

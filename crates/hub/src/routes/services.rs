@@ -249,8 +249,7 @@ pub(super) async fn approve(
         // Somebody tried what they may not: that is worth a trace.
         let event = Event::BaselineRejected(BaselineRejected { digest, reason: refused.detail().to_owned() });
         let draft = Draft { actor, ..Draft::new(Some(service), event) };
-        let body = draft.encode().map_err(|e| Problem::internal("defect", e.to_string()))?;
-        stream.write(Command::Append(vec![body]), None, None).await?;
+        stream.tell(draft).await?;
     }
     Err(refused)
 }

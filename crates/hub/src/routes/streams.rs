@@ -28,7 +28,7 @@ pub(super) async fn healthz() -> &'static str {
     (status = 503, description = "`closed`"),
 ))]
 pub(super) async fn readyz(State(hub): State<Shared>) -> Result<&'static str, Problem> {
-    match *hub.stopping.borrow() {
+    match hub.is_stopping() {
         true => Err(Problem::unavailable("closed", "the hub is stopping")),
         false => Ok("ready\n"),
     }

@@ -3,12 +3,12 @@
 //!
 //! In reading order: [`settings`]; [`Wrap`], what is asked of whoever holds the key-encryption keys, and its two implementations,
 //! `local` (a file) and `transit` (OpenBao or Vault); [`Keys`], those that a hub has; `originals` (keeping and opening);
-//! [`collect`] (deleting).
+//! [`sweep`] (deleting).
 
-pub(crate) mod collect;
 mod local;
 mod originals;
 pub mod settings;
+pub(crate) mod sweep;
 mod transit;
 
 use std::sync::Arc;

@@ -23,11 +23,11 @@ pub(crate) struct Blobs {
 #[derive(Default)]
 struct Naming {
     now: HashMap<BlobId, usize>,
-    /// Those of captures that ended since the last round of the collector began.
+    /// Those of captures that ended since the last sweep began.
     since: HashSet<BlobId>,
 }
 
-/// An original that an event is about to name: it is not deleted before this is dropped, and not in the round that goes on then.
+/// An original that an event is about to name: it is not deleted before this is dropped, and not in the sweep that goes on then.
 pub(crate) struct Named {
     blobs: Arc<Blobs>,
     id: BlobId,
@@ -66,12 +66,12 @@ impl Blobs {
         Named { blobs: self.clone(), id }
     }
 
-    /// A round of the collector begins. What is named from here on is not its business.
-    pub(super) fn begin_round(&self) {
+    /// A sweep begins. What is named from here on is not its business.
+    pub(super) fn begin_sweep(&self) {
         self.naming().since.clear();
     }
 
-    /// Deletes an original that no event names, unless a capture has come for it since the round began.
+    /// Deletes an original that no event names, unless a capture has come for it since the sweep began.
     pub(super) fn remove_unnamed(&self, id: &BlobId) -> Result<bool, rig_recorder::Error> {
         // Held until it is gone: a capture that comes for it now does not find it, and writes it again.
         let naming = self.naming();

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use reqwest::Url;
 use serde::Deserialize;
 
+use crate::secret::Secret;
+
 /// `[blobs]`: whether the originals of documents are kept, and who holds the key.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -32,18 +34,9 @@ pub struct TransitSettings {
     /// The name of the key, with the stream's name for `{stream}`: `rig_{stream}`.
     pub key: String,
     /// What holds the token.
-    pub token: TokenSource,
+    pub token: Secret,
     /// The certificates that the server's must be signed by, as a PEM file; else those of the system.
     pub ca: Option<PathBuf>,
-}
-
-/// Where a token is.
-#[derive(Clone, Debug, PartialEq)]
-pub enum TokenSource {
-    /// In this environment variable.
-    Env(String),
-    /// In this file, which is read anew each time: an agent may renew it.
-    File(PathBuf),
 }
 
 #[derive(Deserialize)]
@@ -58,9 +51,9 @@ struct Form {
 }
 
 impl TryFrom<Form> for TransitSettings {
-    type Error = &'static str;
+    type Error = String;
 
-    fn try_from(form: Form) -> Result<Self, &'static str> {
+    fn try_from(form: Form) -> Result<Self, String> {
         let url = Url::parse(&form.url).map_err(|_| "`url` is no URL")?;
         let on_this_machine = match url.host_str() {
             Some("localhost") => true,
@@ -68,31 +61,32 @@ impl TryFrom<Form> for TransitSettings {
                 .trim_matches(['[', ']'])
                 .parse::<std::net::IpAddr>()
                 .is_ok_and(|address| address.is_loopback()),
-            None => return Err("`url` names no host"),
+            None => return Err("`url` names no host".to_owned()),
         };
         match url.scheme() {
             "https" => {}
             "http" if on_this_machine => {}
-            "http" => return Err("`url` must begin with https: the token and the data keys go there"),
-            _ => return Err("`url` must begin with https"),
+            "http" => {
+                return Err("`url` must begin with https: the token and the data keys go there".to_owned());
+            }
+            _ => return Err("`url` must begin with https".to_owned()),
         }
         if !url.username().is_empty() || url.password().is_some() {
-            return Err("`url` must not hold a password; name the token with token_env or token_file");
+            return Err(
+                "`url` must not hold a password; name the token with token_env or token_file".to_owned()
+            );
         }
         let mount = form.mount.unwrap_or_else(|| "transit".to_owned());
         let mount = mount.trim_matches('/').to_owned();
         if mount.is_empty() || !mount.split('/').all(is_name) {
-            return Err("`mount` has letters, digits, `.`, `_`, `-` and `/`");
+            return Err("`mount` has letters, digits, `.`, `_`, `-` and `/`".to_owned());
         }
         let key = form.key.unwrap_or_else(|| "rig_{stream}".to_owned());
         if !is_name(&key.replace("{stream}", "x")) {
-            return Err("`key` has letters, digits, `.`, `_`, `-` and `{stream}`");
+            return Err("`key` has letters, digits, `.`, `_`, `-` and `{stream}`".to_owned());
         }
-        let token = match (form.token_env, form.token_file) {
-            (Some(name), None) => TokenSource::Env(name),
-            (None, Some(path)) => TokenSource::File(path),
-            _ => return Err("say where the token is: token_env = \"NAME\" or token_file = \"PATH\""),
-        };
+        let token = Secret::of("token", form.token_env.as_ref(), form.token_file.as_ref())?
+            .ok_or("say where the token is: token_env = \"NAME\" or token_file = \"PATH\"")?;
         Ok(TransitSettings { url, mount, key, token, ca: form.ca })
     }
 }

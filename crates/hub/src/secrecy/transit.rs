@@ -13,9 +13,10 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use zeroize::{Zeroize as _, Zeroizing};
 
-use super::settings::{TokenSource, TransitSettings, is_name};
+use super::settings::{TransitSettings, is_name};
 use super::{Unavailable, Wrap};
 use crate::Error;
+use crate::secret::Secret;
 
 /// What `by` begins with.
 const TRANSIT: &str = "transit:";
@@ -76,10 +77,9 @@ impl Transit {
         }
         let client = client.build().map_err(|e| bad(format!("no client for HTTP: {e}")))?;
         let engine = Engine { client, settings: settings.clone() };
-        if let TokenSource::Env(name) = &settings.token
-            && std::env::var(name).is_err()
-        {
-            return Err(bad(format!("the environment variable {name} is not set; it must hold the token")));
+        // A file may come later.
+        if let Secret::Env(_) = &settings.token {
+            settings.token.read_now().map_err(|why| bad(format!("{why}; it must hold the token")))?;
         }
         Ok(Transit(Arc::new(engine)))
     }
@@ -109,16 +109,8 @@ impl Engine {
     }
 
     async fn token(&self) -> Result<HeaderValue, Unavailable> {
-        let text = match &self.settings.token {
-            TokenSource::Env(name) => {
-                std::env::var(name).map_err(|_| format!("the environment variable {name} is not set"))
-            }
-            TokenSource::File(path) => tokio::fs::read_to_string(path)
-                .await
-                .map_err(|e| format!("the token in {} cannot be read: {e}", path.display())),
-        };
-        let text = Zeroizing::new(text.map_err(Unavailable)?);
-        let mut value = HeaderValue::from_str(text.trim())
+        let token = self.settings.token.read().await.map_err(Unavailable)?;
+        let mut value = HeaderValue::from_str(&token)
             .map_err(|_| Unavailable("the token has characters that no token has".to_owned()))?;
         value.set_sensitive(true);
         Ok(value)

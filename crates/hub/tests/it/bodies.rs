@@ -248,7 +248,7 @@ async fn more_requests_than_may_be_in_work_are_sent_away() {
     let mut answered = [0; 12];
     slow.read_exact(&mut answered).await.unwrap();
     assert_eq!(&answered, b"HTTP/1.1 201");
-    let metrics = hub.client.get(format!("{}/metrics", hub.url)).send().await.unwrap().text().await.unwrap();
+    let metrics = hub.metrics().await;
     assert!(
         metrics.lines().any(|l| l.starts_with("rig_requests_refused_total ") && !l.ends_with(" 0")),
         "{metrics}"

@@ -88,6 +88,18 @@ impl TestHub {
         answer(self.client.post(self.stream(&format!("events{query}"))).body(events.to_owned())).await
     }
 
+    /// What Prometheus would read.
+    pub(crate) async fn metrics(&self) -> String {
+        let answer = self.client.get(format!("{}/metrics", self.url)).send().await.unwrap();
+        answer.text().await.unwrap()
+    }
+
+    /// The lines of the hub's own stream.
+    pub(crate) async fn own_lines(&self) -> String {
+        let url = format!("{}/v1/streams/_hub/events?from=1", self.url);
+        self.client.get(url).send().await.unwrap().text().await.unwrap()
+    }
+
     /// The lines of a range.
     pub(crate) async fn lines(&self, query: &str) -> Vec<String> {
         let text = self

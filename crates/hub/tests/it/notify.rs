@@ -128,7 +128,7 @@ async fn drift_is_told_signed_and_as_it_stands_in_the_log() {
     // The end of it is told too; what was accepted was not asked for.
     hub.capture("service=api&format=json", r#"{"a":1,"password":"hunter2"}"#).await;
     assert_eq!(shown(&receiver.next().await), ("drift.resolved", "api"));
-    let metrics = hub.client.get(format!("{}/metrics", hub.url)).send().await.unwrap().text().await.unwrap();
+    let metrics = hub.metrics().await;
     assert!(metrics.contains("rig_notifications_sent_total{endpoint=\"ops\"}"), "{metrics}");
     hub.stop().await;
 }
@@ -181,8 +181,7 @@ async fn an_endpoint_that_fails_is_tried_again_and_that_is_told_once() {
     drift(&hub, "web", r#"{"a":1}"#, r#"{"a":2}"#).await;
     assert_eq!(shown(&receiver.next().await), ("drift.detected", "web"));
     drop(own);
-    let own = hub.client.get(format!("{}/v1/streams/_hub/events?from=1", hub.url)).send().await.unwrap();
-    assert_eq!(own.text().await.unwrap().matches("notify.failing").count(), 1);
+    assert_eq!(hub.own_lines().await.matches("notify.failing").count(), 1);
     hub.stop().await;
 }
 
@@ -242,6 +241,23 @@ async fn a_hub_that_starts_again_tells_the_rest() {
     drift(&hub, "seven", r#"{"a":1}"#, r#"{"a":2}"#).await;
     assert_eq!(shown(&receiver.next().await), ("drift.detected", "seven"));
     drop(own);
+    hub.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn listing_tokens_without_a_hub_does_not_end_its_endpoints() {
+    use rig_hub::access::offline::{self, Task};
+    let folder = tempfile::tempdir().unwrap();
+    let receiver = Receiver::new([]).await;
+    let data = Some(folder.path().to_owned());
+    let with_endpoint = rig_hub::Options { data: data.clone(), ..options(&receiver.endpoint("")) };
+    let hub = TestHub::with(with_endpoint.clone()).await;
+    Told::by(&hub, "_hub").await.next("notify.began").await;
+    hub.stop().await;
+    offline::run(rig_hub::Options { data, ..crate::unsealed() }, Task::List).await.unwrap();
+    let hub = TestHub::with(with_endpoint).await;
+    let own = hub.own_lines().await;
+    assert!(own.contains("notify.began") && !own.contains("notify.ended"), "{own}");
     hub.stop().await;
 }
 

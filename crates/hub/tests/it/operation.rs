@@ -8,10 +8,6 @@ use tokio::net::TcpStream;
 
 use super::{TestHub, types};
 
-async fn metrics(hub: &TestHub) -> String {
-    hub.client.get(format!("{}/metrics", hub.url)).send().await.unwrap().text().await.unwrap()
-}
-
 #[track_caller]
 fn stands(metrics: &str, line: &str) {
     assert!(metrics.lines().any(|l| l == line), "{line} is not in\n{metrics}");
@@ -33,7 +29,7 @@ async fn captures_diffs_and_drift_are_counted() {
     let approved = hub.client.put(hub.stream("services/api/baseline")).send().await.unwrap();
     assert_eq!(approved.status(), 200);
     hub.capture("service=api", "{\"a\":1,\"db\":{\"host\":\"y\"}}").await;
-    let told = metrics(&hub).await;
+    let told = hub.metrics().await;
     stands(&told, "rig_captures_total{stream=\"main\"} 3");
     stands(&told, "rig_captures_unchanged_total{stream=\"main\"} 1");
     stands(&told, "rig_diffs_total{stream=\"main\"} 1");
@@ -43,13 +39,13 @@ async fn captures_diffs_and_drift_are_counted() {
 
     // A drift is there after a restart, and gone when it is resolved.
     let hub = TestHub::with(options).await;
-    stands(&metrics(&hub).await, "rig_drifting_services{stream=\"main\",severity=\"critical\"} 1");
+    stands(&hub.metrics().await, "rig_drifting_services{stream=\"main\",severity=\"critical\"} 1");
     let (_, back) = hub.capture("service=api", "{\"a\":2,\"db\":{\"host\":\"x\"}}").await;
     assert!(types(&back).contains(&"drift.changed"), "{back}");
-    stands(&metrics(&hub).await, "rig_drifting_services{stream=\"main\",severity=\"critical\"} 0");
-    stands(&metrics(&hub).await, "rig_drifting_services{stream=\"main\",severity=\"medium\"} 1");
+    stands(&hub.metrics().await, "rig_drifting_services{stream=\"main\",severity=\"critical\"} 0");
+    stands(&hub.metrics().await, "rig_drifting_services{stream=\"main\",severity=\"medium\"} 1");
     hub.capture("service=api", "{\"a\":1,\"db\":{\"host\":\"x\"}}").await;
-    stands(&metrics(&hub).await, "rig_drifting_services{stream=\"main\",severity=\"medium\"} 0");
+    stands(&hub.metrics().await, "rig_drifting_services{stream=\"main\",severity=\"medium\"} 0");
     hub.stop().await;
 }
 
@@ -58,7 +54,7 @@ async fn the_dashboard_asks_for_metrics_that_there_are() {
     let page = std::fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/grafana/rig.json")).unwrap();
     let dashboard: Value = serde_json::from_slice(&page).unwrap();
     let hub = TestHub::in_memory().await;
-    let told = metrics(&hub).await;
+    let told = hub.metrics().await;
     let there: BTreeSet<&str> =
         told.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next()).collect();
     let mut asked = BTreeSet::new();

@@ -51,11 +51,11 @@ impl Data {
     }
 }
 
-/// One whose collector works all the time.
-fn collecting(data: &Path, policy: &str) -> rig_hub::Options {
+/// One that sweeps all the time.
+fn sweeping(data: &Path, policy: &str) -> rig_hub::Options {
     rig_hub::Options {
         policy: Policy::parse(policy).unwrap(),
-        collect_interval: Duration::from_millis(10),
+        sweep_interval: Duration::from_millis(10),
         unnamed_grace: Duration::ZERO,
         ..options(data)
     }
@@ -103,12 +103,12 @@ async fn refused(hub: &TestHub, query: &str) -> (u16, String) {
 }
 
 async fn metric(hub: &TestHub, name: &str) -> u64 {
-    let text = hub.client.get(format!("{}/metrics", hub.url)).send().await.unwrap().text().await.unwrap();
+    let text = hub.metrics().await;
     let row = format!("{name}{{stream=\"main\"}} ");
     text.lines().find_map(|line| line.strip_prefix(&row)).unwrap().parse().unwrap()
 }
 
-/// Waits for what the collector does.
+/// Waits for what a sweep does.
 async fn until<F: Future<Output = bool>>(what: &str, mut holds: impl FnMut() -> F) {
     for _ in 0..3_000 {
         if holds().await {
@@ -136,9 +136,8 @@ async fn an_original_is_given_to_the_byte_and_only_after_it_is_told() {
     assert_eq!(raw(&hub, "web/config?raw=1").await, (200, "application/json".to_owned(), json));
     assert!(!hub.get("services/api/config").await.1.to_string().contains(SECRET));
 
-    let told = hub.client.get(format!("{}/v1/streams/_hub/events?from=1", hub.url)).send().await.unwrap();
-    let told: Vec<Value> =
-        told.text().await.unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let told = hub.own_lines().await;
+    let told: Vec<Value> = told.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let reads: Vec<_> = told.iter().filter(|e| e["type"] == "audit.raw-read").collect();
     assert_eq!(reads.len(), 3, "{told:?}");
     assert_eq!((&reads[1]["actor"], &reads[1]["peer"]), (&json!("root"), &json!("127.0.0.1")));
@@ -350,7 +349,7 @@ async fn the_policy_keeps_the_originals_of_the_newest_snapshots() {
     take(&hub, "web", &document(1)).await;
     take(&hub, "worker", &document(9)).await;
     hub.stop().await;
-    let hub = start(collecting(folder.path(), "[retention]\nkeep = 2\n")).await;
+    let hub = start(sweeping(folder.path(), "[retention]\nkeep = 2\n")).await;
     until("two originals are deleted", async || blobs(folder.path()).len() == 4).await;
     // 1 is that of `web` too.
     assert_eq!(raw(&hub, "web/config?raw=1").await.2, document(1));
@@ -383,7 +382,7 @@ async fn what_is_current_is_kept_however_old_it_is() {
     let options = || rig_hub::Options {
         segment_bytes: 4 << 10,
         retention_interval: Duration::from_millis(10),
-        ..collecting(folder.path(), "[retention]\nmax_age = \"0s\"\nmax_events = 10\n")
+        ..sweeping(folder.path(), "[retention]\nmax_age = \"0s\"\nmax_events = 10\n")
     };
     let hub = start(options()).await;
     until("its event is pruned", async || {
@@ -419,12 +418,12 @@ async fn an_original_that_nothing_names_is_deleted_once_it_is_old_enough() {
     let unnamed = shard.join(unnamed.file_name().unwrap());
     std::fs::copy(&kept, &unnamed).unwrap();
     let patient =
-        rig_hub::Options { unnamed_grace: Duration::from_secs(3600), ..collecting(folder.path(), "") };
+        rig_hub::Options { unnamed_grace: Duration::from_secs(3600), ..sweeping(folder.path(), "") };
     let hub = start(patient).await;
     until("both are counted", async || metric(&hub, "rig_blobs").await == 2).await;
     assert!(unnamed.exists());
     hub.stop().await;
-    let hub = start(collecting(folder.path(), "")).await;
+    let hub = start(sweeping(folder.path(), "")).await;
     until("it is deleted", async || !unnamed.exists()).await;
     assert_eq!(raw(&hub, "api/config?raw=1").await.2, document(1));
     hub.stop().await;
@@ -434,8 +433,8 @@ async fn an_original_that_nothing_names_is_deleted_once_it_is_old_enough() {
 async fn what_a_capture_is_about_to_name_is_never_deleted() {
     let folder = Data::new();
     let eager = rig_hub::Options {
-        collect_interval: Duration::from_micros(200),
-        ..collecting(folder.path(), "[retention]\nkeep = 1\n")
+        sweep_interval: Duration::from_micros(200),
+        ..sweeping(folder.path(), "[retention]\nkeep = 1\n")
     };
     let hub = std::sync::Arc::new(start(eager).await);
     let mut services = Vec::new();

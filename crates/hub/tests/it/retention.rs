@@ -159,7 +159,7 @@ async fn metrics_count_what_was_written_and_sent() {
     while !text.contains(":3\n") {
         text.push_str(std::str::from_utf8(&response.chunk().await.unwrap().unwrap()).unwrap());
     }
-    let metrics = hub.client.get(format!("{}/metrics", hub.url)).send().await.unwrap().text().await.unwrap();
+    let metrics = hub.metrics().await;
     for line in [
         "rig_head_seq{stream=\"main\"} 3",
         "rig_appended_events_total{stream=\"main\"} 3",

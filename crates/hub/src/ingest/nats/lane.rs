@@ -24,8 +24,7 @@ use super::session::Session;
 use super::settings::Devices;
 use crate::capture;
 use crate::problem::Problem;
-use crate::stream::Stream;
-use crate::writer::{Appended, Command};
+use crate::writer::Appended;
 
 /// How many devices a lane remembers; of those it forgets it learns from the log again.
 const MAX_DEVICES: usize = 8_192;
@@ -314,7 +313,7 @@ impl Session {
             tracing::warn!(seq = job.seq, why, "a message of NATS cannot be sent to the dead letters");
             return self.give_back(job, "dead letters");
         }
-        (self.hub.options.step)("dead-lettered");
+        (self.hub.options.step)("nats.dead-lettered");
         let reason = format!(
             "{}, and it was given out {} times: it went to the dead letters",
             problem.code(),
@@ -383,17 +382,17 @@ impl Session {
         let told = match stream {
             Some(stream) => {
                 stream.meters.rejected(code);
-                tell(&stream, draft).await
+                stream.tell(draft).await.map(drop)
             }
             None => self.hub.tell(draft).await,
         };
-        (self.hub.options.step)("refused");
+        (self.hub.options.step)("nats.refused");
         told.map_or_else(|problem| Verdict::Later(problem.code()), |()| Verdict::Done(outcome))
     }
 
     /// Acknowledges in one way or another, and waits until the server has it. Where it does not, the message comes again, and is known.
     async fn ack(&self, job: &Job, kind: AckKind) {
-        (self.hub.options.step)("ack");
+        (self.hub.options.step)("nats.ack");
         // A sign of life that comes after this would undo a delay.
         job.alive.0.abort();
         job.answered.store(true, Relaxed);
@@ -405,12 +404,6 @@ impl Session {
         if let Err(e) = told {
             tracing::debug!(seq = job.seq, error = %e, "an acknowledgement is not confirmed");
         }
-        (self.hub.options.step)("acked");
+        (self.hub.options.step)("nats.acked");
     }
-}
-
-async fn tell(stream: &Stream, draft: Draft) -> Result<(), Problem> {
-    let body = draft.encode().map_err(|e| Problem::internal("defect", e.to_string()))?;
-    stream.write(Command::Append(vec![body]), None, None).await?;
-    Ok(())
 }

@@ -129,7 +129,7 @@ mod tests {
 
     /// Of `/ip dns\nset a=1\n`.
     fn right() -> String {
-        Sha256::digest("/ip dns\nset a=1\n").iter().map(|b| format!("{b:02x}")).collect()
+        rig_event::keyfile::hex(&Sha256::digest("/ip dns\nset a=1\n"))
     }
 
     #[test]

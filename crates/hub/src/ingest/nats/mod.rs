@@ -23,6 +23,7 @@ pub(crate) use self::counters::Counters;
 use self::session::Session;
 pub use self::settings::Settings;
 use crate::Shared;
+use crate::hub::Hub;
 
 /// How long to wait before what did not work is tried again: at first, and at most.
 const RETRY: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(5));
@@ -30,7 +31,6 @@ const RETRY: (Duration, Duration) = (Duration::from_millis(250), Duration::from_
 /// Takes snapshots until the hub stops.
 pub(crate) async fn run(hub: Shared, settings: Settings) {
     let settings = Arc::new(settings);
-    let mut stopping = hub.stopping.clone();
     let mut wait = Waits::default();
     // Counts up when the connection breaks.
     let (broken, breaks) = watch::channel(0);
@@ -38,18 +38,18 @@ pub(crate) async fn run(hub: Shared, settings: Settings) {
     let client = loop {
         let connected = tokio::select! {
             connected = connect(&settings, broken.clone()) => connected,
-            _ = stopping.wait_for(|stops| *stops) => return,
+            () = hub.stopped() => return,
         };
         match connected {
             Ok(client) => break client,
-            Err(why) if wait.after(&why, &mut stopping).await => {}
+            Err(why) if wait.after(&why, &hub).await => {}
             Err(_) => return,
         }
     };
     loop {
         let opened = tokio::select! {
             opened = Session::open(hub.clone(), settings.clone(), client.clone(), breaks.clone()) => opened,
-            _ = stopping.wait_for(|stops| *stops) => break,
+            () = hub.stopped() => break,
         };
         let why = match opened {
             Ok((session, left)) => {
@@ -60,14 +60,14 @@ pub(crate) async fn run(hub: Shared, settings: Settings) {
                     "snapshots are taken from NATS"
                 );
                 wait = Waits::default();
-                match session.serve(left, stopping.clone()).await {
+                match session.serve(left).await {
                     Ok(()) => break,
                     Err(why) => why,
                 }
             }
             Err(why) => why,
         };
-        if !wait.after(&why, &mut stopping).await {
+        if !wait.after(&why, &hub).await {
             break;
         }
     }
@@ -98,13 +98,12 @@ struct Waits {
 
 impl Waits {
     /// Waits; `false` when the hub stops.
-    async fn after(&mut self, why: &str, stopping: &mut watch::Receiver<bool>) -> bool {
+    async fn after(&mut self, why: &str, hub: &Hub) -> bool {
         if self.told != why {
             why.clone_into(&mut self.told);
             tracing::warn!(why, "nothing comes from NATS now; it is tried again and again");
         }
         self.last = (self.last * 2).clamp(RETRY.0, RETRY.1);
-        let stops = stopping.wait_for(|stops| *stops);
-        tokio::time::timeout(self.last, stops).await.is_err()
+        tokio::time::timeout(self.last, hub.stopped()).await.is_err()
     }
 }

@@ -120,7 +120,7 @@ impl Session {
     }
 
     /// Takes messages until the hub stops (`Ok`) or something breaks; returns when all that were taken are done or given back.
-    pub(super) async fn serve(self, left: Left, mut stopping: watch::Receiver<bool>) -> Result<(), String> {
+    pub(super) async fn serve(self, left: Left) -> Result<(), String> {
         let session = Arc::new(self);
         let mut working = JoinSet::new();
         let mut lanes = Lanes { hash: RandomState::new(), lanes: Vec::new(), session: session.clone() };
@@ -133,7 +133,7 @@ impl Session {
         let ended = tokio::select! {
             ended = lanes.fill(left) => ended,
             _ = breaks.changed() => Err("the connection to NATS broke".to_owned()),
-            _ = stopping.wait_for(|stops| *stops) => Ok(()),
+            () = session.hub.stopped() => Ok(()),
         };
         if ended.is_ok() {
             // Half the time is for those that are begun by then.
@@ -162,7 +162,7 @@ impl Session {
     ) -> Result<Job, String> {
         let message = message.map_err(|e| format!("nothing comes from the consumer: {e}"))?;
         let permit = permits.split(1).ok_or("the server sent more than it was asked for")?;
-        (self.hub.options.step)("fetched");
+        (self.hub.options.step)("nats.fetched");
         let info = message.info().map_err(|e| e.to_string())?;
         let (seq, delivered) = (info.stream_sequence, u32::try_from(info.delivered).unwrap_or(u32::MAX));
         let (sign, every) = (message.clone(), self.settings.ack_wait / 3);

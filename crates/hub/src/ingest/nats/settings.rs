@@ -5,10 +5,12 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use async_nats::{ConnectOptions, ServerAddr};
+use rig_config::policy::span_of_time;
 use rig_event::{ServiceName, StreamName};
 use serde::Deserialize;
 
 use super::message::uuid;
+use crate::secret::Secret;
 
 /// Longest name of a stream or a consumer: with what is added to it, it must fit an idempotency key.
 const MAX_NAME: usize = 128;
@@ -48,13 +50,6 @@ pub(super) enum Credentials {
     File(PathBuf),
 }
 
-/// Where a secret is.
-#[derive(Clone, Debug)]
-pub(super) enum Secret {
-    Env(String),
-    File(PathBuf),
-}
-
 /// Whose snapshots are taken.
 #[derive(Clone, Debug)]
 pub(super) enum Devices {
@@ -88,7 +83,8 @@ struct Table {
     subject: String,
     #[serde(default = "config_snapshot_ingest")]
     consumer: String,
-    ack_wait: Option<String>,
+    #[serde(default, deserialize_with = "span_of_time")]
+    ack_wait: Option<Duration>,
     #[serde(default = "in_flight")]
     in_flight: usize,
     #[serde(default = "max_deliver")]
@@ -176,10 +172,10 @@ impl TryFrom<Table> for Settings {
                 );
             }
         }
-        let ack_wait = match &table.ack_wait {
-            None => Duration::from_secs(30),
-            Some(text) => duration(text).ok_or("`ack_wait` must be a time from 1s to 1h, such as `30s`")?,
-        };
+        let ack_wait = table.ack_wait.unwrap_or(Duration::from_secs(30));
+        if !(Duration::from_secs(1)..=Duration::from_secs(3_600)).contains(&ack_wait) {
+            return Err("`ack_wait` must be from 1s to 1h".to_owned());
+        }
         if !(1..=4_096).contains(&table.in_flight) {
             return Err("`in_flight` must be from 1 to 4096".to_owned());
         }
@@ -246,10 +242,10 @@ impl Settings {
         Ok(match &self.credentials {
             Credentials::None => options,
             Credentials::User(user, password) => {
-                options.user_and_password(user.clone(), password.read().await?)
+                options.user_and_password(user.clone(), password.read().await?.to_string())
             }
-            Credentials::Token(token) => options.token(token.read().await?),
-            Credentials::Nkey(seed) => options.nkey(seed.read().await?),
+            Credentials::Token(token) => options.token(token.read().await?.to_string()),
+            Credentials::Nkey(seed) => options.nkey(seed.read().await?.to_string()),
             Credentials::File(path) => {
                 // What the library says of a bad file may hold a piece of it.
                 let cannot =
@@ -260,29 +256,10 @@ impl Settings {
     }
 }
 
-impl Secret {
-    async fn read(&self) -> Result<String, String> {
-        let secret = match self {
-            Secret::Env(name) => std::env::var(name)
-                .map_err(|_| format!("the environment variable {name} is not set, or no text"))?,
-            Secret::File(path) => tokio::fs::read_to_string(path)
-                .await
-                .map_err(|e| format!("cannot read {}: {}", path.display(), e.kind()))?,
-        };
-        Ok(secret.trim().to_owned())
-    }
-}
-
 fn credentials(table: &Table) -> Result<Credentials, String> {
-    let secret = |env: &Option<String>, file: &Option<PathBuf>, key: &str| match (env, file) {
-        (None, None) => Ok(None),
-        (Some(name), None) => Ok(Some(Secret::Env(name.clone()))),
-        (None, Some(path)) => Ok(Some(Secret::File(path.clone()))),
-        (Some(_), Some(_)) => Err(format!("`{key}_env` and `{key}_file` cannot both be there")),
-    };
-    let password = secret(&table.password_env, &table.password_file, "password")?;
-    let token = secret(&table.token_env, &table.token_file, "token")?;
-    let nkey = secret(&table.nkey_env, &table.nkey_file, "nkey")?;
+    let password = Secret::of("password", table.password_env.as_ref(), table.password_file.as_ref())?;
+    let token = Secret::of("token", table.token_env.as_ref(), table.token_file.as_ref())?;
+    let nkey = Secret::of("nkey", table.nkey_env.as_ref(), table.nkey_file.as_ref())?;
     let user = match (&table.user, password) {
         (Some(user), Some(password)) => Some(Credentials::User(user.clone(), password)),
         (None, None) => None,
@@ -339,11 +316,6 @@ fn matches(filter: &str, subject: &str) -> bool {
     }
 }
 
-fn duration(text: &str) -> Option<Duration> {
-    let duration = Duration::try_from(text.parse::<jiff::SignedDuration>().ok()?).ok()?;
-    (Duration::from_secs(1)..=Duration::from_secs(3_600)).contains(&duration).then_some(duration)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -374,7 +346,8 @@ mod tests {
             ("subject = \"a..b\"", "`subject`"),
             ("dead_letter = \"dead.>\"", "without wildcards"),
             ("dead_letter = \"config.snapshot.dead\"", "come back"),
-            ("ack_wait = \"soon\"", "`ack_wait`"),
+            ("ack_wait = \"soon\"", "span of time"),
+            ("ack_wait = \"2h\"", "`ack_wait`"),
             ("in_flight = 0", "`in_flight`"),
             ("devices = \"all\"", "`devices`"),
             ("devices = [\"router-1\"]", "UUID"),

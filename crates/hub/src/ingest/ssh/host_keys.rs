@@ -4,14 +4,12 @@ use std::collections::BTreeMap;
 
 use axum::http::StatusCode;
 use rig_event::event::HostKey;
-use rig_event::{Draft, Envelope, Event, Head};
+use rig_event::{Draft, Event};
 use tokio::sync::Mutex;
 
 use super::ACTOR;
 use crate::hub::Hub;
 use crate::problem::Problem;
-use crate::stream::Stream;
-use crate::{Error, READ_BYTES};
 
 /// What is known of the host keys, by address.
 #[derive(Default)]
@@ -25,36 +23,19 @@ struct Known {
 }
 
 impl HostKeys {
-    /// Learns what the hub's own stream says of them.
-    pub(crate) async fn fold(&self, stream: &Stream) -> Result<(), Error> {
-        let damaged = |why: String| Error::Fold(format!("stream {}: {why}", stream.name));
+    /// Takes note of an event of the hub's own stream.
+    pub(crate) async fn apply(&self, event: &Event) {
         let mut known = self.0.lock().await;
-        let mut next = stream.log.first_seq();
-        while next <= stream.head() {
-            let lines =
-                stream.log.read(next, stream.head(), READ_BYTES).await.map_err(|e| damaged(e.to_string()))?;
-            for (seq, line) in lines.iter() {
-                let head = Head::parse(line).map_err(|e| damaged(format!("event {seq}: {e}")))?;
-                if rig_event::event::family(&head.type_name) != "host-key" {
-                    continue;
-                }
-                match Envelope::parse(line).map_err(|e| damaged(format!("event {seq}: {e}")))?.event {
-                    Event::HostKeyPinned(key) => {
-                        known.insert(key.address.clone(), Known { pinned: Some(key), other: None });
-                    }
-                    Event::HostKeyChanged(key) => {
-                        known.entry(key.address).or_default().other = Some(key.fingerprint);
-                    }
-                    Event::HostKeyForgotten(key) => drop(known.remove(&key.address)),
-                    _ => {}
-                }
+        match event {
+            Event::HostKeyPinned(key) => {
+                known.insert(key.address.clone(), Known { pinned: Some(key.clone()), other: None });
             }
-            if lines.is_empty() {
-                return Err(damaged(format!("event {next} is missing")));
+            Event::HostKeyChanged(key) => {
+                known.entry(key.address.clone()).or_default().other = Some(key.fingerprint.clone());
             }
-            next = lines.last_seq() + 1;
+            Event::HostKeyForgotten(key) => drop(known.remove(&key.address)),
+            _ => {}
         }
-        Ok(())
     }
 
     /// The algorithm of the key that is pinned for an address.

@@ -24,10 +24,10 @@ use tokio::task::JoinSet;
 use self::host_keys::HostKeys;
 use self::settings::Device;
 use crate::capture::{self, Request};
-use crate::data::random;
+use crate::data::below;
 use crate::problem::Problem;
 use crate::stream::Stream;
-use crate::writer::{Appended, Command};
+use crate::writer::Appended;
 use crate::{Settings, Shared};
 
 /// Who collects, in events.
@@ -85,7 +85,7 @@ pub(super) fn start(hub: &Shared, tasks: &mut JoinSet<()>) {
 async fn watch(hub: Shared, watched: Arc<Watched>) {
     let device = &watched.device;
     // A hub that starts does not ask all devices at once.
-    let mut pause = at_random(jitter(device));
+    let mut pause = below(jitter(device));
     loop {
         let slot = async {
             tokio::time::sleep(pause).await;
@@ -94,20 +94,15 @@ async fn watch(hub: Shared, watched: Arc<Watched>) {
         let slot = tokio::select! {
             slot = slot => slot,
             () = watched.collected.notified() => None,
-            () = stopped(&hub) => return,
+            () = hub.stopped() => return,
         };
         // Who asks by hand in this moment collects for the schedule too.
         if let (Some(_slot), Ok(mut failed)) = (slot, watched.turn.try_lock()) {
             // What went wrong has been told.
             let _ = collect(&hub, &watched, &mut failed).await;
         }
-        pause = next_pause(device, watched.failures.load(Relaxed), at_random);
+        pause = next_pause(device, watched.failures.load(Relaxed), below);
     }
-}
-
-/// Waits until the hub stops.
-async fn stopped(hub: &Shared) {
-    let _ = hub.stopping.clone().wait_for(|stopping| *stopping).await;
 }
 
 /// Collects from the device of a service now.
@@ -157,7 +152,7 @@ async fn collect(
     // Only this is broken off: what is about to be written is written, and told of.
     let fetched = tokio::select! {
         fetched = session::fetch(hub, device) => fetched,
-        () = stopped(hub) => return Err(Problem::unavailable("closed", "the hub is stopping")),
+        () = hub.stopped() => return Err(Problem::unavailable("closed", "the hub is stopping")),
     };
     let capture = async {
         let document = fetched?;
@@ -211,8 +206,7 @@ async fn collect(
 async fn tell(stream: &Stream, device: &Device, cause: Option<Seq>, event: Event) -> Result<Seq, Problem> {
     let draft =
         Draft { cause, actor: Some(ACTOR.to_owned()), ..Draft::new(Some(device.service.clone()), event) };
-    let body = draft.encode().map_err(|e| Problem::internal("defect", e.to_string()))?;
-    Ok(stream.write(Command::Append(vec![body]), None, None).await?.first_seq)
+    Ok(stream.tell(draft).await?.first_seq)
 }
 
 /// The `collect.failed` of a device that was not over when the hub stopped.
@@ -243,20 +237,13 @@ fn jitter(device: &Device) -> Duration {
 }
 
 /// How long a device is left alone: its interval, doubled with every failure after the first up to `max_backoff`, and something by
-/// chance, which `at_random` picks below a bound.
-fn next_pause(device: &Device, failures: u32, at_random: impl Fn(Duration) -> Duration) -> Duration {
+/// chance, which `below` picks below a bound.
+fn next_pause(device: &Device, failures: u32, below: impl Fn(Duration) -> Duration) -> Duration {
     let most = device.max_backoff.max(device.interval);
     let doubled = 2u32.saturating_pow(failures.saturating_sub(1));
     let pause = device.interval.saturating_mul(doubled).min(most);
     let spread = if failures == 0 { jitter(device) } else { jitter(device).max(pause / 10) };
-    pause + at_random(spread)
-}
-
-/// Some time below `bound`; the bound itself where the system gives no random numbers.
-fn at_random(bound: Duration) -> Duration {
-    let part = random::<4>().map_or(u32::MAX, u32::from_le_bytes);
-    let nanos = (bound.as_nanos() * u128::from(part)) >> 32;
-    Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
+    pause + below(spread)
 }
 
 #[cfg(test)]
@@ -275,6 +262,6 @@ mod tests {
             [10, 10, 20, 40, 60, 60, 60, 60]
         );
         assert_eq!([0, 2, 99].map(|n| minutes(n, |most| most)), [11, 22, 66]);
-        assert!((0..1000).all(|_| at_random(Duration::from_secs(60)) < Duration::from_secs(60)));
+        assert!((0..1000).all(|_| below(Duration::from_secs(60)) < Duration::from_secs(60)));
     }
 }

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::io;
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use axum::http::StatusCode;
@@ -11,7 +11,6 @@ use rig_event::event::HostKey;
 use russh::client::{self, AuthResult, Handle, KeyboardInteractiveAuthResponse};
 use russh::keys::{Algorithm, HashAlg, PrivateKeyWithHashAlg, PublicKeyOrCertificate, decode_secret_key};
 use russh::{ChannelMsg, Disconnect, MethodKind, Preferred, cipher, kex, mac};
-use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpStream;
 use zeroize::Zeroizing;
 
@@ -21,9 +20,7 @@ use super::settings::Device;
 use super::target;
 use crate::hub::Hub;
 use crate::problem::Problem;
-
-/// The most that a file with a secret may have, in bytes.
-const MAX_SECRET: u64 = 64 << 10;
+use crate::secret::Secret;
 
 /// How often a device may ask for answers before it has to let the user in.
 const MAX_ROUNDS: usize = 4;
@@ -143,18 +140,16 @@ enum Credential {
 impl Credential {
     async fn read(device: &Device) -> Result<Credential, Problem> {
         if let Some(path) = &device.key_file {
-            let text = from_file(path).await?;
-            let passphrase = match (&device.key_passphrase_env, &device.key_passphrase_file) {
-                (Some(name), _) => Some(from_environment(name)?),
-                (None, Some(path)) => Some(from_file(path).await?),
-                (None, None) => None,
-            };
+            let text = Secret::File(path.clone()).read().await.map_err(unreadable)?;
+            let passphrase = secret(
+                "key_passphrase",
+                device.key_passphrase_env.as_ref(),
+                device.key_passphrase_file.as_ref(),
+            );
+            let passphrase = passphrase.await?;
             // Deriving a key from a passphrase is slow on purpose. What the library says of a key may quote it.
             let decoded = tokio::task::spawn_blocking(move || {
-                decode_secret_key(
-                    &text,
-                    passphrase.as_ref().map(|phrase| phrase.trim_end_matches(['\r', '\n'])),
-                )
+                decode_secret_key(&text, passphrase.as_ref().map(|phrase| phrase.as_str()))
             });
             let key = decoded.await.ok().and_then(Result::ok).ok_or_else(|| {
                 let path = path.display();
@@ -162,12 +157,8 @@ impl Credential {
             })?;
             return Ok(Credential::Key(Arc::new(key)));
         }
-        let password = match (&device.password_env, &device.password_file) {
-            (Some(name), _) => from_environment(name)?,
-            (None, Some(path)) => from_file(path).await?,
-            (None, None) => Zeroizing::default(),
-        };
-        Ok(Credential::Password(Zeroizing::new(password.trim_end_matches(['\r', '\n']).to_owned())))
+        let password = secret("password", device.password_env.as_ref(), device.password_file.as_ref());
+        Ok(Credential::Password(password.await?.unwrap_or_default()))
     }
 
     async fn log_in(&self, session: &mut Handle<CheckHostKey>, device: &Device) -> Result<(), Problem> {
@@ -348,23 +339,19 @@ fn no_common(device: &Device) -> Problem {
     failure("ssh-failed", format!("{} has no SSH algorithms in common with rig{more}", device.address))
 }
 
+async fn secret(
+    key: &str,
+    env: Option<&String>,
+    file: Option<&PathBuf>,
+) -> Result<Option<Zeroizing<String>>, Problem> {
+    match Secret::of(key, env, file).map_err(unreadable)? {
+        Some(secret) => secret.read().await.map(Some).map_err(unreadable),
+        None => Ok(None),
+    }
+}
+
 fn unreadable(detail: String) -> Problem {
     Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "credentials-unreadable", detail)
-}
-
-fn from_environment(name: &str) -> Result<Zeroizing<String>, Problem> {
-    let value = std::env::var(name).map(Zeroizing::new);
-    value.map_err(|_| unreadable(format!("the environment variable {name} is not set, or is not UTF-8")))
-}
-
-async fn from_file(path: &Path) -> Result<Zeroizing<String>, Problem> {
-    let read = async {
-        let mut text = Zeroizing::new(String::new());
-        let file = tokio::fs::File::open(path).await?;
-        file.take(MAX_SECRET).read_to_string(&mut text).await?;
-        Ok::<_, io::Error>(text)
-    };
-    read.await.map_err(|e| unreadable(format!("{} cannot be read: {}", path.display(), e.kind())))
 }
 
 #[cfg(test)]

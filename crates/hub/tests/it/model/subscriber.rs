@@ -104,7 +104,7 @@ impl Subscriber {
         }
     }
 
-    /// Subscribes from where it stands, or anew; `None`: there is no hub.
+    /// Subscribes from where it stands, or anew; `None`: there is no hub, or it stops.
     async fn connection(&mut self, url: &str) -> Option<Over> {
         let asking = try_answer(self.client.get(url.trim_end_matches('/')));
         let (_, about) = within("asking about the stream", asking).await.ok()?;
@@ -154,6 +154,11 @@ impl Subscriber {
         let mut request = request.ok()?;
         *request.url_mut() = url.parse().unwrap();
         let mut response = within("subscribing", client.execute(request)).await.ok()?;
+        if response.status() == 503 {
+            let refused = response.text().await.ok()?;
+            assert!(refused.contains("\"code\":\"closed\""), "{refused}");
+            return None;
+        }
         assert_eq!(response.status(), 200, "{url}");
         assert_eq!(response.headers()["rig-epoch"], self.epoch.as_str());
         self.notes.connections += 1;

@@ -11,7 +11,7 @@ use rig_hub::Settings;
 use serde_json::{Value, json};
 
 use self::router::{Router, left_out, make_key};
-use crate::{TestHub, answer, types, unsealed};
+use crate::{TestHub, Told, answer, types, unsealed};
 
 fn options(settings: &str, data: Option<&Path>) -> rig_hub::Options {
     let settings = Settings::parse(settings).unwrap();
@@ -28,8 +28,7 @@ async fn collect(hub: &TestHub) -> (u16, Value) {
 
 /// What the hub's own stream says of host keys.
 async fn own_events(hub: &TestHub) -> Vec<Value> {
-    let url = format!("{}/v1/streams/_hub/events?from=1", hub.url);
-    let text = hub.client.get(url).send().await.unwrap().text().await.unwrap();
+    let text = hub.own_lines().await;
     let events = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
     events.filter(|event| event["type"].as_str().unwrap().starts_with("host-key.")).collect()
 }
@@ -40,19 +39,6 @@ async fn events(hub: &TestHub) -> Vec<Value> {
 
 fn types_of(events: &[Value]) -> Vec<&str> {
     events.iter().map(|event| event["type"].as_str().unwrap()).collect()
-}
-
-/// Waits until an event of that type is in the stream.
-async fn until(hub: &TestHub, type_name: &str) {
-    let request = hub.client.get(hub.stream(&format!("events?from=1&types={type_name}")));
-    let mut response = request.header("accept", "text/event-stream").send().await.unwrap();
-    let mut text = String::new();
-    let reading = async {
-        while !text.contains("\nid: ") && !text.starts_with("id: ") {
-            text.push_str(std::str::from_utf8(&response.chunk().await.unwrap().unwrap()).unwrap());
-        }
-    };
-    tokio::time::timeout(Duration::from_secs(20), reading).await.expect("the event did not come");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -77,7 +63,7 @@ async fn what_a_device_prints_is_captured_like_any_document() {
     assert_eq!(config["config"]["text"], "/ip dns\nset servers=9.9.9.9\n");
     let (status, none) = answer(hub.client.post(hub.stream("services/r2/collect"))).await;
     assert_eq!((status, &none["code"]), (404, &json!("no-device")));
-    let metrics = hub.client.get(format!("{}/metrics", hub.url)).send().await.unwrap().text().await.unwrap();
+    let metrics = hub.metrics().await;
     assert!(metrics.contains("rig_collects_total{stream=\"main\"} 3"), "{metrics}");
     hub.stop().await;
 }
@@ -214,7 +200,7 @@ async fn what_is_no_configuration_is_never_captured() {
     let reason = told[0]["reason"].as_str().unwrap();
     assert!(reason.ends_with(&format!("ended with status 3 on 127.0.0.1:{}", router.port)), "{reason}");
     assert_eq!((&told[2]["cause"], &told[2]["failures"]), (&json!(1), &json!(9)));
-    let metrics = hub.client.get(format!("{}/metrics", hub.url)).send().await.unwrap().text().await.unwrap();
+    let metrics = hub.metrics().await;
     assert!(metrics.contains("rig_collects_failed_total{stream=\"main\"} 9"), "{metrics}");
     hub.stop().await;
 }
@@ -257,10 +243,10 @@ async fn a_device_that_comes_back_is_collected_by_the_schedule() {
     device.jitter = Some(Duration::from_millis(5));
     device.max_backoff = Duration::from_millis(40);
     let hub = TestHub::with(options).await;
-    until(&hub, "collect.failed").await;
+    Told::by(&hub, "main").await.next("collect.failed").await;
     router.is_down(false);
-    until(&hub, "collect.recovered").await;
-    until(&hub, "snapshot.unchanged").await;
+    Told::by(&hub, "main").await.next("collect.recovered").await;
+    Told::by(&hub, "main").await.next("snapshot.unchanged").await;
     let told = events(&hub).await;
     assert_eq!(
         types_of(&told)[..4],

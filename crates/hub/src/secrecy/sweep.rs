@@ -14,27 +14,26 @@ use rig_recorder::StreamIndex;
 use rig_recorder::blob::BlobId;
 
 use super::Blobs;
-use crate::data::random;
+use crate::data::below;
 use crate::hub::Hub;
 use crate::indexer;
 use crate::stream::Stream;
-use crate::writer::Command;
 
-/// The first round comes within this time: whoever has many streams does not look through all at once.
+/// The first sweep comes within this time: whoever has many streams does not look through all at once.
 const FIRST: Duration = Duration::from_secs(10);
 
 /// Looks through a stream's originals now and then until it is aborted.
 pub(crate) async fn run(stream: Weak<Stream>, hub: Weak<Hub>) {
-    let Some(interval) = hub.upgrade().map(|hub| hub.options.collect_interval) else { return };
-    let mut pause = interval.min(FIRST).mul_f64(part());
+    let Some(interval) = hub.upgrade().map(|hub| hub.options.sweep_interval) else { return };
+    let mut pause = below(interval.min(FIRST));
     loop {
         tokio::time::sleep(pause).await;
-        pause = interval.mul_f64(0.75 + part() / 2.0);
+        pause = interval.mul_f64(0.75) + below(interval / 2);
         let (Some(stream), Some(hub)) = (stream.upgrade(), hub.upgrade()) else { return };
         let (Some(blobs), Some(index)) = (&stream.blobs, &stream.index) else { return };
-        let _one_at_a_time = hub.collecting.lock().await;
-        match collect(&hub, &stream, blobs, index).await {
-            Ok(collected) if collected == BlobCollected::default() => {}
+        let _one_at_a_time = hub.sweeping.lock().await;
+        match sweep(&hub, &stream, blobs, index).await {
+            Ok(going) if going == BlobCollected::default() => {}
             Ok(BlobCollected { expired, unnamed, bytes }) => {
                 tracing::info!(stream = %stream.name, expired, unnamed, bytes, "originals deleted");
             }
@@ -43,20 +42,15 @@ pub(crate) async fn run(stream: Weak<Stream>, hub: Weak<Hub>) {
     }
 }
 
-/// Some number from 0 to 1.
-fn part() -> f64 {
-    random::<1>().map_or(0.5, |[byte]| f64::from(byte) / 255.0)
-}
-
 /// In this order, so that a crash in between loses nothing: the log says what goes, and then it goes.
-async fn collect(
+async fn sweep(
     hub: &Arc<Hub>,
     stream: &Stream,
     blobs: &Blobs,
     index: &StreamIndex,
 ) -> Result<BlobCollected, String> {
-    blobs.begin_round();
-    // Whatever was named before the round began is in the log by now, and in the index after this.
+    blobs.begin_sweep();
+    // Whatever was named before the sweep began is in the log by now, and in the index after this.
     indexer::catch_up(stream.log.as_ref(), index).await?;
     let named = named(hub, stream, index).await?;
     let now = SystemTime::now();
@@ -74,25 +68,26 @@ async fn collect(
                 }
             }
             collected.bytes += stored.bytes;
-            going.push(stored.id);
+            going.push((stored.id, stored.bytes));
         })
     });
     listed.map_err(|e| e.to_string())?;
+    let mut gone = (0, 0);
     if !going.is_empty() {
         let draft = Draft::new(None, Event::BlobCollected(collected.clone()));
-        let body = draft.encode().map_err(|e| e.to_string())?;
-        stream.write(Command::Append(vec![body]), None, None).await.map_err(|e| e.to_string())?;
-        (hub.options.step)("collect.told");
+        stream.tell(draft).await.map_err(|problem| problem.detail().to_owned())?;
+        (hub.options.step)("sweep.told");
         tokio::task::block_in_place(|| {
-            going.iter().try_for_each(|id| {
-                blobs.remove_unnamed(id)?;
-                (hub.options.step)("collect.removed");
+            going.iter().try_for_each(|(id, bytes)| {
+                let count = if blobs.remove_unnamed(id)? { &mut gone } else { &mut stay };
+                *count = (count.0 + 1, count.1 + bytes);
+                (hub.options.step)("sweep.removed");
                 Ok::<_, rig_recorder::Error>(())
             })
         })
         .map_err(|e| e.to_string())?;
     }
-    stream.meters.blobs_collected(stay, (going.len() as u64, collected.bytes));
+    stream.meters.blobs_swept(stay, gone);
     Ok(collected)
 }
 
