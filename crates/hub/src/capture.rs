@@ -151,7 +151,14 @@ pub(crate) async fn declaration(
     Ok(Declaration { digest, config_digest, format, config })
 }
 
-/// A key that was used before must have been used for the same service.
+/// Whether a line is by the same party: by who sent it, whoever that one said it acts for. What another sent is not shown to who
+/// guesses its key. Nobody who has to show a token is without a name.
+pub(crate) fn is_by(head: &Head<'_>, actor: Option<&str>) -> bool {
+    let party = |actor: &str| actor.split('/').next().unwrap_or_default().to_owned();
+    actor.is_none_or(|actor| head.actor.as_deref().map(party) == Some(party(actor)))
+}
+
+/// A key that was used before must have been used for the same service, by the same party.
 async fn same_request(stream: &Stream, request: &Request, appended: Appended) -> Result<Appended, Problem> {
     if appended.lines.is_some() {
         return Ok(appended);
@@ -162,6 +169,7 @@ async fn same_request(stream: &Stream, request: &Request, appended: Appended) ->
             let family = rig_event::event::family(&head.type_name);
             matches!(family, "snapshot" | "diff" | "drift")
                 && head.service.as_deref() == Some(request.service.as_str())
+                && is_by(&head, request.actor.as_deref())
         })
     });
     if same {
