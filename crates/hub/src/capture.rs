@@ -152,11 +152,11 @@ pub(crate) async fn declaration(
     Ok(Declaration { digest, config_digest, format, config })
 }
 
-/// Whether a line is by the same party: by who sent it, whoever that one said it acts for. What another sent is not shown to who
-/// guesses its key. Nobody who has to show a token is without a name.
-pub(crate) fn is_by(head: &Head<'_>, actor: Option<&str>) -> bool {
+/// Whether what stands in the log as by `told` is by the same party: by who sent it, whoever that one said it acts for. What another
+/// sent is not shown to who guesses its key. Nobody who has to show a token is without a name.
+pub(crate) fn is_by(told: Option<&str>, by: Option<&str>) -> bool {
     let party = |actor: &str| actor.split('/').next().unwrap_or_default().to_owned();
-    actor.is_none_or(|actor| head.actor.as_deref().map(party) == Some(party(actor)))
+    by.is_none_or(|by| told.map(party) == Some(party(by)))
 }
 
 /// A key that was used before must have been used for the same service and document, by the same party.
@@ -177,19 +177,19 @@ async fn same_request(
     };
     let lines = stream.lines_of(&appended).await?;
     let same = lines.iter().all(|(_, line)| {
-        let same_party = Head::parse(line).is_ok_and(|head| is_by(&head, request.actor.as_deref()));
-        same_party
-            && Envelope::parse(line).is_ok_and(|envelope| {
-                let is_family = match &envelope.event {
-                    Event::SnapshotCaptured(first) => is_it(&first.digest, first.normalisation),
-                    Event::SnapshotUnchanged(first) => is_it(&first.digest, 0),
-                    event => {
-                        let family = rig_event::event::family(event.type_name());
-                        matches!(family, "snapshot" | "diff" | "drift")
-                    }
-                };
-                is_family && envelope.service.as_ref() == Some(&request.service)
-            })
+        Envelope::parse(line).is_ok_and(|envelope| {
+            let is_family = match &envelope.event {
+                Event::SnapshotCaptured(first) => is_it(&first.digest, first.normalisation),
+                Event::SnapshotUnchanged(first) => is_it(&first.digest, 0),
+                event => {
+                    let family = rig_event::event::family(event.type_name());
+                    matches!(family, "snapshot" | "diff" | "drift")
+                }
+            };
+            is_family
+                && envelope.service.as_ref() == Some(&request.service)
+                && is_by(envelope.actor.as_deref(), request.actor.as_deref())
+        })
     });
     if same {
         return Ok(appended);

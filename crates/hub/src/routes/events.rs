@@ -145,7 +145,7 @@ impl Shape {
             head.type_name == self.type_name
                 && head.service.as_deref() == self.service.as_ref().map(ServiceName::as_str)
                 && head.id.as_deref() == self.id.as_deref()
-                && is_by(&head, self.actor.as_deref())
+                && is_by(head.actor.as_deref(), self.actor.as_deref())
         })
     }
 }
