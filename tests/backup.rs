@@ -130,3 +130,50 @@ fn a_doctor_tells_what_is_wrong_and_repairs_what_can_be() {
     assert!(found(&report, "hub.toml")[0]["what"].as_str().unwrap().contains("nonsense"), "{report}");
     finish(2, rig(&["doctor", "/nowhere/at/all"]), b"");
 }
+
+#[test]
+fn a_doctor_opens_every_original() {
+    let folder = folder();
+    let data = folder.path().join("data");
+    let hub = spoken_to(&data);
+    hub.running.signal("TERM");
+    assert_eq!(hub.running.wait(), 0);
+    let blobs = data.join("streams/main/blobs");
+    let originals: Vec<_> = crate::harness::files(&blobs);
+    let main = |report: &Value| report["streams"][1].clone();
+    let report = doctor(0, &data, &[]);
+    assert_eq!((&main(&report)["originals"], &main(&report)["unnamed"]), (&20.into(), &0.into()), "{report}");
+
+    // What no event names goes by itself; what is no original is nobody's business, and in no backup.
+    std::fs::create_dir_all(blobs.join("00/folder")).unwrap();
+    let backup = folder.path().join("rig.backup");
+    run(0, &["backup", "--data", text(&data), "-o", text(&backup)]);
+    let name = format!("00{}", &originals[0].file_name().unwrap().to_str().unwrap()[2..]);
+    let stray = blobs.join("00").join(name);
+    std::fs::copy(&originals[0], &stray).unwrap();
+    let report = doctor(1, &data, &[]);
+    assert_eq!((&main(&report)["originals"], &main(&report)["unnamed"]), (&20.into(), &1.into()), "{report}");
+    assert_eq!(found(&report, text(&stray))[0]["level"], "error", "{report}");
+    std::fs::remove_file(stray).unwrap();
+
+    // A byte that was changed, an original that is gone.
+    let whole = std::fs::read(&originals[0]).unwrap();
+    let mut changed = whole.clone();
+    *changed.last_mut().unwrap() ^= 1;
+    std::fs::write(&originals[0], changed).unwrap();
+    let report = doctor(1, &data, &["--repair"]);
+    assert_eq!(main(&report)["originals"], 19);
+    assert!(found(&report, text(&originals[0]))[0]["what"].as_str().unwrap().contains("damaged"), "{report}");
+    std::fs::remove_file(&originals[0]).unwrap();
+    let report = doctor(1, &data, &[]);
+    assert!(found(&report, "main/blobs")[0]["what"].as_str().unwrap().contains("not there: 1,"), "{report}");
+    std::fs::write(&originals[0], whole).unwrap();
+    doctor(0, &data, &[]);
+
+    // Without the key none opens, and that is told once.
+    std::fs::write(data.join("keys/blobs"), format!("b9:{}\n", "0f".repeat(32))).unwrap();
+    let report = doctor(1, &data, &[]);
+    let told = found(&report, "main/blobs");
+    assert_eq!((main(&report)["originals"].as_u64(), told.len()), (Some(0), 1), "{report}");
+    assert!(told[0]["what"].as_str().unwrap().ends_with("does not hold: 20"), "{report}");
+}

@@ -12,6 +12,7 @@ use std::path::{Component, Path, PathBuf};
 
 use rig_event::keyfile::hex;
 use rig_event::{Epoch, Head, Seq, StreamName, Timestamp};
+use rig_recorder::blob::BlobStore;
 use rig_recorder::{Chain, Durable, EventLog as _, SegmentLog};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
@@ -206,14 +207,13 @@ impl<W: Write> Copy<'_, W> {
         };
         self.manifest.streams.push(copied);
         // Only now: every original that an event above names is there, unless retention has let go of it.
-        let blobs = folder.join("blobs");
-        for shard in
-            listed(&blobs)?.into_iter().filter(|shard| name_of(shard).is_ok_and(|name| name != "new"))
-        {
-            for path in listed(&shard)? {
-                let name = format!("{within}/blobs/{}/{}", name_of(&shard)?, name_of(&path)?);
-                self.whole(&name, &path)?;
-            }
+        let store = BlobStore::look(&folder.join("blobs"));
+        let mut originals = Vec::new();
+        store.each(|stored| originals.push(store.path(&stored.id)))?;
+        originals.sort();
+        for path in originals {
+            let shard = name_of(path.parent().unwrap_or(folder))?;
+            self.whole(&format!("{within}/blobs/{shard}/{}", name_of(&path)?), &path)?;
         }
         Ok(())
     }

@@ -11,7 +11,7 @@ use axum::http::{HeaderMap, StatusCode, header};
 use http_body_util::BodyExt as _;
 use rig_config::{Format, Redactor, SnapshotFile, config_digest, normalise, parse, snapshot_file};
 use rig_event::event::SnapshotRejected;
-use rig_event::{Draft, Event, Head, ServiceName};
+use rig_event::{Draft, Envelope, Event, ServiceName};
 use rig_replay::Capture;
 use rig_replay::judge::Declaration;
 use tokio::sync::OwnedSemaphorePermit;
@@ -87,6 +87,7 @@ pub(crate) async fn ingest(
         }
     };
     (hub.options.step)("capture.write");
+    let digest = capture.digest.clone();
     let (service, id) = (request.service.clone(), request.id.clone());
     let capture = Command::Capture { service, capture: Box::new(capture), originals: keeps };
     let written = match (stream.write(capture, None, id).await, original) {
@@ -101,7 +102,7 @@ pub(crate) async fn ingest(
     let refused = match written {
         Ok(appended) => {
             stream.meters.captured();
-            return same_request(stream, &request, appended).await;
+            return same_request(stream, &request, &digest, appended).await;
         }
         Err(refused) => refused,
     };
@@ -151,17 +152,34 @@ pub(crate) async fn declaration(
     Ok(Declaration { digest, config_digest, format, config })
 }
 
-/// A key that was used before must have been used for the same service.
-async fn same_request(stream: &Stream, request: &Request, appended: Appended) -> Result<Appended, Problem> {
+/// A key that was used before must have been used for the same service and document.
+async fn same_request(
+    stream: &Stream,
+    request: &Request,
+    digest: &str,
+    appended: Appended,
+) -> Result<Appended, Problem> {
     if appended.lines.is_some() {
         return Ok(appended);
     }
+    // Under another key, or by other rules, the same document has another digest.
+    let key = digest.rsplit_once(':').map(|(key, _)| key);
+    let is_it = |first: &str, by: u64| {
+        let comparable = first.rsplit_once(':').map(|(key, _)| key) == key;
+        first == digest || !comparable || ![0, normalise::NORMALISATION].contains(&by)
+    };
     let lines = stream.lines_of(&appended).await?;
     let same = lines.iter().all(|(_, line)| {
-        Head::parse(line).is_ok_and(|head| {
-            let family = rig_event::event::family(&head.type_name);
-            matches!(family, "snapshot" | "diff" | "drift")
-                && head.service.as_deref() == Some(request.service.as_str())
+        Envelope::parse(line).is_ok_and(|envelope| {
+            let is_family = match &envelope.event {
+                Event::SnapshotCaptured(first) => is_it(&first.digest, first.normalisation),
+                Event::SnapshotUnchanged(first) => is_it(&first.digest, 0),
+                event => {
+                    let family = rig_event::event::family(event.type_name());
+                    matches!(family, "snapshot" | "diff" | "drift")
+                }
+            };
+            is_family && envelope.service.as_ref() == Some(&request.service)
         })
     });
     if same {

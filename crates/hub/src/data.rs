@@ -159,7 +159,8 @@ impl DataDir {
     }
 }
 
-fn holds_stream(folder: &Path) -> bool {
+/// Whether it is the folder of a stream, sound or not.
+pub(crate) fn holds_stream(folder: &Path) -> bool {
     let segment = |entry: fs::DirEntry| entry.path().extension().is_some_and(|e| e == "jsonl" || e == "idx");
     let mut entries = fs::read_dir(folder).into_iter().flatten().flatten();
     folder.join("stream.json").is_file() || entries.any(segment)

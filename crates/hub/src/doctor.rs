@@ -1,6 +1,8 @@
-//! Looks a data directory over: locks, permissions, keys, every line of every log, what can be derived, the disk.
+//! Looks a data directory over: locks, permissions, keys, every line of every log, every original, what can be derived, the disk.
 //!
 //! Nothing is changed but what is asked for, and that only where no hub runs and nothing can be lost by it.
+
+mod originals;
 
 use std::fs::{self, File, TryLockError};
 use std::io::{self, BufRead as _, BufReader, Read as _};
@@ -12,7 +14,11 @@ use rig_recorder::seal::Checked;
 use rig_recorder::{Chain, Claim, Durable, Index, Keyring};
 use serde::Serialize;
 
+use self::originals::Named;
+use crate::Error;
 use crate::cut::Cut;
+use crate::data::holds_stream;
+use crate::secrecy::LocalKeys;
 
 /// Free space below which a hub is about to stop taking events.
 const LITTLE: u64 = 256 << 20;
@@ -45,6 +51,10 @@ pub struct Sound {
     pub signed_upto: Seq,
     /// The state hash at the last event.
     pub state: String,
+    /// Originals of documents that open under the keys in the data directory.
+    pub originals: u64,
+    /// Originals that no event names.
+    pub unnamed: u64,
 }
 
 /// Something that was found.
@@ -127,6 +137,7 @@ pub fn examine(data: &Path, repair: bool) -> io::Result<Report> {
     let repair = repair && lock.as_ref().is_some_and(Option::is_some);
     permissions(&mut report, data, repair);
     let keys = keys(&mut report, data);
+    let blob_keys = blob_keys(&mut report, data);
     let index = if report.running { None } else { index(&mut report, data, repair) };
     let streams = data.join("streams");
     if !streams.is_dir() {
@@ -140,12 +151,13 @@ pub fn examine(data: &Path, repair: bool) -> io::Result<Report> {
     }
     for folder in listed(&streams) {
         let name = folder.file_name().and_then(|name| name.to_str()?.parse::<StreamName>().ok());
-        let Some(name) = name.filter(|_| folder.is_dir()) else {
+        let Some(name) = name.filter(|_| holds_stream(&folder)) else {
             report.add(Level::Warning, &folder, "this is no stream; a hub leaves it alone", "move it away");
             continue;
         };
         match stream(&mut report, &folder, &name, &keys) {
-            Ok(sound) => {
+            Ok((mut sound, named)) => {
+                originals::look(&mut report, &folder, &mut sound, named, blob_keys.as_ref());
                 ahead(&mut report, data, index.as_ref(), &sound);
                 report.streams.push(sound);
             }
@@ -238,8 +250,28 @@ fn keys(report: &mut Report, data: &Path) -> Keyring {
     }
 }
 
+/// The keys of originals, where they lie in a file.
+fn blob_keys(report: &mut Report, data: &Path) -> Option<LocalKeys> {
+    let path = data.join("keys/blobs");
+    match LocalKeys::read(&path) {
+        Ok(keys) => Some(keys),
+        // Made with the first original, and absent with Transit: it is missed only if an original needs it.
+        Err(Error::Data { source, .. }) if source.kind() == io::ErrorKind::NotFound => None,
+        Err(e) => {
+            let advice = "restore it from a backup with keys: without it no original can be read";
+            report.add(Level::Error, &path, e.to_string(), advice);
+            None
+        }
+    }
+}
+
 /// Reads every line of a stream's log.
-fn stream(report: &mut Report, folder: &Path, name: &StreamName, keys: &Keyring) -> Result<Sound, String> {
+fn stream(
+    report: &mut Report,
+    folder: &Path,
+    name: &StreamName,
+    keys: &Keyring,
+) -> Result<(Sound, Named), String> {
     let text = |e: rig_recorder::Error| e.to_string();
     let mut durable = Durable::open(folder).map_err(text)?;
     if durable.stream != *name {
@@ -258,7 +290,8 @@ fn stream(report: &mut Report, folder: &Path, name: &StreamName, keys: &Keyring)
         let (seq, first) = (cut.state.seq, durable.first_seq);
         return Err(format!("cut.json is the state at seq {seq}, and the log has {first} to {last_seq}"));
     }
-    let mut reading = Reading { state: cut.state, chain: cut.chain, seals: 0, signed_upto: 0 };
+    let named = Named::before(&cut.state);
+    let mut reading = Reading { state: cut.state, chain: cut.chain, seals: 0, signed_upto: 0, named };
     let mut next = durable.first_seq;
     for segment in &durable.segments {
         let path = folder.join(&segment.name);
@@ -294,8 +327,10 @@ fn stream(report: &mut Report, folder: &Path, name: &StreamName, keys: &Keyring)
         return Err(format!("event {next} is missing"));
     }
     let Durable { stream, epoch, first_seq, .. } = durable;
-    let Reading { state, seals, signed_upto, .. } = reading;
-    Ok(Sound { stream, epoch, first_seq, last_seq, seals, signed_upto, state: state.hash() })
+    let Reading { state, seals, signed_upto, mut named, .. } = reading;
+    named.head(&state);
+    let (state, originals, unnamed) = (state.hash(), 0, 0);
+    Ok((Sound { stream, epoch, first_seq, last_seq, seals, signed_upto, state, originals, unnamed }, named))
 }
 
 /// A log as far as it was read.
@@ -304,6 +339,7 @@ struct Reading {
     chain: Chain,
     seals: u64,
     signed_upto: Seq,
+    named: Named,
 }
 
 impl Reading {
@@ -313,6 +349,7 @@ impl Reading {
         if envelope.seq != seq {
             return Err(format!("seq {} stands here", envelope.seq));
         }
+        self.named.event(&envelope.event);
         if seq <= self.state.seq {
             // The state was kept after it already.
             return Ok(());

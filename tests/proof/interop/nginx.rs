@@ -63,16 +63,19 @@ fn config(folder: &Path, port: u16, hub: &str) -> String {
                 listen 127.0.0.1:{port};
                 location / {{
                     proxy_pass http://{hub};
+                    proxy_set_header Host $http_host;
                     error_page 502 504 = @gone;
                 }}
                 location @gone {{ return 444; }}
                 location /1.1/ {{
                     proxy_pass http://{hub}/;
+                    proxy_set_header Host $http_host;
                     proxy_http_version 1.1;
                     proxy_set_header Connection '';
                 }}
                 location /deaf/ {{
                     proxy_pass http://{hub}/;
+                    proxy_set_header Host $http_host;
                     proxy_ignore_headers X-Accel-Buffering;
                 }}
                 location /page/ {{ root {folder}; }}

@@ -12,8 +12,8 @@ use crate::{Answer, policy};
 
 /// Look a hub's data directory over
 ///
-/// Reads every line of every log and holds it against the seals; looks at locks, permissions, keys, the index and the disk. Best on
-/// a hub that is stopped; on one that runs, what it is just writing is left out. Nothing is changed without --repair.
+/// Reads every line of every log and holds it against the seals, and opens every original; looks at locks, permissions, keys, the
+/// index and the disk. Best on a hub that is stopped; on one that runs, what it is just writing is left out. Nothing is changed without --repair.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -76,12 +76,13 @@ pub(super) fn run(args: Args) -> Result<Answer> {
         }
         for sound in &report.streams {
             out.line(format!(
-                "stream {}: seq {} to {}, {}, signed up to {}, state {}",
+                "stream {}: seq {} to {}, {}, signed up to {}, {}, state {}",
                 sound.stream,
                 sound.first_seq,
                 sound.last_seq,
                 output::count(sound.seals, "seal"),
                 sound.signed_upto,
+                output::count(sound.originals, "original"),
                 sound.state
             ))?;
         }

@@ -86,7 +86,9 @@ pub(super) async fn run(args: Args) -> Result<Answer> {
     }
     tls::check(&settings.tls)?;
     if args.check_config {
-        settings.check().map_err(anyhow::Error::msg).context("the settings")?;
+        let checked = settings.check().map_err(anyhow::Error::msg);
+        let shown = args.config.as_deref().unwrap_or(Path::new("(none)")).display();
+        checked.with_context(|| format!("the settings {shown}"))?;
         output::note("policy, settings, keys and certificate can be used");
         return Ok(Answer::Fine);
     }

@@ -117,7 +117,11 @@ impl Place {
     /// Has it done, by the hub, or on its data directory.
     async fn ask(&self, task: Task) -> Result<Value> {
         if let Some(data) = &self.data {
-            if !data.is_dir() {
+            // The first token may come before the first start: a hub beyond loopback does not start without one.
+            let is_new = std::fs::read_dir(data).map_or(true, |mut entries| entries.next().is_none());
+            if is_new && matches!(task, Task::New(_)) {
+                output::note(format!("{} is made as the data directory of a new hub", data.display()));
+            } else if !data.join("streams").is_dir() {
                 bail!("{} is no data directory of a hub; `rig hub --data` makes one", data.display());
             }
             let options = rig_hub::Options { data: Some(data.clone()), ..Default::default() };

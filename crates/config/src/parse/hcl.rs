@@ -26,6 +26,10 @@ const MAX_BYTES: u64 = 8 << 20;
 /// The parser's own limits: 64 levels of nesting, 128 operators in one expression.
 const MAX_NESTING: usize = 64;
 
+/// Objects that are operands, `… <= { … <= {`, nested deeper than this are refused: the parser reads an object's key as everything that it
+/// may be, and an operand in it once more each time, so that every level takes about twice as long as the one below it.
+const MAX_OPERANDS: usize = 8;
+
 /// Reads an HCL document.
 pub(super) fn read(text: &str, limits: &Limits) -> Result<Option<Node<'static>>, Error> {
     let bytes = text.len() as u64;
@@ -33,6 +37,9 @@ pub(super) fn read(text: &str, limits: &Limits) -> Result<Option<Node<'static>>,
         return Err(Error::TooLarge { bytes, limit: MAX_BYTES });
     }
     let lines = LineIndex::new(text);
+    if let Some(offset) = too_many_operands(text) {
+        return Err(Error::TooDeep { limit: MAX_OPERANDS, at: lines.place(offset) });
+    }
     let body = hcl_edit::parser::parse_body(text).map_err(|error| {
         let (line, column) = (error.location().line() as u64, error.location().column() as u64);
         let at = Place { line, column };
@@ -60,6 +67,29 @@ pub(super) fn read(text: &str, limits: &Limits) -> Result<Option<Node<'static>>,
     }
     let mut reader = Reader { text, lines, builder: Builder::new(limits) };
     reader.body(&body, Place { line: 1, column: 1 }, 1).map(Some)
+}
+
+/// Where an object is an operand [`MAX_OPERANDS`] levels down. Braces in texts and comments count too, which only a text with as many
+/// that it does not close comes to feel.
+fn too_many_operands(text: &str) -> Option<usize> {
+    let (mut open, mut operands, mut before) = (Vec::new(), 0, [b' '; 2]);
+    for (offset, byte) in text.bytes().enumerate().filter(|(_, byte)| !byte.is_ascii_whitespace()) {
+        match byte {
+            b'{' => {
+                let compares = before[1] == b'=' && b"<>=!".contains(&before[0]);
+                let is_operand = compares || b"<>!&|+-*/%?".contains(&before[1]);
+                operands += usize::from(is_operand);
+                open.push(is_operand);
+                if operands > MAX_OPERANDS {
+                    return Some(offset);
+                }
+            }
+            b'}' => operands -= usize::from(open.pop().unwrap_or(false)),
+            _ => {}
+        }
+        before = [before[1], byte];
+    }
+    None
 }
 
 struct Reader<'a> {
@@ -232,6 +262,19 @@ fn malformed(at: Place, why: &str) -> Error {
 mod tests {
     use crate::Format::Hcl;
     use crate::parse::tests::{check, check_error};
+
+    #[test]
+    fn objects_as_operands_in_keys_do_not_keep_the_parser_busy_for_ever() {
+        for operator in ["<=", "==", "&&", "+"] {
+            let level = format!("{{ 2 < \"\" {operator} ");
+            check_error(Hcl, &format!("x = {}", level.repeat(60)), "too-deep", 1, 5 + 9 * level.len() as u64);
+        }
+        check(
+            Hcl,
+            "x = a == {} ? {} : { b = c != { d = 1 } }\n",
+            &[("x", "\"${a == {} ? {} : { b = c != { d = 1 } }}\"")],
+        );
+    }
 
     #[test]
     fn attributes_and_blocks() {

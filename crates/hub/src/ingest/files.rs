@@ -58,6 +58,14 @@ impl TryFrom<Entry> for Watched {
     type Error = String;
 
     fn try_from(entry: Entry) -> Result<Watched, String> {
+        // TOML tells the line of the first [[watch]] for all of them.
+        let which = format!("[[watch]] `{}`", entry.service.escape_debug());
+        Watched::checked(entry).map_err(|why| format!("{which}: {why}"))
+    }
+}
+
+impl Watched {
+    fn checked(entry: Entry) -> Result<Watched, String> {
         let Entry { service, stream, paths, format, debounce } = entry;
         let paths = paths.iter().map(|path| Pattern::new(path).map_err(|e| e.to_string()));
         let paths = paths.collect::<Result<Vec<_>, _>>()?;

@@ -1,6 +1,6 @@
 //! Key-encryption keys in a file of the data directory, `ID:HEX` a line: the last wraps, all of them unwrap.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{PoisonError, RwLock};
 use std::{fs, future};
 
@@ -22,7 +22,7 @@ const FILE: &str = "file:";
 const NONCE: usize = 24;
 
 /// The keys of the file.
-pub(super) struct LocalKeys {
+pub(crate) struct LocalKeys {
     path: PathBuf,
     keys: RwLock<Vec<Key>>,
 }
@@ -40,19 +40,29 @@ impl Key {
 
 impl LocalKeys {
     /// Reads the file; it is made where no original is there yet.
-    pub(super) fn open(data: &DataDir) -> Result<Self, Error> {
+    pub(super) fn of(data: &DataDir) -> Result<Self, Error> {
         let (path, text) = data.blob_keys()?;
         let keys = parse(&text).map_err(|(line, why)| Error::BlobKeys { path: path.clone(), line, why })?;
         Ok(LocalKeys { path, keys: RwLock::new(keys) })
     }
 
+    /// Reads a file that is there.
+    pub(crate) fn read(path: &Path) -> Result<Self, Error> {
+        let text = Zeroizing::new(fs::read_to_string(path).map_err(io_error("read", path))?);
+        let keys = parse(&text).map_err(|(line, why)| Error::BlobKeys { path: path.into(), line, why })?;
+        Ok(LocalKeys { path: path.to_owned(), keys: RwLock::new(keys) })
+    }
+
     /// Reads the file once more.
     pub(super) fn reload(&self) -> Result<(), Error> {
-        let text = Zeroizing::new(fs::read_to_string(&self.path).map_err(io_error("read", &self.path))?);
-        let bad = |(line, why)| Error::BlobKeys { path: self.path.clone(), line, why };
-        let keys = parse(&text).map_err(bad)?;
-        *self.keys.write().unwrap_or_else(PoisonError::into_inner) = keys;
+        let read = LocalKeys::read(&self.path)?.keys.into_inner().unwrap_or_else(PoisonError::into_inner);
+        *self.keys.write().unwrap_or_else(PoisonError::into_inner) = read;
         Ok(())
+    }
+
+    /// Unwraps a data key; nothing where it is wrapped with no key of the file.
+    pub(crate) fn open(&self, record: &Record, wrapped: &Wrapped) -> Option<Result<DataKey, Unavailable>> {
+        self.knows(wrapped).then(|| self.unwrap_now(record, wrapped))
     }
 
     fn with<T>(&self, does: impl FnOnce(&[Key]) -> T) -> T {

@@ -16,7 +16,7 @@ use std::sync::Arc;
 use rig_recorder::BoxFuture;
 use rig_recorder::blob::{DataKey, Record, Wrapped};
 
-use self::local::LocalKeys;
+pub(crate) use self::local::LocalKeys;
 use self::settings::BlobSettings;
 use self::transit::Transit;
 use crate::Error;
@@ -68,8 +68,8 @@ impl Keys {
     pub(crate) fn open(data: &DataDir, settings: &BlobSettings) -> Result<Option<Keys>, Error> {
         let transit = settings.transit.as_ref().map(Transit::new).transpose()?;
         let local = match (&transit, settings.keep || data.has_blob_keys()) {
-            (None, true) => Some(Arc::new(LocalKeys::open(data)?)),
-            (Some(_), _) if data.has_blob_keys() => Some(Arc::new(LocalKeys::open(data)?)),
+            (None, true) => Some(Arc::new(LocalKeys::of(data)?)),
+            (Some(_), _) if data.has_blob_keys() => Some(Arc::new(LocalKeys::of(data)?)),
             _ => None,
         };
         let first = transit.map(|transit| {

@@ -191,8 +191,14 @@ async fn secrets_in_posted_events_do_not_reach_the_log() {
 async fn an_id_is_bound_to_what_it_was_first_used_for() {
     let hub = TestHub::in_memory().await;
     hub.capture("service=a&format=json&id=c1", r#"{"n":1}"#).await;
-    let (status, other) = hub.capture("service=b&format=json&id=c1", r#"{"n":2}"#).await;
-    assert_eq!((status, &other["code"]), (409, &json!("id-reused")));
+    for (service, document) in [("b", r#"{"n":1}"#), ("a", r#"{"n":2}"#)] {
+        let (status, other) = hub.capture(&format!("service={service}&format=json&id=c1"), document).await;
+        assert_eq!((status, &other["code"]), (409, &json!("id-reused")), "{other}");
+    }
+    // Also where the first was a repeat itself.
+    hub.capture("service=a&format=json&id=c2", r#"{"n":1}"#).await;
+    assert_eq!(hub.capture("service=a&format=json&id=c2", r#"{"n":1}"#).await.0, 200);
+    assert_eq!(hub.capture("service=a&format=json&id=c2", r#"{"n":3}"#).await.0, 409);
     hub.append("", r#"{"type":"shop.sold","id":"k1"}"#).await;
     let (status, other) = hub.append("", r#"{"type":"shop.paid","id":"k1"}"#).await;
     assert_eq!((status, &other["code"]), (409, &json!("id-reused")));

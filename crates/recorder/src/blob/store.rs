@@ -42,8 +42,13 @@ impl BlobStore {
         let left = dir.join(NEW);
         match fs::remove_dir_all(&left) {
             Err(e) if e.kind() != io::ErrorKind::NotFound => Err(io_error("clear", &left)(e)),
-            _ => Ok(BlobStore { dir: dir.to_owned(), step, written: AtomicU64::new(0) }),
+            _ => Ok(BlobStore { step, ..BlobStore::look(dir) }),
         }
+    }
+
+    /// The originals in `dir` for somebody who only reads, while a hub may run: nothing is deleted.
+    pub fn look(dir: &Path) -> Self {
+        BlobStore { dir: dir.to_owned(), step: |_| (), written: AtomicU64::new(0) }
     }
 
     /// Whether there is any blob in `dir`.
@@ -59,7 +64,8 @@ impl BlobStore {
         Ok(used)
     }
 
-    fn path(&self, id: &BlobId) -> PathBuf {
+    /// Where the file of a blob is, or would be.
+    pub fn path(&self, id: &BlobId) -> PathBuf {
         self.dir.join(id.shard()).join(id.file_name())
     }
 
