@@ -23,6 +23,37 @@ pub const MAX_EDGE_NAME: usize = 256;
 /// `…` → `…`.
 pub const MAX_EDGES: usize = 10_000;
 
+/// The events that leave the state as it is, as a pattern.
+macro_rules! without_effect {
+    () => {
+        Event::SnapshotUnchanged(_)
+            | Event::SnapshotRejected(_)
+            | Event::BaselineRejected(_)
+            | Event::ServiceLog(_)
+            | Event::CollectFailed(_)
+            | Event::CollectRecovered(_)
+            | Event::HostKeyPinned(_)
+            | Event::HostKeyChanged(_)
+            | Event::HostKeyForgotten(_)
+            | Event::NotifyBegan(_)
+            | Event::NotifyEnded(_)
+            | Event::NotifyDelivered(_)
+            | Event::NotifyDropped(_)
+            | Event::NotifyFailing(_)
+            | Event::NotifyRecovered(_)
+            | Event::LogPruned(_)
+            | Event::BlobCollected(_)
+            | Event::AuditRawRead(_)
+            | Event::TokenIssued(_)
+            | Event::TokenRevoked(_)
+            | Event::AuditChanged(_)
+            | Event::AuditAppended(_)
+            | Event::AuditDenied(_)
+            | Event::Other(_)
+    };
+}
+pub(crate) use without_effect;
+
 impl State {
     /// Folds one event.
     ///
@@ -79,30 +110,7 @@ impl State {
                     return Err(Error::Seal { seq: envelope.seq, upto: e.upto });
                 }
             }
-            Event::SnapshotUnchanged(_)
-            | Event::SnapshotRejected(_)
-            | Event::BaselineRejected(_)
-            | Event::ServiceLog(_)
-            | Event::CollectFailed(_)
-            | Event::CollectRecovered(_)
-            | Event::HostKeyPinned(_)
-            | Event::HostKeyChanged(_)
-            | Event::HostKeyForgotten(_)
-            | Event::NotifyBegan(_)
-            | Event::NotifyEnded(_)
-            | Event::NotifyDelivered(_)
-            | Event::NotifyDropped(_)
-            | Event::NotifyFailing(_)
-            | Event::NotifyRecovered(_)
-            | Event::LogPruned(_)
-            | Event::BlobCollected(_)
-            | Event::AuditRawRead(_)
-            | Event::TokenIssued(_)
-            | Event::TokenRevoked(_)
-            | Event::AuditChanged(_)
-            | Event::AuditAppended(_)
-            | Event::AuditDenied(_)
-            | Event::Other(_) => {}
+            without_effect!() => {}
         }
         self.seq = envelope.seq;
         self.ts = envelope.ts;

@@ -101,6 +101,15 @@ async fn all_done(context: &Context) {
     tokio::time::timeout(PATIENCE * 2, done).await.expect("everything is acknowledged in time");
 }
 
+/// A folder, a server that keeps its data in it, and the stream of snapshots on it.
+async fn stand() -> (tempfile::TempDir, Server, Context) {
+    let folder = folder();
+    let server = Server::start(&folder.path().join("nats"));
+    let context = server.context().await;
+    make_stream(&context, &["config.snapshot.>"]).await;
+    (folder, server, context)
+}
+
 /// How many messages came to that end, as the hub counts them.
 async fn counted(url: &str, outcome: &str) -> u64 {
     let text = reqwest::get(format!("{url}/metrics")).await.unwrap().text().await.unwrap();
@@ -127,10 +136,7 @@ async fn a_hub_killed_between_any_two_steps_captures_each_config_once() {
     }
     let seed = seed("RIG_NATS_SEED");
     println!("RIG_NATS_SEED={seed}");
-    let folder = folder();
-    let server = Server::start(&folder.path().join("nats"));
-    let context = server.context().await;
-    make_stream(&context, &["config.snapshot.>"]).await;
+    let (folder, server, context) = stand().await;
     let devices = devices(3, 10, 8);
     let (messages, malformed) = flood(&devices, &[1, 3, 20], &mut Random::new(seed));
     assert!(messages.len() > 2_000 && malformed > 20);
@@ -239,10 +245,7 @@ async fn what_fails_again_and_again_goes_to_the_dead_letters() {
     }
     for is_kept in [true, false] {
         POISONED.store(true, SeqCst);
-        let folder = folder();
-        let server = Server::start(&folder.path().join("nats"));
-        let context = server.context().await;
-        make_stream(&context, &["config.snapshot.>"]).await;
+        let (folder, server, context) = stand().await;
         let client = async_nats::connect(server.url()).await.unwrap();
         let mut listener = client.subscribe("dead.letters").await.unwrap();
         client.flush().await.unwrap();
@@ -288,10 +291,7 @@ async fn what_cannot_be_stored_now_is_given_back_and_comes_in_order() {
     if left_out() {
         return;
     }
-    let folder = folder();
-    let server = Server::start(&folder.path().join("nats"));
-    let context = server.context().await;
-    make_stream(&context, &["config.snapshot.>"]).await;
+    let (folder, server, context) = stand().await;
     // An outage is no fault of the message: it does not count as a try.
     let settings = settings(&server, "max_deliver = 1\ndead_letter = \"dead.letters\"\n");
     let data = folder.path().join("data");
@@ -319,10 +319,7 @@ async fn what_fails_now_and_then_comes_in_order() {
     if left_out() {
         return;
     }
-    let folder = folder();
-    let server = Server::start(&folder.path().join("nats"));
-    let context = server.context().await;
-    make_stream(&context, &["config.snapshot.>"]).await;
+    let (folder, server, context) = stand().await;
     let data = folder.path().join("data");
     let (url, end) = hub_here(&data, &settings(&server, ""), |step| {
         assert!(step != "capture.parse" || !TRIES.fetch_add(1, SeqCst).is_multiple_of(3), "now and then");
@@ -342,10 +339,7 @@ async fn what_is_refused_leaves_a_trace_without_content() {
     if left_out() {
         return;
     }
-    let folder = folder();
-    let server = Server::start(&folder.path().join("nats"));
-    let context = server.context().await;
-    make_stream(&context, &["config.snapshot.>"]).await;
+    let (folder, server, context) = stand().await;
     let devices = devices(2, 1, 1);
     let settings = settings(&server, &format!("devices = [\"{}\"]\n", devices[0].id));
     let data = folder.path().join("data");

@@ -9,7 +9,7 @@ use serde::Deserialize;
 
 use super::names::{NONE, Names, Pairs, TOO_LONG};
 use super::skim::Skim;
-use crate::apply::MAX_EDGE_NAME;
+use crate::apply::{MAX_EDGE_NAME, without_effect};
 
 /// The longest line that is read: bodies in rigd's logs may be long, and a checkpoint is.
 pub const MAX_LONG_LINE: usize = 64 << 20;
@@ -299,33 +299,7 @@ impl Chunk {
 
 /// Whether an event that is no traffic may change the state, or has to be held against it.
 fn changes_state(event: &Event) -> bool {
-    !matches!(
-        event,
-        Event::SnapshotUnchanged(_)
-            | Event::SnapshotRejected(_)
-            | Event::BaselineRejected(_)
-            | Event::ServiceLog(_)
-            | Event::CollectFailed(_)
-            | Event::CollectRecovered(_)
-            | Event::HostKeyPinned(_)
-            | Event::HostKeyChanged(_)
-            | Event::HostKeyForgotten(_)
-            | Event::NotifyBegan(_)
-            | Event::NotifyEnded(_)
-            | Event::NotifyDelivered(_)
-            | Event::NotifyDropped(_)
-            | Event::NotifyFailing(_)
-            | Event::NotifyRecovered(_)
-            | Event::LogPruned(_)
-            | Event::BlobCollected(_)
-            | Event::AuditRawRead(_)
-            | Event::TokenIssued(_)
-            | Event::TokenRevoked(_)
-            | Event::AuditChanged(_)
-            | Event::AuditAppended(_)
-            | Event::AuditDenied(_)
-            | Event::Other(_)
-    )
+    !matches!(event, without_effect!())
 }
 
 fn status_class(status: Option<u16>) -> u16 {
