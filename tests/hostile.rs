@@ -1,11 +1,11 @@
 //! Wrong input: each is answered with its place, leaves a record without its content, and the hub lives on.
 
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
 use std::net::Shutdown;
 
 use serde_json::Value;
 
-use crate::harness::{Hub, answer, fixture, run};
+use crate::harness::{Hub, Running, answer, fixture, folder, run};
 
 /// The one event that a refused document leaves, which must not hold `content`.
 fn rejected(hub: &Hub, content: &str) -> Value {
@@ -165,4 +165,52 @@ fn the_program_says_the_place_too() {
     assert!(said.stderr.contains("line 3") && said.stderr.contains("malformed-document"), "{said:?}");
     assert!(!said.stderr.contains("hunter2"), "{said:?}");
     run(2, &["snapshot", "api", &fixture("web-1.env"), "--hub", &hub.url, "--format", "hocon"]);
+}
+
+/// A log that cannot open its next file takes no more events until the hub is started again.
+#[cfg(unix)]
+#[test]
+fn neither_connections_nor_streams_take_the_files_that_a_log_needs() {
+    const EVENT: &[u8] = br#"{"type":"a.b"}"#;
+    let data = folder();
+    let mut command = std::process::Command::new("sh");
+    command.args([
+        "-c",
+        "ulimit -n 256 && exec \"$0\" \"$@\"",
+        env!("CARGO_BIN_EXE_rig"),
+        "hub",
+        "--listen",
+        "127.0.0.1:0",
+        "--data",
+    ]);
+    command.arg(data.path());
+    let running = Running::start(command);
+    let hub = Hub { url: running.line(), running };
+    let made: Vec<(u16, Value)> =
+        (0..40).map(|n| hub.http("PUT", &format!("/v1/streams/s{n}"), &[], b"")).collect();
+    let refused: Vec<&Value> =
+        made.iter().filter(|(status, _)| *status != 201).map(|(_, problem)| problem).collect();
+    assert!(
+        refused.len() < 20 && refused.iter().all(|problem| problem["code"] == "too-many-streams"),
+        "{refused:?}"
+    );
+    assert!(!refused.is_empty());
+    // One that was there before has its place; of the rest some wait outside.
+    let mut first = hub.socket();
+    first.write_all(b"GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n").unwrap();
+    let mut byte = [0];
+    first.read_exact(&mut byte).unwrap();
+    let crowd: Vec<_> = (0..300).map(|_| hub.socket()).collect();
+    for (stream, connection) in [("main", "keep-alive"), ("s1", "keep-alive"), ("s20", "close")] {
+        let head = format!(
+            "POST /v1/streams/{stream}/events HTTP/1.1\r\nhost: localhost\r\nconnection: {connection}\r\ncontent-length: {}\r\n\r\n",
+            EVENT.len()
+        );
+        first.write_all(&[head.as_bytes(), EVENT].concat()).unwrap();
+    }
+    let mut answers = String::new();
+    first.read_to_string(&mut answers).unwrap();
+    assert_eq!(answers.matches("HTTP/1.1 201 ").count(), 3, "{answers}");
+    drop(crowd);
+    assert_eq!(hub.http("POST", "/v1/streams/main/events", &[], EVENT).0, 201);
 }

@@ -286,6 +286,13 @@ impl Hub {
         if let Some(stream) = self.get(&name) {
             return Ok((stream, false));
         }
+        let most = crate::open_files::streams();
+        if self.data.is_some() && self.list().len() >= most {
+            let detail = format!(
+                "there are {most} streams, as many as the limit of open files allows; remove some, or raise it"
+            );
+            return Err(Problem::conflict("too-many-streams", detail));
+        }
         let made = self.open_stream(&name, true).await;
         Ok((made.map_err(|e| Problem::internal("storage", e.to_string()))?, true))
     }

@@ -27,6 +27,7 @@ mod indexer;
 mod ingest;
 mod metrics;
 mod notify;
+pub mod open_files;
 mod own;
 mod playback;
 mod problem;

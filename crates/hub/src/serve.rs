@@ -18,7 +18,7 @@ use crate::access::audit;
 use crate::access::tls::Tls;
 use crate::hub::Hub;
 use crate::playback::Playback;
-use crate::{Error, Options, Shared, ingest, notify, routes};
+use crate::{Error, Options, Shared, ingest, notify, open_files, routes};
 
 /// A hub that has opened everything and is about to answer.
 pub struct Started {
@@ -134,10 +134,11 @@ impl Started {
                 }
             }
         };
+        let most = open_files::connections();
         tokio::pin!(shutdown);
         loop {
             let (stream, peer) = tokio::select! {
-                accepted = listener.accept() => match accepted {
+                accepted = listener.accept(), if connections.len() < most => match accepted {
                     Ok(accepted) => accepted,
                     Err(e) if is_passing(&e) => {
                         tracing::warn!(error = %e, "a connection could not be accepted");

@@ -93,6 +93,7 @@ pub(super) async fn run(args: Args) -> Result<Answer> {
         return Ok(Answer::Fine);
     }
     let data = if args.memory { None } else { Some(args.data.map_or_else(default_data, Ok)?) };
+    rig_hub::open_files::raise();
     let listener = listen(&args.listen, true).await?;
     match &data {
         Some(data) => args.log_format.note(&format!("data in {}", data.display())),

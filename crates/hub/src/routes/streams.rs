@@ -101,6 +101,7 @@ pub(super) async fn show(
     (status = 201, description = "It is made", body = About),
     (status = 400, description = "`reserved-name`"),
     (status = 403, description = "`read-only`"),
+    (status = 409, description = "`too-many-streams`"),
     (status = 500, description = "`storage`"),
 ))]
 pub(super) async fn make(
