@@ -92,7 +92,8 @@ pub(super) fn look(
         report.add(Level::Error, &path, what, restore);
     }
     for (by, count) in without_key {
-        let what = format!("originals that are encrypted with `{by}`, which keys/blobs does not hold: {count}");
+        let what =
+            format!("originals that are encrypted with `{by}`, which keys/blobs does not hold: {count}");
         let advice = "put the line of that key back from where you keep a copy: nothing else opens them";
         report.add(Level::Error, &path, what, advice);
     }
@@ -112,7 +113,8 @@ pub(super) fn look(
             "originals that events name are not there: {gone}, of which retention deleted {}; {current} of them are of a latest snapshot, which it keeps",
             named.deleted
         );
-        let advice = "restore them from a backup; if you deleted them yourself, leave it so: only raw=1 misses them";
+        let advice =
+            "restore them from a backup; if you deleted them yourself, leave it so: only raw=1 misses them";
         report.add(Level::Warning, &path, what, advice);
     }
 }
