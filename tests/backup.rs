@@ -52,6 +52,18 @@ fn a_running_hub_is_backed_up_and_restored() {
     assert_eq!(restored.running.wait(), 0);
     assert_eq!(doctor(0, &back, &[])["fine"], true);
 
+    // An empty folder may be one that nothing can take the place of: a mounted disk, or a link.
+    let (real, link) = (folder.path().join("real"), folder.path().join("link"));
+    std::fs::create_dir_all(real.join("lost+found")).unwrap();
+    std::os::unix::fs::symlink(&real, &link).unwrap();
+    std::fs::write(folder.path().join("cut.backup"), &std::fs::read(&file).unwrap()[..1000]).unwrap();
+    run(2, &["restore", text(&folder.path().join("cut.backup")), "--data", text(&link)]);
+    assert_eq!(std::fs::read_dir(&real).unwrap().count(), 1);
+    run(0, &["restore", text(&file), "--data", text(&link)]);
+    assert!(real.join("keys/blobs").exists() && real.join("streams/main/stream.json").exists());
+    assert_eq!(std::fs::read_dir(&real).unwrap().count(), 3);
+    run(2, &["restore", text(&file), "--data", text(&link)]);
+
     // Without its keys it is refused, in words.
     let (file, bare) = (folder.path().join("bare.backup"), folder.path().join("bare"));
     let said = run(0, &["backup", "--data", text(&data), "-o", text(&file)]);

@@ -320,21 +320,35 @@ impl<R: Read> Read for Lines<'_, R> {
 /// # Errors
 /// When it is damaged or not whole, or the folder cannot be used; then nothing is left behind.
 pub fn restore(from: impl Read, data: &Path) -> Result<Manifest, BackupError> {
-    if !listed(data)?.is_empty() {
+    let is_there = data.exists();
+    // What a new file system begins with is nobody's.
+    if !listed(data)?.iter().all(|path| path.ends_with("lost+found")) {
         return Err(BackupError::NotEmpty(data.to_owned()));
     }
-    let mut beside = data.as_os_str().to_owned();
-    beside.push(format!(".restore-{}", std::process::id()));
-    let beside = PathBuf::from(beside);
-    private_folder(&beside)?;
-    let put = unpack(from, &beside).and_then(|manifest| {
-        fs::rename(&beside, data).map_err(io_failed("put in place", data))?;
-        let parent = data.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        sync_folder(parent)?;
+    // A folder that is there may be a link or a mounted disk, which nothing can be put in the place of.
+    let mut unpacked = if is_there { data.join("") } else { data.to_owned() }.into_os_string();
+    unpacked.push(format!(".restore-{}", std::process::id()));
+    let unpacked = PathBuf::from(unpacked);
+    private_folder(&unpacked)?;
+    let put = unpack(from, &unpacked).and_then(|manifest| {
+        let in_place = |from: &Path, to: &Path| fs::rename(from, to).map_err(io_failed("put in place", to));
+        if is_there {
+            // The streams come last: without them it is no data directory.
+            if manifest.with_keys {
+                in_place(&unpacked.join("keys"), &data.join("keys"))?;
+            }
+            in_place(&unpacked.join("streams"), &data.join("streams"))?;
+            fs::remove_dir(&unpacked).map_err(io_failed("remove", &unpacked))?;
+            sync_folder(data)?;
+        } else {
+            in_place(&unpacked, data)?;
+            let parent = data.parent().filter(|parent| !parent.as_os_str().is_empty());
+            sync_folder(parent.unwrap_or(Path::new(".")))?;
+        }
         Ok(manifest)
     });
     if put.is_err() {
-        let _ = fs::remove_dir_all(&beside);
+        let _ = fs::remove_dir_all(&unpacked);
     }
     put
 }
