@@ -152,7 +152,14 @@ pub(crate) async fn declaration(
     Ok(Declaration { digest, config_digest, format, config })
 }
 
-/// A key that was used before must have been used for the same service and document.
+/// Whether what stands in the log as by `told` is by the same party: by who sent it, whoever that one said it acts for. What another
+/// sent is not shown to who guesses its key. Nobody who has to show a token is without a name.
+pub(crate) fn is_by(told: Option<&str>, by: Option<&str>) -> bool {
+    let party = |actor: &str| actor.split('/').next().unwrap_or_default().to_owned();
+    by.is_none_or(|by| told.map(party) == Some(party(by)))
+}
+
+/// A key that was used before must have been used for the same service and document, by the same party.
 async fn same_request(
     stream: &Stream,
     request: &Request,
@@ -179,7 +186,9 @@ async fn same_request(
                     matches!(family, "snapshot" | "diff" | "drift")
                 }
             };
-            is_family && envelope.service.as_ref() == Some(&request.service)
+            is_family
+                && envelope.service.as_ref() == Some(&request.service)
+                && is_by(envelope.actor.as_deref(), request.actor.as_deref())
         })
     });
     if same {

@@ -73,7 +73,7 @@ impl DataDir {
     /// Takes a stream's folder out of the way, to be deleted; where to is told.
     pub(crate) fn bury(&self, name: &StreamName, epoch: &str) -> Result<PathBuf, Error> {
         let (from, to) = (self.stream(name), self.root.join("removed").join(format!("{name}.{epoch}")));
-        fs::create_dir_all(self.root.join("removed")).map_err(io_error("make", &to))?;
+        make_private(&self.root.join("removed")).map_err(io_error("make", &to))?;
         fs::rename(&from, &to).map_err(io_error("remove", &from))?;
         Ok(to)
     }

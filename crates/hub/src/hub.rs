@@ -121,6 +121,7 @@ impl Hub {
         for name in names {
             hub.open_stream(&name, false).await?;
         }
+        hub.own_is_not_lost()?;
         for name in [StreamName::main(), StreamName::hub()] {
             if hub.get(&name).is_none() {
                 hub.open_stream(&name, true).await?;
@@ -128,6 +129,22 @@ impl Hub {
         }
         hub.learn().await?;
         Ok(hub)
+    }
+
+    /// Refuses to go on without the hub's own stream where there was one: the tokens stand in it, and without them the hub would
+    /// stand open.
+    fn own_is_not_lost(&self) -> Result<(), Error> {
+        let (Some((data, index)), own) = (&self.data, StreamName::hub()) else { return Ok(()) };
+        if self.get(&own).is_some() || !index.knows(&own) {
+            return Ok(());
+        }
+        let (folder, index) = (data.stream(&own), data.index());
+        Err(Error::Fold(format!(
+            "{} is gone, and with it the tokens of this hub: restore it from a backup. To go on with a hub that has none and stands open, \
+             delete {}",
+            folder.display(),
+            index.display()
+        )))
     }
 
     /// A hub without streams and without a folder.

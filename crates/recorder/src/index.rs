@@ -18,6 +18,7 @@ use std::{fs, io};
 use rig_event::{Epoch, Seq, StreamName, Timestamp};
 use sled::{Batch, Tree};
 
+use crate::blob::store::make as make_folder;
 use crate::error::{Error, io_error};
 
 /// How much of the database is cached.
@@ -90,6 +91,12 @@ impl Index {
         Ok(StreamIndex { index: self.clone(), names, entries: entries?, checkpoints: checkpoints? })
     }
 
+    /// Whether there is, or was, a life of that stream.
+    pub fn knows(&self, stream: &StreamName) -> bool {
+        let of_stream = format!("{stream}/");
+        self.db.tree_names().iter().any(|name| name.starts_with(of_stream.as_bytes()))
+    }
+
     /// Makes everything so far durable.
     pub fn flush(&self) -> Result<(), Error> {
         self.check(self.db.flush()).map(drop)
@@ -123,6 +130,8 @@ fn open_released(dir: &Path) -> Result<sled::Db, Unopened> {
 }
 
 fn open_db(dir: &Path) -> Result<sled::Db, Unopened> {
+    // It holds states, and the folder that it lies in may be open to others.
+    make_folder(dir).map_err(Unopened::System)?;
     let config = sled::Config::new().path(dir).flush_every_ms(None).cache_capacity(CACHE_BYTES);
     // On some damage sled panics where it could have said so.
     let opened = std::panic::catch_unwind(AssertUnwindSafe(|| config.open()));

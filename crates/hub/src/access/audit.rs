@@ -27,6 +27,8 @@ const MOST_DENIED: usize = 16;
 pub(crate) struct Led {
     pub(crate) first_seq: Seq,
     pub(crate) last_seq: Seq,
+    /// How many they are: those of a batch need not stand in a row.
+    pub(crate) events: u64,
 }
 
 /// The code of a problem, in the extensions of its answer.
@@ -80,7 +82,7 @@ impl Audit {
         });
         let sum = &mut row.sum;
         sum.requests += 1;
-        sum.events += led.last_seq + 1 - led.first_seq;
+        sum.events += led.events;
         sum.first_seq = sum.first_seq.min(led.first_seq);
         sum.last_seq = sum.last_seq.max(led.last_seq);
         row.last = caller.request_id().clone();

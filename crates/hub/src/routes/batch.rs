@@ -13,6 +13,7 @@ use super::services::{check, service_name};
 use super::shapes::{CaptureOutcome as Outcome, Captures};
 use super::{actor_name, answer, idempotency_key};
 use crate::access::Caller;
+use crate::access::audit::Led;
 use crate::problem::Problem;
 use crate::stream::Stream;
 use crate::{Shared, capture};
@@ -79,8 +80,25 @@ pub(super) async fn capture(
             },
         });
     }
+    let led = led(&captures);
     let (stream, epoch) = (stream.name.to_string(), stream.epoch.to_string());
-    answer(&Captures { stream, epoch, captures })
+    let mut response = answer(&Captures { stream, epoch, captures })?;
+    if let Some(led) = led {
+        response.extensions_mut().insert(led);
+    }
+    Ok(response)
+}
+
+/// What all of them together led to, if any of them led to something.
+fn led(captures: &[Outcome]) -> Option<Led> {
+    let ranges = captures.iter().filter_map(|capture| capture.first_seq.zip(capture.last_seq));
+    ranges.map(|(first_seq, last_seq)| Led { first_seq, last_seq, events: last_seq + 1 - first_seq }).reduce(
+        |all, led| Led {
+            first_seq: all.first_seq.min(led.first_seq),
+            last_seq: all.last_seq.max(led.last_seq),
+            events: all.events + led.events,
+        },
+    )
 }
 
 /// A line as a capture, its media type and its document.

@@ -12,6 +12,7 @@ use serde_json::value::RawValue;
 use super::{Path, Query, appended, event_problem, idempotency_key, no_secret, range, shapes};
 use crate::Shared;
 use crate::access::Caller;
+use crate::capture::is_by;
 use crate::coding::Coding;
 use crate::problem::Problem;
 use crate::sse::{self, Cursor, Filter, Subscription};
@@ -120,17 +121,23 @@ where
     appended(&stream, events, StatusCode::CREATED).await
 }
 
-/// What a repeated event must have in common with the first: type, service and key.
+/// What a repeated event must have in common with the first: type, service, key and who sent it.
 struct Shape {
     type_name: String,
     service: Option<ServiceName>,
     id: Option<String>,
+    actor: Option<String>,
 }
 
 impl Shape {
     fn of(body: &rig_event::Body) -> Shape {
-        let rig_event::Draft { service, id, event, .. } = &body.draft;
-        Shape { type_name: event.type_name().to_owned(), service: service.clone(), id: id.clone() }
+        let rig_event::Draft { service, id, event, actor, .. } = &body.draft;
+        Shape {
+            type_name: event.type_name().to_owned(),
+            service: service.clone(),
+            id: id.clone(),
+            actor: actor.clone(),
+        }
     }
 
     fn is_of(&self, line: &[u8]) -> bool {
@@ -138,6 +145,7 @@ impl Shape {
             head.type_name == self.type_name
                 && head.service.as_deref() == self.service.as_ref().map(ServiceName::as_str)
                 && head.id.as_deref() == self.id.as_deref()
+                && is_by(head.actor.as_deref(), self.actor.as_deref())
         })
     }
 }

@@ -297,7 +297,7 @@ async fn appended(stream: &Stream, appended: Appended, new: StatusCode) -> Resul
     }
     body.extend_from_slice(b"]}");
     let mut response = (status, [(header::CONTENT_TYPE, "application/json")], body).into_response();
-    response.extensions_mut().insert(Led { first_seq, last_seq });
+    response.extensions_mut().insert(Led { first_seq, last_seq, events: last_seq + 1 - first_seq });
     Ok(response)
 }
 

@@ -114,7 +114,8 @@ async fn answers_have_the_shapes_that_are_described() {
     let hub = TestHub::in_memory().await;
     let document = document(&hub).await;
     let query = "service=api&actor=me&id=k1&meta.operator=me";
-    assert_eq!(hub.capture(query, "{\"a\":1,\"db\":{\"host\":\"x\"},\"list\":[]}").await.0, 201);
+    let first = "{\"a\":1,\"db\":{\"host\":\"x\"},\"list\":[]}";
+    assert_eq!(hub.capture(query, first).await.0, 201);
     let traffic = "[{\"type\":\"service.ready\",\"service\":\"api\"},{\"type\":\"request.completed\",\"source\":\"api\",\"target\":\"db\",\"method\":\"GET\",\"path\":\"/\",\"status\":200,\"latency_ms\":2},{\"type\":\"environment.up\",\"name\":\"ci\"}]";
     assert_eq!(hub.append("", traffic).await.0, 201);
     let service = "/v1/streams/main/services/api";
@@ -126,7 +127,8 @@ async fn answers_have_the_shapes_that_are_described() {
         ("PUT", &format!("{service}/baseline?actor=me&reason=fine"), "", 200),
         ("PUT", &format!("{service}/declared?actor=me&format=toml"), "a = 2", 200),
         ("POST", a_snapshot, "{\"a\":3,\"b\":true,\"db\":{\"host\":\"x\"}}", 201),
-        ("POST", "/v1/streams/main/snapshots?service=api&id=k1", "{}", 200),
+        ("POST", "/v1/streams/main/snapshots?service=api&id=k1", first, 200),
+        ("POST", "/v1/streams/main/snapshots?service=api&id=k1", "{}", 409),
         ("POST", "/v1/streams/main/snapshots?service=net&format=text", "line\nother\n", 201),
         ("POST", "/v1/streams/main/snapshots?service=net&format=text", "line\nanother\n", 201),
         ("GET", "/v1/streams", "", 200),

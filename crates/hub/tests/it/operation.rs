@@ -49,6 +49,21 @@ async fn captures_diffs_and_drift_are_counted() {
     hub.stop().await;
 }
 
+#[cfg(unix)]
+#[tokio::test(flavor = "multi_thread")]
+async fn what_holds_configuration_is_its_owners_also_in_a_folder_that_is_everybodys() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let data = tempfile::tempdir().unwrap();
+    std::fs::set_permissions(data.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
+    let hub =
+        TestHub::with(rig_hub::Options { data: Some(data.path().to_owned()), ..super::unsealed() }).await;
+    for folder in ["keys", "streams", "index"] {
+        let mode = std::fs::metadata(data.path().join(folder)).unwrap().permissions().mode();
+        assert_eq!(mode & 0o077, 0, "{folder}");
+    }
+    hub.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn the_dashboard_asks_for_metrics_that_there_are() {
     let page = std::fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/grafana/rig.json")).unwrap();

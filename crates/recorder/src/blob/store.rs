@@ -182,7 +182,7 @@ fn visit(dir: &Path, mut show: impl FnMut(&fs::DirEntry) -> bool) -> Result<(), 
 }
 
 /// Makes a folder that only its owner reads, and its name durable.
-fn make(path: &Path) -> io::Result<()> {
+pub(crate) fn make(path: &Path) -> io::Result<()> {
     let mut builder = fs::DirBuilder::new();
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);

@@ -31,6 +31,8 @@ fn ids_and_services_are_found_after_reopening() {
         index.flush().unwrap();
     }
     let (index, _) = Index::open(&path).unwrap();
+    let knows = |stream: &str| index.knows(&stream.parse().unwrap());
+    assert_eq!([knows("main"), knows("mai"), knows("main2")], [true, false, false]);
     let main = life(&index, "main", "e0");
     assert_eq!(main.upto().unwrap(), 6);
     assert_eq!(main.find_id("deploy-7").unwrap(), Some((2, 4)));

@@ -88,6 +88,32 @@ async fn every_change_and_every_denied_request_is_told() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_batch_of_captures_is_told_as_captures_are() {
+    let folder = tempfile::tempdir().unwrap();
+    let hub = TestHub::on(folder.path()).await;
+    let (root, _) = issue(&hub, None, token("root", &["admin"], &["*"])).await;
+    let (bot, _) = issue(&hub, Some(&root), token("ci-bot", &["write"], &["*"])).await;
+    let batch = async |lines: &str| {
+        let request = hub.client.post(hub.stream("snapshots")).body(lines.to_owned()).bearer_auth(&bot);
+        answer(request.header("content-type", "application/x-ndjson")).await
+    };
+    let line = |service: &str, document: &str| {
+        json!({"service": service, "format": "json", "document": document}).to_string()
+    };
+    // The refusal in between is an event of nobody's capture.
+    let lines = [line("a", "{}"), line("b", "{"), line("c", "{}")].join("\n");
+    let (status, answered) = batch(&lines).await;
+    assert_eq!((status, &answered["captures"][2]["last_seq"]), (200, &json!(3)));
+    assert_eq!(batch(&line("d", "{")).await.0, 200);
+    let events = told(hub, folder.path(), &root).await;
+    let appended = of_type(&events, "audit.appended");
+    let sum = |key: &str| appended.iter().map(|event| event[key].as_u64().unwrap()).sum::<u64>();
+    assert_eq!((sum("requests"), sum("events")), (1, 2), "{appended:#?}");
+    assert_eq!((&appended[0]["first_seq"], &appended[0]["last_seq"]), (&json!(1), &json!(3)));
+    assert_eq!(&appended[0]["actor"], "ci-bot");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn nothing_that_is_denied_writes_what_it_likes() {
     let folder = tempfile::tempdir().unwrap();
     let hub = TestHub::on(folder.path()).await;

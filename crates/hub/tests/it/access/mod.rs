@@ -47,6 +47,46 @@ async fn status(hub: &TestHub, method: &str, path: &str, token: Option<&str>) ->
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn who_guesses_the_key_of_another_is_not_shown_what_was_sent_with_it() {
+    let hub = TestHub::in_memory().await;
+    let root = admin(&hub).await;
+    let (writer, _) = issue(&hub, Some(&root), token("writer", &["write"], &["*"])).await;
+    let send = async |path: &str, token: &str, body: &'static str| {
+        answer(hub.client.post(hub.stream(path)).bearer_auth(token).body(body)).await
+    };
+    let captures = "snapshots?service=api&format=json&id=c1";
+    for (path, body) in
+        [("events", r#"{"type":"shop.sold","id":"k1","to":"ana"}"#), (captures, r#"{"to":"ana"}"#)]
+    {
+        let (status, first) = send(path, &root, body).await;
+        assert_eq!(status, 201, "{first}");
+        let (status, again) = send(path, &root, body).await;
+        assert_eq!((status, &again), (200, &first));
+        let guess = if path == "events" { r#"{"type":"shop.sold","id":"k1"}"# } else { "{}" };
+        let (status, guessed) = send(path, &writer, guess).await;
+        assert_eq!((status, &guessed["code"]), (409, &json!("id-reused")), "{guessed}");
+        assert!(!guessed.to_string().contains("ana"), "{guessed}");
+    }
+    // Whom it acts for may be another one: it could have sent that itself.
+    let acting = format!("{captures}&actor=eva");
+    assert_eq!(send(&acting, &root, r#"{"to":"ana"}"#).await.0, 200);
+    hub.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hub_whose_own_stream_is_gone_does_not_stand_open() {
+    let folder = tempfile::tempdir().unwrap();
+    let hub = TestHub::on(folder.path()).await;
+    admin(&hub).await;
+    hub.stop().await;
+    std::fs::remove_dir_all(folder.path().join("streams/_hub")).unwrap();
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let options = rig_hub::Options { data: Some(folder.path().to_owned()), ..unsealed() };
+    let refused = rig_hub::start(listener, options).await.err().expect("it stands open").to_string();
+    assert!(refused.contains("_hub is gone") && refused.contains("index"), "{refused}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_hub_stands_open_until_there_is_a_token_and_never_again() {
     let folder = tempfile::tempdir().unwrap();
     let hub = TestHub::on(folder.path()).await;
