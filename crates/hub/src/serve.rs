@@ -136,7 +136,7 @@ impl Started {
         };
         let most = open_files::connections();
         tokio::pin!(shutdown);
-        loop {
+        let ended = loop {
             let (stream, peer) = tokio::select! {
                 accepted = listener.accept(), if connections.len() < most => match accepted {
                     Ok(accepted) => accepted,
@@ -145,17 +145,17 @@ impl Started {
                         tokio::time::sleep(Duration::from_millis(50)).await;
                         continue;
                     }
-                    Err(e) => return Err(Error::Listener(e)),
+                    Err(e) => break Err(Error::Listener(e)),
                 },
                 Some(_) = connections.join_next() => continue,
                 () = hangups.next() => {
                     tls.iter().for_each(|tls| tls.reload());
                     continue;
                 }
-                () = &mut shutdown => break,
+                () = &mut shutdown => break Ok(()),
             };
             connections.spawn(connect(stream, peer.ip(), Some(graceful.watcher())));
-        }
+        };
         stop.send_replace(true);
         hub.access.tokens.stop();
         {
@@ -188,18 +188,22 @@ impl Started {
         drop(app);
         let _ = accounts.await;
         audit::flush(&hub).await;
-        hub.close().await;
-        // On a disk that is full the index waits for room that never comes. Everything in it can be derived: it is left behind.
-        let closing = std::thread::spawn(move || drop(hub));
-        let begun = std::time::Instant::now();
-        while !closing.is_finished() {
-            if begun.elapsed() > deadline {
-                tracing::warn!("the index could not be closed in time; the next start mends it");
-                break;
-            }
-            tokio::time::sleep(Duration::from_millis(2)).await;
+        close(hub, deadline).await;
+        ended
+    }
+}
+
+/// Makes everything durable and lets go of it.
+async fn close(hub: Shared, deadline: Duration) {
+    hub.close().await;
+    // On a disk that is full the index waits for room that never comes. Everything in it can be derived: it is left behind.
+    let closing = std::thread::spawn(move || drop(hub));
+    let begun = std::time::Instant::now();
+    while !closing.is_finished() {
+        if begun.elapsed() > deadline {
+            return tracing::warn!("the index could not be closed in time; the next start mends it");
         }
-        Ok(())
+        tokio::time::sleep(Duration::from_millis(2)).await;
     }
 }
 

@@ -10,7 +10,7 @@ pub(crate) mod settings;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::Ordering::Relaxed;
-use std::sync::{Arc, PoisonError};
+use std::sync::{Arc, OnceLock, PoisonError};
 use std::time::Duration;
 
 use rig_event::event::Notify as Told;
@@ -42,8 +42,8 @@ const ACTOR: &str = "notify";
 #[derive(Default)]
 pub(crate) struct Endpoints {
     all: Vec<Arc<Endpoint>>,
-    /// Those of earlier starts that are not configured any more, until that is told.
-    gone: std::sync::Mutex<Vec<String>>,
+    /// Those of earlier starts that are not configured any more.
+    gone: OnceLock<Vec<String>>,
 }
 
 impl Endpoints {
@@ -64,7 +64,7 @@ impl Endpoints {
                 *endpoint.known.lock().unwrap_or_else(PoisonError::into_inner) = known;
             }
         }
-        *self.gone.lock().unwrap_or_else(PoisonError::into_inner) = past.into_keys().collect();
+        let _ = self.gone.set(past.into_keys().collect());
     }
 
     /// As Prometheus reads it.
@@ -126,9 +126,8 @@ pub(crate) fn start(hub: &Shared, tasks: &mut JoinSet<()>) {
 /// Tells of endpoints that are not configured any more. Only a hub that runs does: who opens its folder for something else has not
 /// read its settings.
 async fn end_gone(hub: Shared) {
-    let gone = std::mem::take(&mut *hub.endpoints.gone.lock().unwrap_or_else(PoisonError::into_inner));
-    for endpoint in gone {
-        tell(&hub, Event::NotifyEnded(Told { endpoint, ..Told::default() })).await;
+    for endpoint in hub.endpoints.gone.get().into_iter().flatten() {
+        tell(&hub, Event::NotifyEnded(Told { endpoint: endpoint.clone(), ..Told::default() })).await;
     }
 }
 
