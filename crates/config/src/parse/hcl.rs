@@ -26,8 +26,8 @@ const MAX_BYTES: u64 = 8 << 20;
 /// The parser's own limits: 64 levels of nesting, 128 operators in one expression.
 const MAX_NESTING: usize = 64;
 
-/// Objects that are operands, `… <= { … <= {`, nested deeper than this are refused: the parser reads an object's key as everything that it
-/// may be, and an operand in it once more each time, so that every level takes about twice as long as the one below it.
+/// Objects that are operands, `… <= { … <= {`, and indices in indices, `a[b[`, nested deeper than this are refused: the parser reads each as
+/// everything that it may be, and what is in it once more each time, so that every level takes about twice as long as the one below it.
 const MAX_OPERANDS: usize = 8;
 
 /// Reads an HCL document.
@@ -69,22 +69,25 @@ pub(super) fn read(text: &str, limits: &Limits) -> Result<Option<Node<'static>>,
     reader.body(&body, Place { line: 1, column: 1 }, 1).map(Some)
 }
 
-/// Where an object is an operand [`MAX_OPERANDS`] levels down. Braces in texts and comments count too, which only a text with as many
-/// that it does not close comes to feel.
+/// Where an object is an operand, or an index in an index, [`MAX_OPERANDS`] levels down. Brackets in texts and comments count too, which only a
+/// text with as many that it does not close comes to feel.
 fn too_many_operands(text: &str) -> Option<usize> {
     let (mut open, mut operands, mut before) = (Vec::new(), 0, [b' '; 2]);
     for (offset, byte) in text.bytes().enumerate().filter(|(_, byte)| !byte.is_ascii_whitespace()) {
         match byte {
-            b'{' => {
+            b'{' | b'[' => {
                 let compares = before[1] == b'=' && b"<>=!".contains(&before[0]);
-                let is_operand = compares || b"<>!&|+-*/%?".contains(&before[1]);
+                let is_operand = match byte {
+                    b'{' => compares || b"<>!&|+-*/%?".contains(&before[1]),
+                    _ => before[1].is_ascii_alphanumeric() || b"_-])}\"".contains(&before[1]),
+                };
                 operands += usize::from(is_operand);
                 open.push(is_operand);
                 if operands > MAX_OPERANDS {
                     return Some(offset);
                 }
             }
-            b'}' => operands -= usize::from(open.pop().unwrap_or(false)),
+            b'}' | b']' => operands -= usize::from(open.pop().unwrap_or(false)),
             _ => {}
         }
         before = [before[1], byte];
