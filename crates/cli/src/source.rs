@@ -478,7 +478,7 @@ mod tests {
         assert!(matches!("-".parse(), Ok(Source::Stdin)));
         assert!(matches!("http://127.0.0.1:7070/main".parse(), Ok(Source::Stream(_))));
         assert!(matches!("a:b.jsonl".parse(), Ok(Source::File(_))));
-        assert!("https://example.org/main".parse::<Source>().is_err());
+        assert!("ftp://example.org/main".parse::<Source>().is_err());
         assert!("".parse::<Source>().is_err());
         assert_eq!(stem(Path::new("runs/ci-12.jsonl.zst")), "ci-12");
         assert_eq!(stem(Path::new(".env")), "env");
