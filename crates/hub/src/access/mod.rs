@@ -1,8 +1,8 @@
 //! Who may do what: every request passes here before a route runs, and is accounted for after it.
 //!
-//! In reading order: `settings`; [`token`] (what opens a hub, and the book of all of them); [`rules`] (the table of routes and
-//! what each needs); [`caller`] (whom a route gets to know); [`ticket`] (a subscription for a browser); [`browser`] (hosts and origins);
-//! [`limit`] (how many requests); [`audit`] (what is told of them); [`tls`].
+//! In reading order: `settings`; `token` (what opens a hub, and the book of all of them); `rules` (the table of routes and
+//! what each needs); `caller` (whom a route gets to know); `ticket` (a subscription for a browser); `browser` (hosts and origins);
+//! `limit` (how many requests); `audit` (what is told of them); [`tls`].
 
 pub(crate) mod audit;
 mod browser;
