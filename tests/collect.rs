@@ -1,7 +1,7 @@
 //! A hub that collects over SSH tells no secret: not in its log at the finest level, not in its folder, not in an answer.
 
 #[allow(dead_code, clippy::print_stdout, reason = "the hub's own tests use the rest")]
-#[path = "../crates/hub/tests/it/ssh/router.rs"]
+#[path = "../crates/ingest/tests/it/ssh/router.rs"]
 mod router;
 
 use std::process::Command;

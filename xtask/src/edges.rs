@@ -8,12 +8,18 @@ use serde_json::Value;
 /// For each walled crate, the rig crates that it may name. What is not listed here may name any that do not name it.
 const ALLOWED: &[(&str, &[&str])] = &[
     ("rig-event", &[]),
+    ("rig-outbound", &["rig-event"]),
     ("rig-config", &["rig-event"]),
     ("rig-recorder", &["rig-event"]),
     ("rig-replay", &["rig-event", "rig-config"]),
-    ("rig-hub", &["rig-event", "rig-config", "rig-recorder", "rig-replay"]),
+    ("rig-hub", &["rig-event", "rig-outbound", "rig-config", "rig-recorder", "rig-replay"]),
+    ("rig-ingest", &["rig-event", "rig-outbound", "rig-config", "rig-recorder", "rig-hub"]),
+    ("rig-notify", &["rig-event", "rig-outbound", "rig-config", "rig-recorder", "rig-replay", "rig-hub"]),
+    ("rig-query", &["rig-event", "rig-config", "rig-recorder", "rig-replay", "rig-hub"]),
     ("rig-client", &["rig-event", "rig-config"]),
     ("rig-tui", &["rig-event", "rig-replay"]),
+    // A hub for tests.
+    ("rig-testhub", &["rig-recorder", "rig-hub"]),
 ];
 
 /// The crates without I/O, and what must not come near them, not even through others.

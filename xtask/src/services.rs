@@ -15,7 +15,7 @@ pub struct Service {
     pub package: &'static str,
 }
 
-/// What the tests in tests/proof and in crates/hub/tests/it start.
+/// What the tests in tests/proof and in crates/{hub,ingest}/tests/it start.
 pub const SERVICES: &[Service] = &[
     Service { name: "nginx", sign: &["nginx"], package: "nginx-light" },
     Service { name: "chromium", sign: &["chromium"], package: "chromium" },

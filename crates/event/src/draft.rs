@@ -80,6 +80,29 @@ impl Draft {
     }
 }
 
+impl Draft {
+    /// Encodes it after `redact` was shown each of the event's own fields, and `id` and `actor`, by name and value. Where `redact`
+    /// returns true, it has replaced a secret in either, and the field is written anew.
+    ///
+    /// # Errors
+    /// [`Error::TooLong`] when the line would pass [`MAX_LINE`]; [`Error::Malformed`] when the event does not fit its type any more.
+    pub fn encode_redacted(self, redact: impl FnMut(&mut String, &mut Value) -> bool) -> Result<Body> {
+        let body = self.encode()?;
+        let whole = [b"{", body.json.as_slice(), b"}"].concat();
+        let Some(json) = rewrite(&whole, redact)? else { return Ok(body) };
+        let Members(members) =
+            serde_json::from_slice(&json).map_err(|e| Error::Malformed { why: describe(&e) })?;
+        let text = |key: &str| {
+            let found = members.iter().find(|(name, _)| name == key);
+            found.and_then(|(_, value)| serde_json::from_str::<String>(value.get()).ok())
+        };
+        let Draft { service, cause, event, .. } = body.draft;
+        let event = Event::decode(event.type_name(), &json)?;
+        let draft = Draft { service, id: text("id"), cause, actor: text("actor"), event };
+        Body::checked(json[1..json.len() - 1].to_vec(), draft)
+    }
+}
+
 /// Who does something: `known` is whom the hub found the client to be, `said` who the client says it is. What is known stands
 /// first, so that nobody can pass for somebody else: `ci-bot`, or `ci-bot/ana` where `ci-bot` says that it acts for `ana`.
 ///

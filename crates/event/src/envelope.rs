@@ -111,6 +111,27 @@ impl Envelope {
     }
 }
 
+/// Returns the type of an event by its line, and nothing if it has none.
+///
+/// A hub begins a line with `{"seq":N,"ts":"…","type":"`, and a type needs no escapes, so most lines are not parsed. The keys of a
+/// recording may be in any order.
+pub fn type_of(line: &[u8]) -> &[u8] {
+    #[derive(Deserialize)]
+    struct Typed<'a> {
+        r#type: &'a str,
+    }
+    const KEY: &[u8] = b"\"type\":\"";
+    // Behind a seq of at most 20 digits and a time stamp: looking further would only be slower.
+    let front = &line[..line.len().min(96)];
+    match front.windows(KEY.len()).position(|window| window == KEY) {
+        Some(at) if !front[1..at].contains(&b'{') => {
+            let rest = &line[at + KEY.len()..];
+            &rest[..rest.iter().position(|b| *b == b'"').unwrap_or(0)]
+        }
+        _ => serde_json::from_slice::<Typed<'_>>(line).map_or(b"", |typed| typed.r#type.as_bytes()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -149,5 +170,18 @@ mod tests {
             "]".repeat(400_000)
         );
         let _ = Envelope::parse(deep.as_bytes()).map(|e| assert_eq!(e.seq, 1));
+    }
+
+    #[test]
+    fn a_type_is_found_wherever_it_stands_on_the_line() {
+        for line in [
+            r#"{"seq":1,"ts":"2026-11-20T10:30:05Z","type":"a.b"}"#,
+            r#"{"type":"a.b","seq":1}"#,
+            r#"{"seq":1,"endpoint":{"type":"x.y"},"type":"a.b"}"#,
+            &format!(r#"{{"environment":"{}","type":"a.b"}}"#, "e".repeat(100)),
+        ] {
+            assert_eq!(type_of(line.as_bytes()), b"a.b", "{line}");
+        }
+        assert_eq!(type_of(b"{}"), b"");
     }
 }

@@ -137,6 +137,9 @@ pub const RESERVED_FAMILIES: &[&str] = &[
     "session",
 ];
 
+/// Names that the hub and its components write events under. No token has one of them, mounted or not.
+pub const RESERVED_ACTORS: &[&str] = &["hub", "nats", "notify", "query", "ssh", "watch"];
+
 /// Which part of a split payload an event is: the `i`-th of `n`, from 1. The payload takes effect with the last.
 pub type Part = (u32, u32);
 

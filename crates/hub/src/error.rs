@@ -62,9 +62,14 @@ pub enum Error {
     /// A log or the index cannot be opened.
     #[error(transparent)]
     Recorder(#[from] rig_recorder::Error),
-    /// `hub.toml` names what is not there, or may not be connected to.
-    #[error("hub.toml: {0}")]
-    Settings(String),
+    /// A component cannot be mounted: a defect of the program.
+    #[error("the component {name} cannot be mounted: {why}")]
+    Component {
+        /// The component.
+        name: &'static str,
+        /// What is wrong with it.
+        why: String,
+    },
     /// A log does not fold.
     #[error("{0}")]
     Fold(String),

@@ -1,529 +1,290 @@
-//! The streams that a server has: opened at the start, made and removed on request.
+//! A hub from its start to its end: components mounted, streams opened, requests answered, everything closed.
 
-use std::collections::BTreeMap;
-use std::fs;
+use std::future::Future;
 use std::net::SocketAddr;
-use std::sync::{Arc, OnceLock, PoisonError, RwLock};
-use std::time::Duration;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
+use axum::Router;
 use rig_config::{RedactionKey, Redactor};
-use rig_event::{Epoch, Head, Seq, StreamName};
-use rig_recorder::{Durability, EventLog, Index, Keyring, MemoryLog, SegmentLog, StreamIndex};
-use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore, mpsc, watch};
-use tokio::task::JoinHandle;
+use rig_event::StreamName;
+use rig_recorder::{BoxFuture, Index, Store};
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
 
-use crate::access::Access;
-use crate::admission::Admission;
-use crate::announcer::{Announcer, News, Rounds};
-use crate::cut::{Cut, cut_at, put_checkpoint};
-use crate::data::{DataDir, io_error, random, write_private};
-use crate::ids::Ids;
-use crate::ingest::ssh::Devices;
-use crate::metrics::{Meters, drift_of};
-use crate::notify::Endpoints;
-use crate::playback::{Playback, PlaybackLog};
-use crate::problem::Problem;
-use crate::secrecy::{Blobs, Keys, sweep};
-use crate::stream::{Stream, Tasks};
-use crate::tail::Tail;
-use crate::writer::{Refused, Writer};
-use crate::{Error, Options, indexer, retention};
+use crate::access::tls::Tls;
+use crate::access::{AUDIT_EVERY, Access};
+use crate::capture::{Budget, Captures};
+use crate::component::{Component, Mounted, Recall, recall, table};
+use crate::core::{self, Core};
+use crate::data::{DataDir, random};
+use crate::error::Error;
+use crate::housekeeping;
+use crate::http::{self, Site};
+use crate::options::Options;
+use crate::originals::Keys;
+use crate::streams::{self, Playback, Streams};
 
-/// How many appends may wait for the writer; who comes then waits to get in line.
-const QUEUE: usize = 1024;
-
-/// How many documents are parsed and judged at the same time. Each takes up to 2.5 times its size and 350 bytes a field,
-/// of which there are at most a million; TOML and HCL, which take up to 40 times their size, end at 8 MiB.
-const PARSING: usize = 2;
-
-/// How long a body waits for others to be through before it is sent away.
-const BUDGET_WAIT: Duration = Duration::from_secs(10);
-
-/// A running hub.
-pub(crate) struct Hub {
-    pub(crate) options: Options,
-    /// Who may do what.
-    pub(crate) access: Access,
-    pub(crate) policy: Arc<rig_config::Policy>,
-    pub(crate) redactor: Arc<Redactor>,
-    /// The keys that seals and session files are signed with; none for a hub in memory.
-    pub(crate) keys: Arc<Keyring>,
-    /// How many requests and subscribers there are.
-    pub(crate) admission: Admission,
-    /// Documents that may still be parsed at the same time.
-    pub(crate) parsing: Arc<Semaphore>,
-    /// Kibibytes of documents that may still be taken into work.
-    pub(crate) capture_budget: Arc<Semaphore>,
-    /// Who encrypts originals; absent where none are kept and none can be there.
-    pub(crate) secrets: Option<Keys>,
-    /// Held by the one stream whose originals are looked through.
-    pub(crate) sweeping: Mutex<()>,
-    /// Who is notified.
-    pub(crate) endpoints: Endpoints,
-    /// What is collected from.
-    pub(crate) devices: Devices,
-    /// Where the hub listens, once it does.
-    listening: OnceLock<SocketAddr>,
-    /// Turns true when the hub stops: streams to subscribers end.
-    stopping: watch::Receiver<bool>,
-    /// What came by NATS.
-    pub(crate) from_nats: crate::ingest::nats::Counters,
-    streams: RwLock<BTreeMap<StreamName, Arc<Stream>>>,
-    /// Held while a stream is made or removed.
-    changing: Mutex<()>,
-    data: Option<(DataDir, Index)>,
-    /// Whether it serves a recording.
-    read_only: bool,
+/// A hub that is to be opened.
+pub struct Builder {
+    options: Options,
+    store: Option<Arc<dyn Store>>,
+    recordings: Vec<Playback>,
+    components: Vec<Component>,
 }
+
+/// A hub that has opened everything and is about to answer.
+pub struct Hub {
+    core: Core,
+    router: Router,
+    tasks: Vec<Task>,
+    stop: watch::Sender<bool>,
+    tls: Option<Arc<Tls>>,
+}
+
+type Task = Box<dyn FnOnce(Core) -> BoxFuture<'static, ()> + Send>;
 
 impl Hub {
-    /// `local`: whether only this machine reaches it.
-    pub(crate) async fn open(
-        options: Options,
-        local: bool,
-        stopping: watch::Receiver<bool>,
-    ) -> Result<Arc<Hub>, Error> {
-        let (data, key, keys, secrets) = match &options.data {
-            Some(root) => {
-                let data = DataDir::open(root)?;
-                let new = data.is_new()?;
-                let key = data.redaction_key(new)?;
-                let keys = match &options.signing_keys {
-                    Some(keys) => keys.clone(),
-                    None => data.signing_keys(new)?,
-                };
-                let (index, aside) = Index::open(&data.index())?;
-                if let Some(aside) = aside {
-                    tracing::warn!(moved_to = %aside.display(), "the index would not open and is rebuilt from the log");
-                }
-                let secrets = Keys::open(&data, &options.settings.blobs)?;
-                (Some((data, index)), key, keys, secrets)
-            }
-            None => {
-                let key =
-                    RedactionKey::new("memory", random::<32>()?).map_err(|e| Error::Fold(e.to_string()))?;
-                (None, key, options.signing_keys.clone().unwrap_or_default(), None)
-            }
-        };
-        let endpoints =
-            Endpoints::new(&options.settings.notify, &options.settings.allow).map_err(Error::Settings)?;
-        let hub = Arc::new(Hub {
-            keys: Arc::new(keys),
-            secrets,
-            endpoints,
-            data,
-            ..Hub::new(options, key, local, stopping)?
-        });
-        if let Some((data, _)) = &hub.data {
-            data.clear_tombstones()?;
-        }
-        let names = hub.data.as_ref().map(|(data, _)| data.streams()).transpose()?.unwrap_or_default();
-        for name in names {
-            hub.open_stream(&name, false).await?;
-        }
-        hub.own_is_not_lost()?;
-        for name in [StreamName::main(), StreamName::hub()] {
-            if hub.get(&name).is_none() {
-                hub.open_stream(&name, true).await?;
-            }
-        }
-        hub.learn().await?;
-        Ok(hub)
+    /// Begins to build a hub whose logs are in `store`.
+    pub fn builder(options: Options, store: Arc<dyn Store>) -> Builder {
+        Builder { options, store: Some(store), recordings: Vec::new(), components: Vec::new() }
     }
 
-    /// Refuses to go on without the hub's own stream where there was one: the tokens stand in it, and without them the hub would
-    /// stand open.
-    fn own_is_not_lost(&self) -> Result<(), Error> {
-        let (Some((data, index)), own) = (&self.data, StreamName::hub()) else { return Ok(()) };
-        if self.get(&own).is_some() || !index.knows(&own) {
-            return Ok(());
-        }
-        let (folder, index) = (data.stream(&own), data.index());
-        Err(Error::Fold(format!(
-            "{} is gone, and with it the tokens of this hub: restore it from a backup. To go on with a hub that has none and stands open, \
-             delete {}",
-            folder.display(),
-            index.display()
-        )))
+    /// Begins to build a hub that has nothing but recordings, and in which nothing can be changed.
+    pub fn of_recordings(options: Options, recordings: Vec<Playback>) -> Builder {
+        Builder { options, store: None, recordings, components: Vec::new() }
     }
 
-    /// A hub without streams and without a folder.
-    fn new(
-        options: Options,
-        key: RedactionKey,
-        local: bool,
-        stopping: watch::Receiver<bool>,
-    ) -> Result<Hub, Error> {
-        Ok(Hub {
-            access: Access::new(&options, local)?,
-            policy: Arc::new(options.policy.clone()),
-            redactor: Arc::new(Redactor::new(key, &options.policy)),
-            keys: Arc::default(),
-            admission: Admission::new(&options.settings.http),
-            parsing: Arc::new(Semaphore::new(PARSING)),
-            capture_budget: Arc::new(Semaphore::new((options.capture_budget >> 10) as usize)),
-            secrets: None,
-            sweeping: Mutex::default(),
-            devices: Devices::new(&options.settings),
-            endpoints: Endpoints::default(),
-            listening: OnceLock::new(),
-            options,
-            stopping,
-            from_nats: Default::default(),
-            streams: RwLock::default(),
-            changing: Mutex::default(),
-            data: None,
-            read_only: false,
+    /// Returns the handle on it that its components have.
+    pub fn core(&self) -> &Core {
+        &self.core
+    }
+
+    /// Returns the URL at which it answers on `address`: `http://127.0.0.1:7070`.
+    pub fn url(&self, address: SocketAddr) -> String {
+        let scheme = if self.tls.is_some() { "https" } else { "http" };
+        format!("{scheme}://{address}")
+    }
+
+    /// Returns the file of its certificate, and the certificate's SHA-256; none without TLS.
+    ///
+    /// # Errors
+    /// The file cannot be read any more.
+    pub fn certificate(&self) -> Result<Option<(PathBuf, String)>, Error> {
+        let told = self.tls.as_ref().map(|tls| Ok((tls.cert().to_owned(), tls.fingerprint()?)));
+        told.transpose()
+    }
+
+    /// Returns true if requests need a token.
+    pub fn demands_tokens(&self) -> bool {
+        self.core.access().demands_tokens()
+    }
+
+    /// Answers on `listener` until `shutdown` is ready, then ends open requests and the tasks of components, makes everything durable and
+    /// returns. It needs a runtime with several threads.
+    ///
+    /// # Errors
+    /// The listener failed. Everything is closed all the same.
+    pub async fn serve(
+        self,
+        listener: TcpListener,
+        shutdown: impl Future<Output = ()> + Send,
+    ) -> Result<(), Error> {
+        let Hub { core, router, tasks, stop, tls } = self;
+        core.listens_on(listener.local_addr()?);
+        let mut running = JoinSet::new();
+        for task in tasks {
+            running.spawn(task(core.clone()));
+        }
+        let accounts = tokio::spawn(keep_accounts(core.clone()));
+        let site = Site { core: core.clone(), router, tls };
+        let ended = http::serve(site, listener, shutdown, running, || {
+            stop.send_replace(true);
         })
+        .await;
+        let _ = accounts.await;
+        finish(core).await;
+        ended
     }
 
-    /// A hub of one stream, which is a recording.
-    pub(crate) fn of_recording(
-        options: Options,
-        playback: Playback,
-        local: bool,
-        stopping: watch::Receiver<bool>,
-    ) -> Result<Arc<Hub>, Error> {
-        let key = RedactionKey::new("memory", random::<32>()?).map_err(|e| Error::Fold(e.to_string()))?;
-        let log = Arc::new(PlaybackLog(playback));
-        let base = log.base().map_err(|e| Error::Fold(e.to_string()))?;
-        let base = Cut { state: base, chain: log.0.chain };
-        let hub = Hub { read_only: true, ..Hub::new(options, key, local, stopping)? };
-        let head = log.watch();
-        let tail = Arc::new(Tail::default());
-        let (news, rounds, announcer) = hub.announce(log.clone(), &head, &tail);
-        let name = log.stream().clone();
-        let stream = Stream {
-            name: name.clone(),
-            epoch: log.epoch().clone(),
-            log: log.clone(),
-            tail,
-            head,
-            news,
-            rounds,
-            inputs: mpsc::channel(1).0,
-            base: RwLock::new(Arc::new(base)),
-            meters: Arc::default(),
-            index: None,
-            blobs: None,
-            tasks: Mutex::new(Tasks { announcer: Some(announcer), ..Tasks::default() }),
-            recording: Some(log),
-        };
-        hub.streams.write().unwrap_or_else(PoisonError::into_inner).insert(name, Arc::new(stream));
-        Ok(Arc::new(hub))
+    /// Closes it without having served it.
+    pub async fn close(self) {
+        let Hub { core, router, tasks, stop, .. } = self;
+        stop.send_replace(true);
+        drop((router, tasks));
+        finish(core).await;
+    }
+}
+
+impl Builder {
+    /// Adds a component.
+    #[must_use]
+    pub fn mount(mut self, component: Component) -> Self {
+        self.components.push(component);
+        self
     }
 
-    /// Whether the hub is stopping.
-    pub(crate) fn is_stopping(&self) -> bool {
-        *self.stopping.borrow()
-    }
-
-    /// Waits until the hub stops.
-    pub(crate) async fn stopped(&self) {
-        // Whoever could say it is gone: so is the hub.
-        let _ = self.stopping.clone().wait_for(|stopping| *stopping).await;
-    }
-
-    /// Says where the hub listens.
-    pub(crate) fn listens_on(&self, address: SocketAddr) {
-        let _ = self.listening.set(address);
-    }
-
-    /// Where the hub listens, if it does.
-    pub(crate) fn own_address(&self) -> Option<SocketAddr> {
-        self.listening.get().copied()
-    }
-
-    /// Refuses what would change something where nothing may be.
-    fn may_change(&self) -> Result<(), Problem> {
-        if self.read_only { Err(Problem::from(Refused::ReadOnly)) } else { Ok(()) }
-    }
-
-    /// The stream of that name.
-    pub(crate) fn get(&self, name: &StreamName) -> Option<Arc<Stream>> {
-        self.streams.read().unwrap_or_else(PoisonError::into_inner).get(name).cloned()
-    }
-
-    /// The stream that a request names.
-    pub(crate) fn stream(&self, name: &str) -> Result<Arc<Stream>, Problem> {
-        let name = parse_name(name)?;
-        self.get(&name).ok_or_else(|| {
-            Problem::not_found(
-                "unknown-stream",
-                format!("there is no stream {name}; make it with PUT /v1/streams/{name}"),
-            )
-        })
-    }
-
-    /// Takes a share of the budget for a body of so many bytes; whoever waits too long is sent away.
-    pub(crate) async fn reserve(&self, bytes: u64) -> Result<OwnedSemaphorePermit, Problem> {
-        let most = (self.options.capture_budget >> 10).max(1);
-        let kibibytes = (bytes >> 10).clamp(1, most) as u32;
-        let busy =
-            || Problem::unavailable("busy", "too many large bodies are in work; send it again in a moment");
-        let permit =
-            tokio::time::timeout(BUDGET_WAIT, self.capture_budget.clone().acquire_many_owned(kibibytes));
-        permit.await.map_err(|_| busy())?.map_err(|_| busy())
-    }
-
-    pub(crate) fn list(&self) -> Vec<Arc<Stream>> {
-        self.streams.read().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
-    }
-
-    /// Makes a stream; `false`: it was there. Once begun it is done, also when the client hangs up.
-    pub(crate) async fn make(self: &Arc<Self>, name: &str) -> Result<(Arc<Stream>, bool), Problem> {
-        self.may_change()?;
-        let (hub, name) = (self.clone(), parse_name(name)?);
-        let making = tokio::spawn(async move { hub.make_now(name).await });
-        making.await.unwrap_or_else(|e| Err(Problem::internal("defect", e.to_string())))
-    }
-
-    async fn make_now(self: &Arc<Self>, name: StreamName) -> Result<(Arc<Stream>, bool), Problem> {
-        if name.is_internal() {
-            return Err(reserved());
+    /// Opens the streams, lets the components recall what they keep in the hub's own stream, and checks their routes. Nothing is answered
+    /// and no task runs yet. `address` is where it will listen; `None`: nowhere.
+    ///
+    /// # Errors
+    /// The data directory cannot be used or is damaged, the certificate cannot be used, a component does not fit, or others than this
+    /// machine reach `address` and the hub has no tokens or no TLS.
+    pub async fn open(self, address: Option<SocketAddr>) -> Result<Hub, Error> {
+        let Builder { options, store, recordings, components } = self;
+        let local = address.is_none_or(|address| address.ip().to_canonical().is_loopback());
+        if let (Some(address), None, false) = (address, &store, local) {
+            // A recording has no stream of its own that could hold tokens.
+            return Err(Error::NoTokens(address));
         }
-        let _changing = self.changing.lock().await;
-        if let Some(stream) = self.get(&name) {
-            return Ok((stream, false));
-        }
-        let most = crate::open_files::streams();
-        if self.data.is_some() && self.list().len() >= most {
-            let detail = format!(
-                "there are {most} streams, as many as the limit of open files allows; remove some, or raise it"
-            );
-            return Err(Problem::conflict("too-many-streams", detail));
-        }
-        let made = self.open_stream(&name, true).await;
-        Ok((made.map_err(|e| Problem::internal("storage", e.to_string()))?, true))
-    }
-
-    /// Removes a stream and all its events. Once begun it is done, also when the client hangs up.
-    pub(crate) async fn remove(self: &Arc<Self>, name: &str) -> Result<(), Problem> {
-        self.may_change()?;
-        let (hub, name) = (self.clone(), name.to_owned());
-        let removing = tokio::spawn(async move { hub.remove_now(&name).await });
-        removing.await.unwrap_or_else(|e| Err(Problem::internal("defect", e.to_string())))
-    }
-
-    async fn remove_now(&self, name: &str) -> Result<(), Problem> {
-        let _changing = self.changing.lock().await;
-        let stream = self.stream(name)?;
-        if stream.name.is_internal() {
-            return Err(reserved());
-        }
-        self.streams.write().unwrap_or_else(PoisonError::into_inner).remove(&stream.name);
-        stream.close().await;
-        let storage = |e: String| Problem::internal("storage", e);
-        // First the name is free, at one stroke: a crash leaves a stream or a tombstone, never half a stream.
-        let tombstone = match &self.data {
-            Some((data, _)) => {
-                Some(data.bury(&stream.name, stream.epoch.as_str()).map_err(|e| storage(e.to_string()))?)
-            }
-            None => None,
-        };
-        if let Some(index) = &stream.index {
-            index.clone().remove().map_err(|e| storage(e.to_string()))?;
-        }
-        if let Some(path) = tombstone {
-            let removed = tokio::task::spawn_blocking(move || {
-                fs::remove_dir_all(&path).map_err(io_error("remove", &path))
-            });
-            removed.await.map_err(|e| storage(e.to_string()))?.map_err(|e| storage(e.to_string()))?;
-        }
-        Ok(())
-    }
-
-    /// Makes everything durable, and keeps a checkpoint so that the next start is quick.
-    pub(crate) async fn close(&self) {
-        for stream in self.list() {
-            let cut = stream.inspect().await;
-            stream.close().await;
-            if let (Some(index), Ok(cut)) = (&stream.index, cut) {
-                let kept = put_checkpoint(index, &stream.name, &cut)
-                    .and_then(|()| index.flush().map_err(|e| e.to_string()));
-                if let Err(why) = kept {
-                    tracing::warn!(stream = %stream.name, why, "the checkpoint could not be kept; the next start folds the log");
-                }
-            }
-        }
-    }
-
-    async fn open_stream(self: &Arc<Self>, name: &StreamName, new: bool) -> Result<Arc<Stream>, Error> {
-        let (log, index) = self.open_log(name, new)?;
-        let blobs = match (&self.data, &self.secrets) {
-            (Some((data, _)), Some(_)) => Some(Arc::new(Blobs::open(&data.blobs(name), self.options.step)?)),
-            _ => None,
-        };
-        if let Some(index) = &index {
-            indexer::catch_up(log.as_ref(), index).await.map_err(Error::Fold)?;
-        }
-        let base = self.base(log.as_ref())?;
-        let cut = cut_at(log.as_ref(), index.as_ref(), &base, log.head()).await.map_err(Error::Fold)?;
-        let (inputs, received) = mpsc::channel(QUEUE);
-        let (head, heads) = watch::channel(log.head());
-        let tail = Arc::new(Tail::default());
-        let meters = Arc::new(Meters::default());
-        cut.state.services.values().for_each(|service| meters.found(drift_of(Some(service))));
-        let writer = Writer {
-            stream: name.clone(),
-            epoch: log.epoch().clone(),
-            log: log.clone(),
-            reviewed: None,
-            demanded: self.options.baseline_keys.clone(),
-            policy: self.policy.clone(),
-            clock: self.options.clock,
-            keys: self.keys.clone(),
-            seals: self.options.seals,
-            sealed: last_seal(log.as_ref()).await.map_err(Error::Fold)?,
-            cut,
-            ids: Ids::new(index.clone()),
-            head,
-            meters: meters.clone(),
-            poisoned: None,
-        };
-        let epoch = log.epoch().clone();
-        let (news, rounds, announcer) = self.announce(log.clone(), &heads, &tail);
-        let tasks = Tasks {
-            writer: Some(tokio::spawn(writer.run(received))),
-            announcer: Some(announcer),
-            ..Tasks::default()
-        };
-        let stream = Arc::new(Stream {
-            name: name.clone(),
-            epoch,
-            log,
-            tail,
-            head: heads,
-            news,
-            rounds,
-            inputs,
-            base: RwLock::new(Arc::new(base)),
-            meters,
-            index,
-            blobs,
-            tasks: Mutex::new(tasks),
-            recording: None,
+        let options = Arc::new(options);
+        let (stop, stopping) = watch::channel(false);
+        let opened = Opened::new(&options)?;
+        let policy = Arc::new(options.policy.clone());
+        let redactor = Arc::new(Redactor::new(opened.redaction_key, &policy));
+        let keys = Arc::new(opened.signing_keys);
+        let streams = Streams::new(streams::Parts {
+            options: options.clone(),
+            policy: policy.clone(),
+            keys: keys.clone(),
+            store,
+            data: opened.data,
+            originals: opened.originals.map(Arc::new),
+            keepers: housekeeping::keepers(&options),
+            stopping: stopping.clone(),
         });
-        // Not while it is being made: they would find nothing and end.
-        let (weak, hub) = (Arc::downgrade(&stream), Arc::downgrade(self));
-        let mut tasks = stream.tasks.lock().await;
-        tasks.indexer = stream.index.clone().map(|index| tokio::spawn(indexer::run(weak.clone(), index)));
-        tasks.retention = Some(tokio::spawn(retention::run(weak.clone(), hub.clone())));
-        tasks.sweeper = stream.blobs.is_some().then(|| tokio::spawn(sweep::run(weak, hub)));
-        drop(tasks);
-        self.streams.write().unwrap_or_else(PoisonError::into_inner).insert(name.clone(), stream.clone());
-        Ok(stream)
-    }
-
-    /// Begins to tell subscribers of what becomes durable.
-    fn announce(
-        &self,
-        log: Arc<dyn EventLog>,
-        head: &watch::Receiver<Seq>,
-        tail: &Arc<Tail>,
-    ) -> (watch::Receiver<News>, Arc<Rounds>, JoinHandle<()>) {
-        let (tell, news) = watch::channel(News { seq: log.head(), ..News::default() });
-        let rounds = Arc::new(Rounds::default());
-        let announcer = Announcer {
-            log,
-            head: head.clone(),
-            tail: tail.clone(),
-            news: tell,
-            rounds: rounds.clone(),
-            heartbeat: self.options.heartbeat,
-            stopping: self.stopping.clone(),
-        };
-        (news, rounds, tokio::spawn(announcer.run()))
-    }
-
-    /// Where the fold begins.
-    fn base(&self, log: &dyn EventLog) -> Result<Cut, Error> {
-        let (Some((data, _)), 2..) = (&self.data, log.first_seq()) else {
-            return Ok(Cut::genesis(log.stream(), log.epoch()));
-        };
-        let path = data.cut(log.stream());
-        let bytes = fs::read(&path).map_err(io_error("read", &path))?;
-        let fold = |why: String| Error::Fold(format!("{}: {why}", path.display()));
-        let cut = Cut::from_json(&bytes).map_err(fold)?;
-        if cut.state.seq + 1 < log.first_seq() {
-            let why = format!(
-                "it is the state at seq {}, and the log begins with {}",
-                cut.state.seq,
-                log.first_seq()
-            );
-            return Err(fold(why));
-        }
-        Ok(cut)
-    }
-
-    /// Keeps the state at a cut, so that what is before it can be deleted.
-    pub(crate) fn keep_cut(&self, stream: &Stream, cut: Cut) -> Result<(), String> {
-        if let Some((data, _)) = &self.data {
-            let path = data.cut(&stream.name);
-            let json = cut.to_json(&stream.name)?;
-            write_private(&path, &json).map_err(|e| io_error("write", &path)(e).to_string())?;
-        }
-        *stream.base.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(cut);
-        Ok(())
-    }
-
-    fn open_log(
-        &self,
-        name: &StreamName,
-        new: bool,
-    ) -> Result<(Arc<dyn EventLog>, Option<StreamIndex>), Error> {
-        let epoch = Epoch::from_random(random()?);
-        let Some((data, index)) = &self.data else {
-            return Ok((Arc::new(MemoryLog::new(name.clone(), epoch)), None));
-        };
-        let folder = data.stream(name);
-        let options = rig_recorder::Options {
-            durability: self.options.durability,
-            segment_bytes: self.options.segment_bytes,
-        };
-        let log = if new {
-            SegmentLog::create(&folder, name.clone(), epoch, (self.options.clock)(), options)?
-        } else {
-            SegmentLog::open(&folder, options)?.0
-        };
-        if log.stream() != name {
-            let (folder, stream) = (folder.display(), log.stream());
-            return Err(Error::Fold(format!(
-                "{folder} holds the stream {stream}: a folder must have its stream's name"
-            )));
-        }
-        let mut trees = index.stream(name, log.epoch())?;
-        let known = trees.upto()?;
-        if known > log.head() {
-            if self.options.durability == Durability::Always {
-                let (head, index) = (log.head(), data.index());
-                return Err(Error::Fold(format!(
-                    "stream {name} ends with seq {head}, and events up to {known} were durable: the end of its log is lost. Restore it from a \
-                     backup; to go on without those events, delete {}",
-                    index.display()
-                )));
+        let table = table(http::RULES, &components)?;
+        let access = Access::new(&options, local, table, redactor.clone(), streams.clone())?;
+        let budget = Budget::new(options.capture_budget);
+        let captures = Captures { options: options.clone(), redactor: redactor.clone(), budget };
+        let core =
+            Core::new(core::Parts { options, policy, redactor, keys, streams, access, captures, stopping });
+        match assemble(&core, components, recordings, address).await {
+            Ok((router, tasks, tls)) => Ok(Hub { core, router, tasks, stop, tls: tls.map(Arc::new) }),
+            Err(e) => {
+                stop.send_replace(true);
+                core.streams().close().await;
+                Err(e)
             }
-            tracing::warn!(stream = %name, "the index knows events that were not synced and are lost; it is rebuilt");
-            trees.remove()?;
-            trees = index.stream(name, log.epoch())?;
         }
-        Ok((Arc::new(log), Some(trees)))
     }
 }
 
-/// The head if it is a seal, else 0: what came after an older seal is news.
-async fn last_seal(log: &dyn EventLog) -> Result<Seq, String> {
-    let head = log.head();
-    let lines = log.read(head, head, 0).await.map_err(|e| e.to_string())?;
-    let is_seal =
-        lines.get(head).is_some_and(|line| Head::parse(line).is_ok_and(|h| h.type_name == "log.sealed"));
-    Ok(if is_seal { head } else { 0 })
+/// Opens the streams and fits the components in.
+async fn assemble(
+    core: &Core,
+    components: Vec<Component>,
+    recordings: Vec<Playback>,
+    address: Option<SocketAddr>,
+) -> Result<(Router, Vec<Task>, Option<Tls>), Error> {
+    let Mounted { routers, mut recalls, tasks, metrics } = Mounted::new(components, core)?;
+    core.streams().open_all().await?;
+    for recording in recordings {
+        core.streams().add_recording(recording)?;
+    }
+    if let Some(twice) = http::exposition(core, &metrics).twice().next() {
+        let why = format!("two components have metrics of the name {twice}");
+        return Err(Error::Component { name: "hub", why });
+    }
+    let accounts = core.clone();
+    recalls.push(Recall {
+        families: &["audit.token"],
+        fold: Box::new(move |event| {
+            accounts.access().recall(&event.event, event.ts).map_err(|e| e.to_string())
+        }),
+    });
+    if let Some(own) = core.streams().get(&StreamName::hub()) {
+        recall(&own, recalls).await?;
+    }
+    let tls = address.map(|address| tls_of(core, address)).transpose()?.flatten();
+    if let Some(address) = address.filter(|address| !address.ip().to_canonical().is_loopback()) {
+        let insecure = core.options().insecure;
+        if !insecure.no_tokens && !core.access().has_tokens() {
+            return Err(Error::NoTokens(address));
+        }
+        if tls.is_none() && !insecure.no_tls {
+            return Err(Error::NoTls(address));
+        }
+    }
+    tracing::debug!(?address, streams = core.streams().list().len(), "everything is open");
+    Ok((http::router(core.clone(), routers, metrics), tasks, tls))
 }
 
-fn reserved() -> Problem {
-    Problem::bad_request("reserved-name", "names that begin with `_` belong to the hub")
+fn tls_of(core: &Core, address: SocketAddr) -> Result<Option<Tls>, Error> {
+    let options = core.options();
+    let mut names: Vec<String> = ["localhost", "127.0.0.1", "::1"].map(str::to_owned).into();
+    names.extend(options.access.hosts.iter().cloned());
+    if !address.ip().is_unspecified() && !address.ip().is_loopback() {
+        names.push(address.ip().to_string());
+    }
+    Tls::open(&options.tls, options.data.as_deref(), names)
 }
 
-fn parse_name(name: &str) -> Result<StreamName, Problem> {
-    name.parse().map_err(|e: rig_event::Error| Problem::bad_request("bad-stream-name", e.to_string()))
+/// The data directory and the keys of a hub.
+struct Opened {
+    data: Option<(DataDir, Index)>,
+    redaction_key: RedactionKey,
+    signing_keys: rig_recorder::Keyring,
+    originals: Option<Keys>,
+}
+
+impl Opened {
+    fn new(options: &Options) -> Result<Opened, Error> {
+        let Some(root) = &options.data else {
+            let redaction_key =
+                RedactionKey::new("memory", random::<32>()?).map_err(|e| Error::Fold(e.to_string()))?;
+            let signing_keys = options.signing_keys.clone().unwrap_or_default();
+            return Ok(Opened { data: None, redaction_key, signing_keys, originals: None });
+        };
+        let data = DataDir::open(root)?;
+        let new = data.is_new()?;
+        let redaction_key = data.redaction_key(new)?;
+        let signing_keys = match &options.signing_keys {
+            Some(keys) => keys.clone(),
+            None => data.signing_keys(new)?,
+        };
+        let (index, aside) = Index::open(&data.index())?;
+        if let Some(aside) = aside {
+            tracing::warn!(moved_to = %aside.display(), "the index would not open and is rebuilt from the log");
+        }
+        let originals = Keys::open(&data, &options.blobs)?;
+        Ok(Opened { data: Some((data, index)), redaction_key, signing_keys, originals })
+    }
+}
+
+/// Ends tokens whose time is over, and writes audit sums, until the hub stops.
+async fn keep_accounts(core: Core) {
+    let mut seconds = tokio::time::interval(Duration::from_secs(1));
+    let mut told = tokio::time::Instant::now();
+    let stopping = core.stopping();
+    tokio::pin!(stopping);
+    loop {
+        tokio::select! {
+            _ = seconds.tick() => {}
+            () = &mut stopping => return,
+        }
+        core.access().tick();
+        if told.elapsed() >= AUDIT_EVERY {
+            told = tokio::time::Instant::now();
+            core.access().flush_audit().await;
+        }
+    }
+}
+
+/// Writes the audit sums, seals and closes the streams, and lets go of the index.
+async fn finish(core: Core) {
+    let deadline = core.options().shutdown_deadline;
+    core.access().flush_audit().await;
+    core.streams().close().await;
+    // On a disk that is full the index waits for room that never comes. Everything in it can be derived: it is left behind.
+    let closing = std::thread::spawn(move || drop(core));
+    let begun = Instant::now();
+    while !closing.is_finished() {
+        if begun.elapsed() > deadline {
+            return tracing::warn!("the index could not be closed in time; the next start mends it");
+        }
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
 }

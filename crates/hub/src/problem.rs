@@ -3,9 +3,25 @@
 use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use rig_event::Seq;
 use serde_json::{Map, Value, json};
 
-use crate::access::audit::Code;
+/// The code of a problem, in the extensions of its answer: the audit counts by it.
+#[derive(Clone)]
+pub(crate) struct Code(pub(crate) &'static str);
+
+/// The events that a request led to. A route leaves it in the extensions of its answer for the audit.
+#[derive(Clone)]
+pub(crate) struct Led {
+    pub(crate) first_seq: Seq,
+    pub(crate) last_seq: Seq,
+    /// The number of events: those of a batch need not stand in a row.
+    pub(crate) events: u64,
+}
+
+/// The code of a body that is packed in a way that the hub does not know, and the codings that it does know.
+pub(crate) const UNKNOWN_CODING: &str = "unknown-encoding";
+pub(crate) const CODINGS: &str = "gzip, zstd";
 
 /// An error answer.
 #[derive(Debug, Clone)]
@@ -86,6 +102,23 @@ impl Problem {
     }
 }
 
+/// Returns the answer to a request for an address that does not exist.
+pub(crate) fn no_such_address() -> Problem {
+    Problem::not_found(
+        "no-such-address",
+        "there is nothing at this address; docs/http.md lists what there is",
+    )
+}
+
+/// Returns the answer to a request with a method that its address does not take.
+pub(crate) fn no_such_method() -> Problem {
+    Problem::new(
+        StatusCode::METHOD_NOT_ALLOWED,
+        "method-not-allowed",
+        "this address does not take that method",
+    )
+}
+
 /// Whether an answer with that status says that somebody may not.
 pub(crate) fn is_denial(status: StatusCode) -> bool {
     matches!(
@@ -123,8 +156,8 @@ impl IntoResponse for Problem {
         if matches!(self.status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE) {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(wait));
         }
-        if self.code == crate::coding::UNKNOWN {
-            headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static(crate::coding::KNOWN));
+        if self.code == UNKNOWN_CODING {
+            headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static(CODINGS));
         }
         if let Some(methods) = allow {
             headers.insert(header::ALLOW, methods);

@@ -2,7 +2,7 @@
 //!
 //! In reading order: [`lines`] (a run of events as it stands in the log), [`log`] (what an engine must do),
 //! [`segment`] (the engine of plain JSONL files, and what is true after a crash), [`memory`] (the engine that keeps
-//! nothing), [`disk`] (the file operations below), [`chain`] (the hash over all lines), [`seal`] (signatures over it),
+//! nothing), [`store`] (where all streams of a hub are kept), [`disk`] (the file operations below), [`chain`] (the hash over all lines), [`seal`] (signatures over it),
 //! [`session`] (recordings as files), [`blob`] (the originals of documents, encrypted), [`index`] (what can be derived and is asked
 //! for by key), [`error`].
 //!
@@ -21,6 +21,7 @@ pub mod memory;
 pub mod seal;
 pub mod segment;
 pub mod session;
+pub mod store;
 
 pub use chain::Chain;
 pub use error::{AppendError, Corrupt, Error, ReadError};
@@ -31,3 +32,4 @@ pub use memory::MemoryLog;
 pub use seal::{Claim, Keyring};
 pub use segment::{Durability, Durable, DurableSegment, Options, Recovery, SegmentLog};
 pub use session::{Dialect, Ending, Output, Problem, Record, SessionError, SessionReader, SessionWriter};
+pub use store::{Folders, Memory, Store};

@@ -216,5 +216,5 @@ async fn hub_process() {
         retention_interval: Duration::from_millis(5),
         ..Default::default()
     };
-    rig_hub::serve(listener, std::future::pending(), options).await.unwrap();
+    rig_testhub::serve(listener, std::future::pending(), options).await.unwrap();
 }

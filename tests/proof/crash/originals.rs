@@ -174,5 +174,5 @@ async fn hub_process() {
         step,
         ..Default::default()
     };
-    rig_hub::serve(listener, std::future::pending(), options).await.unwrap();
+    rig_testhub::serve(listener, std::future::pending(), options).await.unwrap();
 }

@@ -11,7 +11,7 @@ use std::time::Duration;
 use async_nats::jetstream::consumer::pull;
 use async_nats::jetstream::{Context, stream};
 use futures_util::StreamExt as _;
-use rig_hub::Settings;
+use rig_cli::hub::{Settings, components};
 use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
@@ -67,7 +67,6 @@ async fn hub_process() {
     println!("\nhttp://{}", listener.local_addr().unwrap());
     let options = rig_hub::Options {
         data: Some(data.into()),
-        settings: Settings::parse(&settings).unwrap(),
         step: |step| {
             static SEEN: AtomicU64 = AtomicU64::new(0);
             let fault = std::env::var(FAULT).unwrap();
@@ -81,7 +80,8 @@ async fn hub_process() {
         },
         ..Default::default()
     };
-    rig_hub::serve(listener, std::future::pending(), options).await.unwrap();
+    let components = components(&Settings::parse(&settings).unwrap()).unwrap();
+    rig_testhub::serve_with(listener, std::future::pending(), options, components).await.unwrap();
 }
 
 /// Waits until everything in the stream is acknowledged.
@@ -212,13 +212,10 @@ async fn hub_here(
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     let (stop, stopped) = oneshot::channel::<()>();
-    let options = rig_hub::Options {
-        data: Some(data.to_owned()),
-        settings: Settings::parse(settings).unwrap(),
-        step,
-        ..Default::default()
-    };
-    let hub = tokio::spawn(rig_hub::serve(listener, async { drop(stopped.await) }, options));
+    let options = rig_hub::Options { data: Some(data.to_owned()), step, ..Default::default() };
+    let components = components(&Settings::parse(settings).unwrap()).unwrap();
+    let shutdown = async { drop(stopped.await) };
+    let hub = tokio::spawn(rig_testhub::serve_with(listener, shutdown, options, components));
     assert_eq!(reqwest::get(format!("{url}/readyz")).await.unwrap().status(), 200);
     let end = async {
         stop.send(()).unwrap();

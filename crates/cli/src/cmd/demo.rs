@@ -12,6 +12,7 @@ use super::{diff, record};
 use crate::Answer;
 use crate::client::Client;
 use crate::follow::{Follow, News, Wanted};
+use crate::hub::builder;
 use crate::output::{self, Out};
 use crate::source::{Moment, Source};
 
@@ -89,7 +90,8 @@ pub(super) async fn run(args: Args) -> Result<Answer> {
     let shutdown = async {
         let _ = stopped.await;
     };
-    let hub = rig_hub::serve(listener, shutdown, options);
+    let hub = builder(options, vec![rig_query::component()]).open(Some(listener.local_addr()?)).await?;
+    let hub = hub.serve(listener, shutdown);
     // The story ends, well or badly, and the hub after it.
     let story = async {
         let told = tell(&address, &folder, data.path()).await;

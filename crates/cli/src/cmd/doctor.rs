@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result};
 use rig_hub::doctor::{self, Finding, Level};
 use serde::Serialize;
 
-use super::hub;
+use crate::hub::Settings;
 use crate::output::{self, Out};
 use crate::{Answer, policy};
 
@@ -48,7 +48,7 @@ pub(super) fn run(args: Args) -> Result<Answer> {
         doctor::examine(&data, args.repair).with_context(|| format!("cannot look at {}", data.display()))?;
     let checks = [
         (&args.policy, args.policy.as_deref().map(|path| policy::load(Some(path)).map(drop))),
-        (&args.config, args.config.as_deref().map(|path| hub::settings(Some(path)).map(drop))),
+        (&args.config, args.config.as_deref().map(|path| Settings::load(Some(path)).map(drop))),
     ];
     for (path, checked) in checks {
         if let (Some(path), Some(Err(error))) = (path, checked) {

@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use rig_config::Policy;
-use rig_hub::Settings;
 use rig_hub::access::tls;
+use rig_hub::settings::TlsSettings;
 use rig_recorder::Durability;
-use tokio::net::TcpListener;
 
 use super::Interrupts;
 use crate::Answer;
+use crate::hub::{Settings, builder, components, listen};
 use crate::output::{self, Out};
 use crate::telemetry::{self, LogFormat};
 use crate::{keys, policy};
@@ -79,19 +79,21 @@ pub(super) async fn run(args: Args) -> Result<Answer> {
     let _telling = telemetry::begin(args.log_format)?;
     let policy = policy::load(args.policy.as_deref())?;
     let baseline_keys = keys::load(args.baseline_keys.as_deref())?;
-    let mut settings = settings(args.config.as_deref())?;
+    let mut settings = Settings::load(args.config.as_deref())?;
     if args.tls_cert.is_some() || args.tls_key.is_some() || args.tls_self_signed {
         settings.tls =
-            tls::Settings { cert: args.tls_cert, key: args.tls_key, self_signed: args.tls_self_signed };
+            TlsSettings { cert: args.tls_cert, key: args.tls_key, self_signed: args.tls_self_signed };
     }
     tls::check(&settings.tls)?;
+    let shown = args.config.as_deref().unwrap_or(Path::new("(none)")).display();
+    let components =
+        components(&settings).map_err(anyhow::Error::msg).with_context(|| format!("the settings {shown}"));
     if args.check_config {
-        let checked = settings.check().map_err(anyhow::Error::msg);
-        let shown = args.config.as_deref().unwrap_or(Path::new("(none)")).display();
-        checked.with_context(|| format!("the settings {shown}"))?;
+        components?;
         output::note("policy, settings, keys and certificate can be used");
         return Ok(Answer::Fine);
     }
+    let components = components.map_err(|e| anyhow::anyhow!("hub.toml: {:#}", e.root_cause()))?;
     let data = if args.memory { None } else { Some(args.data.map_or_else(default_data, Ok)?) };
     rig_hub::open_files::raise();
     let listener = listen(&args.listen, true).await?;
@@ -102,20 +104,14 @@ pub(super) async fn run(args: Args) -> Result<Answer> {
 
     let durability = args.durability;
     let insecure = rig_hub::Insecure { no_tokens: args.insecure_no_tokens, no_tls: args.insecure_no_tls };
-    let mut options = rig_hub::Options {
-        data,
-        policy,
-        settings,
-        baseline_keys,
-        durability,
-        insecure,
-        ..Default::default()
-    };
+    let mut options =
+        rig_hub::Options { data, policy, baseline_keys, durability, insecure, ..Default::default() };
     options.shutdown_deadline = args.shutdown_deadline;
-    options.segment_bytes = options.settings.segment_bytes.unwrap_or(options.segment_bytes);
+    settings.apply(&mut options);
+    let address = listener.local_addr()?;
     let mut interrupts = Interrupts::listen()?;
     let hub = tokio::select! {
-        started = rig_hub::start(listener, options) => started?,
+        opened = builder(options, components).open(Some(address)) => opened?,
         () = interrupts.wait() => return Ok(Answer::Fine),
     };
     if let Some((file, fingerprint)) = hub.certificate()? {
@@ -124,17 +120,9 @@ pub(super) async fn run(args: Args) -> Result<Answer> {
     if hub.demands_tokens() {
         args.log_format.note("requests need a token");
     }
-    Out::new().line(hub.url()?)?;
-    hub.run(async move { interrupts.wait().await }).await?;
+    Out::new().line(hub.url(address))?;
+    hub.serve(listener, async move { interrupts.wait().await }).await?;
     Ok(Answer::Fine)
-}
-
-/// Reads the hub's own file.
-pub(super) fn settings(path: Option<&Path>) -> Result<Settings> {
-    let Some(path) = path else { return Ok(Settings::default()) };
-    let shown = path.display();
-    let text = std::fs::read_to_string(path).with_context(|| format!("cannot read the settings {shown}"))?;
-    Settings::parse(&text).with_context(|| format!("the settings {shown}"))
 }
 
 /// Reads a policy file, and what the environment says over it.
@@ -148,17 +136,4 @@ fn default_data() -> Result<PathBuf> {
         Some(folder) => Ok(folder.join("rig")),
         None => bail!("there is no home folder to keep data in; name one with --data DIR, or use --memory"),
     }
-}
-
-/// Binds; unless others than this machine `may` reach it, where they cannot. A hub looks further before it answers them.
-pub(super) async fn listen(address: &str, may: bool) -> Result<TcpListener> {
-    let cannot = || format!("cannot listen on {address}; --listen 127.0.0.1:0 takes a free port");
-    let resolved: Vec<_> = tokio::net::lookup_host(address).await.with_context(cannot)?.collect();
-    if let Some(outside) = resolved.iter().find(|address| !may && !address.ip().is_loopback()) {
-        bail!(
-            "a recording is not played on {outside}: it has no tokens, so anyone who reaches it could read everything; \
-             listen on 127.0.0.1 and forward the port (ssh -L)"
-        );
-    }
-    TcpListener::bind(resolved.as_slice()).await.with_context(cannot)
 }

@@ -5,15 +5,15 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use rig_event::{Epoch, Seq, StreamName};
-use rig_hub::Playback;
+use rig_hub::{Hub, Playback};
 use rig_recorder::Chain;
 use rig_replay::Timeline;
 use rig_replay::timeline::{Dialect, Pace};
 use tokio::sync::watch;
 
-use super::{Interrupts, hub};
+use super::Interrupts;
 use crate::Answer;
-use crate::client::Client;
+use crate::hub::listen;
 use crate::output::{self, Out};
 use crate::source::Source;
 use crate::telemetry::{self, LogFormat};
@@ -95,20 +95,14 @@ pub(super) async fn run(args: Args) -> Result<Answer> {
     };
     let (head, heads) = watch::channel(begin);
     let playback = Playback { stream: stream.clone(), epoch, timeline: timeline.clone(), chain, head: heads };
-    let listener = hub::listen(&args.listen, false).await?;
-    let address = format!("http://{}", listener.local_addr()?);
+    let listener = listen(&args.listen, false).await?;
+    let address = listener.local_addr()?;
     let mut interrupts = Interrupts::listen()?;
-    let serving =
-        rig_hub::play(listener, async move { interrupts.wait().await }, Default::default(), playback);
+    let hub = Hub::of_recordings(Default::default(), vec![playback]).mount(rig_query::component());
+    let hub = hub.open(Some(address)).await?;
+    let address = hub.url(address);
+    let serving = hub.serve(listener, async move { interrupts.wait().await });
     tokio::pin!(serving);
-    let client = Client::new(&address, Some(stream.clone()))?;
-    tokio::select! {
-        ended = &mut serving => {
-            ended?;
-            return Ok(Answer::Fine);
-        }
-        ready = client.ready() => ready?,
-    }
     Out::new().line(&address)?;
     output::note(format!(
         "{} plays as {address}/{stream}, {}",

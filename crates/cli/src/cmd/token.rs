@@ -6,12 +6,13 @@ use std::time::{Duration, SystemTime};
 use anyhow::{Context as _, Result, bail};
 use clap::Subcommand;
 use rig_event::Timestamp;
-use rig_hub::access::offline::{self, Task};
 use rig_hub::access::{NewToken, Scope};
+use rig_hub::offline::{self, Task};
 use serde_json::Value;
 
 use crate::Answer;
 use crate::client::Client;
+use crate::hub::store;
 use crate::output::{self, Out};
 
 /// Make, list and revoke the tokens of a hub
@@ -125,7 +126,8 @@ impl Place {
                 bail!("{} is no data directory of a hub; `rig hub --data` makes one", data.display());
             }
             let options = rig_hub::Options { data: Some(data.clone()), ..Default::default() };
-            return Ok(offline::run(options, task).await?);
+            let store = store(&options);
+            return Ok(offline::run(options, store, task).await?);
         }
         let client = Client::trusting(&self.hub, None, self.ca.as_deref())?;
         match task {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use rig_event::ServiceName;
-use rig_hub::files::{Pattern, Watch};
+use rig_ingest::files::{Pattern, Watch};
 
 use super::{CaptureArgs, HubArgs, Interrupts, snapshot};
 use crate::Answer;

@@ -258,7 +258,7 @@ mod hub {
         let url = format!("http://{}", listener.local_addr().unwrap());
         let (stop, stopped) = tokio::sync::oneshot::channel();
         let shutdown = async { drop(stopped.await) };
-        let served = tokio::spawn(rig_hub::serve(listener, shutdown, rig_hub::Options::default()));
+        let served = tokio::spawn(rig_testhub::serve(listener, shutdown, Default::default()));
         let (_, recording) = recorded().with_hub(Hub::new(&url).unwrap()).extract::<Settings>().unwrap();
         let found = tokio::task::spawn_blocking(move || recording.flush(PATIENCE)).await.unwrap().unwrap();
         assert!(matches!(found.as_slice(), [Outcome::Sent(_)]), "{found:?}");

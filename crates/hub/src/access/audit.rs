@@ -10,30 +10,18 @@ use std::time::Duration;
 
 use axum::http::{Extensions, HeaderValue, StatusCode};
 use rig_event::audit::{AuditAppended, AuditChanged, AuditDenied};
-use rig_event::{Draft, Event, Seq, StreamName};
+use rig_event::{Draft, Event, StreamName};
 
-use super::{Admitted, Caller, Denied, Rule, rules};
-use crate::Shared;
-use crate::problem::is_denial;
+use super::caller::Caller;
+use super::rules::{Rule, Trace};
+use super::{Access, Admitted, Denied};
+use crate::problem::{Code, Led, is_denial};
 
 /// How often sums are told. The hub's own stream is kept for ever: a busy token takes 2 MiB of it a day.
 pub(crate) const EVERY: Duration = Duration::from_secs(10);
 
 /// Most kinds of denied requests that are told apart at a time; the rest is `others`.
 const MOST_DENIED: usize = 16;
-
-/// The events that a request led to; a route leaves it in the extensions of its answer.
-#[derive(Clone)]
-pub(crate) struct Led {
-    pub(crate) first_seq: Seq,
-    pub(crate) last_seq: Seq,
-    /// How many they are: those of a batch need not stand in a row.
-    pub(crate) events: u64,
-}
-
-/// The code of a problem, in the extensions of its answer.
-#[derive(Clone)]
-pub(crate) struct Code(pub(crate) &'static str);
 
 /// The id of a token.
 type Id = Arc<str>;
@@ -124,75 +112,77 @@ fn by(actor: Option<String>, event: Event) -> Draft {
     Draft { actor, ..Draft::new(None, event) }
 }
 
-/// Tells what has come together.
-pub(crate) async fn flush(hub: &Shared) {
-    for draft in hub.access.audit.take() {
-        tell(hub, draft).await;
+impl Access {
+    /// Writes what has come together into the hub's own stream.
+    pub(crate) async fn flush_audit(&self) {
+        for draft in self.audit.take() {
+            self.tell(draft).await;
+        }
     }
-}
 
-/// Accounts for a request that was denied before it came to its route. One for an address that there is not is no such request.
-pub(crate) fn denied(hub: &Shared, denied: &Denied, peer: IpAddr, request_id: &str) {
-    if !denied.problem.is_denial() {
-        return;
-    }
-    let who = Who {
-        code: denied.problem.code(),
-        actor: denied.actor.clone(),
-        token: denied.token.clone(),
-        peer: Some(peer),
-    };
-    hub.access.audit.denied(who, denied.rule, request_id.to_owned());
-}
-
-/// Accounts for a request that its route has answered; `left` is what it left with the answer.
-pub(crate) async fn answered(hub: &Shared, admitted: &Admitted, status: StatusCode, left: &Extensions) {
-    let Admitted { caller, rule, stream } = admitted;
-    if is_denial(status)
-        && let Some(Code(code)) = left.get()
-    {
+    /// Accounts for a request that was denied before it came to its route. A request for an address that does not exist is not one.
+    pub(crate) fn denied(&self, denied: &Denied, peer: IpAddr, request_id: &str) {
+        if !denied.problem.is_denial() {
+            return;
+        }
         let who = Who {
-            code,
-            actor: caller.name().map(str::to_owned),
-            token: caller.token().map(|token| token.id.clone()),
-            peer: Some(caller.peer()),
+            code: denied.problem.code(),
+            actor: denied.actor.clone(),
+            token: denied.token.clone(),
+            peer: Some(peer),
         };
-        return hub.access.audit.denied(who, Some(rule), caller.request_id_text());
+        self.audit.denied(who, denied.rule, request_id.to_owned());
     }
-    if !status.is_success() {
-        return;
-    }
-    let led = left.get::<Led>();
-    match (rule.trace, stream, led) {
-        (rules::Trace::Summed, Some(stream), Some(led)) => {
-            hub.access.audit.appended(caller, stream.clone(), led);
-        }
-        (rules::Trace::Each, ..) => {
-            let changed = AuditChanged {
-                request_id: caller.request_id_text(),
-                request: rule.to_string(),
-                status: status.as_u16(),
-                stream: stream.clone(),
-                first_seq: led.map(|led| led.first_seq),
-                last_seq: led.map(|led| led.last_seq),
-                token: caller.token().map(|token| token.id.to_string()),
-                peer: caller.peer().to_string(),
-            };
-            tell(hub, by(caller.name().map(str::to_owned), Event::AuditChanged(changed))).await;
-        }
-        _ => {}
-    }
-}
 
-/// What is done is done: where it cannot be told in the stream, it is told in the hub's log.
-async fn tell(hub: &Shared, draft: Draft) {
-    if hub.get(&StreamName::hub()).is_none() {
-        // A recording that is played has no stream of its own, and nothing in it can be changed.
-        return;
+    /// Accounts for a request that its route has answered; `left` is what it left with the answer.
+    pub(crate) async fn answered(&self, admitted: &Admitted, status: StatusCode, left: &Extensions) {
+        let Admitted { caller, rule, stream } = admitted;
+        if is_denial(status)
+            && let Some(Code(code)) = left.get()
+        {
+            let who = Who {
+                code,
+                actor: caller.name().map(str::to_owned),
+                token: caller.token().map(|token| token.id.clone()),
+                peer: Some(caller.peer()),
+            };
+            return self.audit.denied(who, Some(rule), caller.request_id_text());
+        }
+        if !status.is_success() {
+            return;
+        }
+        let led = left.get::<Led>();
+        match (rule.trace, stream, led) {
+            (Trace::Summed, Some(stream), Some(led)) => {
+                self.audit.appended(caller, stream.clone(), led);
+            }
+            (Trace::Each, ..) => {
+                let changed = AuditChanged {
+                    request_id: caller.request_id_text(),
+                    request: rule.to_string(),
+                    status: status.as_u16(),
+                    stream: stream.clone(),
+                    first_seq: led.map(|led| led.first_seq),
+                    last_seq: led.map(|led| led.last_seq),
+                    token: caller.token().map(|token| token.id.to_string()),
+                    peer: caller.peer().to_string(),
+                };
+                self.tell(by(caller.name().map(str::to_owned), Event::AuditChanged(changed))).await;
+            }
+            _ => {}
+        }
     }
-    let (type_name, actor) = (draft.event.type_name().to_owned(), draft.actor.clone());
-    if let Err(e) = hub.tell(draft).await {
-        tracing::error!(type_name, actor, code = e.code(), "an audit event could not be written");
+
+    /// Writes an audit event. The request has already taken effect, so a failure is only logged.
+    async fn tell(&self, draft: Draft) {
+        if self.streams.get(&StreamName::hub()).is_none() {
+            // A recording that is played has no stream of its own, and nothing in it can be changed.
+            return;
+        }
+        let (type_name, actor) = (draft.event.type_name().to_owned(), draft.actor.clone());
+        if let Err(e) = self.streams.tell(draft).await {
+            tracing::error!(type_name, actor, code = e.code(), "an audit event could not be written");
+        }
     }
 }
 

@@ -4,14 +4,15 @@
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse as _, Response};
 
-use super::{Settings, forbidden};
+use super::token::forbidden;
 use crate::problem::Problem;
+use crate::settings::AccessSettings;
 
 /// Refuses a request for a host that this hub is not. An address is always fine: a page that was loaded from one comes from here.
 ///
 /// # Errors
 /// 421.
-pub(super) fn host(settings: &Settings, uri: &Uri, headers: &HeaderMap) -> Result<(), Problem> {
+pub(super) fn host(settings: &AccessSettings, uri: &Uri, headers: &HeaderMap) -> Result<(), Problem> {
     let named = headers.get_all(header::HOST).iter().map(|host| host.to_str().unwrap_or("?"));
     for host in named.chain(uri.authority().map(|authority| authority.as_str())) {
         let name = without_port(host);
@@ -32,7 +33,7 @@ pub(super) fn host(settings: &Settings, uri: &Uri, headers: &HeaderMap) -> Resul
 ///
 /// # Errors
 /// 403.
-pub(super) fn origin(settings: &Settings, method: &Method, headers: &HeaderMap) -> Result<(), Problem> {
+pub(super) fn origin(settings: &AccessSettings, method: &Method, headers: &HeaderMap) -> Result<(), Problem> {
     if matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS) {
         return Ok(());
     }
@@ -54,7 +55,7 @@ pub(super) fn origin(settings: &Settings, method: &Method, headers: &HeaderMap) 
 }
 
 /// The answer to a preflight request of an origin that is listed.
-pub(super) fn preflight(settings: &Settings, headers: &HeaderMap) -> Option<Response> {
+pub(super) fn preflight(settings: &AccessSettings, headers: &HeaderMap) -> Option<Response> {
     let origin = headers.get(header::ORIGIN)?;
     let asks = headers.contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
     if !asks || !is_listed(settings, origin.to_str().ok()?) {
@@ -72,7 +73,7 @@ pub(super) fn preflight(settings: &Settings, headers: &HeaderMap) -> Option<Resp
 }
 
 /// Lets the scripts of an origin that is listed read an answer.
-pub(super) fn share(settings: &Settings, origin: Option<HeaderValue>, response: &mut Response) {
+pub(super) fn share(settings: &AccessSettings, origin: Option<HeaderValue>, response: &mut Response) {
     let headers = response.headers_mut();
     headers.append(header::VARY, HeaderValue::from_static("origin"));
     let Some(origin) =
@@ -88,7 +89,7 @@ pub(super) fn share(settings: &Settings, origin: Option<HeaderValue>, response: 
     headers.insert("cross-origin-resource-policy", HeaderValue::from_static("cross-origin"));
 }
 
-fn is_listed(settings: &Settings, origin: &str) -> bool {
+fn is_listed(settings: &AccessSettings, origin: &str) -> bool {
     settings.cors_origins.iter().any(|listed| listed.eq_ignore_ascii_case(origin))
 }
 
@@ -108,11 +109,11 @@ fn without_port(host: &str) -> &str {
 mod tests {
     use super::*;
 
-    fn settings() -> Settings {
-        Settings {
+    fn settings() -> AccessSettings {
+        AccessSettings {
             hosts: vec!["rig.example".into()],
             cors_origins: vec!["https://dash.example".into()],
-            ..Settings::default()
+            ..AccessSettings::default()
         }
     }
 

@@ -10,8 +10,7 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use rig_event::StreamName;
 use tokio::sync::watch;
 
-use super::token::Scope;
-use super::{Token, Tokens, forbidden};
+use super::token::{Scope, Token, Tokens, forbidden};
 use crate::problem::Problem;
 
 /// The header of a request's id.
@@ -19,7 +18,7 @@ pub(crate) static REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id
 
 /// Who sent a request.
 #[derive(Clone)]
-pub(crate) struct Caller {
+pub struct Caller {
     /// Absent where the hub stands open.
     token: Option<Arc<Token>>,
     peer: IpAddr,

@@ -8,8 +8,8 @@ use governor::clock::{Clock as _, DefaultClock};
 use governor::state::keyed::HashMapStateStore;
 use governor::{Quota, RateLimiter};
 
-use super::Settings;
 use crate::problem::Problem;
+use crate::settings::AccessSettings;
 
 /// What a hub takes that others than this machine reach, unless it is told otherwise.
 const DEFAULT: u32 = 2_000;
@@ -35,7 +35,7 @@ impl Key {
 pub(super) struct Limits(Option<RateLimiter<Key, HashMapStateStore<Key>, DefaultClock>>);
 
 impl Limits {
-    pub(super) fn new(settings: &Settings, local: bool) -> Limits {
+    pub(super) fn new(settings: &AccessSettings, local: bool) -> Limits {
         let unless = if local { 0 } else { DEFAULT };
         let rate = settings.requests_per_second.unwrap_or(unless);
         let burst = settings.burst.unwrap_or(rate.saturating_mul(2));
@@ -72,7 +72,8 @@ mod tests {
 
     #[test]
     fn a_burst_passes_and_then_everyone_waits_for_themselves() {
-        let settings = Settings { requests_per_second: Some(1), burst: Some(3), ..Settings::default() };
+        let settings =
+            AccessSettings { requests_per_second: Some(1), burst: Some(3), ..AccessSettings::default() };
         let limits = Limits::new(&settings, true);
         let ask = |peer: &str| limits.check(|| Key::of(peer.parse().unwrap()));
         for _ in 0..3 {
@@ -86,9 +87,9 @@ mod tests {
         assert!(ask("2001:db8::ffff").is_err(), "one network is one party");
         assert!(limits.check(|| Key::Token("a".into())).is_ok());
         assert!(
-            Limits::new(&Settings::default(), true).0.is_none(),
+            Limits::new(&AccessSettings::default(), true).0.is_none(),
             "loopback is not limited unless it is said"
         );
-        assert!(Limits::new(&Settings::default(), false).0.is_some());
+        assert!(Limits::new(&AccessSettings::default(), false).0.is_some());
     }
 }

@@ -1,52 +1,65 @@
 //! Who may do what: every request passes here before a route runs, and is accounted for after it.
 //!
-//! In reading order: `settings`; `token` (what opens a hub, and the book of all of them); `rules` (the table of routes and
-//! what each needs); `caller` (whom a route gets to know); `ticket` (a subscription for a browser); `browser` (hosts and origins);
-//! `limit` (how many requests); `audit` (what is told of them); [`tls`].
+//! In reading order: `token` (what opens a hub, and the book of all of them); `rules` (the table of routes and what each needs);
+//! `caller` (whom a route gets to know); `ticket` (a subscription for a browser); `browser` (hosts and origins); `limit` (requests a
+//! second); `admission` (requests at once); `audit` (what is told of them); [`tls`].
 
-pub(crate) mod audit;
+mod admission;
+mod audit;
 mod browser;
 mod caller;
 mod limit;
-pub mod offline;
 mod rules;
-mod settings;
 mod ticket;
 pub mod tls;
 mod token;
 
-use std::borrow::Cow;
 use std::net::IpAddr;
+use std::sync::Arc;
 
-use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
+use axum::http::{HeaderMap, HeaderValue, Method, Uri, header};
 use axum::response::Response;
-use rig_event::{StreamName, Timestamp};
+use rig_config::Redactor;
+use rig_event::{Draft, Event, StreamName, Timestamp};
+use serde_json::{Value, json};
+use tokio::sync::watch;
 
-pub(crate) use caller::Caller;
+pub(crate) use admission::Admission;
+pub(crate) use audit::EVERY as AUDIT_EVERY;
+pub use caller::Caller;
 pub(crate) use caller::REQUEST_ID;
-pub use settings::Settings;
-pub(crate) use ticket::Tickets;
+pub(crate) use rules::{APPEND, CONFIG, EVENTS, METRICS, Table, appends_to};
+pub use rules::{Need, Rule, Trace};
 pub use token::{NewToken, Scope};
-pub(crate) use token::{Token, Tokens, may_give};
 
+use crate::data::random;
+use crate::error::Error;
+use crate::options::Options;
 use crate::problem::Problem;
-use crate::routes::events;
-use crate::{Error, Options};
+use crate::settings::AccessSettings;
+use crate::streams::Streams;
 use audit::Audit;
 use limit::Limits;
-use rules::{Need, Rule, Trace};
+use ticket::Tickets;
+use token::{Token, Tokens, may_give};
 
 /// What the hub knows of those who may speak to it.
 pub(crate) struct Access {
-    settings: Settings,
-    pub(crate) tokens: Tokens,
-    pub(crate) tickets: Tickets,
-    pub(crate) audit: Audit,
+    settings: AccessSettings,
+    table: Table,
+    tokens: Tokens,
+    tickets: Tickets,
+    /// Requests and subscribers that there may be at once.
+    pub(crate) admission: Admission,
+    audit: Audit,
     limits: Limits,
     ids: caller::RequestIds,
     /// Whether only this machine reaches the hub.
     local: bool,
     clock: fn() -> Timestamp,
+    redactor: Arc<Redactor>,
+    /// The streams, of which the hub's own keeps the tokens and the audit events.
+    streams: Streams,
 }
 
 /// A request that may go on to its route.
@@ -59,19 +72,111 @@ pub(crate) struct Admitted {
 }
 
 impl Access {
-    /// `local`: whether only this machine reaches the hub.
-    pub(crate) fn new(options: &Options, local: bool) -> Result<Access, Error> {
-        let settings = options.settings.access.clone();
+    /// `local`: only this machine reaches the hub.
+    pub(crate) fn new(
+        options: &Options,
+        local: bool,
+        table: Table,
+        redactor: Arc<Redactor>,
+        streams: Streams,
+    ) -> Result<Access, Error> {
+        let settings = options.access.clone();
         Ok(Access {
+            table,
             tokens: Tokens::new(settings.require_tokens),
             tickets: Tickets::default(),
+            admission: Admission::new(&options.http),
             audit: Audit::default(),
             limits: Limits::new(&settings, local),
-            ids: caller::RequestIds::new(crate::data::random()?),
+            ids: caller::RequestIds::new(random()?),
             clock: options.clock,
             settings,
             local,
+            redactor,
+            streams,
         })
+    }
+
+    /// Returns true if requests need a token.
+    pub(crate) fn demands_tokens(&self) -> bool {
+        self.tokens.demanded()
+    }
+
+    /// Returns true if a token was ever made.
+    pub(crate) fn has_tokens(&self) -> bool {
+        self.tokens.exist()
+    }
+
+    /// Takes note of an event of the hub's own stream about a token.
+    pub(crate) fn recall(&self, event: &Event, ts: Timestamp) -> Result<(), Error> {
+        self.tokens.apply(event, ts)
+    }
+
+    /// Returns all tokens as they are listed, without their texts.
+    pub(crate) fn list_tokens(&self) -> Result<Value, Problem> {
+        let tokens = serde_json::to_value(self.tokens.list());
+        Ok(json!({ "tokens": tokens.map_err(|e| Problem::internal("defect", e.to_string()))? }))
+    }
+
+    /// Makes a token, for a caller or for the owner of the data directory.
+    pub(crate) async fn issue(&self, by: Option<&Caller>, new: &NewToken) -> Result<Value, Problem> {
+        if let Some(caller) = by {
+            may_give(caller.token().map(|token| token.as_ref()), new)?;
+        }
+        let name = new.name.as_deref().unwrap_or_default();
+        if self.redactor.is_secret_name(name) {
+            return Err(Problem::bad_request(
+                "bad-token-request",
+                "the name looks like a secret; it would be shown",
+            ));
+        }
+        let (text, issued) = self.tokens.make(new, (self.clock)(), by.map(Caller::request_id_text))?;
+        let made = json!({
+            "token": text,
+            "id": issued.id,
+            "name": issued.name,
+            "scopes": issued.scopes,
+            "streams": issued.streams,
+            "expires": issued.expires,
+        });
+        self.decide(by, Event::TokenIssued(issued)).await?;
+        Ok(made)
+    }
+
+    /// Revokes a token, for a caller or for the owner of the data directory.
+    pub(crate) async fn revoke(&self, by: Option<&Caller>, id: &str) -> Result<(), Problem> {
+        match self.tokens.revoke(id, by.map(Caller::request_id_text))? {
+            Some(revoked) => self.decide(by, Event::TokenRevoked(revoked)).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Writes a decision about a token, and then lets it take effect.
+    async fn decide(&self, by: Option<&Caller>, event: Event) -> Result<(), Problem> {
+        let actor = by.and_then(Caller::name).map(str::to_owned);
+        self.streams.tell(Draft { actor, ..Draft::new(None, event.clone()) }).await?;
+        let held = self.tokens.apply(&event, (self.clock)());
+        held.map_err(|e| Problem::internal("defect", e.to_string()))
+    }
+
+    /// Gives a caller a ticket for a stream: its text, and when it ends.
+    pub(crate) fn give_ticket(
+        &self,
+        stream: &StreamName,
+        caller: &Caller,
+    ) -> Result<(String, Timestamp), Problem> {
+        self.tickets.give(stream, caller.token().cloned(), (self.clock)())
+    }
+
+    /// Returns a receiver that turns true when what is streamed to a caller has to end: the hub stops, its token ends, or the hub stands
+    /// open no longer.
+    pub(crate) fn until(&self, caller: &Caller) -> watch::Receiver<bool> {
+        caller.until(&self.tokens)
+    }
+
+    /// Ends what is being streamed to everybody: the hub stops.
+    pub(crate) fn stop(&self) {
+        self.tokens.stop();
     }
 
     /// The id of a request: the client's own where it is sane, else a new one.
@@ -89,9 +194,9 @@ impl Access {
         id: &HeaderValue,
         request: &mut hyper::Request<B>,
     ) -> Result<Admitted, Denied> {
-        let found = match events::appends_to(request) {
+        let found = match appends_to(request) {
             Some(stream) => Ok(rules::append(stream)),
-            None => rules::find(request.method(), request.uri().path()),
+            None => self.table.find(request.method(), request.uri().path()),
         };
         let rule = found.as_ref().ok().map(|found| found.rule);
         let denied = |problem, token: Option<&Token>| Denied {
@@ -141,7 +246,7 @@ impl Access {
         found: &Result<rules::Found<'_>, rules::Unknown>,
         uri: &Uri,
         headers: &HeaderMap,
-    ) -> Result<Option<std::sync::Arc<Token>>, Problem> {
+    ) -> Result<Option<Arc<Token>>, Problem> {
         let now = self.clock;
         if let Ok(found) = found
             && found.rule.takes_tickets()
@@ -196,46 +301,18 @@ fn bearer(value: &str) -> Option<&str> {
 pub(crate) struct Denied {
     pub(crate) problem: Problem,
     pub(crate) rule: Option<&'static Rule>,
-    pub(crate) token: Option<std::sync::Arc<str>>,
+    pub(crate) token: Option<Arc<str>>,
     pub(crate) actor: Option<String>,
 }
 
 impl Admitted {
     /// The stream that the request appends to, if that is all there is to it.
     pub(crate) fn appends_to(&self) -> Option<&StreamName> {
-        self.stream.as_ref().filter(|_| std::ptr::eq(self.rule, &rules::APPEND))
+        self.stream.as_ref().filter(|_| std::ptr::eq(self.rule, &APPEND))
     }
 
     /// Whether what the request does must be told even if its client does not wait for the answer.
     pub(crate) fn is_told_for_sure(&self) -> bool {
         matches!(self.rule.trace, Trace::Each | Trace::Own)
     }
-}
-
-/// A piece of an address, decoded.
-fn decoded(piece: &str) -> Option<Cow<'_, str>> {
-    if !piece.contains('%') {
-        return Some(Cow::Borrowed(piece));
-    }
-    let mut bytes = Vec::with_capacity(piece.len());
-    let mut rest = piece.as_bytes();
-    while let Some((&byte, after)) = rest.split_first() {
-        let hex = |b: u8| char::from(b).to_digit(16).map(|digit| digit as u8);
-        match (byte, after) {
-            (b'%', [high, low, after @ ..]) if hex(*high).is_some() && hex(*low).is_some() => {
-                bytes.push(hex(*high)? << 4 | hex(*low)?);
-                rest = after;
-            }
-            _ => {
-                bytes.push(byte);
-                rest = after;
-            }
-        }
-    }
-    String::from_utf8(bytes).ok().map(Cow::Owned)
-}
-
-/// 403, for a token that is not enough.
-fn forbidden(code: &'static str, detail: impl Into<String>) -> Problem {
-    Problem::new(StatusCode::FORBIDDEN, code, detail)
 }

@@ -6,13 +6,13 @@ use axum::http::{Method, Uri};
 use rig_event::StreamName;
 
 use super::caller::Caller;
-use super::token::Scope::{self, Admin, Read, Secrets, Write};
-use super::{decoded, forbidden};
-use crate::problem::Problem;
-use crate::routes;
+use super::token::Scope::{self, Secrets, Write};
+use super::token::forbidden;
+use crate::problem::{Problem, no_such_address, no_such_method};
 
 /// A route.
-pub(crate) struct Rule {
+#[derive(Debug)]
+pub struct Rule {
     pub(crate) method: Method,
     /// The address, as the router has it.
     pub(crate) path: &'static str,
@@ -22,7 +22,7 @@ pub(crate) struct Rule {
 
 /// What a route asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Need {
+pub enum Need {
     /// Nothing: it tells that the hub is there.
     Nothing,
     /// A scope, for the stream in the address where there is one.
@@ -33,7 +33,7 @@ pub(crate) enum Need {
 
 /// What is told of a request that was not denied.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Trace {
+pub enum Trace {
     /// Nothing: it changes nothing.
     Not,
     /// It, together with others.
@@ -44,56 +44,71 @@ pub(crate) enum Trace {
     Own,
 }
 
-const fn rule(method: Method, path: &'static str, need: Need, trace: Trace) -> Rule {
-    Rule { method, path, need, trace }
+/// Appends to a bare address are not looked up.
+pub(crate) static APPEND: Rule = Rule::new(Method::POST, EVENTS, Need::Scope(Write), Trace::Summed);
+
+/// All rules of a hub, its own and those of its components.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Table(Vec<&'static Rule>);
+
+impl Table {
+    /// Adds rules.
+    ///
+    /// # Errors
+    /// In words, when one of them overlaps with one that is there: some address would have two rules for one method.
+    pub(crate) fn add(&mut self, rules: &'static [Rule]) -> Result<(), String> {
+        for rule in rules {
+            let other =
+                self.0.iter().find(|other| other.method == rule.method && overlap(other.path, rule.path));
+            if let Some(other) = other {
+                return Err(format!("the rules {other} and {rule} overlap"));
+            }
+            self.0.push(rule);
+        }
+        Ok(())
+    }
+
+    /// Returns the row of a request. Addresses are compared as the router compares them: piece by piece, undecoded. `GET` stands for
+    /// `HEAD` too.
+    pub(super) fn find<'a>(&self, method: &Method, path: &'a str) -> Result<Found<'a>, Unknown> {
+        let method = if method == Method::HEAD { &Method::GET } else { method };
+        let mut allowed = Vec::new();
+        for rule in &self.0 {
+            let Some(stream) = matches(rule.path, path) else { continue };
+            if rule.method == *method {
+                return Ok(Found { rule, stream });
+            }
+            allowed.push(rule.method.as_str());
+            if rule.method == Method::GET {
+                allowed.push("HEAD");
+            }
+        }
+        Err(if allowed.is_empty() { Unknown::Address } else { Unknown::Method(allowed) })
+    }
 }
 
-/// Appends to a bare address are not looked up.
-pub(crate) static APPEND: Rule = rule(Method::POST, EVENTS, Need::Scope(Write), Trace::Summed);
-
-/// `GET` stands for `HEAD` too.
-pub(super) static RULES: &[Rule] = &[
-    rule(Method::GET, "/healthz", Need::Nothing, Trace::Not),
-    rule(Method::GET, "/readyz", Need::Nothing, Trace::Not),
-    rule(Method::GET, "/openapi.json", Need::Nothing, Trace::Not),
-    rule(Method::GET, METRICS, Need::Hub(Read), Trace::Not),
-    rule(Method::POST, "/v1/blobs/rewrap", Need::Hub(Admin), Trace::Each),
-    rule(Method::GET, "/v1/host-keys", Need::Hub(Admin), Trace::Not),
-    rule(Method::DELETE, "/v1/host-keys/{address}", Need::Hub(Admin), Trace::Own),
-    rule(Method::GET, "/v1/tokens", Need::Hub(Admin), Trace::Not),
-    rule(Method::POST, "/v1/tokens", Need::Hub(Admin), Trace::Own),
-    rule(Method::DELETE, "/v1/tokens/{id}", Need::Hub(Admin), Trace::Own),
-    rule(Method::GET, "/v1/streams", Need::Scope(Read), Trace::Not),
-    rule(Method::GET, "/v1/streams/{stream}", Need::Scope(Read), Trace::Not),
-    rule(Method::PUT, "/v1/streams/{stream}", Need::Scope(Write), Trace::Each),
-    rule(Method::DELETE, "/v1/streams/{stream}", Need::Scope(Admin), Trace::Each),
-    rule(Method::GET, EVENTS, Need::Scope(Read), Trace::Not),
-    rule(Method::POST, EVENTS, Need::Scope(Write), Trace::Summed),
-    rule(Method::POST, "/v1/streams/{stream}/tickets", Need::Scope(Read), Trace::Not),
-    rule(Method::GET, "/v1/streams/{stream}/session", Need::Scope(Read), Trace::Not),
-    rule(Method::POST, "/v1/streams/{stream}/snapshots", Need::Scope(Write), Trace::Summed),
-    rule(Method::GET, "/v1/streams/{stream}/state", Need::Scope(Read), Trace::Not),
-    rule(Method::GET, CONFIG, Need::Scope(Read), Trace::Not),
-    rule(Method::GET, "/v1/streams/{stream}/services/{service}/history", Need::Scope(Read), Trace::Not),
-    rule(Method::GET, "/v1/streams/{stream}/services/{service}/diff", Need::Scope(Read), Trace::Not),
-    rule(Method::GET, "/v1/streams/{stream}/services/{service}/blame", Need::Scope(Read), Trace::Not),
-    rule(Method::GET, "/v1/streams/{stream}/services/{service}/baseline", Need::Scope(Read), Trace::Not),
-    rule(Method::PUT, "/v1/streams/{stream}/services/{service}/baseline", Need::Scope(Admin), Trace::Each),
-    rule(Method::DELETE, "/v1/streams/{stream}/services/{service}/baseline", Need::Scope(Admin), Trace::Each),
-    rule(Method::GET, "/v1/streams/{stream}/services/{service}/declared", Need::Scope(Read), Trace::Not),
-    rule(Method::PUT, "/v1/streams/{stream}/services/{service}/declared", Need::Scope(Admin), Trace::Each),
-    rule(Method::DELETE, "/v1/streams/{stream}/services/{service}/declared", Need::Scope(Admin), Trace::Each),
-    rule(Method::POST, "/v1/streams/{stream}/services/{service}/collect", Need::Scope(Write), Trace::Each),
-    rule(
-        Method::POST,
-        "/v1/streams/{stream}/services/{service}/drift/accept",
-        Need::Scope(Admin),
-        Trace::Each,
-    ),
-];
+/// Returns true if some path matches both templates.
+fn overlap(one: &str, other: &str) -> bool {
+    let is_name = |piece: &str| piece.starts_with('{');
+    let (mut ones, mut others) = (one.split('/'), other.split('/'));
+    loop {
+        match (ones.next(), others.next()) {
+            (None, None) => return true,
+            (Some(a), Some(b))
+                if a == b || (is_name(a) && !b.is_empty()) || (is_name(b) && !a.is_empty()) => {}
+            _ => return false,
+        }
+    }
+}
 
 impl Rule {
-    /// Whether a ticket will do.
+    /// A rule for a method of an address. The address is written as the router has it; a piece `{stream}` is the stream that the scope
+    /// is asked for.
+    pub const fn new(method: Method, path: &'static str, need: Need, trace: Trace) -> Rule {
+        Rule { method, path, need, trace }
+    }
+
+    /// Returns true if a ticket opens it.
     pub(super) fn takes_tickets(&self) -> bool {
         self.method == Method::GET && self.path == EVENTS
     }
@@ -105,9 +120,9 @@ impl std::fmt::Display for Rule {
     }
 }
 
-pub(super) const METRICS: &str = "/metrics";
-const EVENTS: &str = "/v1/streams/{stream}/events";
-const CONFIG: &str = "/v1/streams/{stream}/services/{service}/config";
+pub(crate) const METRICS: &str = "/metrics";
+pub(crate) const EVENTS: &str = "/v1/streams/{stream}/events";
+pub(crate) const CONFIG: &str = "/v1/streams/{stream}/services/{service}/config";
 
 /// A request's row in the table.
 pub(super) struct Found<'a> {
@@ -128,27 +143,10 @@ pub(super) enum Unknown {
 impl From<Unknown> for Problem {
     fn from(unknown: Unknown) -> Problem {
         match unknown {
-            Unknown::Address => routes::no_such_address(),
-            Unknown::Method(allowed) => routes::no_such_method().with("allow", allowed.join(", ")),
+            Unknown::Address => no_such_address(),
+            Unknown::Method(allowed) => no_such_method().with("allow", allowed.join(", ")),
         }
     }
-}
-
-/// The row of a request. Addresses are compared as the router compares them: piece by piece, undecoded.
-pub(super) fn find<'a>(method: &Method, path: &'a str) -> Result<Found<'a>, Unknown> {
-    let method = if method == Method::HEAD { &Method::GET } else { method };
-    let mut allowed = Vec::new();
-    for rule in RULES {
-        let Some(stream) = matches(rule.path, path) else { continue };
-        if rule.method == *method {
-            return Ok(Found { rule, stream });
-        }
-        allowed.push(rule.method.as_str());
-        if rule.method == Method::GET {
-            allowed.push("HEAD");
-        }
-    }
-    Err(if allowed.is_empty() { Unknown::Address } else { Unknown::Method(allowed) })
 }
 
 /// The row of an append to a bare address.
@@ -211,13 +209,50 @@ fn names(uri: &Uri, key: &str) -> bool {
     pairs.map_or(true, |pairs| pairs.iter().any(|(name, _)| name == key))
 }
 
+/// Returns the stream that a request appends to, if its bare address says so: no query, nothing escaped.
+pub(crate) fn appends_to<B>(request: &hyper::Request<B>) -> Option<&str> {
+    let address = request.uri().path_and_query()?.as_str();
+    let stream = address.strip_prefix("/v1/streams/")?.strip_suffix("/events")?;
+    let bare = !stream.is_empty() && !stream.contains(['/', '?', '%']);
+    (*request.method() == Method::POST && bare).then_some(stream)
+}
+
+/// A piece of an address, decoded.
+fn decoded(piece: &str) -> Option<Cow<'_, str>> {
+    if !piece.contains('%') {
+        return Some(Cow::Borrowed(piece));
+    }
+    let mut bytes = Vec::with_capacity(piece.len());
+    let mut rest = piece.as_bytes();
+    while let Some((&byte, after)) = rest.split_first() {
+        let hex = |b: u8| char::from(b).to_digit(16).map(|digit| digit as u8);
+        match (byte, after) {
+            (b'%', [high, low, after @ ..]) if hex(*high).is_some() && hex(*low).is_some() => {
+                bytes.push(hex(*high)? << 4 | hex(*low)?);
+                rest = after;
+            }
+            _ => {
+                bytes.push(byte);
+                rest = after;
+            }
+        }
+    }
+    String::from_utf8(bytes).ok().map(Cow::Owned)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn an_address_has_its_row_and_no_other() {
-        let found = |method, path| find(&method, path).map(|found| (found.rule.path, found.stream));
+        const RULES: &[Rule] = &[
+            Rule::new(Method::GET, "/v1/streams", Need::Scope(Scope::Read), Trace::Not),
+            Rule::new(Method::GET, "/v1/streams/{stream}/state", Need::Scope(Scope::Read), Trace::Not),
+        ];
+        let mut table = Table::default();
+        table.add(RULES).unwrap();
+        let found = |method, path| table.find(&method, path).map(|found| (found.rule.path, found.stream));
         assert_eq!(found(Method::GET, "/v1/streams").unwrap(), ("/v1/streams", None));
         assert_eq!(
             found(Method::HEAD, "/v1/streams/a%20b/state").unwrap(),
@@ -239,32 +274,20 @@ mod tests {
     }
 
     #[test]
-    fn every_route_of_the_router_stands_in_the_table_and_no_other() {
-        let described = serde_json::to_value(routes::described().into_openapi()).unwrap();
-        let mut routed = Vec::new();
-        for (path, methods) in described["paths"].as_object().unwrap() {
-            routed.extend(
-                methods.as_object().unwrap().keys().map(|method| format!("{} {path}", method.to_uppercase())),
-            );
-        }
-        let mut listed: Vec<String> = RULES.iter().map(Rule::to_string).collect();
-        routed.sort_unstable();
-        listed.sort_unstable();
-        assert_eq!(listed, routed);
-    }
-
-    #[test]
-    fn what_changes_something_leaves_a_trace() {
-        for rule in RULES {
-            let reads = rule.method == Method::GET || rule.path.ends_with("/tickets");
-            assert_eq!(reads, rule.trace == Trace::Not, "{} {}", rule.method, rule.path);
-            assert!(
-                rule.need != Need::Nothing || ["/healthz", "/readyz", "/openapi.json"].contains(&rule.path),
-                "{}",
-                rule.path
-            );
-            assert!(reads || rule.need != Need::Scope(Read), "{} {}", rule.method, rule.path);
-        }
+    fn two_rules_for_one_request_are_refused() {
+        const ONE: &[Rule] =
+            &[Rule::new(Method::GET, "/v1/streams/{stream}/state", Need::Scope(Scope::Read), Trace::Not)];
+        const SAME: &[Rule] = &[Rule::new(Method::GET, "/v1/streams/{x}/{y}", Need::Nothing, Trace::Not)];
+        const OTHER: &[Rule] = &[
+            Rule::new(Method::PUT, "/v1/streams/{x}/state", Need::Nothing, Trace::Not),
+            Rule::new(Method::GET, "/v1/streams/{x}/events", Need::Nothing, Trace::Not),
+            Rule::new(Method::GET, "/v1/streams/{x}", Need::Nothing, Trace::Not),
+        ];
+        let mut table = Table::default();
+        table.add(ONE).unwrap();
+        table.add(OTHER).unwrap();
+        let why = table.add(SAME).unwrap_err();
+        assert!(why.contains("GET /v1/streams/{x}/{y}"), "{why}");
     }
 
     #[test]

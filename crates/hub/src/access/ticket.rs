@@ -8,8 +8,7 @@ use rig_event::keyfile::hex;
 use rig_event::{StreamName, Timestamp};
 use sha2::{Digest as _, Sha256};
 
-use super::Token;
-use super::token::{no_random, unauthorized};
+use super::token::{Token, no_random, unauthorized};
 use crate::data::random;
 use crate::problem::Problem;
 

@@ -6,7 +6,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use rig_event::keyfile::hex;
-use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
@@ -14,23 +13,12 @@ use tokio_rustls::rustls::crypto::aws_lc_rs;
 use tokio_rustls::rustls::pki_types::pem::PemObject as _;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
-use crate::Error;
 use crate::data::{io_error, write_private};
+use crate::error::Error;
+use crate::settings::TlsSettings;
 
 /// How often the files are looked at, at most: when somebody connects.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
-
-/// `[tls]` of `hub.toml`. Unknown keys are errors.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Settings {
-    /// The file of the certificate and those between it and its authority, PEM.
-    pub cert: Option<PathBuf>,
-    /// The file of the certificate's key, PEM.
-    pub key: Option<PathBuf>,
-    /// Make a certificate for development, which only those trust who are told of it. It stays in the data directory.
-    pub self_signed: bool,
-}
 
 /// The certificate that the hub shows.
 pub(crate) struct Tls {
@@ -52,7 +40,7 @@ impl Tls {
     /// # Errors
     /// When there is half a pair, the files cannot be read, or do not belong together.
     pub(crate) fn open(
-        settings: &Settings,
+        settings: &TlsSettings,
         data: Option<&Path>,
         names: Vec<String>,
     ) -> Result<Option<Tls>, Error> {
@@ -125,7 +113,7 @@ impl Tls {
 ///
 /// # Errors
 /// When there is half a pair, they cannot be read, or do not belong together.
-pub fn check(settings: &Settings) -> Result<(), Error> {
+pub fn check(settings: &TlsSettings) -> Result<(), Error> {
     match settings.self_signed {
         true => Ok(()),
         false => Tls::open(settings, None, Vec::new()).map(drop),

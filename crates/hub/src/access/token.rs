@@ -9,6 +9,7 @@ use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use axum::http::StatusCode;
 use globset::{Glob, GlobSet, GlobSetBuilder};
 use rig_event::audit::{TokenIssued, TokenRevoked};
+use rig_event::event::RESERVED_ACTORS;
 use rig_event::keyfile::{hex, unhex};
 use rig_event::{Event, StreamName, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -16,9 +17,8 @@ use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 use tokio::sync::watch;
 
-use super::forbidden;
-use crate::Error;
 use crate::data::random;
+use crate::error::Error;
 use crate::problem::Problem;
 
 /// How every token begins, so that it is known for what it is wherever it stands.
@@ -31,9 +31,6 @@ const MAX_PATTERN: usize = 128;
 
 /// Longest name: behind it there must be room for what the client says of itself.
 const MAX_NAME: usize = 64;
-
-/// Who writes events without a token: no token has such a name.
-const INTERNAL: [&str; 5] = ["hub", "nats", "notify", "ssh", "watch"];
 
 /// What a token may do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -318,7 +315,7 @@ impl Tokens {
         if name.is_empty() || name.len() > MAX_NAME || !name.bytes().all(fine) || name.starts_with(PREFIX) {
             return bad("a name has 1 to 64 letters, digits, `.`, `_`, `-` and `@`");
         }
-        if INTERNAL.contains(&name.as_str()) {
+        if RESERVED_ACTORS.contains(&name.as_str()) {
             return bad("that name is the hub's own; choose another");
         }
         let text = format!("{PREFIX}{id}_{}", hex(&random::<32>().map_err(no_random)?));
@@ -417,4 +414,9 @@ fn patterns(texts: &[String]) -> Result<GlobSet, String> {
 /// The system gives no random numbers.
 pub(super) fn no_random(e: Error) -> Problem {
     Problem::internal("defect", e.to_string())
+}
+
+/// Returns the answer to a token that is not enough: 403.
+pub(super) fn forbidden(code: &'static str, detail: impl Into<String>) -> Problem {
+    Problem::new(StatusCode::FORBIDDEN, code, detail)
 }

@@ -2,7 +2,6 @@
 
 use std::io::Write as _;
 
-use rig_hub::Settings;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -220,8 +219,8 @@ async fn half_an_append(hub: &TestHub) -> TcpStream {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_request_waits_for_its_turn() {
-    let settings = Settings::parse("[http]\nmax_requests = 1\nmax_waiting = 1\n").unwrap();
-    let hub = TestHub::with(rig_hub::Options { settings, ..crate::unsealed() }).await;
+    let http = toml::from_str("max_requests = 1\nmax_waiting = 1\n").unwrap();
+    let hub = TestHub::with(rig_hub::Options { http, ..crate::unsealed() }).await;
     let mut slow = half_an_append(&hub).await;
     let waiting = tokio::spawn(answer(hub.client.get(hub.stream("state"))));
     slow.write_all(br#"{"type":"a.b"}"#).await.unwrap();
@@ -231,9 +230,8 @@ async fn a_request_waits_for_its_turn() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn more_requests_than_may_be_in_work_are_sent_away() {
-    let settings =
-        Settings::parse("[http]\nmax_requests = 1\nmax_waiting = 0\nmax_subscribers = 1\n").unwrap();
-    let hub = TestHub::with(rig_hub::Options { settings, ..crate::unsealed() }).await;
+    let http = toml::from_str("max_requests = 1\nmax_waiting = 0\nmax_subscribers = 1\n").unwrap();
+    let hub = TestHub::with(rig_hub::Options { http, ..crate::unsealed() }).await;
     let mut slow = half_an_append(&hub).await;
     let refused = hub.client.get(hub.stream("state")).send().await.unwrap();
     assert_eq!(refused.status(), 429);

@@ -4,11 +4,11 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rig_config::Policy;
-use rig_hub::Settings;
+use rig_hub::settings::BlobSettings;
 use serde_json::{Value, json};
 
-use crate::access::{admin, issue, token};
 use crate::{TestHub, answer, types, unsealed};
+use rig_testhub::tokens::{admin, issue, token};
 
 const SECRET: &str = "hunter2-Planted";
 
@@ -237,8 +237,8 @@ async fn answer_head(hub: &TestHub) -> u64 {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_hub_may_keep_no_originals() {
     let folder = Data::new();
-    let settings = Settings::parse("[blobs]\nkeep = false\n").unwrap();
-    let off = || rig_hub::Options { settings: settings.clone(), ..options(folder.path()) };
+    let blobs_off: BlobSettings = toml::from_str("keep = false").unwrap();
+    let off = || rig_hub::Options { blobs: blobs_off.clone(), ..options(folder.path()) };
     let hub = start(off()).await;
     assert_eq!(take(&hub, "api", &document(1)).await["events"][0]["blob"], Value::Null);
     assert_eq!(refused(&hub, "api/config?raw=1").await, (404, "no-original".to_owned()));
@@ -276,7 +276,7 @@ async fn a_key_that_is_lost_is_not_replaced() {
     }
     let cannot_start = async || {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let error = rig_hub::serve(listener, std::future::pending(), options(folder.path())).await;
+        let error = crate::serve(listener, std::future::pending(), options(folder.path())).await;
         error.unwrap_err().to_string()
     };
     let text = std::fs::read_to_string(&key).unwrap();
@@ -528,11 +528,11 @@ async fn a_transit_that_makes_no_sense_stops_captures_and_nothing_else() {
         let (address, asked) = that_answers(answer).await;
         std::fs::write(folder.path().with_file_name("token"), "hunter2-token").unwrap();
         let settings = format!(
-            "[blobs.transit]\nurl = \"http://{address}\"\ntoken_file = \"{}\"\n",
+            "[transit]\nurl = \"http://{address}\"\ntoken_file = \"{}\"\n",
             folder.path().with_file_name("token").display()
         );
-        let settings = Settings::parse(&settings).unwrap();
-        let hub = start(rig_hub::Options { settings, ..options(folder.path()) }).await;
+        let blobs_by: BlobSettings = toml::from_str(&settings).unwrap();
+        let hub = start(rig_hub::Options { blobs: blobs_by, ..options(folder.path()) }).await;
         let (status, problem) = hub.capture("service=api&format=yaml", document(1)).await;
         assert_eq!((status, &problem["code"]), (503, &json!("encryption-unavailable")), "{what}: {problem}");
         assert!(!problem.to_string().contains("hunter2"), "{problem}");

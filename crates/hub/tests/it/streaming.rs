@@ -239,7 +239,7 @@ async fn a_hub_whose_keys_or_events_are_gone_does_not_start() {
         std::fs::remove_file(folder.path().join(lost)).unwrap();
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let options = rig_hub::Options { data: Some(folder.path().to_owned()), ..crate::unsealed() };
-        let served = rig_hub::serve(listener, std::future::ready(()), options).await;
+        let served = crate::serve(listener, std::future::ready(()), options).await;
         assert!(served.is_err(), "{lost}");
     }
 }

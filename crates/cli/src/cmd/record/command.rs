@@ -22,6 +22,7 @@ use super::FLUSH;
 use super::posting::{Lost, Pipe, Posted, Poster, Posting, Waiting};
 use crate::client::Client;
 use crate::follow::{Follow, News, Wanted};
+use crate::hub::builder;
 use crate::output;
 use crate::process::{Group, Signal, exit_code, not_started, signal_of};
 use crate::recording::Recording;
@@ -290,7 +291,9 @@ impl Private {
         let shutdown = async move {
             let _ = stopped.await;
         };
-        let mut hub = tokio::spawn(rig_hub::serve(listener, shutdown, options));
+        let opened = builder(options, vec![rig_query::component()]).open(Some(listener.local_addr()?));
+        let opened = opened.await.context("the private hub cannot run")?;
+        let mut hub = tokio::spawn(opened.serve(listener, shutdown));
         let client = Client::new(&url, None)?;
         tokio::select! {
             ended = &mut hub => {

@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
-use super::{issue, token};
 use crate::{TestHub, answer};
+use rig_testhub::tokens::{issue, token, with};
 
 /// The events of the hub's own stream, after a restart: what was summed up has been told by then.
 async fn told(hub: TestHub, data: &std::path::Path, root: &str) -> Vec<Value> {
@@ -28,7 +28,7 @@ async fn every_change_and_every_denied_request_is_told() {
     let send = async |method: &str, path: &str, token: Option<&str>, body: &str| {
         let request = hub.client.request(method.parse().unwrap(), hub.stream(path)).body(body.to_owned());
         let request = request.header("x-request-id", format!("r-{method}-{}", path.len()));
-        let response = super::with(request, token).send().await.unwrap();
+        let response = with(request, token).send().await.unwrap();
         let id = response.headers()["x-request-id"].to_str().unwrap().to_owned();
         (response.status().as_u16(), id)
     };

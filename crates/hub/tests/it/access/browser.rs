@@ -2,17 +2,17 @@
 
 use serde_json::json;
 
-use super::{admin, issue, token};
 use crate::{TestHub, answer, unsealed};
+use rig_testhub::tokens::{admin, issue, token, with};
 
 async fn with_settings(text: &str) -> TestHub {
-    let settings = rig_hub::Settings::parse(text).unwrap();
-    TestHub::with(rig_hub::Options { settings, ..unsealed() }).await
+    let access = toml::from_str(text).unwrap();
+    TestHub::with(rig_hub::Options { access, ..unsealed() }).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_name_that_was_made_to_point_here_is_refused() {
-    let hub = with_settings("[access]\nhosts = [\"rig.example\"]").await;
+    let hub = with_settings("hosts = [\"rig.example\"]").await;
     let ask = async |method: &str, host: &str| {
         let request = hub.client.request(method.parse().unwrap(), hub.stream("events")).header("host", host);
         answer(request.body(r#"{"type":"a.b"}"#)).await
@@ -33,7 +33,7 @@ async fn a_name_that_was_made_to_point_here_is_refused() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_page_of_another_site_changes_and_reads_nothing() {
-    let hub = with_settings("[access]\ncors_origins = [\"https://dash.example\"]").await;
+    let hub = with_settings("cors_origins = [\"https://dash.example\"]").await;
     let ask = async |method: &str, origin: &str, path: &str| {
         let request = hub.client.request(method.parse().unwrap(), format!("{}{path}", hub.url));
         let request = request.header("origin", origin).header("access-control-request-method", "POST");
@@ -83,11 +83,11 @@ async fn every_answer_has_the_headers_that_protect_it() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn who_sends_too_much_waits_and_others_do_not() {
-    let hub = with_settings("[access]\nrequests_per_second = 1\nburst = 8").await;
+    let hub = with_settings("requests_per_second = 1\nburst = 8").await;
     let root = admin(&hub).await;
     let (other, _) = issue(&hub, Some(&root), token("other", &["read"], &["*"])).await;
     let ask = async |token: Option<&str>| {
-        let request = super::with(hub.client.get(format!("{}/v1/streams", hub.url)), token);
+        let request = with(hub.client.get(format!("{}/v1/streams", hub.url)), token);
         let response = request.send().await.unwrap();
         let wait =
             response.headers().get("retry-after").map(|wait| wait.to_str().unwrap().parse::<u64>().unwrap());
@@ -115,7 +115,7 @@ async fn who_sends_too_much_waits_and_others_do_not() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn metrics_are_open_where_that_is_said() {
-    let hub = with_settings("[access]\nopen_metrics = true").await;
+    let hub = with_settings("open_metrics = true").await;
     admin(&hub).await;
     for (path, status) in [("/metrics", 200), ("/v1/streams", 401)] {
         let response = hub.client.get(format!("{}{path}", hub.url)).send().await.unwrap();

@@ -2,44 +2,15 @@
 
 mod audit;
 mod browser;
-mod matrix;
 mod tickets;
 
 use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
 
 use rig_event::Timestamp;
+use rig_testhub::tokens::{admin, issue, token, try_issue, with};
 use serde_json::{Value, json};
 
 use crate::{TestHub, answer, unsealed};
-
-/// Makes a token with that one (none: the hub stands open) and gives its text and id.
-pub(super) async fn issue(hub: &TestHub, by: Option<&str>, new: Value) -> (String, String) {
-    let (status, made) = try_issue(hub, by, new).await;
-    assert_eq!(status, 201, "{made}");
-    (made["token"].as_str().unwrap().to_owned(), made["id"].as_str().unwrap().to_owned())
-}
-
-pub(super) async fn try_issue(hub: &TestHub, by: Option<&str>, new: Value) -> (u16, Value) {
-    let request = hub.client.post(format!("{}/v1/tokens", hub.url)).body(new.to_string());
-    answer(with(request, by)).await
-}
-
-pub(super) fn with(request: reqwest::RequestBuilder, token: Option<&str>) -> reqwest::RequestBuilder {
-    match token {
-        Some(token) => request.bearer_auth(token),
-        None => request,
-    }
-}
-
-/// A token of a scope for streams, and no end.
-pub(super) fn token(name: &str, scopes: &[&str], streams: &[&str]) -> Value {
-    json!({"name": name, "scopes": scopes, "streams": streams})
-}
-
-/// The first token: it may do everything.
-pub(super) async fn admin(hub: &TestHub) -> String {
-    issue(hub, None, token("root", &["admin", "secrets"], &["*"])).await.0
-}
 
 async fn status(hub: &TestHub, method: &str, path: &str, token: Option<&str>) -> u16 {
     let request = hub.client.request(method.parse().unwrap(), format!("{}{path}", hub.url));
@@ -82,7 +53,9 @@ async fn a_hub_whose_own_stream_is_gone_does_not_stand_open() {
     std::fs::remove_dir_all(folder.path().join("streams/_hub")).unwrap();
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let options = rig_hub::Options { data: Some(folder.path().to_owned()), ..unsealed() };
-    let refused = rig_hub::start(listener, options).await.err().expect("it stands open").to_string();
+    let address = Some(listener.local_addr().unwrap());
+    let refused =
+        rig_testhub::builder(options).open(address).await.err().expect("it stands open").to_string();
     assert!(refused.contains("_hub is gone") && refused.contains("index"), "{refused}");
 }
 
@@ -130,8 +103,8 @@ fn walk(folder: &std::path::Path) -> Vec<std::path::PathBuf> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_hub_that_demands_tokens_has_none_to_give_away() {
-    let settings = rig_hub::Settings::parse("[access]\nrequire_tokens = true").unwrap();
-    let hub = TestHub::with(rig_hub::Options { settings, ..unsealed() }).await;
+    let access = toml::from_str("require_tokens = true").unwrap();
+    let hub = TestHub::with(rig_hub::Options { access, ..unsealed() }).await;
     let (code, refused) = try_issue(&hub, None, token("root", &["admin"], &["*"])).await;
     assert_eq!((code, &refused["code"]), (401, &json!("no-token")));
     hub.stop().await;
@@ -139,22 +112,26 @@ async fn a_hub_that_demands_tokens_has_none_to_give_away() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn who_owns_the_data_directory_makes_tokens_while_no_hub_runs() {
-    use rig_hub::access::offline::{self, Refused, Task};
     use rig_hub::access::{NewToken, Scope};
+    use rig_hub::offline::{self, Refused, Task};
     let folder = tempfile::tempdir().unwrap();
     let options = || rig_hub::Options { data: Some(folder.path().to_owned()), ..unsealed() };
+    let run = async |options: rig_hub::Options, task| {
+        let store = rig_testhub::store(&options);
+        offline::run(options, store, task).await
+    };
     let new = NewToken { name: None, scopes: vec![Scope::Read], streams: vec!["*".into()], expires: None };
-    let made = offline::run(options(), Task::New(new.clone())).await.unwrap();
+    let made = run(options(), Task::New(new.clone())).await.unwrap();
     assert_eq!(made["name"], made["id"], "without a name it is called by its id");
     let token = made["token"].as_str().unwrap();
     let hub = TestHub::on(folder.path()).await;
     assert_eq!(status(&hub, "GET", "/v1/streams", None).await, 401);
     assert_eq!(status(&hub, "GET", "/v1/streams", Some(token)).await, 200);
-    let running = offline::run(options(), Task::List).await;
+    let running = run(options(), Task::List).await;
     assert!(matches!(running, Err(Refused::Hub(rig_hub::Error::InUse(_)))), "{running:?}");
     hub.stop().await;
-    offline::run(options(), Task::Revoke(made["id"].as_str().unwrap().to_owned())).await.unwrap();
-    let listed = offline::run(options(), Task::List).await.unwrap();
+    run(options(), Task::Revoke(made["id"].as_str().unwrap().to_owned())).await.unwrap();
+    let listed = run(options(), Task::List).await.unwrap();
     assert!(listed["tokens"][0]["revoked"].is_string(), "{listed}");
     let hub = TestHub::on(folder.path()).await;
     assert_eq!(status(&hub, "GET", "/v1/streams", Some(token)).await, 401);

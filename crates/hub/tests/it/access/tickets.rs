@@ -2,8 +2,8 @@
 
 use serde_json::json;
 
-use super::{admin, issue, token};
 use crate::{TestHub, answer};
+use rig_testhub::tokens::{admin, issue, token};
 
 async fn ticket(hub: &TestHub, token: &str) -> String {
     let (status, given) = answer(hub.client.post(hub.stream("tickets")).bearer_auth(token)).await;

@@ -1,0 +1,11 @@
+//! Hubs that this program runs: the one place that knows all components, all engines and all of `hub.toml`.
+//!
+//! In reading order: [`settings`] (`hub.toml`), [`components`] (what is mounted, and where logs are kept), [`listen`].
+
+pub mod components;
+pub mod listen;
+pub mod settings;
+
+pub use self::components::{builder, components, store};
+pub use self::listen::listen;
+pub use self::settings::Settings;

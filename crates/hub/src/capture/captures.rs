@@ -1,0 +1,466 @@
+//! A document's way to the writer: received within bounds, parsed, digested and redacted, before anything is encoded.
+//!
+//! What is refused leaves a `snapshot.rejected` with the place of the fault and nothing of the content.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::http::{HeaderMap, StatusCode, header};
+use http_body_util::BodyExt as _;
+use rig_config::{Format, Redactor, SnapshotFile, config_digest, normalise, parse, snapshot_file};
+use rig_event::event::SnapshotRejected;
+use rig_event::{Draft, Envelope, Event, ServiceName};
+use rig_replay::Capture;
+use rig_replay::judge::Declaration;
+use serde_json::Value;
+use tokio::sync::OwnedSemaphorePermit;
+use zeroize::Zeroizing;
+
+use super::budget::Budget;
+use super::coding::Coding;
+use crate::options::Options;
+use crate::originals::Blobs;
+use crate::problem::Problem;
+use crate::streams::{Appended, Command, Refused, Stream};
+
+/// The slowest that a document may come, in bytes a second, beyond the time that a request may take for its next piece.
+const MIN_RATE: u64 = 256 << 10;
+
+/// The format of a snapshot file, as it is asked for and as it stands in events.
+pub const SNAPSHOT: &str = "snapshot";
+
+/// The most that may be said with a document beyond it, in bytes.
+pub(crate) const MAX_META: usize = 16 << 10;
+
+/// A document, and what its sender says about it.
+#[derive(Clone, Debug)]
+pub struct Document {
+    /// The service whose configuration it is.
+    pub service: ServiceName,
+    /// Its format; else the media type tells it, or what name and content look like.
+    pub format: Option<String>,
+    /// A file name that tells the format.
+    pub name: Option<String>,
+    /// The media type that its sender gave it.
+    pub media_type: Option<String>,
+    /// Who captured it.
+    pub actor: Option<String>,
+    /// Its idempotency key.
+    pub id: Option<String>,
+    /// Operator, deployment and whatever else the sender says: 16 KiB at most.
+    pub meta: BTreeMap<String, String>,
+    /// A repeat leaves nothing: neither a `snapshot.unchanged`, nor a second `snapshot.rejected` under the same `id`.
+    pub quiet: bool,
+    /// The document itself.
+    pub content: Vec<u8>,
+}
+
+impl Document {
+    /// A document of a service, about which nothing else is said.
+    pub fn new(service: ServiceName, content: Vec<u8>) -> Document {
+        Document {
+            service,
+            format: None,
+            name: None,
+            media_type: None,
+            actor: None,
+            id: None,
+            meta: BTreeMap::new(),
+            quiet: false,
+            content,
+        }
+    }
+}
+
+/// The way of documents to the writers. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Captures {
+    pub(crate) options: Arc<Options>,
+    pub(crate) redactor: Arc<Redactor>,
+    pub(crate) budget: Budget,
+}
+
+impl Captures {
+    /// Captures the document in the body of a request.
+    pub(crate) async fn receive_one(
+        &self,
+        stream: &Arc<Stream>,
+        mut document: Document,
+        headers: &HeaderMap,
+        body: Body,
+    ) -> Result<Appended, Problem> {
+        let mut received = 0;
+        document.media_type = essence(headers);
+        match self.receive(headers, body, &mut received).await {
+            Ok((content, _budget)) => {
+                document.content = content;
+                self.capture(stream, document).await
+            }
+            Err(problem) => {
+                refuse(stream, &document, &problem, received).await?;
+                Err(problem)
+            }
+        }
+    }
+
+    /// Captures a document, wherever it came from: this is the one way to the writer. What is refused has left its trace when this
+    /// returns.
+    pub(crate) async fn capture(
+        &self,
+        stream: &Arc<Stream>,
+        mut document: Document,
+    ) -> Result<Appended, Problem> {
+        let content = std::mem::take(&mut document.content);
+        let bytes = content.len() as u64;
+        // Held until the document is judged: parsed it takes a multiple of its size.
+        let _turn = self.budget.turn().await?;
+        let blobs = stream.blobs.as_ref().filter(|_| self.options.blobs.keep);
+        let original = blobs.map(|blobs| (blobs.clone(), Zeroizing::new(content.clone())));
+        let keeps = original.is_some();
+        let capture = match self.understand(&document, content).await {
+            Ok(capture) => capture,
+            Err(problem) => {
+                refuse(stream, &document, &problem, bytes).await?;
+                return Err(problem);
+            }
+        };
+        (self.options.step)("capture.write");
+        let digest = capture.digest.clone();
+        let (service, id) = (document.service.clone(), document.id.clone());
+        let capture = Command::Capture { service, capture: Box::new(capture), originals: keeps };
+        let written = match (stream.write(capture, None, id).await, original) {
+            (Err(Refused::NoOriginal(capture)), Some((blobs, original))) => {
+                // Not cut short when the client hangs up: the original must be known as one about to be named until it is.
+                let keeping =
+                    self.clone().with_original(stream.clone(), document.clone(), capture, blobs, original);
+                let kept = tokio::spawn(keeping).await;
+                kept.unwrap_or_else(|e| Err(Problem::internal("defect", e.to_string())))
+            }
+            (written, _) => written.map_err(Problem::from),
+        };
+        let refused = match written {
+            Ok(appended) => {
+                stream.meters.captured();
+                return same_request(stream, &document, &digest, appended).await;
+            }
+            Err(refused) => refused,
+        };
+        // What a decision led to did not fit an event.
+        if refused.code() == "event-too-long" {
+            refuse(stream, &document, &refused, bytes).await?;
+        }
+        Err(refused)
+    }
+
+    /// Keeps the original of a document that is new, and captures it then.
+    async fn with_original(
+        self,
+        stream: Arc<Stream>,
+        document: Document,
+        capture: Box<Capture>,
+        blobs: Arc<Blobs>,
+        original: Zeroizing<Vec<u8>>,
+    ) -> Result<Appended, Problem> {
+        let kept = blobs.keep(&self.redactor, original).await;
+        let (named, written) = kept.inspect_err(|_| stream.meters.encryption_failed())?;
+        if let Some(bytes) = written {
+            stream.meters.blob_kept(bytes);
+        }
+        let capture = Box::new(Capture { blob: Some(named.id().to_string()), ..*capture });
+        let capture = Command::Capture { service: document.service, capture, originals: true };
+        let appended = stream.write(capture, None, document.id).await?;
+        (self.options.step)("capture.appended");
+        Ok(appended)
+    }
+
+    /// Reads and understands a document that declares some of a service's fields. What is refused leaves no trace: nothing that
+    /// runs was captured.
+    pub(crate) async fn declaration(
+        &self,
+        mut document: Document,
+        headers: &HeaderMap,
+        body: Body,
+    ) -> Result<Declaration, Problem> {
+        document.media_type = essence(headers);
+        let (content, _budget) = self.receive(headers, body, &mut 0).await?;
+        let _turn = self.budget.turn().await?;
+        let Capture { digest, config_digest, format, config, .. } =
+            self.understand(&document, content).await?;
+        Ok(Declaration { digest, config_digest, format, config })
+    }
+
+    /// Reads the whole document. The budget is given back when the permit goes.
+    pub(crate) async fn receive(
+        &self,
+        headers: &HeaderMap,
+        body: Body,
+        received: &mut u64,
+    ) -> Result<(Vec<u8>, OwnedSemaphorePermit), Problem> {
+        let limit = self.options.limits.bytes;
+        let too_large = || {
+            let detail = format!("the document is larger than the limit of {limit} bytes");
+            Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", detail).with("limit", limit)
+        };
+        let coding = Coding::of(headers)?;
+        let announced =
+            headers.get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse::<u64>().ok());
+        if announced.is_some_and(|bytes| bytes > limit) {
+            return Err(too_large());
+        }
+        let permit = self.budget.reserve(announced.unwrap_or(limit)).await?;
+        // Nobody may hold on to the budget by sending a byte now and then.
+        let whole = self.options.read_timeout + Duration::from_secs(announced.unwrap_or(limit) / MIN_RATE);
+        let deadline = tokio::time::Instant::now() + whole;
+
+        let broken =
+            |why: String| Problem::bad_request("incomplete-body", format!("the body broke off: {why}"));
+        let mut body = body;
+        let mut document = Vec::with_capacity(announced.unwrap_or(0) as usize);
+        loop {
+            let next = deadline.min(tokio::time::Instant::now() + self.options.read_timeout);
+            let Ok(frame) = tokio::time::timeout_at(next, body.frame()).await else {
+                let detail = "the document came too slowly";
+                return Err(Problem::new(StatusCode::REQUEST_TIMEOUT, "slow-body", detail));
+            };
+            match frame {
+                None => break,
+                Some(Err(e)) => return Err(broken(e.to_string())),
+                Some(Ok(frame)) => {
+                    let Ok(data) = frame.into_data() else { continue };
+                    *received += data.len() as u64;
+                    if *received > limit {
+                        return Err(too_large());
+                    }
+                    document.extend_from_slice(&data);
+                }
+            }
+        }
+        match coding {
+            Some(coding) => coding.unpack(&self.budget, document.into(), limit, too_large).await,
+            None => Ok((document, permit)),
+        }
+    }
+
+    /// Parses, digests and redacts.
+    async fn understand(&self, request: &Document, document: Vec<u8>) -> Result<Capture, Problem> {
+        let (asked, media_type) = (request.format.as_deref(), request.media_type.as_deref());
+        // A snapshot file, said to be one: it has no other format.
+        let is_snapshot =
+            asked == Some(SNAPSHOT) || asked.is_none() && media_type == Some(snapshot_file::MEDIA_TYPE);
+        let format = if is_snapshot { None } else { Some(format_of(media_type, request, &document)?) };
+        let as_json = asked.is_some() && !is_snapshot;
+        let (redactor, limits, step) =
+            (self.redactor.clone(), self.options.limits.clone(), self.options.step);
+        let parsed = tokio::task::spawn_blocking(move || {
+            step("capture.parse");
+            let bytes = document.len() as u64;
+            // A snapshot file is JSON too; asked for as JSON it is a document like any other.
+            let snapshot = match format {
+                Some(Format::Json) | None if !as_json => SnapshotFile::read(&document, &limits)?,
+                _ => None,
+            };
+            if let Some(snapshot) = snapshot {
+                drop(document);
+                return Ok(captured(snapshot, bytes, &redactor));
+            }
+            let Some(format) = format else { return Err(no_snapshot()) };
+            let mut parsed = parse(document, format, &limits)?;
+            let (digest, redacted) = parsed.digest_then_redact(&redactor);
+            Ok(Capture {
+                format: format.to_string(),
+                bytes,
+                normalisation: normalise::version(format),
+                digest,
+                config_digest: config_digest(&parsed.config),
+                config: parsed.config,
+                redacted: redacted as u64,
+                ..Capture::default()
+            })
+        });
+        let capture = parsed.await.map_err(|_| {
+            Problem::internal("defect", "parsing the document failed; this is a defect of rig")
+        })?;
+        let capture = capture.map_err(|e: rig_config::Error| {
+            let status = match e.code() {
+                "too-large" => StatusCode::PAYLOAD_TOO_LARGE,
+                _ => StatusCode::UNPROCESSABLE_ENTITY,
+            };
+            let mut problem = Problem::new(status, e.code(), e.to_string());
+            for (key, place) in [("line", e.line()), ("column", e.column())] {
+                if let Some(place) = place {
+                    problem = problem.with(key, place);
+                }
+            }
+            problem.with("format", format.map_or(SNAPSHOT, Format::as_str))
+        })?;
+        // What the client says stands over what the file says.
+        let said = capture.meta.iter().chain(&request.meta);
+        let mut meta: Value = said.map(|(key, value)| (key.clone(), Value::from(value.as_str()))).collect();
+        self.redactor.redact_event(&mut "meta".to_owned(), &mut meta);
+        let redacted = meta.as_object_mut().map(std::mem::take).unwrap_or_default().into_iter();
+        let texts = redacted.map(|(key, value)| {
+            let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+            (key, text)
+        });
+        Ok(Capture { meta: texts.collect(), actor: request.actor.clone(), quiet: request.quiet, ..capture })
+    }
+}
+
+/// Counts a document that is refused, and leaves a trace of it.
+async fn refuse(stream: &Stream, request: &Document, problem: &Problem, bytes: u64) -> Result<(), Problem> {
+    stream.meters.rejected(problem.code());
+    // A hub that is too busy refuses the request, not the document; and what comes by itself comes again.
+    let passes = problem.code() == "busy" || request.quiet && problem.status().is_server_error();
+    if passes { Ok(()) } else { reject(stream, request, problem, bytes).await }
+}
+
+/// Whether what stands in the log as by `told` is by the same party: by who sent it, whoever that one said it acts for. What another
+/// sent is not shown to who guesses its key. Nobody who has to show a token is without a name.
+pub(crate) fn is_by(told: Option<&str>, by: Option<&str>) -> bool {
+    let party = |actor: &str| actor.split('/').next().unwrap_or_default().to_owned();
+    by.is_none_or(|by| told.map(party) == Some(party(by)))
+}
+
+/// A key that was used before must have been used for the same service and document, by the same party.
+async fn same_request(
+    stream: &Stream,
+    request: &Document,
+    digest: &str,
+    appended: Appended,
+) -> Result<Appended, Problem> {
+    if appended.lines.is_some() {
+        return Ok(appended);
+    }
+    // Under another key, or by other rules, the same document has another digest.
+    let key = digest.rsplit_once(':').map(|(key, _)| key);
+    let is_it = |first: &str, by: u64| {
+        let comparable = first.rsplit_once(':').map(|(key, _)| key) == key;
+        first == digest || !comparable || ![0, normalise::NORMALISATION].contains(&by)
+    };
+    let lines = stream.lines_of(&appended).await?;
+    let same = lines.iter().all(|(_, line)| {
+        Envelope::parse(line).is_ok_and(|envelope| {
+            let is_family = match &envelope.event {
+                Event::SnapshotCaptured(first) => is_it(&first.digest, first.normalisation),
+                Event::SnapshotUnchanged(first) => is_it(&first.digest, 0),
+                event => {
+                    let family = rig_event::event::family(event.type_name());
+                    matches!(family, "snapshot" | "diff" | "drift")
+                }
+            };
+            is_family
+                && envelope.service.as_ref() == Some(&request.service)
+                && is_by(envelope.actor.as_deref(), request.actor.as_deref())
+        })
+    });
+    if same {
+        return Ok(appended);
+    }
+    let detail = "this idempotency key was used with something else before";
+    Err(Problem::conflict("id-reused", detail).with("first_seq", appended.first_seq))
+}
+
+/// The media type without its parameters.
+pub(crate) fn essence(headers: &HeaderMap) -> Option<String> {
+    let media_type = headers.get(header::CONTENT_TYPE).map(|v| v.to_str().unwrap_or("?"));
+    media_type.map(|m| m.split(';').next().unwrap_or(m).trim().to_ascii_lowercase())
+}
+
+/// A snapshot file as a capture. What is digested is what it says of the configuration: its time is another one each time.
+fn captured(mut snapshot: SnapshotFile, bytes: u64, redactor: &Redactor) -> Capture {
+    let sources: BTreeMap<String, String> =
+        snapshot.provenance.iter().map(|(path, origin)| (path.clone(), origin.source.to_string())).collect();
+    let digest = redactor.digest(&serde_json::to_string(&(&snapshot.config, &sources)).unwrap_or_default());
+    let redacted = snapshot.redact(redactor, Format::Json) as u64;
+    let SnapshotFile { config, mut audit, .. } = snapshot;
+    // The service is told by the address.
+    audit.remove("service");
+    audit.retain(|key, value| key.len() + value.len() <= MAX_META);
+    if audit.iter().map(|(key, value)| key.len() + value.len()).sum::<usize>() > MAX_META {
+        audit.clear();
+    }
+    Capture {
+        format: SNAPSHOT.to_owned(),
+        bytes,
+        digest,
+        config_digest: config_digest(&config),
+        config,
+        redacted,
+        meta: audit,
+        provenance: sources,
+        ..Capture::default()
+    }
+}
+
+fn no_snapshot() -> rig_config::Error {
+    rig_config::Error::BadSnapshotFile {
+        why: "it is no JSON object with `version`, `timestamp` and `config`".to_owned(),
+    }
+}
+
+/// The format: what was asked for, else what the media type says, else what name and content look like.
+fn format_of(media_type: Option<&str>, request: &Document, document: &[u8]) -> Result<Format, Problem> {
+    if let Some(asked) = &request.format {
+        return asked.parse().map_err(|e: rig_config::Error| {
+            Problem::new(StatusCode::UNPROCESSABLE_ENTITY, e.code(), e.to_string())
+        });
+    }
+    let by_type = match media_type {
+        Some("application/json") => Some(Format::Json),
+        Some("application/yaml" | "application/x-yaml" | "text/yaml" | "text/x-yaml") => Some(Format::Yaml),
+        Some("application/toml" | "text/x-toml") => Some(Format::Toml),
+        Some("application/xml" | "text/xml") => Some(Format::Xml),
+        Some("application/hcl" | "text/x-hcl") => Some(Format::Hcl),
+        // What clients send when they were not told (the third by curl): it says nothing.
+        None | Some("application/octet-stream" | "application/x-www-form-urlencoded" | "text/plain") => None,
+        Some(_) => {
+            let detail = format!(
+                "the media type is none that rig reads; leave it out and say ?format={}",
+                Format::NAMES
+            );
+            return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "wrong-media-type", detail));
+        }
+    };
+    by_type.or_else(|| Format::detect(request.name.as_deref(), document)).ok_or_else(|| {
+        let detail =
+            format!("the format cannot be told from name and content; say ?format={}", Format::NAMES);
+        Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "unknown-format", detail)
+    })
+}
+
+/// The idempotency key of the trace of what is refused; with the key itself it may still be captured.
+pub fn refusal_id(id: &str) -> String {
+    format!("{id}:refused")
+}
+
+/// Leaves a trace of a document that was refused, without its content.
+async fn reject(stream: &Stream, request: &Document, problem: &Problem, bytes: u64) -> Result<(), Problem> {
+    let event = Event::SnapshotRejected(SnapshotRejected {
+        code: problem.code().to_owned(),
+        reason: problem.detail().to_owned(),
+        // A format that was asked for may be anything: only the name of one is repeated.
+        format: request.format.as_ref().and_then(|f| match f.as_str() {
+            SNAPSHOT => Some(SNAPSHOT.to_owned()),
+            other => other.parse::<Format>().ok().map(|f| f.to_string()),
+        }),
+        bytes,
+        line: problem.get("line").and_then(Value::as_u64),
+        column: problem.get("column").and_then(Value::as_u64),
+    });
+    let id = request.id.as_deref().filter(|_| request.quiet).map(refusal_id);
+    let draft =
+        Draft { id, actor: request.actor.clone(), ..Draft::new(Some(request.service.clone()), event) };
+    stream.tell(draft).await.map(drop)
+}
+
+/// Replaces the secrets in a field of an event, in its name and in the keys in it. Fields that the writer and the index need to be a
+/// text stay one. Returns true if there was one.
+pub(crate) fn redact_field(redactor: &Redactor, name: &mut String, value: &mut Value) -> bool {
+    match (name.as_str(), &mut *value) {
+        ("service", _) => false,
+        ("id" | "actor", Value::String(text)) => !redactor.redact_log(text).is_empty(),
+        _ => !redactor.redact_event(name, value).is_empty(),
+    }
+}

@@ -1,0 +1,216 @@
+//! `Core`: the handle on a hub that routes and components get.
+
+use std::future::Future;
+use std::net::SocketAddr;
+use std::sync::{Arc, OnceLock, Weak};
+use std::time::Duration;
+
+use rig_config::{Limits, Policy, Redactor};
+use rig_event::{Body, Draft, Timestamp};
+use rig_recorder::Keyring;
+use tokio::sync::{OwnedSemaphorePermit, watch};
+
+use crate::access::Access;
+use crate::capture::{Captures, Document, redact_field};
+use crate::options::Options;
+use crate::problem::Problem;
+use crate::streams::{Appended, Command, Stream, Streams, event_problem};
+
+/// Everything that a route or a component may use of a hub. Cheap to clone.
+#[derive(Clone)]
+pub struct Core(Arc<Inner>);
+
+struct Inner {
+    options: Arc<Options>,
+    policy: Arc<Policy>,
+    redactor: Arc<Redactor>,
+    keys: Arc<Keyring>,
+    streams: Streams,
+    access: Access,
+    captures: Captures,
+    /// The address that the hub listens on, once it does.
+    listening: OnceLock<SocketAddr>,
+    stopping: watch::Receiver<bool>,
+}
+
+/// A [`Core`] that does not keep the hub open, for what a library holds on to as long as it likes.
+#[derive(Clone)]
+pub struct WeakCore(Weak<Inner>);
+
+impl WeakCore {
+    /// Returns the core, unless the hub is gone.
+    pub fn upgrade(&self) -> Option<Core> {
+        self.0.upgrade().map(Core)
+    }
+}
+
+/// What a core is made of.
+pub(crate) struct Parts {
+    pub(crate) options: Arc<Options>,
+    pub(crate) policy: Arc<Policy>,
+    pub(crate) redactor: Arc<Redactor>,
+    pub(crate) keys: Arc<Keyring>,
+    pub(crate) streams: Streams,
+    pub(crate) access: Access,
+    pub(crate) captures: Captures,
+    /// Turns true when the hub stops.
+    pub(crate) stopping: watch::Receiver<bool>,
+}
+
+impl Core {
+    pub(crate) fn new(parts: Parts) -> Core {
+        let Parts { options, policy, redactor, keys, streams, access, captures, stopping } = parts;
+        let listening = OnceLock::new();
+        Core(Arc::new(Inner {
+            options,
+            policy,
+            redactor,
+            keys,
+            streams,
+            access,
+            captures,
+            listening,
+            stopping,
+        }))
+    }
+
+    /// Returns the streams.
+    pub fn streams(&self) -> &Streams {
+        &self.0.streams
+    }
+
+    /// Returns the stream that a request names.
+    ///
+    /// # Errors
+    /// `bad-stream-name`, `unknown-stream`.
+    pub fn stream(&self, name: &str) -> Result<Arc<Stream>, Problem> {
+        self.0.streams.find(name)
+    }
+
+    /// Captures a document: parses, digests and redacts it, and appends what follows from it. When this returns, the events are
+    /// durable. A document that is refused has left its `snapshot.rejected`, without its content.
+    ///
+    /// # Errors
+    /// The answer that a client of the HTTP API would get.
+    pub async fn capture(&self, stream: &Arc<Stream>, document: Document) -> Result<Appended, Problem> {
+        self.0.captures.capture(stream, document).await
+    }
+
+    /// Appends events as one whole, and waits until they are durable. They are redacted as the events of a client are.
+    ///
+    /// # Errors
+    /// `event-too-long`, `log-failed`, `read-only`, `closed`.
+    pub async fn append(&self, stream: &Stream, drafts: Vec<Draft>) -> Result<Appended, Problem> {
+        let redactor = &self.0.redactor;
+        let encode = |draft: Draft| draft.encode_redacted(|name, value| redact_field(redactor, name, value));
+        let bodies = drafts.into_iter().map(encode).collect::<Result<Vec<Body>, _>>();
+        let bodies = bodies.map_err(|e| event_problem(&e))?;
+        Ok(stream.write(Command::Append(bodies), None, None).await?)
+    }
+
+    /// Appends an event that its component has made of its own words: nothing in it is redacted.
+    ///
+    /// # Errors
+    /// `event-too-long`, `log-failed`, `read-only`, `closed`.
+    pub async fn append_own(&self, stream: &Stream, draft: Draft) -> Result<Appended, Problem> {
+        stream.tell(draft).await
+    }
+
+    /// Appends an event to the hub's own stream, and waits until it is durable.
+    ///
+    /// # Errors
+    /// `log-failed`, `closed`, and `unknown-stream` where only recordings are served.
+    pub async fn tell(&self, draft: Draft) -> Result<(), Problem> {
+        self.0.streams.tell(draft).await
+    }
+
+    /// Takes a share of the memory for documents of so many bytes, until it is dropped. Waits up to ten seconds for it.
+    ///
+    /// # Errors
+    /// `busy`.
+    pub async fn reserve(&self, bytes: u64) -> Result<OwnedSemaphorePermit, Problem> {
+        self.0.captures.budget.reserve(bytes).await
+    }
+
+    /// Waits for a turn among those that parse, fold and compare, which lasts until it is dropped.
+    ///
+    /// # Errors
+    /// `closed`.
+    pub async fn turn(&self) -> Result<OwnedSemaphorePermit, Problem> {
+        self.0.captures.budget.turn().await
+    }
+
+    /// Returns the policy.
+    pub fn policy(&self) -> &Policy {
+        &self.0.policy
+    }
+
+    /// Returns the redactor, with the hub's key.
+    pub fn redactor(&self) -> &Arc<Redactor> {
+        &self.0.redactor
+    }
+
+    /// Returns the limits of documents.
+    pub fn limits(&self) -> &Limits {
+        &self.0.options.limits
+    }
+
+    /// Returns the time on the hub's clock.
+    pub fn now(&self) -> Timestamp {
+        (self.0.options.clock)()
+    }
+
+    /// Returns true once the hub stops.
+    pub fn is_stopping(&self) -> bool {
+        *self.0.stopping.borrow()
+    }
+
+    /// Returns a future that is ready once the hub stops.
+    pub fn stopping(&self) -> impl Future<Output = ()> + Send + use<> {
+        let mut stopping = self.0.stopping.clone();
+        async move {
+            // The sender is dropped only when the hub is.
+            let _ = stopping.wait_for(|stopping| *stopping).await;
+        }
+    }
+
+    /// Returns how long tasks and requests may go on after the hub began to stop.
+    pub fn shutdown_deadline(&self) -> Duration {
+        self.0.options.shutdown_deadline
+    }
+
+    /// Returns the address that the hub listens on, once it does.
+    pub fn address(&self) -> Option<SocketAddr> {
+        self.0.listening.get().copied()
+    }
+
+    /// Marks a step on the way of a document, by name. It does nothing; tests end the process there.
+    pub fn step(&self, name: &'static str) {
+        (self.0.options.step)(name);
+    }
+
+    /// Returns a handle that does not keep the hub open.
+    pub fn downgrade(&self) -> WeakCore {
+        WeakCore(Arc::downgrade(&self.0))
+    }
+
+    pub(crate) fn listens_on(&self, address: SocketAddr) {
+        let _ = self.0.listening.set(address);
+    }
+
+    pub(crate) fn options(&self) -> &Options {
+        &self.0.options
+    }
+
+    pub(crate) fn keys(&self) -> &Arc<Keyring> {
+        &self.0.keys
+    }
+
+    pub(crate) fn access(&self) -> &Access {
+        &self.0.access
+    }
+
+    pub(crate) fn captures(&self) -> &Captures {
+        &self.0.captures
+    }
+}

@@ -1,0 +1,115 @@
+//! One request's way: admitted, sent to its route, accounted for.
+
+use std::net::IpAddr;
+
+use axum::Router;
+use axum::body::Body;
+use axum::http::{HeaderValue, header};
+use axum::response::{IntoResponse as _, Response};
+use hyper::body::Incoming;
+use tokio::sync::SemaphorePermit;
+use tower::ServiceExt as _;
+use tracing::Instrument as _;
+
+use super::request::Query;
+use super::routes::append_to;
+use super::trace;
+use crate::access::{Admitted, REQUEST_ID};
+use crate::core::Core;
+use crate::problem::Problem;
+
+/// Answers a request: what concerns every one of them is done here, and in no layer of the router, for appends do not pass it.
+pub(crate) async fn answer_to(
+    core: Core,
+    router: Router,
+    peer: IpAddr,
+    request: hyper::Request<Incoming>,
+) -> Response {
+    let id = core.access().request_id(request.headers());
+    let origin = request.headers().get(header::ORIGIN).cloned();
+    let (span, stopping) = (trace::span(&core, &request, &id), core.is_stopping());
+    let mut response = trace::told(span, admitted(&core, router, peer, &id, request)).await;
+    if stopping {
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
+    response.headers_mut().insert(REQUEST_ID.clone(), id);
+    core.access().share(origin, &mut response);
+    with_headers(response)
+}
+
+/// Answers a request whose sender may send it, and tells of the others.
+async fn admitted(
+    core: &Core,
+    router: Router,
+    peer: IpAddr,
+    id: &HeaderValue,
+    mut request: hyper::Request<Incoming>,
+) -> Response {
+    if let Some(response) = core.access().preflight(&request) {
+        return response;
+    }
+    match core.access().admit(peer, id, &mut request) {
+        Ok(admitted) if admitted.is_told_for_sure() => {
+            let answer = go_on(core.clone(), router, admitted, request).in_current_span();
+            let answer = tokio::spawn(answer).await;
+            answer.unwrap_or_else(|e| Problem::internal("defect", e.to_string()).into_response())
+        }
+        Ok(admitted) => go_on(core.clone(), router, admitted, request).await,
+        Err(denied) => {
+            core.access().denied(&denied, peer, id.to_str().unwrap_or_default());
+            denied.problem.into_response()
+        }
+    }
+}
+
+/// Sends a request to its route and accounts for it. Appends to a bare address, of which there are more than of all else, are not
+/// sent round by the router.
+async fn go_on(
+    core: Core,
+    router: Router,
+    admitted: Admitted,
+    mut request: hyper::Request<Incoming>,
+) -> Response {
+    let turn = turn(&core, request.uri().path()).await;
+    let response = match (&turn, admitted.appends_to()) {
+        (Err(problem), _) => problem.clone().into_response(),
+        (Ok(_), Some(stream)) => {
+            let (query, by) = (Query::default(), admitted.caller.name());
+            append_to(&core, stream.as_str(), query, by, request).await.into_response()
+        }
+        (Ok(_), None) => {
+            request.extensions_mut().insert(admitted.caller.clone());
+            match router.oneshot(request.map(Body::new)).await {
+                Ok(response) => response,
+                Err(never) => match never {},
+            }
+        }
+    };
+    core.access().answered(&admitted, response.status(), response.extensions()).await;
+    response
+}
+
+/// A place among the requests in work. Who watches the hub gets an answer also when it has too much to do; who comes while the last
+/// requests end is sent elsewhere.
+async fn turn<'a>(core: &'a Core, path: &str) -> Result<Option<SemaphorePermit<'a>>, Problem> {
+    if !path.starts_with("/v1/") {
+        return Ok(None);
+    }
+    if core.is_stopping() {
+        return Err(Problem::unavailable("closed", "the hub is stopping"));
+    }
+    core.access().admission.enter().await.map(Some)
+}
+
+/// Answers hold configuration: no cache keeps them, no browser guesses at them or shows them in a page.
+fn with_headers(mut response: Response) -> Response {
+    let headers = response.headers_mut();
+    headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers
+        .entry(header::CONTENT_SECURITY_POLICY)
+        .or_insert(HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'"));
+    headers.entry("cross-origin-resource-policy").or_insert(HeaderValue::from_static("same-origin"));
+    headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    response
+}

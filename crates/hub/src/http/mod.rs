@@ -1,0 +1,20 @@
+//! The hub over HTTP.
+//!
+//! In reading order: `request` and `answer` (what routes read and answer with), `shapes` (their descriptions for `/openapi.json`),
+//! `sse` (subscribers), `session` (a stretch as a file), `routes` (the hub's own addresses), `trace` (what is logged of a request),
+//! `dispatch` (one request's way), `serve` (the listener).
+
+mod answer;
+mod dispatch;
+mod request;
+mod routes;
+mod serve;
+mod session;
+pub mod shapes;
+mod sse;
+mod trace;
+
+pub use self::answer::{Answer, answer, appended};
+pub use self::request::{Path, Query, actor_name, no_snapshot, service_name};
+pub(crate) use self::routes::{RULES, exposition, router};
+pub(crate) use self::serve::{Site, serve};

@@ -1,0 +1,236 @@
+//! Streams as a whole: list, make, remove, their state at any seq, and their session file.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json};
+use rig_event::session::Outcome;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::access::Caller;
+use crate::component::Metrics;
+use crate::core::Core;
+use crate::http::answer::answer;
+use crate::http::request::{Path, Query, range};
+use crate::http::session::{self, Stretch};
+use crate::http::shapes;
+use crate::metrics::Exposition;
+use crate::problem::Problem;
+use crate::streams::{Row, Stream, write_meters};
+
+/// Whether the process runs
+#[utoipa::path(get, path = "/healthz", responses((status = 200, description = "It does", body = String)))]
+pub(super) async fn healthz() -> &'static str {
+    "ok\n"
+}
+
+/// Whether requests are answered
+#[utoipa::path(get, path = "/readyz", responses(
+    (status = 200, description = "They are", body = String),
+    (status = 503, description = "`closed`"),
+))]
+pub(super) async fn readyz(State(core): State<Core>) -> Result<&'static str, Problem> {
+    match core.is_stopping() {
+        true => Err(Problem::unavailable("closed", "the hub is stopping")),
+        false => Ok("ready\n"),
+    }
+}
+
+/// A stream, from outside.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Stream)]
+pub(super) struct About {
+    /// Its name.
+    stream: String,
+    /// Tells it from others that had the name before.
+    epoch: String,
+    /// The oldest event that is kept.
+    first_seq: u64,
+    /// The last event; 0 before the first.
+    head: u64,
+    /// Bytes that its log takes.
+    bytes: u64,
+}
+
+/// The streams of a hub.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Streams {
+    /// Those that the caller may see, without the hub's own, by name.
+    streams: Vec<About>,
+}
+
+/// List the streams
+#[utoipa::path(get, path = "/v1/streams", responses((status = 200, description = "Those that the caller may see, without the hub's own", body = Streams)))]
+pub(super) async fn list(
+    State(core): State<Core>,
+    caller: Caller,
+    query: Query,
+) -> Result<Json<Streams>, Problem> {
+    query.done()?;
+    let streams = core.streams().list();
+    let listed = streams.iter().filter(|stream| !stream.name.is_internal() && caller.sees(&stream.name));
+    Ok(Json(Streams { streams: listed.map(|stream| about(stream)).collect() }))
+}
+
+/// Counters for Prometheus
+#[utoipa::path(get, path = "/metrics", operation_id = "metrics", responses(
+    (status = 200, description = "Text exposition format 0.0.4", body = String)
+))]
+pub(super) async fn counters(
+    State(core): State<Core>,
+    Extension(components): Extension<Arc<[Metrics]>>,
+) -> Response {
+    let text = exposition(&core, &components).finish();
+    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response()
+}
+
+/// Returns the metrics of a hub and of its components.
+pub(crate) fn exposition(core: &Core, components: &[Metrics]) -> Exposition {
+    let mut text = Exposition::default();
+    let streams = core.streams().list();
+    let rows: Vec<Row<'_>> = streams.iter().map(|stream| row(stream)).collect();
+    write_meters(&mut text, &rows);
+    core.access().admission.metrics(&mut text);
+    components.iter().for_each(|write| write(core, &mut text));
+    text
+}
+
+/// Show a stream
+#[utoipa::path(get, path = "/v1/streams/{stream}", params(shapes::OfStream), responses(
+    (status = 200, description = "The stream", body = About)
+))]
+pub(super) async fn show(
+    State(core): State<Core>,
+    Path(stream): Path<String>,
+    query: Query,
+) -> Result<Json<About>, Problem> {
+    query.done()?;
+    Ok(Json(about(core.stream(&stream)?.as_ref())))
+}
+
+/// Make a stream
+#[utoipa::path(put, path = "/v1/streams/{stream}", params(shapes::OfStream), responses(
+    (status = 200, description = "It was there", body = About),
+    (status = 201, description = "It is made", body = About),
+    (status = 400, description = "`reserved-name`"),
+    (status = 403, description = "`read-only`"),
+    (status = 409, description = "`too-many-streams`"),
+    (status = 500, description = "`storage`"),
+))]
+pub(super) async fn make(
+    State(core): State<Core>,
+    Path(stream): Path<String>,
+    query: Query,
+) -> Result<(StatusCode, Json<About>), Problem> {
+    query.done()?;
+    let (stream, new) = core.streams().make(&stream).await?;
+    Ok((if new { StatusCode::CREATED } else { StatusCode::OK }, Json(about(&stream))))
+}
+
+/// Remove a stream and all its events
+#[utoipa::path(delete, path = "/v1/streams/{stream}", params(shapes::OfStream), responses(
+    (status = 204, description = "It is gone"),
+    (status = 400, description = "`reserved-name`"),
+    (status = 403, description = "`read-only`"),
+    (status = 500, description = "`storage`"),
+))]
+pub(super) async fn remove(
+    State(core): State<Core>,
+    Path(stream): Path<String>,
+    query: Query,
+) -> Result<StatusCode, Problem> {
+    query.done()?;
+    core.streams().remove(&stream).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// The state after an event
+#[utoipa::path(get, path = "/v1/streams/{stream}/state", params(shapes::OfStream, shapes::At), responses(
+    (status = 200, description = "The state", body = shapes::State),
+    (status = 400, description = "`bad-cursor`"),
+    (status = 404, description = "`past-head`"),
+    (status = 410, description = "`pruned`"),
+))]
+pub(super) async fn state(
+    State(core): State<Core>,
+    Path(stream): Path<String>,
+    mut query: Query,
+) -> Result<Response, Problem> {
+    let stream = core.stream(&stream)?;
+    let at = query.number("at")?;
+    query.done()?;
+    let state = stream.state_at(at.unwrap_or_else(|| stream.head())).await?;
+    answer(&state.view(stream.name.as_str()))
+}
+
+fn row(stream: &Stream) -> Row<'_> {
+    Row {
+        stream: stream.name.as_str(),
+        head: stream.head(),
+        first_seq: stream.log.first_seq(),
+        bytes: stream.log.bytes(),
+        meters: &stream.meters,
+    }
+}
+
+fn about(stream: &Stream) -> About {
+    About {
+        stream: stream.name.to_string(),
+        epoch: stream.epoch.to_string(),
+        first_seq: stream.log.first_seq(),
+        head: stream.head(),
+        bytes: stream.log.bytes(),
+    }
+}
+
+/// Download a stretch as a session file
+#[utoipa::path(get, path = "/v1/streams/{stream}/session",
+    params(
+        shapes::OfStream,
+        shapes::Stretch,
+        ("zstd" = inline(Option<shapes::Flag>), Query, description = "Compressed"),
+        ("outcome" = inline(Option<shapes::Outcome>), Query, description = "What the file's footer says; interrupted unless it is said"),
+    ),
+    responses(
+        (status = 200, description = "A session file (docs/formats.md)", content(
+            (String = "application/jsonl"),
+            (shapes::Bytes = "application/zstd"),
+        )),
+        (status = 400, description = "`bad-cursor`, `past-head`"),
+        (status = 410, description = "`pruned`"),
+    )
+)]
+pub(super) async fn session(
+    State(core): State<Core>,
+    Path(stream): Path<String>,
+    mut query: Query,
+) -> Result<Response, Problem> {
+    let stream = core.stream(&stream)?;
+    let from_is_named = query.names("from");
+    let (mut from, to) = range(&mut query, &stream)?;
+    let zstd = query.flag("zstd")?;
+    let outcome = query.text("outcome").unwrap_or_else(|| "interrupted".to_owned());
+    query.done()?;
+    let outcome = serde_json::from_value::<Outcome>(outcome.into()).map_err(|_| {
+        Problem::bad_request("bad-query", "`outcome` is passed, failed, crashed or interrupted")
+    })?;
+    let now = (core.options().clock)();
+    let body = loop {
+        let stretch = Stretch { from, to, zstd, outcome, now };
+        match session::body(stream.clone(), core.keys().clone(), stretch).await {
+            // Pruned in between. Who asked for all there is gets what there is now.
+            Err(e) if e.code() == "pruned" && !from_is_named && (from..=to).contains(&stream.first_seq()) => {
+                from = stream.first_seq().max(from + 1);
+            }
+            body => break body?,
+        }
+    };
+    let name = format!("{}-{from}-{to}.jsonl{}", stream.name, if zstd { ".zst" } else { "" });
+    let media_type = if zstd { "application/zstd" } else { "application/jsonl" };
+    let disposition = format!("attachment; filename=\"{name}\"");
+    Ok(([(header::CONTENT_TYPE, media_type), (header::CONTENT_DISPOSITION, disposition.as_str())], body)
+        .into_response())
+}

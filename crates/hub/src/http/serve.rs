@@ -1,0 +1,172 @@
+//! The listener: connections are accepted and answered until the hub stops, and requests that are open then come to their end.
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::server::graceful::{GracefulConnection, GracefulShutdown, Watcher};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
+
+use super::dispatch::answer_to;
+use crate::access::tls::Tls;
+use crate::core::Core;
+use crate::data::open_files;
+use crate::error::Error;
+
+/// What is served.
+pub(crate) struct Site {
+    pub(crate) core: Core,
+    pub(crate) router: Router,
+    pub(crate) tls: Option<Arc<Tls>>,
+}
+
+/// Answers until `shutdown` is ready, and calls `stop` then. Requests that are open, and `tasks`, have until the hub's deadline to end
+/// by themselves; what is left of them after it is cut off.
+///
+/// # Errors
+/// The listener failed.
+pub(crate) async fn serve(
+    site: Site,
+    listener: TcpListener,
+    shutdown: impl Future<Output = ()> + Send,
+    mut tasks: JoinSet<()>,
+    stop: impl FnOnce(),
+) -> Result<(), Error> {
+    let Site { core, router, tls } = site;
+    let (read_timeout, deadline) = (core.options().read_timeout, core.options().shutdown_deadline);
+    let mut http = hyper::server::conn::http1::Builder::new();
+    // A subscriber that does not read holds no more than this.
+    http.timer(TokioTimer::new()).header_read_timeout(read_timeout).max_buf_size(64 << 10);
+    let graceful = GracefulShutdown::new();
+    let mut connections = JoinSet::new();
+    let mut hangups = Hangups::listen(tls.is_some())?;
+    let connect = |stream: TcpStream, peer: IpAddr, watcher: Option<Watcher>| {
+        let _ = stream.set_nodelay(true);
+        let (core, router) = (core.clone(), router.clone());
+        let service = service_fn(move |request| {
+            // On the heap, and so only while there is a request.
+            let answer = Box::pin(answer_to(core.clone(), router.clone(), peer, request));
+            async { Ok::<_, Infallible>(answer.await) }
+        });
+        let (tls, http) = (tls.as_ref().map(|tls| tls.acceptor()), http.clone());
+        async move {
+            let Some(tls) = tls else {
+                return conclude(http.serve_connection(TokioIo::new(stream), service), watcher).await;
+            };
+            match tokio::time::timeout(read_timeout, tls.accept(stream)).await {
+                Ok(Ok(stream)) => {
+                    Box::pin(conclude(http.serve_connection(TokioIo::new(stream), service), watcher)).await;
+                }
+                Ok(Err(e)) => tracing::debug!(error = %e, "a connection did not become one of TLS"),
+                Err(_) => tracing::debug!("a connection did not become one of TLS in time"),
+            }
+        }
+    };
+    let most = open_files::connections();
+    tokio::pin!(shutdown);
+    let ended = loop {
+        let (stream, peer) = tokio::select! {
+            accepted = listener.accept(), if connections.len() < most => match accepted {
+                Ok(accepted) => accepted,
+                Err(e) if is_passing(&e) => {
+                    tracing::warn!(error = %e, "a connection could not be accepted");
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                    continue;
+                }
+                Err(e) => break Err(Error::Listener(e)),
+            },
+            Some(_) = connections.join_next() => continue,
+            () = hangups.next() => {
+                tls.iter().for_each(|tls| tls.reload());
+                continue;
+            }
+            () = &mut shutdown => break Ok(()),
+        };
+        connections.spawn(connect(stream, peer.ip(), Some(graceful.watcher())));
+    };
+    stop();
+    core.access().stop();
+    {
+        let done = async { while tasks.join_next().await.is_some() {} };
+        let ending = async { tokio::join!(graceful.shutdown(), done) };
+        let ending = tokio::time::timeout(deadline, ending);
+        tokio::pin!(ending);
+        // Until the last request has ended, new clients are answered that the hub stops: readiness must be seen to end.
+        loop {
+            tokio::select! {
+                ended = &mut ending => {
+                    if ended.is_err() {
+                        tracing::warn!("some requests or tasks did not end in time and were cut off");
+                    }
+                    break;
+                }
+                accepted = listener.accept() => match accepted {
+                    Ok((stream, peer)) => {
+                        connections.spawn(connect(stream, peer.ip(), None));
+                    }
+                    Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
+                },
+            }
+        }
+    }
+    drop(listener);
+    // They hold the core: when they are gone, so is everything that it has open.
+    tasks.shutdown().await;
+    connections.shutdown().await;
+    ended
+}
+
+/// Serves a connection to its end, which `watcher` hastens once the hub stops.
+async fn conclude(connection: impl GracefulConnection<Error = hyper::Error>, watcher: Option<Watcher>) {
+    let ended = match watcher {
+        Some(watcher) => watcher.watch(connection).await,
+        None => connection.await,
+    };
+    if let Err(e) = ended {
+        tracing::debug!(error = %e, "a connection ended early");
+    }
+}
+
+/// SIGHUP, which asks a hub with TLS to look at its certificate; without TLS it ends a program as always.
+struct Hangups {
+    #[cfg(unix)]
+    asked: Option<tokio::signal::unix::Signal>,
+}
+
+impl Hangups {
+    #[cfg(unix)]
+    fn listen(heeded: bool) -> Result<Hangups, Error> {
+        let hangup = || tokio::signal::unix::signal(tokio::signal::unix::SignalKind::hangup());
+        Ok(Hangups { asked: heeded.then(hangup).transpose()? })
+    }
+
+    #[cfg(not(unix))]
+    fn listen(_: bool) -> Result<Hangups, Error> {
+        Ok(Hangups {})
+    }
+
+    async fn next(&mut self) {
+        #[cfg(unix)]
+        if let Some(asked) = &mut self.asked
+            && asked.recv().await.is_some()
+        {
+            return;
+        }
+        std::future::pending().await
+    }
+}
+
+/// Whether accepting may work again in a moment: a client was gone already, or too many files are open.
+fn is_passing(e: &std::io::Error) -> bool {
+    use std::io::ErrorKind::{ConnectionAborted, ConnectionReset, Interrupted};
+    const ENFILE: i32 = 23;
+    const EMFILE: i32 = 24;
+    matches!(e.kind(), ConnectionAborted | ConnectionReset | Interrupted)
+        || matches!(e.raw_os_error(), Some(ENFILE | EMFILE))
+}

@@ -1,0 +1,125 @@
+//! The options of a hub.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use rig_config::{Limits, Policy};
+use rig_event::{Seq, Timestamp};
+use rig_recorder::Durability;
+
+use crate::settings::{AccessSettings, BlobSettings, Http, TlsSettings};
+
+/// What a hub is to be.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The folder that holds everything; `None`: in memory, gone with the process.
+    pub data: Option<PathBuf>,
+    /// Rules for secrets, severities, lists, what to ignore and drift.
+    pub policy: Policy,
+    /// How originals of documents are kept.
+    pub blobs: BlobSettings,
+    /// How many requests and subscribers there may be at once.
+    pub http: Http,
+    /// Who may speak to the hub, and how.
+    pub access: AccessSettings,
+    /// The hub's certificate.
+    pub tls: TlsSettings,
+    /// Keys of which one must have signed an approval; `None`: unsigned ones are taken too.
+    pub baseline_keys: Option<rig_config::BaselineKeys>,
+    /// The keys that seals and session files are signed with, of which the last signs; `None`: those in `keys/signing` of the
+    /// folder, made at the first start.
+    pub signing_keys: Option<rig_recorder::Keyring>,
+    /// What the hub may do without, though others than this machine reach it.
+    pub insecure: Insecure,
+    /// When an append is answered.
+    pub durability: Durability,
+    /// When the log is sealed; `None`: never.
+    pub seals: Option<Seals>,
+    /// A segment of the log that would grow beyond this is ended.
+    pub segment_bytes: u64,
+    /// How often the policy's `[retention]` is carried out.
+    pub retention_interval: Duration,
+    /// How often it is looked for originals that the policy does not keep or no event names, give or take a quarter of it.
+    pub sweep_interval: Duration,
+    /// How old an original must be that no event names before it is deleted.
+    pub unnamed_grace: Duration,
+    /// How large, deep and wide a document may be.
+    pub limits: Limits,
+    /// How many bytes of documents may be in work at once; who comes then waits, and gets 503 after ten seconds.
+    pub capture_budget: u64,
+    /// How often a subscriber hears from the hub when there is nothing else to say.
+    pub heartbeat: Duration,
+    /// How long a client may take for the next piece of a request.
+    pub read_timeout: Duration,
+    /// How long requests may go on after the shutdown began.
+    pub shutdown_deadline: Duration,
+    /// The clock.
+    pub clock: fn() -> Timestamp,
+    /// Called at each step of a document's way into the log and of an original's out of it, with the step's name: `capture.…`,
+    /// `blob.…`, `sweep.…`, `nats.…`. It does nothing; tests end the process there.
+    pub step: fn(&'static str),
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Options {
+            data: None,
+            policy: Policy::default(),
+            blobs: BlobSettings::default(),
+            http: Http::default(),
+            access: AccessSettings::default(),
+            tls: TlsSettings::default(),
+            baseline_keys: None,
+            signing_keys: None,
+            insecure: Insecure::default(),
+            durability: Durability::Always,
+            seals: Some(Seals::default()),
+            segment_bytes: 64 << 20,
+            retention_interval: Duration::from_secs(60),
+            sweep_interval: Duration::from_secs(600),
+            unnamed_grace: Duration::from_secs(3600),
+            limits: Limits::default(),
+            // Two documents of the largest size, which are parsed at the same time in some 1.2 GiB.
+            capture_budget: 256 << 20,
+            heartbeat: Duration::from_secs(10),
+            read_timeout: Duration::from_secs(30),
+            shutdown_deadline: Duration::from_secs(10),
+            clock: || Timestamp::from_micros(jiff::Timestamp::now().as_microsecond()),
+            step: |_| (),
+        }
+    }
+}
+
+impl Options {
+    /// Returns how its logs are written, where they are segments.
+    pub fn segments(&self) -> rig_recorder::Options {
+        rig_recorder::Options { durability: self.durability, segment_bytes: self.segment_bytes }
+    }
+}
+
+/// What a hub must be told by name before it listens for others than this machine.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Insecure {
+    /// Without tokens: who reaches it reads and writes everything.
+    pub no_tokens: bool,
+    /// Without TLS: who sits in between reads everything, tokens too.
+    pub no_tls: bool,
+}
+
+/// When a stream's log is sealed: after so many events, and after so much time where there is news. A hub that stops seals too.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Seals {
+    /// Most events from one seal to the next: 1,000.
+    pub events: Seq,
+    /// Longest time that news stay unsealed: 10 s.
+    pub interval: Duration,
+}
+
+impl Default for Seals {
+    fn default() -> Self {
+        Seals { events: 1_000, interval: Duration::from_secs(10) }
+    }
+}
+
+/// How many bytes of a log are read at once.
+pub const READ_BYTES: usize = 256 << 10;

@@ -1,0 +1,36 @@
+//! The contract of a holder of key-encryption keys: a file, or a Transit service.
+
+use rig_recorder::BoxFuture;
+use rig_recorder::blob::{DataKey, Record, Wrapped};
+
+/// Why a data key cannot be wrapped or unwrapped now. It quotes no key and nothing that a server answered.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub(crate) struct Unavailable(pub(crate) String);
+
+/// Whoever holds key-encryption keys.
+pub(crate) trait Wrap: Send + Sync {
+    /// Whether it is one of its keys that this data key is wrapped with.
+    fn knows(&self, wrapped: &Wrapped) -> bool;
+
+    /// Wraps a data key with the newest key.
+    fn wrap<'a>(
+        &'a self,
+        record: &'a Record,
+        key: &'a DataKey,
+    ) -> BoxFuture<'a, Result<Wrapped, Unavailable>>;
+
+    /// Unwraps a data key.
+    fn unwrap<'a>(
+        &'a self,
+        record: &'a Record,
+        wrapped: &'a Wrapped,
+    ) -> BoxFuture<'a, Result<DataKey, Unavailable>>;
+
+    /// The same data key wrapped with the newest key; `None` where it is already.
+    fn rewrap<'a>(
+        &'a self,
+        record: &'a Record,
+        wrapped: &'a Wrapped,
+    ) -> BoxFuture<'a, Result<Option<Wrapped>, Unavailable>>;
+}

@@ -1,0 +1,144 @@
+//! Looks the originals of a stream's documents over: whether those that its log names are there, and each opens under its key.
+
+use std::collections::{BTreeMap, HashSet};
+use std::path::Path;
+
+use rig_event::Event;
+use rig_recorder::blob::{BlobId, BlobStore, Record, Sealed};
+use rig_replay::State;
+
+use super::{Level, Report, Sound};
+use crate::originals::LocalKeys;
+
+/// So many originals of a stream are told of one by one, the rest by its number.
+const TOLD: usize = 10;
+
+/// What a log says of originals.
+#[derive(Default)]
+pub(super) struct Named {
+    all: HashSet<BlobId>,
+    /// Those of each service's latest snapshot: retention never deletes them.
+    current: HashSet<BlobId>,
+    /// How many retention deleted, as far as the log goes back.
+    deleted: u64,
+    pruned: bool,
+}
+
+impl Named {
+    /// What the state before the oldest event names.
+    pub(super) fn before(cut: &State) -> Named {
+        Named { all: current(cut), pruned: cut.seq > 0, ..Named::default() }
+    }
+
+    /// What an event names.
+    pub(super) fn event(&mut self, event: &Event) {
+        match event {
+            Event::SnapshotCaptured(captured) => {
+                self.all.extend(captured.blob.as_deref().and_then(|id| id.parse().ok()));
+            }
+            Event::BlobCollected(collected) => self.deleted += collected.expired,
+            _ => {}
+        }
+    }
+
+    /// What the state after the last event names.
+    pub(super) fn head(&mut self, state: &State) {
+        self.current = current(state);
+    }
+}
+
+fn current(state: &State) -> HashSet<BlobId> {
+    state.services.values().filter_map(|service| service.blob.as_deref()?.parse().ok()).collect()
+}
+
+/// Opens every original of the stream in `folder`, one after the other, and counts them in `sound`.
+pub(super) fn look(
+    report: &mut Report,
+    folder: &Path,
+    sound: &mut Sound,
+    mut named: Named,
+    keys: Option<&LocalKeys>,
+) {
+    let path = folder.join("blobs");
+    let restore = "restore it from a backup, or do without it: everything else goes on";
+    let (mut found, mut with_transit, mut damaged) = (Vec::new(), 0_u64, Vec::new());
+    let mut without_key: BTreeMap<String, u64> = BTreeMap::new();
+    let store = BlobStore::look(&path);
+    let listed = store.each(|stored| found.push(stored.id));
+    if let Err(e) = listed {
+        report.add(Level::Error, &path, e.to_string(), "give the user that runs the hub the folder");
+        return;
+    }
+    found.sort();
+    for id in found {
+        if !named.all.remove(&id) {
+            sound.unnamed += 1;
+        }
+        named.current.remove(&id);
+        let record = Record { stream: sound.stream.clone(), id };
+        match opens(&store, &record, keys) {
+            Ok(Opened::Yes) => sound.originals += 1,
+            Ok(Opened::WithTransit) => with_transit += 1,
+            Ok(Opened::NoKey(by)) => *without_key.entry(by).or_default() += 1,
+            Ok(Opened::Gone) => {}
+            Err(why) => damaged.push((store.path(&record.id), why)),
+        }
+    }
+    for (path, why) in damaged.iter().take(TOLD) {
+        report.add(Level::Error, path, why, restore);
+    }
+    if damaged.len() > TOLD {
+        let what = format!("more originals that cannot be read: {}", damaged.len() - TOLD);
+        report.add(Level::Error, &path, what, restore);
+    }
+    for (by, count) in without_key {
+        let what =
+            format!("originals that are encrypted with `{by}`, which keys/blobs does not hold: {count}");
+        let advice = "put the line of that key back from where you keep a copy: nothing else opens them";
+        report.add(Level::Error, &path, what, advice);
+    }
+    if with_transit > 0 {
+        let what = format!("originals whose keys Transit wraps, which was not asked: {with_transit}");
+        report.add(Level::Note, &path, what, "a hub that has it reads them");
+    }
+    if sound.unnamed > 0 {
+        let what = format!("originals that no event names: {}", sound.unnamed);
+        report.add(Level::Note, &path, what, "the hub deletes them once they are an hour old");
+    }
+    // What is left was not found. What retention deleted is counted in the log, as far as that goes back; a hub that runs deletes on.
+    let (gone, current) = (named.all.len() as u64, named.current.len());
+    let lost = gone > named.deleted && !named.pruned && !report.running;
+    if current > 0 || lost {
+        let what = format!(
+            "originals that events name are not there: {gone}, of which retention deleted {}; {current} of them are of a latest snapshot, which it keeps",
+            named.deleted
+        );
+        let advice =
+            "restore them from a backup; if you deleted them yourself, leave it so: only raw=1 misses them";
+        report.add(Level::Warning, &path, what, advice);
+    }
+}
+
+/// Whether an original can be read.
+enum Opened {
+    Yes,
+    /// Its key is not in the data directory.
+    WithTransit,
+    /// The key of this name is not in the file.
+    NoKey(String),
+    /// Deleted since it was listed.
+    Gone,
+}
+
+fn opens(store: &BlobStore, record: &Record, keys: Option<&LocalKeys>) -> Result<Opened, String> {
+    let Some(bytes) = store.get(&record.id).map_err(|e| e.to_string())? else { return Ok(Opened::Gone) };
+    let sealed = Sealed::parse(bytes, record).map_err(|e| e.to_string())?;
+    if sealed.key.by.starts_with("transit:") {
+        return Ok(Opened::WithTransit);
+    }
+    let Some(key) = keys.and_then(|keys| keys.open(record, &sealed.key)) else {
+        return Ok(Opened::NoKey(sealed.key.by.escape_debug().take(80).collect()));
+    };
+    let key = key.map_err(|e| e.to_string())?;
+    sealed.open(record, &key).map(|_| Opened::Yes).map_err(|e| e.to_string())
+}

@@ -1,0 +1,72 @@
+//! `[access]` of `hub.toml`.
+
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer};
+
+/// How a hub is protected, beyond its tokens. Unknown keys are errors.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct AccessSettings {
+    /// Demand tokens also while there is none: then the first is made with `rig token new --data`.
+    pub require_tokens: bool,
+    /// Give `/metrics` to everybody who reaches the hub.
+    pub open_metrics: bool,
+    /// Names by which the hub is reached, without a port, beside `localhost` and addresses.
+    #[serde(deserialize_with = "names")]
+    pub hosts: Vec<String>,
+    /// Origins (`https://dash.example`) whose scripts may read answers and send requests.
+    #[serde(deserialize_with = "origins")]
+    pub cors_origins: Vec<String>,
+    /// Most requests a second of one token, or of one address without a token; 0: no limit. Unless it is said, 0 where only
+    /// this machine reaches the hub, else 2,000.
+    pub requests_per_second: Option<u32>,
+    /// How many requests may come at once before that counts; unless it is said, twice as many.
+    pub burst: Option<u32>,
+}
+
+fn names<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<String>, D::Error> {
+    let names = Vec::<String>::deserialize(from)?;
+    let fine = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_');
+    match names.iter().all(|name| !name.is_empty() && name.bytes().all(fine)) {
+        true => Ok(names),
+        false => Err(D::Error::custom("a host is a name without scheme and port: \"rig.example\"")),
+    }
+}
+
+fn origins<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<String>, D::Error> {
+    let origins = Vec::<String>::deserialize(from)?;
+    let fine = |origin: &String| {
+        let host =
+            origin.strip_prefix("https://").or_else(|| origin.strip_prefix("http://")).unwrap_or_default();
+        !host.is_empty() && host.bytes().all(|b| b.is_ascii_alphanumeric() || b".-_:[]".contains(&b))
+    };
+    match origins.iter().all(fine) {
+        true => Ok(origins),
+        false => {
+            Err(D::Error::custom("an origin is a scheme and a host, all of it: \"https://dash.example\""))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_would_never_match_is_an_error() {
+        let read = |text: &str| toml::from_str::<AccessSettings>(text);
+        read("hosts = [\"rig.example\"]\ncors_origins = [\"https://a.example:8443\", \"http://[::1]:1\"]")
+            .unwrap();
+        for bad in [
+            "hosts = [\"https://rig.example\"]",
+            "hosts = [\"rig.example:7070\"]",
+            "cors_origins = [\"*\"]",
+            "cors_origins = [\"https://*.example\"]",
+            "cors_origins = [\"https://dash.example/\"]",
+            "cors_origins = [\"dash.example\"]",
+            "cors_origin = []",
+        ] {
+            assert!(read(bad).is_err(), "{bad}");
+        }
+    }
+}

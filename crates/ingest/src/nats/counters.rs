@@ -1,0 +1,67 @@
+//! What became of messages, counted.
+
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+use rig_hub::Exposition;
+
+/// What became of a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Outcome {
+    /// It led to a `snapshot.captured`.
+    Captured,
+    /// It says what the device's latest snapshot says.
+    Duplicate,
+    /// It came again after it was done.
+    Repeated,
+    /// It is no snapshot, or its document was refused.
+    Malformed,
+    /// Its device is none whose snapshots are taken.
+    UnknownDevice,
+    /// It was given back, to come again later.
+    Nak,
+    /// It was given up, and sent to the dead letters.
+    DeadLetter,
+}
+
+impl Outcome {
+    const ALL: [Outcome; 7] = [
+        Outcome::Captured,
+        Outcome::Duplicate,
+        Outcome::Repeated,
+        Outcome::Malformed,
+        Outcome::UnknownDevice,
+        Outcome::Nak,
+        Outcome::DeadLetter,
+    ];
+
+    fn as_str(self) -> &'static str {
+        match self {
+            Outcome::Captured => "captured",
+            Outcome::Duplicate => "duplicate",
+            Outcome::Repeated => "repeated",
+            Outcome::Malformed => "malformed",
+            Outcome::UnknownDevice => "unknown_device",
+            Outcome::Nak => "nak",
+            Outcome::DeadLetter => "dead_letter",
+        }
+    }
+}
+
+/// How many messages came to which end. One that was given back counts each time.
+#[derive(Default)]
+pub(super) struct Counters([AtomicU64; Outcome::ALL.len()]);
+
+impl Counters {
+    pub(super) fn count(&self, outcome: Outcome) {
+        self.0[outcome as usize].fetch_add(1, Relaxed);
+    }
+
+    /// Adds them to the metrics.
+    pub(super) fn metrics(&self, text: &mut Exposition) {
+        let sample = |outcome: Outcome| {
+            (format!("{{outcome=\"{}\"}}", outcome.as_str()), self.0[outcome as usize].load(Relaxed))
+        };
+        let help = "Messages of NATS, by what became of them.";
+        text.family("rig_nats_messages_total", "counter", help, &Outcome::ALL.map(sample));
+    }
+}
