@@ -24,7 +24,8 @@ cargo xtask COMMAND
   bench replay [--quick]  a recording of a million events beside jq and Python; target/bench/replay.json
                        (`bench NAME PART…` runs only parts of it; an unknown one is answered with their names)
   rules                only the house rules, in a second
-  circles              every loop of files, and the shortest way around it with the names that tie it
+  circles [FOLDER]     every loop of files, and the shortest way around it with the names that tie it; of a FOLDER such
+                       as crates/hub/src, all names that tie its loops
   fuzz [--seconds N] [TARGET…]
                        every parser against hostile input, 10 minutes each without --seconds; needs a C++ compiler
   services             installs what tests need besides Rust (as root on Debian; elsewhere it says what is missing)
@@ -41,7 +42,8 @@ fn main() -> ExitCode {
         ["test"] => true,
         ["test", "--no-services"] => false,
         ["rules"] => return ended("rules", rules::check(&root())),
-        ["circles"] => return ended("circles", rules::print_circles(&root())),
+        ["circles"] => return ended("circles", rules::print_circles(&root(), None)),
+        ["circles", folder] => return ended("circles", rules::print_circles(&root(), Some(folder))),
         ["bench", bench @ ("log" | "sse" | "config" | "replay"), more @ ..] => {
             return ended("bench", bench::run(&root(), &[&[*bench], more].concat()));
         }

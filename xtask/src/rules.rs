@@ -85,14 +85,19 @@ const UNSAFE: &[&str] = &[
     concat!("expect(uns", "afe_code"),
 ];
 
-/// Prints every loop of files, as `circles.toml` would list it, and the shortest way around it.
-pub fn print_circles(root: &Path) -> Result<()> {
+/// Prints every loop of files, as `circles.toml` would list it, and the shortest way around it; of a folder that is
+/// named, every tie.
+pub fn print_circles(root: &Path, folder: Option<&str>) -> Result<()> {
     for found in circles::find(&sources(root, &tracked(root)?))? {
-        println!(
-            "{}# {}\n",
-            found.entry(),
-            found.shortest(&BTreeSet::new()).to_string().replace('\n', "\n#")
-        );
+        if folder.is_none() {
+            println!(
+                "{}# {}\n",
+                found.entry(),
+                found.shortest(&BTreeSet::new()).to_string().replace('\n', "\n#")
+            );
+        } else if folder.is_some_and(|folder| found.folder == Path::new(folder)) {
+            found.ties().for_each(|tie| println!("{tie}"));
+        }
     }
     Ok(())
 }

@@ -130,6 +130,11 @@ impl Loop {
         None
     }
 
+    /// Returns every tie between two members, in words.
+    pub fn ties(&self) -> impl Iterator<Item = String> {
+        self.edges.values().flatten().map(Tie::to_string)
+    }
+
     /// Writes the loop as the list of known loops has it.
     pub fn entry(&self) -> String {
         let members: Vec<String> = self.members.iter().map(|member| format!("{member:?}")).collect();
@@ -147,13 +152,20 @@ impl fmt::Display for Circle<'_> {
         write!(f, "{} → {}", self.members.join(" → "), self.members.first().unwrap_or(&""))?;
         for (from, to) in self.members.iter().zip(next) {
             for tie in self.whole.edges.get(&((*from).to_owned(), (*to).to_owned())).into_iter().flatten() {
-                let shown: Vec<&str> = tie.names.iter().take(NAMES).map(String::as_str).collect();
-                write!(f, "\n      {} → {}: {}", tie.from, tie.to, shown.join(", "))?;
-                if tie.names.len() > NAMES {
-                    write!(f, " and {} more", tie.names.len() - NAMES)?;
-                }
+                write!(f, "\n      {tie}")?;
             }
         }
         Ok(())
+    }
+}
+
+impl fmt::Display for Tie {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let shown: Vec<&str> = self.names.iter().take(NAMES).map(String::as_str).collect();
+        write!(f, "{} → {}: {}", self.from, self.to, shown.join(", "))?;
+        match self.names.len().saturating_sub(NAMES) {
+            0 => Ok(()),
+            more => write!(f, " and {more} more"),
+        }
     }
 }
