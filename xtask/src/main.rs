@@ -2,6 +2,7 @@
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a developer reads what this program prints")]
 
 mod bench;
+mod circles;
 mod crash;
 mod edges;
 mod fuzz;
@@ -22,6 +23,9 @@ cargo xtask COMMAND
   bench config [--quick]  documents captured and compared, with their peers; target/bench/config.json
   bench replay [--quick]  a recording of a million events beside jq and Python; target/bench/replay.json
                        (`bench NAME PART…` runs only parts of it; an unknown one is answered with their names)
+  rules                only the house rules, in a second
+  circles [FOLDER]     every loop of files, and the shortest way around it with the names that tie it; of a FOLDER such
+                       as crates/hub/src, all names that tie its loops
   fuzz [--seconds N] [TARGET…]
                        every parser against hostile input, 10 minutes each without --seconds; needs a C++ compiler
   services             installs what tests need besides Rust (as root on Debian; elsewhere it says what is missing)
@@ -37,51 +41,16 @@ fn main() -> ExitCode {
     let services = match words.as_slice() {
         ["test"] => true,
         ["test", "--no-services"] => false,
+        ["rules"] => return ended("rules", rules::check(&root())),
+        ["circles"] => return ended("circles", rules::print_circles(&root(), None)),
+        ["circles", folder] => return ended("circles", rules::print_circles(&root(), Some(folder))),
         ["bench", bench @ ("log" | "sse" | "config" | "replay"), more @ ..] => {
-            return match bench::run(&root(), &[&[*bench], more].concat()) {
-                Ok(()) => ExitCode::SUCCESS,
-                Err(error) => {
-                    eprintln!("bench: {error:#}");
-                    ExitCode::FAILURE
-                }
-            };
+            return ended("bench", bench::run(&root(), &[&[*bench], more].concat()));
         }
-        ["soak", more @ ..] => {
-            return match bench::run(&root(), &[&["soak"], more].concat()) {
-                Ok(()) => ExitCode::SUCCESS,
-                Err(error) => {
-                    eprintln!("xtask soak: {error:#}");
-                    ExitCode::FAILURE
-                }
-            };
-        }
-        ["services"] => {
-            return match services::all(&root()) {
-                Ok(()) => ExitCode::SUCCESS,
-                Err(error) => {
-                    eprintln!("xtask services: {error:#}");
-                    ExitCode::FAILURE
-                }
-            };
-        }
-        ["fuzz", options @ ..] => {
-            return match fuzz::run(&root(), options) {
-                Ok(()) => ExitCode::SUCCESS,
-                Err(error) => {
-                    eprintln!("xtask fuzz: {error:#}");
-                    ExitCode::FAILURE
-                }
-            };
-        }
-        ["crash", options @ ..] => {
-            return match crash::run(&root(), options) {
-                Ok(()) => ExitCode::SUCCESS,
-                Err(error) => {
-                    eprintln!("xtask crash: {error:#}");
-                    ExitCode::FAILURE
-                }
-            };
-        }
+        ["soak", more @ ..] => return ended("soak", bench::run(&root(), &[&["soak"], more].concat())),
+        ["services"] => return ended("services", services::all(&root())),
+        ["fuzz", options @ ..] => return ended("fuzz", fuzz::run(&root(), options)),
+        ["crash", options @ ..] => return ended("crash", crash::run(&root(), options)),
         [] | ["help" | "--help" | "-h"] => {
             print!("{HELP}");
             return ExitCode::SUCCESS;
@@ -92,6 +61,17 @@ fn main() -> ExitCode {
         }
     };
     if steps::test(&root(), services) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// Reports how a command ended.
+fn ended(command: &str, result: anyhow::Result<()>) -> ExitCode {
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("xtask {command}: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
 }
 
 /// The folder of the workspace: this package lies one below it.

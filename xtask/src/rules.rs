@@ -1,10 +1,12 @@
 //! The house rules that a compiler does not know: sizes, openings, walls, and what must not stand in a tracked file.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context as _, Result, bail};
 
+use crate::circles::{self, Sources};
 use crate::edges;
 
 const LONGEST_SOURCE: usize = 800;
@@ -22,6 +24,7 @@ pub fn check(root: &Path) -> Result<()> {
         let Ok(bytes) = std::fs::read(root.join(path)) else { continue };
         breaches.extend(in_file(path, &String::from_utf8_lossy(&bytes)));
     }
+    breaches.extend(circles::broken(&sources(root, &files), &read(root, circles::LIST)?)?);
     println!("   {} files, {} breaches", files.len(), breaches.len());
     if breaches.is_empty() {
         return Ok(());
@@ -81,6 +84,33 @@ const UNSAFE: &[&str] = &[
     concat!("allow(uns", "afe_code"),
     concat!("expect(uns", "afe_code"),
 ];
+
+/// Prints every loop of files, as `circles.toml` would list it, and the shortest way around it; of a folder that is
+/// named, every tie.
+pub fn print_circles(root: &Path, folder: Option<&str>) -> Result<()> {
+    for found in circles::find(&sources(root, &tracked(root)?))? {
+        if folder.is_none() {
+            println!(
+                "{}# {}\n",
+                found.entry(),
+                found.shortest(&BTreeSet::new()).to_string().replace('\n', "\n#")
+            );
+        } else if folder.is_some_and(|folder| found.folder == Path::new(folder)) {
+            found.ties().for_each(|tie| println!("{tie}"));
+        }
+    }
+    Ok(())
+}
+
+/// Reads the Rust files.
+fn sources(root: &Path, files: &[PathBuf]) -> Sources {
+    let sources = files.iter().filter(|path| path.extension().is_some_and(|ext| ext == "rs"));
+    sources.filter_map(|path| Some((path.clone(), std::fs::read_to_string(root.join(path)).ok()?))).collect()
+}
+
+fn read(root: &Path, path: &str) -> Result<String> {
+    std::fs::read_to_string(root.join(path)).with_context(|| format!("{path} cannot be read"))
+}
 
 /// Tracked files and those that are about to be: new and not ignored.
 fn tracked(root: &Path) -> Result<Vec<PathBuf>> {

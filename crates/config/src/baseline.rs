@@ -32,10 +32,11 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 use sha2::Sha256;
 
-use crate::error::{Place, shown};
+use crate::lines::Place;
+use crate::shown::shown;
 use crate::{Error, Limits, config_digest};
 
-/// What the signed bytes begin with.
+/// The first bytes of everything that is signed.
 const DOMAIN: &[u8] = b"rig baseline v1\n";
 
 /// The one algorithm, as signatures name it.
@@ -60,7 +61,7 @@ pub struct Baseline {
     pub config_digest: String,
     /// When it was approved.
     pub approved: Timestamp,
-    /// Who approved it.
+    /// The person or program that approved it.
     pub actor: Option<String>,
     /// Why.
     pub reason: Option<String>,
@@ -68,11 +69,11 @@ pub struct Baseline {
     pub meta: BTreeMap<String, String>,
     /// The configuration, redacted.
     pub config: Arc<FlatConfig>,
-    /// Who vouches for all of this.
+    /// The signature over all of this.
     pub signature: Option<Signature>,
 }
 
-/// What the signature of a baseline is worth.
+/// The result of checking a baseline's signature.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Trust {
@@ -120,7 +121,7 @@ impl BaselineKeys {
         Ok(BaselineKeys(keys.collect()))
     }
 
-    /// Whether there is no key that could sign or check.
+    /// Returns true if there is no key to sign or check with.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
@@ -150,7 +151,7 @@ impl Baseline {
         Ok(())
     }
 
-    /// What its signature is worth to whoever has these keys; the comparison takes constant time.
+    /// Checks the signature against these keys; the comparison takes constant time.
     pub fn verify(&self, keys: &BaselineKeys) -> Trust {
         if self.config_digest != config_digest(&self.config) {
             return Trust::Altered;
@@ -222,7 +223,7 @@ impl Baseline {
         serde_json::to_string_pretty(&file).map_or_else(|_| String::new(), |text| text + "\n")
     }
 
-    /// Whether a document says of itself that it is a baseline file.
+    /// Returns true if the document claims to be a baseline file.
     pub fn looks_like(bytes: &[u8]) -> bool {
         #[derive(Deserialize)]
         struct Looks {
@@ -339,7 +340,7 @@ fn is_leaf(value: &Value) -> bool {
     }
 }
 
-/// What serde says, without the values that it quotes.
+/// Formats serde's error without the values that it quotes.
 fn why(error: &serde_json::Error) -> String {
     let text = error.to_string();
     let known = ["missing field", "unknown field", "duplicate field", "a key stands here twice"];

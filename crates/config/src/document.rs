@@ -4,16 +4,16 @@ use std::collections::BTreeMap;
 
 use rig_event::FlatConfig;
 
-use crate::{Format, Redactor};
+use crate::Format;
 
-/// What a document may cost. The defaults suit a hub that takes documents from anyone it lets in.
+/// Limits on the size of a document. The defaults suit a hub that takes documents from any client it lets in.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// The size of the document in bytes: 100 MiB.
     pub bytes: u64,
-    /// How deep lists and maps may be nested: 128. More than 512 counts as 512, so that no stack overflows.
+    /// Maximum nesting of lists and maps: 128. More than 512 counts as 512, so that no stack overflows.
     pub depth: usize,
-    /// How many fields it may have: a million.
+    /// Maximum number of fields: a million.
     pub fields: usize,
     /// The length of one value as JSON, or of one line of a text: 400,000 bytes, so that an event of 1 MiB holds
     /// a value before and after.
@@ -29,7 +29,7 @@ impl Default for Limits {
 /// A document as fields.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Document {
-    /// What it was written in.
+    /// The format it was written in.
     pub format: Format,
     /// Its fields; for text the one field `text` with the whole normalised text.
     pub config: FlatConfig,
@@ -38,14 +38,4 @@ pub struct Document {
     pub normalised: String,
     /// The line on which each field's value begins.
     pub lines: BTreeMap<String, u32>,
-}
-
-impl Document {
-    /// Digests the normalised text, drops it, and redacts the fields: what every capture does, in the order that
-    /// keeps secrets in. Returns the digest and how many values were secrets.
-    pub fn digest_then_redact(&mut self, redactor: &Redactor) -> (String, usize) {
-        let digest = redactor.digest(&self.normalised);
-        self.normalised = String::new();
-        (digest, redactor.redact(self))
-    }
 }

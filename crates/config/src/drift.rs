@@ -1,14 +1,15 @@
-//! Whether a configuration is what was approved, or what somebody declared of it.
+//! Drift: compares a configuration with its approved baseline, or with a declaration of some of its fields.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use rig_event::{Change, DriftField, FlatConfig, Op, Severity, Timestamp, Verdict};
 use serde::{Deserialize, Serialize};
-use serde_json::{Number, Value};
+use serde_json::Value;
 
 use crate::diff::named;
 use crate::diff::rekeyed;
 use crate::digest::sha256_hex;
+use crate::number::same_number;
 use crate::sections::Syntax;
 use crate::{Policy, diff};
 
@@ -28,7 +29,7 @@ impl Accepted<'_> {
     }
 }
 
-/// How a configuration differs from its baseline.
+/// The difference between a configuration and its baseline, judged.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Drift {
     /// The decision.
@@ -37,7 +38,7 @@ pub struct Drift {
     pub severity: Option<Severity>,
     /// The fields that differ, sorted by path, without the ignored ones.
     pub fields: Vec<DriftField>,
-    /// What decided: ignore rules and acceptances that applied, and what could not be compared.
+    /// The reasons: ignore rules and acceptances that applied, and fields that could not be compared.
     pub rules: Vec<String>,
 }
 
@@ -84,7 +85,7 @@ pub fn declared_drift(declared: &FlatConfig, current: &FlatConfig, policy: &Poli
     decide(fields, policy, &[], now)
 }
 
-/// What rules and acceptances make of the fields that differ.
+/// Applies ignore rules and acceptances to the fields that differ, and decides.
 fn decide(differing: Vec<DriftField>, policy: &Policy, accepted: &[Accepted<'_>], now: Timestamp) -> Drift {
     let mut rules = BTreeSet::new();
     let mut not_compared = 0u64;
@@ -171,40 +172,11 @@ fn below<'a>(
     from.take_while(move |(path, _)| path.starts_with(&prefix)).filter(|(path, _)| !path.is_empty())
 }
 
-/// Whether two leaves say the same: numbers by value, everything else as it stands.
+/// Compares two leaves: numbers by value, everything else as written.
 fn same_value(a: &Value, b: &Value) -> bool {
     match (a, b) {
         (Value::Number(a), Value::Number(b)) => same_number(a, b),
         _ => a == b,
-    }
-}
-
-/// Whether two numbers have the same value, however they are spelled.
-pub(crate) fn same_number(a: &Number, b: &Number) -> bool {
-    a == b || decimal(&a.to_string()) == decimal(&b.to_string())
-}
-
-/// A number's value: its sign, its digits without zeros at either end, and the power of ten behind them. However it is
-/// spelled, equal values give equal answers; the work is linear in the spelling.
-fn decimal(spelled: &str) -> (bool, String, i128) {
-    let (negative, magnitude) = match spelled.strip_prefix('-') {
-        Some(rest) => (true, rest),
-        None => (false, spelled),
-    };
-    let (mantissa, exponent) = magnitude.split_once(['e', 'E']).unwrap_or((magnitude, "0"));
-    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
-    let digits = format!("{whole}{fraction}");
-    let trimmed = digits.trim_end_matches('0');
-    let power = exponent.trim_start_matches('+').parse::<i64>();
-    let significant = trimmed.trim_start_matches('0');
-    match power {
-        _ if significant.is_empty() => (false, "0".to_owned(), 0),
-        Ok(power) => {
-            let power = i128::from(power) - fraction.len() as i128 + (digits.len() - trimmed.len()) as i128;
-            (negative, significant.to_owned(), power)
-        }
-        // An exponent beyond all bounds is equal to itself only.
-        Err(_) => (negative, spelled.to_owned(), 0),
     }
 }
 
@@ -364,7 +336,7 @@ mod tests {
         assert_eq!(drift.rules, ["[[ignore]] a has expired"]);
     }
 
-    /// How many fields are not what is declared.
+    /// Returns the fields that do not meet the declaration.
     fn unmet(declared: &str, current: &str, policy: &str) -> Vec<(String, Op)> {
         let flat = |text: &str| serde_json::from_str::<FlatConfig>(text).unwrap();
         let policy = Policy::parse(policy).unwrap();

@@ -1,24 +1,7 @@
-//! What can be wrong with a document, a path or a policy, in words for the person who wrote it.
-
-use std::fmt;
+//! Errors in a document, a path or a policy, worded for the person who wrote it.
 
 use crate::Format;
-use crate::redact;
-
-/// A place in a text, both counted from 1; columns count characters.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Place {
-    /// The line.
-    pub line: u64,
-    /// The column.
-    pub column: u64,
-}
-
-impl fmt::Display for Place {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "line {}, column {}", self.line, self.column)
-    }
-}
+use crate::lines::Place;
 
 /// Why something was refused.
 ///
@@ -32,7 +15,7 @@ pub enum Error {
         format: Format,
         /// Where the parser stopped.
         at: Place,
-        /// What is wrong there.
+        /// The mistake.
         why: String,
     },
     /// A format's name is none that rig knows.
@@ -79,8 +62,8 @@ pub enum Error {
         /// Where it stands the second time.
         at: Place,
     },
-    /// What stands where a key belongs is a secret by its looks: keys are kept, so the document cannot be. The key
-    /// itself is not repeated.
+    /// A key looks like a secret. Keys are never redacted, so the document cannot be kept. The message omits
+    /// the key.
     #[error(
         "a key at {at} is a secret or the rest of one that is spread over lines; only values can be redacted"
     )]
@@ -119,7 +102,7 @@ pub enum Error {
     BadPath {
         /// Where, in characters from 1.
         column: u64,
-        /// What is wrong there.
+        /// The mistake.
         why: &'static str,
     },
     /// A policy file is wrong.
@@ -127,7 +110,7 @@ pub enum Error {
     BadPolicy {
         /// Where, if known.
         at: Option<Place>,
-        /// What is wrong.
+        /// The mistake.
         why: String,
     },
     /// A baseline file is wrong.
@@ -135,7 +118,7 @@ pub enum Error {
     BadBaseline {
         /// Where, if known.
         at: Option<Place>,
-        /// What is wrong.
+        /// The mistake.
         why: String,
     },
     /// There is no key to sign a baseline with.
@@ -146,13 +129,13 @@ pub enum Error {
     BadLayer {
         /// The file, field or variable, escaped and cut.
         what: String,
-        /// What is wrong with it.
+        /// The mistake.
         why: &'static str,
     },
     /// A snapshot file that this version cannot read.
     #[error("not a snapshot file that rig reads: {why}")]
     BadSnapshotFile {
-        /// What is wrong with it.
+        /// The mistake.
         why: String,
     },
     /// The id of a redaction key has characters that would not survive in a marker.
@@ -163,7 +146,7 @@ pub enum Error {
     Conflict {
         /// The field, or the line of a hunk.
         what: String,
-        /// What stands in the way.
+        /// The reason.
         why: &'static str,
     },
 }
@@ -228,14 +211,4 @@ fn near(line: Option<u64>) -> String {
 
 fn placed(place: &Option<Place>) -> String {
     place.map(|place| format!(" at {place}")).unwrap_or_default()
-}
-
-/// A hostile name as it may stand in an error: quoted, escaped and short, and not at all where a part of it may be a secret.
-pub(crate) fn shown(name: &str) -> String {
-    if name.split(['.', '"']).any(redact::is_random_key) {
-        return "(a name that looks like a secret)".to_owned();
-    }
-    let cut: String = name.chars().take(80).collect();
-    let more = if cut.len() < name.len() { "…" } else { "" };
-    format!("{cut:?}{more}")
 }

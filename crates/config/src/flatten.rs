@@ -6,8 +6,10 @@ use std::rc::Rc;
 use rig_event::FlatConfig;
 use serde_json::Value;
 
-use crate::error::{Place, shown};
+use crate::lines::Place;
 use crate::path::Segment;
+use crate::random::is_random_key;
+use crate::shown::shown;
 use crate::tree::{Kind, Node, line_number};
 use crate::{Error, Limits, redact};
 
@@ -53,7 +55,7 @@ impl<'a> Flattener<'a> {
         let name = keys.join(".");
         let listed = || {
             let above = name.rsplit_once('.');
-            above.is_some_and(|(above, key)| redact::is_random_key(key) && redact::lists_secrets(above))
+            above.is_some_and(|(above, key)| is_random_key(key) && redact::lists_secrets(above))
         };
         if self.in_private_key || redact::is_secret_key(&name) || listed() {
             return Err(Error::SecretInKey { at });
@@ -81,7 +83,7 @@ impl<'a> Flattener<'a> {
             Kind::Map(entries) => {
                 let listed = redact::lists_secrets(&self.path);
                 entries.into_iter().try_for_each(|(key, entry)| {
-                    if listed && redact::is_random_key(&key) {
+                    if listed && is_random_key(&key) {
                         let at = Place { line: u64::from(entry.line), column: 1 };
                         return Err(Error::SecretInKey { at });
                     }
@@ -129,12 +131,13 @@ impl<'a> Flattener<'a> {
     }
 }
 
-/// How many bytes all paths and values may take: paths repeat what a document nests, so more than the document has.
+/// Returns the room for all paths and values, in bytes: paths repeat what a document nests, so it is more
+/// than the document has.
 fn room(limits: &Limits) -> u64 {
     limits.bytes.saturating_mul(4)
 }
 
-/// How many bytes a leaf takes as JSON.
+/// Returns the length of a leaf as JSON, in bytes.
 pub(crate) fn json_length(value: &Value) -> usize {
     match value {
         Value::String(text) => text.len() + 2 + text.bytes().map(|b| usize::from(escaped(b))).sum::<usize>(),
@@ -145,7 +148,7 @@ pub(crate) fn json_length(value: &Value) -> usize {
     }
 }
 
-/// How many bytes more than itself a byte of a string takes as JSON.
+/// Returns the number of extra bytes that a byte of a string takes as JSON.
 fn escaped(byte: u8) -> u8 {
     const MORE: [u8; 256] = {
         let mut more = [0; 256];

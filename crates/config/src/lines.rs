@@ -1,8 +1,22 @@
-//! Where a byte of a text stands, as people count.
+//! Lines and columns of a text, counted from 1 as people do.
 
 use std::cell::Cell;
+use std::fmt;
 
-use crate::error::Place;
+/// A place in a text, both counted from 1; columns count characters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// The line.
+    pub line: u64,
+    /// The column.
+    pub column: u64,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "line {}, column {}", self.line, self.column)
+    }
+}
 
 /// Finds the place of a byte in a text of any shape, a line for each byte or all in one line, without remembering more
 /// than a few numbers for each block of bytes.
@@ -24,12 +38,12 @@ pub(crate) fn inclusive(text: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-/// What stands before a byte.
+/// The lines and characters before a byte.
 #[derive(Clone, Copy, Default)]
 struct Count {
     lines: u64,
     chars: u64,
-    /// How many of the characters stand before the byte's line.
+    /// The characters before the byte's line.
     chars_before_line: u64,
 }
 
@@ -74,7 +88,7 @@ impl Count {
     }
 }
 
-/// How many characters a stretch of UTF-8 holds: continuation bytes are none of their own.
+/// Counts the characters in UTF-8: continuation bytes do not count.
 fn characters(bytes: &[u8]) -> u64 {
     bytes.iter().filter(|b| **b & 0xc0 != 0x80).count() as u64
 }

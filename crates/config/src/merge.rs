@@ -8,16 +8,17 @@ use std::collections::BTreeMap;
 use rig_event::FlatConfig;
 use serde_json::Value;
 
-use crate::error::{Place, shown};
 use crate::flatten::Flattener;
+use crate::lines::Place;
 use crate::path::Segment;
-use crate::policy::lenient;
+use crate::path::lenient;
 use crate::provenance::{Origin, Provenance, Source};
 use crate::redact::marker_key;
+use crate::shown::shown;
 use crate::tree::{self, Builder};
 use crate::{Document, Error, Limits, Path};
 
-/// What the steps of a variable's name are separated by.
+/// The separator between the steps of a variable's name.
 const BETWEEN_STEPS: &str = "__";
 
 /// A configuration and where each of its fields came from.
@@ -144,7 +145,7 @@ impl<'a> Layers<'a> {
         Ok(count)
     }
 
-    /// What the layers make together, and where each field came from.
+    /// Merges the layers, and notes where each field came from.
     ///
     /// # Errors
     /// When it passes a limit, or a key is a secret by its looks.

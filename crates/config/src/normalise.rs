@@ -1,8 +1,9 @@
-//! What a text loses before it is digested and compared, so that two readings of one configuration are equal: one set of
-//! rules for each kind of text, and the version that says which they were.
+//! Normalises texts before they are digested and compared, so that two readings of one configuration are
+//! equal: a set of rules for each kind of text, and a version number for all of them.
 
+use crate::Format;
 use crate::lines::inclusive;
-use crate::{Format, sections};
+use crate::routeros::{is_routeros, is_routeros_header};
 
 /// The version of the rules below. Snapshots and diffs say by which version their text was normalised: after a change of the rules
 /// a text may look changed that is not. 1 knew RouterOS exports alone.
@@ -25,7 +26,7 @@ pub fn version(format: Format) -> u64 {
 /// Drops what changes by itself: carriage returns before line feeds, blanks at line ends, and the lines in which a
 /// program says when it wrote the text. Of a RouterOS export also runs of blank lines ([`routeros`]).
 fn text(text: &str) -> String {
-    if sections::is_routeros(text) {
+    if is_routeros(text) {
         return routeros(text);
     }
     let mut out = String::with_capacity(text.len());
@@ -114,21 +115,6 @@ fn routeros(text: &str) -> String {
         out.push('\n');
     }
     out
-}
-
-/// `# 2026-01-15 10:30:00 by RouterOS 7.20`, with the date in any of the spellings RouterOS has had.
-pub(crate) fn is_routeros_header(line: &str) -> bool {
-    // Almost no line is one, and every text is asked for them.
-    if !line.trim_start().starts_with('#') {
-        return false;
-    }
-    let mut words = line.split_whitespace();
-    let mut word = || words.next().unwrap_or_default();
-    let hash = word() == "#";
-    let date = word();
-    let time = word();
-    let dated = date.bytes().filter(|b| matches!(b, b'/' | b'-')).count() == 2;
-    hash && dated && time.contains(':') && word() == "by" && word() == "RouterOS"
 }
 
 /// A RouterOS export as version 1 of the collector's rules leaves it, to the byte: the hash that comes with a snapshot on NATS is

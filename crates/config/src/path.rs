@@ -1,4 +1,5 @@
-//! How a field is named: `servers[name=api].ports[0]`, with `"a.b"` for a key that would not read back bare.
+//! Paths, the names of fields: `servers[name=api].ports[0]`, with `"a.b"` for a key that would not read back
+//! bare.
 //!
 //! ```text
 //! path    = "" | first step*
@@ -11,6 +12,9 @@
 
 use std::fmt::{self, Write as _};
 use std::str::FromStr;
+
+use rig_event::FlatConfig;
+use serde_json::Value;
 
 use crate::Error;
 
@@ -101,6 +105,35 @@ impl Path {
     pub fn parse(text: &str) -> Result<Path, Error> {
         text.parse()
     }
+}
+
+/// Reads a path. If it does not parse (a section of a text, a key of a foreign snapshot), it becomes a single
+/// key.
+pub(crate) fn lenient(path: &str) -> Path {
+    path.parse().unwrap_or_else(|_| Path(vec![Segment::Key(path.to_owned())]))
+}
+
+/// Names each list element in the path by the first of the keys that the element has a value of.
+pub(crate) fn with_keys(mut path: Path, keys: &[&str], config: &FlatConfig) -> Path {
+    let mut at = String::new();
+    for segment in &mut path.0 {
+        let index = matches!(segment, Segment::Index(_));
+        segment.print(&mut at);
+        let named = |key: &&str| {
+            let mut below = at.clone();
+            Segment::Key((*key).to_owned()).print(&mut below);
+            let value = match config.get(&below)? {
+                Value::String(text) => text.clone(),
+                value @ (Value::Number(_) | Value::Bool(_)) => value.to_string(),
+                _ => return None,
+            };
+            Some(Segment::Keyed { key: (*key).to_owned(), value })
+        };
+        if index && let Some(named) = keys.iter().find_map(named) {
+            *segment = named;
+        }
+    }
+    path
 }
 
 /// A key, value or index as it was written; quotes make it literal in a pattern.

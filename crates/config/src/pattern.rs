@@ -1,5 +1,5 @@
-//! How a policy names fields: a path with `*` for one step, `**` for any number of steps, and `*` inside a key for
-//! any characters; and how it tells values apart, by a regular expression.
+//! Patterns of a policy: for fields, a path with `*` for one step, `**` for any number of steps, and `*`
+//! inside a key for any characters; for values, a regular expression.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
@@ -9,9 +9,7 @@ use std::str::FromStr;
 use regex::{Regex, RegexBuilder};
 use serde::{Deserialize, Deserializer};
 
-use crate::path::{Segment, Step, parse_index, steps};
-use crate::policy::lenient;
-use crate::redact::with_keys;
+use crate::path::{Segment, Step, lenient, parse_index, steps, with_keys};
 use crate::{Error, FlatConfig, Path};
 use serde_json::Value;
 
@@ -42,12 +40,13 @@ struct Glob {
 }
 
 impl Pattern {
-    /// Whether the pattern covers exactly this path.
+    /// Returns true if the pattern covers exactly this path.
     pub fn matches(&self, path: &Path) -> bool {
         self.covers(&path.0, false)
     }
 
-    /// Whether the pattern covers the path or something above it, ignoring case: for rules that must not miss.
+    /// Returns true if the pattern covers the path or something above it, ignoring case: for rules that must
+    /// not miss.
     pub(crate) fn matches_at_or_above(&self, path: &Path) -> bool {
         (0..=path.0.len()).rev().any(|end| self.covers(&path.0[..end], true))
     }
@@ -79,7 +78,7 @@ impl Pattern {
         Some(names)
     }
 
-    /// Whether the pattern covers exactly these steps.
+    /// Returns true if the pattern covers exactly these steps.
     ///
     /// A mismatch goes back to the latest `**` only, which suffices since every other step takes one segment; so
     /// the work is bounded by the product of the two lengths.
@@ -118,7 +117,7 @@ impl Glob {
     }
 }
 
-/// Whether a text is as a glob says, in which `*` stands for any characters.
+/// Returns true if the text matches the glob, in which `*` stands for any characters.
 pub(crate) fn glob_takes(glob: &str, text: &str) -> bool {
     backtrack(glob.as_bytes(), text.as_bytes(), |want| *want == b'*', |want, byte| want == byte)
 }
@@ -202,7 +201,7 @@ const MAX_PROGRAM: usize = 1 << 20;
 pub struct ValuePattern(Regex);
 
 impl ValuePattern {
-    /// Whether it matches the value.
+    /// Returns true if it matches the value.
     pub fn matches(&self, value: &Value) -> bool {
         let text = match value {
             Value::String(text) => Cow::Borrowed(text.as_str()),

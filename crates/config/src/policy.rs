@@ -1,8 +1,8 @@
 //! The policy file, `rig.toml`: what is secret, what matters, what is noise.
 
-mod idle;
 mod onboard;
 mod overrides;
+mod rules;
 mod severities;
 
 use std::cell::LazyCell;
@@ -14,12 +14,11 @@ use serde::{Deserialize, Deserializer, de};
 use serde_json::Value;
 
 pub use self::onboard::Onboarding;
+pub use self::rules::{CompareRule, ListRule, Matching};
 use crate::lines::LineIndex;
-use crate::path::Segment;
+use crate::path::{Segment, lenient};
 use crate::pattern::glob_takes;
 use crate::{Error, Path, Pattern, ValuePattern};
-
-pub use crate::diff::rules::{CompareRule, ListRule, Matching};
 
 /// The rules of a policy file. The default has none, and leaves severities to the built-in rules (docs/policy.md).
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
@@ -27,19 +26,19 @@ pub use crate::diff::rules::{CompareRule, ListRule, Matching};
 pub struct Policy {
     /// Fields that are secret, besides those rig knows by name or by value.
     pub secret: Vec<SecretRule>,
-    /// How much changes matter, besides what the built-in rules say of those that no rule here matches.
+    /// Severities of changes. The built-in rules rate those that no rule here matches.
     pub severity: Vec<SeverityRule>,
-    /// How the elements of lists are matched.
+    /// Ways to match the elements of lists.
     pub list: Vec<ListRule>,
     /// Values that are equal though they are spelled differently.
     pub compare: Vec<CompareRule>,
     /// Fields whose drift is noise.
     pub ignore: Vec<IgnoreRule>,
-    /// What fields are where nobody sets them.
+    /// Values of fields that nobody sets.
     pub default: Vec<DefaultRule>,
     /// When drift is a failure.
     pub drift: DriftPolicy,
-    /// How much history is kept.
+    /// Limits on the history that is kept.
     pub retention: Retention,
 }
 
@@ -54,7 +53,7 @@ pub struct SecretRule {
     pub path: Pattern,
     /// Where they came from, as provenance names it, with `*` for any characters: `env:APP_*`, `file:private/*`.
     pub source: Option<String>,
-    /// How their text looks, with `*` for any characters: `acme_live_*`.
+    /// A glob over their text, with `*` for any characters: `acme_live_*`.
     pub value: Option<String>,
 }
 
@@ -83,7 +82,7 @@ impl TryFrom<SecretRuleForm> for SecretRule {
 }
 
 impl SecretRule {
-    /// Whether the field is secret by this rule.
+    /// Returns true if this rule makes the field a secret.
     pub(crate) fn covers(&self, path: &Path, value: &serde_json::Value, source: Option<&str>) -> bool {
         let by_value = self
             .value
@@ -110,9 +109,9 @@ pub struct SeverityRule {
     /// Only where there was a value before that matches.
     #[serde(default)]
     pub before_matches: Option<ValuePattern>,
-    /// How much.
+    /// The severity.
     pub level: Severity,
-    /// Whether it is one of rig's own: case does not matter in its path.
+    /// True for rig's own rules, in whose paths case does not matter.
     #[serde(skip)]
     pub(crate) built_in: bool,
 }
@@ -126,7 +125,7 @@ pub struct IgnoreRule {
     /// Why.
     #[serde(default)]
     pub reason: Option<String>,
-    /// Who answers for the rule.
+    /// The person or team responsible for the rule.
     #[serde(default)]
     pub owner: Option<String>,
     /// The first moment at which the rule no longer holds. In the file it is a time, or a day through whose end
@@ -157,14 +156,15 @@ pub struct DriftPolicy {
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Retention {
-    /// How many snapshots of a service keep their originals.
+    /// Number of snapshots of a service that keep their originals.
     pub keep: Option<u64>,
-    /// How old an event, and an original that is not current, may become; written `90d`, with `s`, `m`, `h`, `d` or `w`.
+    /// Maximum age of an event, and of an original that is not current; written `90d`, with `s`, `m`, `h`,
+    /// `d` or `w`.
     #[serde(deserialize_with = "span_of_time")]
     pub max_age: Option<Duration>,
-    /// How many events of a stream are kept at least; older ones go by whole segments.
+    /// Minimum number of events that a stream keeps; older ones are removed by whole segments.
     pub max_events: Option<u64>,
-    /// How many bytes the segments of a stream may take; written `10GiB`, with `KiB`, `MiB` or `GiB`.
+    /// Maximum total size of a stream's segments; written `10GiB`, with `KiB`, `MiB` or `GiB`.
     #[serde(deserialize_with = "bytes")]
     pub max_bytes: Option<u64>,
 }
@@ -227,7 +227,7 @@ impl fmt::Display for SeverityRule {
 }
 
 impl IgnoreRule {
-    /// Whether the rule's date has passed.
+    /// Returns true if the rule's date has passed.
     pub fn expired(&self, now: Timestamp) -> bool {
         self.expires.is_some_and(|expires| expires <= now)
     }
@@ -242,13 +242,14 @@ impl Policy {
         })
     }
 
-    /// How much a change somewhere in the field matters, where its values are not known: a section of a text.
+    /// Returns the severity of a change whose values are not known, such as one in a section of a text.
     pub fn severity_of(&self, path: &str) -> Severity {
         self.severity_of_change(Op::Changed, path, None, None)
     }
 
-    /// How much a change matters: what the last matching rule says, so that exceptions stand below what they are
-    /// exceptions to; else the last matching one of the built-in rules; medium where none matches.
+    /// Returns the severity of a change. The last matching rule decides, so exceptions stand below the rules
+    /// they are exceptions to. If no rule matches, the last matching built-in rule decides; if none does, it
+    /// is medium.
     pub fn severity_of_change(
         &self,
         op: Op,
@@ -281,7 +282,7 @@ impl Policy {
         self.ignore.iter().find(|rule| !rule.expired(now) && rule.path.matches(&path))
     }
 
-    /// How the elements of a list are matched, if a rule says so: the last that covers the list.
+    /// Returns how to match the elements of a list, if a rule covers the list. The last such rule decides.
     pub(crate) fn matching(&self, list: &[Segment]) -> Option<&Matching> {
         self.list.iter().rev().find(|rule| rule.path.covers(list, false)).map(|rule| &rule.matching)
     }
@@ -297,7 +298,7 @@ impl Policy {
         self.ignore.iter().filter(move |rule| rule.expired(now) && rule.path.matches(&path))
     }
 
-    /// What the field is where nobody sets it: what the last matching rule says.
+    /// Returns the value of the field if nobody sets it. The last matching rule decides.
     pub(crate) fn default_of(&self, path: &str) -> Option<&Value> {
         if self.default.is_empty() {
             return None;
@@ -353,11 +354,6 @@ struct Rule<'a> {
     path: &'a Pattern,
     expired: bool,
     matched: bool,
-}
-
-/// The steps of a path; one that does not parse (a section of a text, a foreign snapshot's key) is a single key.
-pub(crate) fn lenient(path: &str) -> Path {
-    path.parse().unwrap_or_else(|_| Path(vec![Segment::Key(path.to_owned())]))
 }
 
 /// One kind of change, or a list of some.

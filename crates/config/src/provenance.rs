@@ -29,7 +29,7 @@ pub enum Source {
     Variable(Arc<str>),
     /// Nobody wrote it: the program's own value.
     Default,
-    /// What another program calls it.
+    /// Another program's name for it.
     Other(Arc<str>),
     /// Not known, or not fit to be repeated.
     Unknown,
@@ -40,7 +40,7 @@ pub enum Source {
 pub struct Origin {
     /// Its source.
     pub source: Source,
-    /// Whether whoever wrote the program marked it as a secret.
+    /// True if the program's author marked the field as a secret.
     pub secret: bool,
 }
 
@@ -131,7 +131,7 @@ fn split_line(file: &str) -> (&str, Option<u32>) {
     }
 }
 
-/// Whether a text can be kept as a name.
+/// Returns true if the text can be kept as a name.
 fn is_name(text: &str) -> bool {
     (1..=MAX_SOURCE).contains(&text.len()) && !text.contains(char::is_control) && !redact::is_secret_key(text)
 }

@@ -7,14 +7,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::Pattern;
 use crate::lines::inclusive;
-use crate::policy::lenient;
+use crate::path::lenient;
 
-use crate::normalise::is_routeros_header;
+pub use crate::routeros::{FIRST_SECTION, is_routeros, sectioned};
 
-/// The section of a RouterOS export's lines before any section opens.
-pub const FIRST_SECTION: &str = "system/general";
-
-/// How a text shows its sections.
+/// The syntax of a text's sections.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Syntax {
     /// A RouterOS export: a line `/ip firewall filter` opens `ip/firewall/filter`.
@@ -26,7 +23,7 @@ pub enum Syntax {
 }
 
 impl Syntax {
-    /// How a text shows its sections, if it has any.
+    /// Returns the syntax of the text's sections, if it has any.
     pub fn of(text: &str) -> Option<Syntax> {
         if is_routeros(text) {
             return Some(Syntax::Routeros);
@@ -46,7 +43,7 @@ impl Syntax {
         (section && code().any(setting)).then_some(Syntax::Ini)
     }
 
-    /// What a line says in such a text.
+    /// Returns the noun for a line of such a text.
     pub(crate) fn noun(self) -> &'static str {
         match self {
             Syntax::Routeros => "rule",
@@ -166,67 +163,9 @@ fn blocks(text: &str) -> Vec<(Cow<'_, str>, &str)> {
     found
 }
 
-/// Whether a text is a RouterOS export: it has the export's header, or a menu line with a command right below.
-pub fn is_routeros(text: &str) -> bool {
-    let mut after_menu = false;
-    inclusive(text).any(|line| {
-        let command = line.starts_with("add ") || line.starts_with("set ");
-        let found = is_routeros_header(line) || (after_menu && command);
-        after_menu = matches!(menu(line), Some((_, Reach::Following)));
-        found
-    })
-}
-
-/// The lines of a text, line ends included, each with the section it stands in.
-pub fn sectioned(text: &str) -> impl Iterator<Item = (Cow<'_, str>, &str)> {
-    let mut open = Cow::Borrowed(FIRST_SECTION);
-    inclusive(text).map(move |line| match menu(line) {
-        Some((section, Reach::Following)) => {
-            open = Cow::Owned(section);
-            (open.clone(), line)
-        }
-        Some((section, Reach::ThisLine)) => (Cow::Owned(section), line),
-        None => (open.clone(), line),
-    })
-}
-
-/// How far a line's menu reaches.
-enum Reach {
-    /// `/ip address`: to the next such line.
-    Following,
-    /// `/ip address add …`: a whole command on one line, which leaves the open section open.
-    ThisLine,
-}
-
-fn menu(line: &str) -> Option<(String, Reach)> {
-    const COMMANDS: [&str; 15] = [
-        "add", "set", "remove", "enable", "disable", "print", "find", "move", "comment", "edit", "export",
-        "import", "unset", "reset", "get",
-    ];
-    let words = line.strip_prefix('/')?.trim_end();
-    let is_menu_word = |word: &str| {
-        word.starts_with(|c: char| c.is_ascii_alphabetic())
-            && word.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
-            && !COMMANDS.contains(&word)
-    };
-    let count = words.split(' ').take_while(|word| is_menu_word(word)).count();
-    let section = words.split(' ').take(count).collect::<Vec<_>>().join("/");
-    let reach = if words.split(' ').count() == count { Reach::Following } else { Reach::ThisLine };
-    (count > 0).then_some((section, reach))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_line_is_in_the_section_it_stands_in() {
-        let text = "# c\n/ip firewall filter\nadd a\n/ip address add address=1\nadd b\n/system identity\nset name=x\n";
-        let sections: Vec<_> = sectioned(text).map(|(section, _)| section.into_owned()).collect();
-        let filter = "ip/firewall/filter";
-        let identity = "system/identity";
-        assert_eq!(sections, [FIRST_SECTION, filter, filter, "ip/address", filter, identity, identity]);
-    }
 
     #[test]
     fn blocks_and_brackets_are_sections_too() {
@@ -265,12 +204,5 @@ mod tests {
         assert_eq!(left(blocks, "http > server a.org").0, "user www;\nhttp {\n}\n");
         assert_eq!(left("[a]\nx=1\n[b]\ny=2\n", "b").0, "[a]\nx=1\n");
         assert_eq!(without("no sections\n", &["**".parse().unwrap()]), None);
-    }
-
-    #[test]
-    fn paths_of_files_are_no_menus() {
-        assert!(!is_routeros("/etc/nginx/conf.d\nset x\n"));
-        assert!(!is_routeros("server {\n  listen 80;\n}\n"));
-        assert!(is_routeros("/ip dns\nset servers=1.1.1.1\n"));
     }
 }

@@ -12,11 +12,12 @@ use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use crate::error::{Place, shown};
+use crate::lines::Place;
 use crate::path::Segment;
-use crate::policy::lenient;
+use crate::path::lenient;
 use crate::provenance::{Origin, Provenance, Source};
 use crate::redact::{is_redacted, marker_key};
+use crate::shown::shown;
 use crate::{Document, Error, Format, Layers, Limits, Path, Pattern, Redactor};
 
 /// The media type under which a hub takes a snapshot file.
@@ -25,7 +26,7 @@ pub const MEDIA_TYPE: &str = "application/vnd.rig.snapshot+json";
 /// The version that is read and written.
 const VERSION: &str = "1.0";
 
-/// What stands in the place of a secret where there is no key to make a fingerprint with.
+/// The marker of a secret if there is no key to make a fingerprint with.
 pub use crate::redact::RIGGING as REDACTED;
 
 /// A configuration at a moment.
@@ -37,7 +38,8 @@ pub struct SnapshotFile {
     pub config: FlatConfig,
     /// Where they came from, as far as that is known.
     pub provenance: Provenance,
-    /// Who took it, of what: `service`, `tool`, `hostname`, `git_sha` and so on. Files of other programs have none.
+    /// Origin of the snapshot: `service`, `tool`, `hostname`, `git_sha` and so on. Files of other programs
+    /// have none.
     pub audit: BTreeMap<String, String>,
 }
 
@@ -157,7 +159,7 @@ impl SnapshotFile {
     /// Writes the file as indented JSON.
     ///
     /// # Errors
-    /// What `out` says.
+    /// If `out` fails.
     pub fn write(&self, mut out: impl io::Write) -> io::Result<()> {
         #[derive(Serialize)]
         struct Whole<'a> {
@@ -245,8 +247,8 @@ impl SnapshotFile {
     }
 }
 
-/// Whether two values can be compared. Where one is a secret without a fingerprint, or both have one under different keys,
-/// nothing is known of whether they differ.
+/// Returns true if two values can be compared. If one is a secret without a fingerprint, or both have
+/// fingerprints under different keys, rig cannot know that they differ.
 pub fn are_comparable(before: &Value, after: &Value) -> bool {
     match (marker_key(before), marker_key(after)) {
         (Some(before), Some(after)) => before == after,

@@ -1,4 +1,4 @@
-//! What changed between two texts, as hunks of a unified diff.
+//! The difference between two texts, as hunks of a unified diff.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -11,10 +11,10 @@ use crate::Error;
 use crate::lines::inclusive;
 use crate::sections::Syntax;
 
-/// How many unchanged lines a hunk shows around a change.
+/// Number of unchanged lines that a hunk shows around a change.
 const CONTEXT: usize = 3;
 
-/// What follows a line without a line feed, which only a text's last line can be.
+/// The note after a line without a line feed; only a text's last line can be one.
 const NO_LINE_END: &str = "\\ No newline at end of file";
 
 /// The difference between two texts.
@@ -22,11 +22,11 @@ const NO_LINE_END: &str = "\\ No newline at end of file";
 pub struct TextDiff {
     /// The changed stretches, from top to bottom.
     pub hunks: Vec<Hunk>,
-    /// How many lines are new.
+    /// Number of new lines.
     pub lines_added: u64,
-    /// How many lines are gone.
+    /// Number of removed lines.
     pub lines_removed: u64,
-    /// What changed in each section, sorted by section; empty for a text that has none.
+    /// The changes in each section, sorted by section; empty for a text that has none.
     pub sections: Vec<SectionSummary>,
 }
 

@@ -7,7 +7,8 @@ use std::rc::Rc;
 
 use serde_json::Value;
 
-use crate::error::{Place, shown};
+use crate::lines::Place;
+use crate::shown::shown;
 use crate::{Error, Limits, redact};
 
 /// The deepest nesting at which the recursion over a tree surely fits the smallest stack it may run on.
@@ -21,7 +22,7 @@ pub(crate) type Entries<'a> = BTreeMap<Cow<'a, str>, Node<'a>>;
 pub(crate) struct Node<'a> {
     /// The line it begins on, from 1.
     pub line: u32,
-    /// How many levels of lists and maps it spans; a leaf has 0.
+    /// Number of levels of lists and maps that it spans; a leaf has 0.
     pub height: u16,
     /// The value.
     pub kind: Kind<'a>,
@@ -32,7 +33,7 @@ pub(crate) enum Kind<'a> {
     Leaf(Value),
     List(Vec<Node<'a>>),
     Map(Entries<'a>),
-    /// What may stand in several places: a YAML alias is the same node once more.
+    /// A node in several places: a YAML alias is the same node again.
     Shared(Rc<Node<'a>>),
 }
 
@@ -45,7 +46,7 @@ impl<'a> Node<'a> {
         }
     }
 
-    /// What the node is, also where it is shared.
+    /// Returns the kind of the node, looking through sharing.
     pub fn kind(&self) -> &Kind<'a> {
         match &self.kind {
             Kind::Shared(node) => node.kind(),

@@ -5,10 +5,10 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use rig_event::{Change, FlatConfig, Op};
 use serde_json::Value;
 
-use super::walk::bracket;
+use super::fields::bracket;
 use crate::Error;
-use crate::error::shown;
 use crate::path::{Path, Segment};
+use crate::shown::shown;
 
 /// Makes the changes to a configuration. A change that does not fit is refused, and then the configuration is as it was.
 ///
@@ -148,7 +148,7 @@ const OTHER_VALUE: &str = "the field does not have the value it had before";
 /// A part of a configuration while it is changed.
 struct Tree {
     root: Node,
-    /// How many fields there can be, which bounds every index.
+    /// The largest possible number of fields, which bounds every index.
     room: usize,
     strict: bool,
 }
@@ -169,11 +169,11 @@ struct List {
     /// The places of the elements by a key, from when it was first asked for; it moves with them.
     names: HashMap<String, HashMap<String, usize>>,
     plan: Plan,
-    /// Whether elements took new places, so that none may be empty in the end.
+    /// Set when elements have taken new places; none may be empty in the end.
     settled: bool,
 }
 
-/// What is to happen to the places in a list.
+/// Changes to the places of a list's elements, before they are made.
 #[derive(Default)]
 struct Plan {
     gone: Vec<usize>,

@@ -7,15 +7,16 @@ use std::hash::Hash;
 use serde_json::Value;
 use similar::{Algorithm, DiffOp, capture_diff_slices};
 
-use super::walk::Fields;
+use super::fields::Fields;
 use crate::Policy;
 use crate::path::Segment;
-use crate::policy::{Matching, lenient};
+use crate::path::lenient;
+use crate::policy::Matching;
 
 /// The keys that tell elements apart where no rule says anything, in the order they are tried.
 pub const KEYS: [&str; 3] = ["name", "id", "key"];
 
-/// What belongs together in two versions of a list.
+/// The pairs of elements in two versions of a list.
 pub(super) struct Matched<'a> {
     /// The key that names the elements, where one does.
     pub key: Option<Key<'a>>,
@@ -23,7 +24,7 @@ pub(super) struct Matched<'a> {
     pub pairs: Vec<Option<usize>>,
     /// For each new element whether its place among those that stayed is another.
     pub moved: Vec<bool>,
-    /// Whether the order of the list means something.
+    /// True if the order of the list is significant.
     pub ordered: bool,
 }
 
@@ -53,7 +54,7 @@ pub(super) fn matched<'a>(
     }
 }
 
-/// What the policy says of the list at a path.
+/// Returns the policy's rule for the list at a path.
 pub(super) fn rule<'a>(path: &str, policy: &'a Policy) -> Option<&'a Matching> {
     if policy.list.is_empty() { None } else { policy.matching(&lenient(path).0) }
 }

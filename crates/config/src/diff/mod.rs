@@ -1,19 +1,19 @@
-//! What changed between two flat configurations, and how to make the change.
+//! The difference between two flat configurations: found, applied, exported as a patch.
 //!
-//! In reading order: [`rules`] (how things are compared), `walk` (two configurations side by side), `lists` (which
-//! element is which), `apply` (from the old to the new), [`nest`] (fields back to a tree), [`patch`] (JSON Patch and JSON Merge
-//! Patch).
+//! In reading order: `fields` (stretches of a sorted configuration), `walk` (two configurations side by
+//! side), `lists` (pairs of elements), `apply` (from the old to the new), [`nest`] (fields back to a tree),
+//! [`patch`] (JSON Patch and JSON Merge Patch).
 //!
 //! A configuration names the elements of a list by index, as they stand in the document. A diff names those that it
 //! matched by a key, `servers[name=api].port`: so a change is the same wherever the element stands. Elsewhere what is
 //! removed has the index it had, and all else the index it has.
 
 mod apply;
+mod fields;
 mod lists;
 mod names;
 pub mod nest;
 pub mod patch;
-pub mod rules;
 mod walk;
 
 use std::collections::HashMap;
@@ -21,7 +21,8 @@ use std::collections::HashMap;
 use rig_event::{Change, FlatConfig, Op, Severity};
 use serde_json::Value;
 
-use self::walk::{Entry, Walk};
+use self::fields::Entry;
+use self::walk::Walk;
 use crate::Policy;
 use crate::redact::marker_key;
 
@@ -32,17 +33,17 @@ pub use self::names::named;
 /// The difference between two configurations.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Diff {
-    /// How many fields are new.
+    /// Number of new fields.
     pub added: u64,
-    /// How many fields are gone.
+    /// Number of removed fields.
     pub removed: u64,
-    /// How many fields have another value.
+    /// Number of fields with another value.
     pub changed: u64,
-    /// How many elements of lists have another place.
+    /// Number of list elements with another place.
     pub moved: u64,
-    /// How many fields are spelled differently and equal by a rule. No difference.
+    /// Number of fields that are spelled differently and equal by a rule. They are not a difference.
     pub equivalent: u64,
-    /// How many places the changes note for the fold. No difference.
+    /// Number of places that the changes note for the fold. They are not a difference.
     pub placed: u64,
     /// The highest severity of a change; `None` where nothing changed.
     pub severity: Option<Severity>,
@@ -74,7 +75,7 @@ impl Diff {
         }
     }
 
-    /// Whether anything is to be told.
+    /// Returns true if there is no difference.
     pub fn is_empty(&self) -> bool {
         self.added + self.removed + self.changed + self.moved == 0
     }
@@ -105,10 +106,10 @@ fn diff_with_pairs(old: &FlatConfig, new: &FlatConfig, policy: &Policy) -> (Diff
 }
 
 fn entries(config: &FlatConfig) -> Vec<Entry<'_>> {
-    config.iter().map(walk::entry).collect()
+    config.iter().map(fields::entry).collect()
 }
 
-/// Whether both values are fingerprints of secrets, under different keys.
+/// Returns true if both values are fingerprints of secrets, made with different keys.
 pub(crate) fn rekeyed(before: Option<&Value>, after: Option<&Value>) -> bool {
     match (before.and_then(marker_key), after.and_then(marker_key)) {
         (Some(old), Some(new)) => old != new,

@@ -6,8 +6,9 @@ use std::collections::HashMap;
 use rig_event::FlatConfig;
 
 use super::entries;
+use super::fields::{Fields, bracket, elements};
 use super::lists::{key, rule};
-use super::walk::{Fields, bracket, elements, join};
+use super::walk::join;
 use crate::Policy;
 use crate::path::Segment;
 

@@ -6,7 +6,7 @@ use rig_event::FlatConfig;
 use serde_json::Value;
 
 use crate::path::Segment;
-use crate::policy::lenient;
+use crate::path::lenient;
 
 /// The document whose fields these are, with secrets as their markers; `Null` for no field at all.
 ///

@@ -1,7 +1,7 @@
 //! HCL 2, as Terraform, Nomad and Packer write it.
 //!
-//! What is a literal keeps its type. Every other expression stays what it is in the source, between `${` and `}`, which is how
-//! HCL's own JSON syntax writes it: rig compares configurations and evaluates nothing.
+//! A literal keeps its type. Every other expression is kept as its source, between `${` and `}`, as HCL's own
+//! JSON syntax writes it: rig compares configurations and evaluates nothing.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -14,9 +14,10 @@ use hcl_edit::template::{Element, Template};
 use serde_json::Value;
 
 use super::number::lenient_number;
-use crate::error::{Place, shown};
 use crate::lines::LineIndex;
+use crate::lines::Place;
 use crate::redact::is_secret_key;
+use crate::shown::shown;
 use crate::tree::{Builder, Entries, Node, insert};
 use crate::{Error, Format, Limits};
 
@@ -101,7 +102,7 @@ struct Reader<'a> {
     builder: Builder,
 }
 
-/// What stands under one name in a body, or under one label below it.
+/// The blocks under one name in a body, or under one label below it.
 #[derive(Default)]
 struct Blocks {
     /// The blocks without a further label.
@@ -229,7 +230,7 @@ impl Reader<'_> {
         lenient_number(source).unwrap_or_else(|| Value::from(source))
     }
 
-    /// What is no literal, as its source.
+    /// Returns an expression that is not a literal, as its source.
     fn kept(&self, expression: &Expression) -> Value {
         Value::from(format!("${{{}}}", self.source(expression)))
     }

@@ -8,8 +8,8 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use super::unquoted;
-use crate::error::Place;
 use crate::flatten::Flattener;
+use crate::lines::Place;
 use crate::{Error, Format};
 
 /// Reads an INI document. A line that is indented deeper than the key before it continues that key's value.

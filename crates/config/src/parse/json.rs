@@ -8,8 +8,8 @@ use std::borrow::Cow;
 use serde_json::Value;
 
 use super::number::json_number;
-use crate::error::Place;
 use crate::lines::LineIndex;
+use crate::lines::Place;
 use crate::tree::{Builder, Entries, Node, insert};
 use crate::{Error, Format, Limits};
 
@@ -110,7 +110,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Whether a list or map ends after an element; otherwise the next one begins here.
+    /// Returns true if the list or map ends after this element; otherwise the next element begins here.
     fn ends(&mut self, bracket: u8, expected: &str) -> Result<bool, Error> {
         self.skip_blanks()?;
         if self.eat(bracket) {

@@ -28,8 +28,8 @@ use crate::{Document, Error, Format, Limits};
 /// third copy. A document without content (an empty file, a YAML stream of comments) has no fields.
 ///
 /// # Errors
-/// What does not follow the grammar of its format, has a key twice or a secret in the place of a key, or passes one of the
-/// [`Limits`], with the place where that is.
+/// If the document does not follow the grammar of its format, has a duplicate key or a secret in the place of
+/// a key, or exceeds one of the [`Limits`]. The error names the place.
 pub fn parse<'a>(
     document: impl Into<Cow<'a, [u8]>>,
     format: Format,
@@ -83,7 +83,7 @@ fn normalised(document: Cow<'_, [u8]>) -> Result<String, Error> {
     Ok(text)
 }
 
-/// What stands between matching quotes, or the text as it is.
+/// Removes matching quotes around a text, if there are any.
 fn unquoted(text: &str) -> &str {
     let inner = |quote| text.strip_prefix(quote)?.strip_suffix(quote);
     inner('"').or_else(|| inner('\'')).unwrap_or(text)

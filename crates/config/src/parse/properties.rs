@@ -2,8 +2,8 @@
 
 use serde_json::Value;
 
-use crate::error::Place;
 use crate::flatten::Flattener;
+use crate::lines::Place;
 use crate::{Error, Format};
 
 /// Reads a properties document. `a=1` and `a.b=2` may stand side by side, as they do in logging configurations.
@@ -33,7 +33,7 @@ fn is_blank(c: char) -> bool {
     matches!(c, ' ' | '\t' | '\x0c')
 }
 
-/// Whether a line ends in a backslash that is not itself escaped.
+/// Returns true if the line ends in a backslash that is not itself escaped.
 fn continues(line: &str) -> bool {
     line.bytes().rev().take_while(|b| *b == b'\\').count() % 2 == 1
 }

@@ -4,9 +4,10 @@ use serde_json::Value;
 use toml::de::{DeTable, DeValue};
 
 use super::number::lenient_number;
-use crate::error::{Place, shown};
 use crate::lines::LineIndex;
+use crate::lines::Place;
 use crate::redact::is_secret_key;
+use crate::shown::shown;
 use crate::tree::{Builder, Entries, Node, insert};
 use crate::{Error, Format, Limits};
 

@@ -13,8 +13,8 @@ use quick_xml::escape::unescape;
 use quick_xml::events::{BytesStart, Event};
 use serde_json::Value;
 
-use crate::error::Place;
 use crate::lines::LineIndex;
+use crate::lines::Place;
 use crate::redact::is_secret_key;
 use crate::tree::{Builder, Entries, Node, insert};
 use crate::{Error, Format, Limits};

@@ -11,7 +11,8 @@ use saphyr_parser::{Event, Marker, Parser, ScalarStyle, Tag};
 use serde_json::Value;
 
 use super::number::lenient_number;
-use crate::error::{Place, shown};
+use crate::lines::Place;
+use crate::shown::shown;
 use crate::tree::{Builder, Entries, Kind, Node, insert};
 use crate::{Error, Format, Limits};
 
@@ -63,7 +64,7 @@ enum Key<'a> {
     Merge,
 }
 
-/// What a node is called: anchor 0 is none.
+/// The anchor and the tag of a node. Anchor 0 means that it has none.
 #[derive(Default)]
 struct Label<'a> {
     anchor: usize,
@@ -214,7 +215,7 @@ fn resolve(text: &str, style: ScalarStyle, tag: Option<&Tag>) -> Value {
     }
 }
 
-/// Whether a tag is the lone `!`, by which a scalar is a string.
+/// Returns true for the lone tag `!`, which makes a scalar a string.
 fn is_non_specific(tag: &Tag) -> bool {
     tag.handle.is_empty() && tag.suffix == "!"
 }

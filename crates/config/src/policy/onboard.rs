@@ -4,15 +4,16 @@ use std::fmt::Write as _;
 
 use rig_event::Timestamp;
 
-use super::{Policy, lenient};
+use super::Policy;
 use crate::Error;
+use crate::path::lenient;
 
-/// What the new rules say of themselves.
+/// The reason, the owner and the expiry of the new rules.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Onboarding {
     /// Why the fields are ignored.
     pub reason: String,
-    /// Who answers for the rules.
+    /// The person or team responsible for the rules.
     pub owner: Option<String>,
     /// Until when they hold: a day, through its end, or an RFC 3339 time.
     pub expires: Option<String>,

@@ -61,7 +61,7 @@ impl Policy {
     }
 }
 
-/// What a variable sets: a list of rules, or a key of a table.
+/// Returns the setting that a variable overrides: a list of rules, or a key of a table.
 fn target(name: &str) -> Option<(&'static str, Option<String>)> {
     let rest = name.strip_prefix("RIG_")?.to_ascii_lowercase();
     let rules = RULES.iter().find(|rules| **rules == rest).map(|rules| (*rules, None));

@@ -1,4 +1,4 @@
-//! How much changes matter where no rule of the policy says so.
+//! Built-in severities, for changes that no rule of the policy matches.
 
 use std::sync::LazyLock;
 
@@ -56,7 +56,8 @@ static BUILT_IN: LazyLock<Vec<SeverityRule>> = LazyLock::new(|| {
     rules.flatten().collect()
 });
 
-/// What one of them at least matches: almost no value, so that almost every change is asked one thing.
+/// Matches if at least one of them does. It matches almost no value, so almost every change needs only this
+/// one test.
 static ANY_VALUE: LazyLock<Option<ValuePattern>> = LazyLock::new(|| {
     let values: Vec<String> = RULES.iter().map(|(_, value, _)| format!("(?:{value})")).collect();
     values.join("|").parse().ok()

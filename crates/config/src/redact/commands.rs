@@ -4,55 +4,8 @@ use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::LazyLock;
 
-use super::names::{Sense, sense};
+use super::names::{COMMANDS, Command, Sense, sense};
 use super::values;
-
-/// The options of some commands that take a secret.
-pub(super) struct Command {
-    /// What the commands are called.
-    pub names: &'static str,
-    /// Options whose secret is written right behind: `-pX`.
-    attached: &'static str,
-    /// Options whose secret is the next argument: `-a X`.
-    next: &'static str,
-    /// Options that take `user:password`; the sign between them.
-    login: (&'static str, char),
-}
-
-const fn command(names: &'static str, attached: &'static str, next: &'static str) -> Command {
-    Command { names, attached, next, login: ("", ':') }
-}
-
-/// Commands known here. Options whose name says it (`--password`) need no row.
-pub(super) const COMMANDS: &[Command] = &[
-    command(
-        "mysql mysqldump mysqladmin mysqlimport mysqlcheck mysqlbinlog mysqlsh mariadb mariadb-dump mariadb-admin",
-        "-p",
-        "",
-    ),
-    command("sshpass", "-p", "-p"),
-    command(
-        "mongo mongosh mongodump mongorestore mongoexport mongoimport cqlsh docker podman nerdctl helm skopeo buildah",
-        "",
-        "-p",
-    ),
-    command("redis-cli valkey-cli keydb-cli", "", "-a"),
-    command("ldapsearch ldapadd ldapmodify ldapdelete ldappasswd ldapwhoami", "", "-w -s -a"),
-    command("sqlcmd bcp ipmitool mosquitto_pub mosquitto_sub unzip zip isql", "-P", "-P"),
-    command("7z 7za 7zr rar unrar", "-p", ""),
-    command("snmpwalk snmpget snmpset snmpbulkwalk snmpgetnext snmpstatus", "", "-c -A -X"),
-    command("keytool jarsigner", "", "-storepass -keypass -srcstorepass -deststorepass"),
-    command("openssl", "", "-passin -passout -pass -k -K -passwd"),
-    command("useradd usermod groupadd rdesktop", "-p", "-p"),
-    command("az", "", "-p --account-key --sas-token"),
-    command("xfreerdp wlfreerdp", "/p:", ""),
-    Command {
-        login: ("-u --user -U --proxy-user -u, --http-user", ':'),
-        ..command("curl wget http https xh", "", "")
-    },
-    Command { login: ("--user -u", ':'), ..command("etcdctl lftp nats ncftp", "", "") },
-    Command { login: ("-U --user", '%'), ..command("smbclient rpcclient smbget winexe", "", "") },
-];
 
 /// The command that a word names, whatever folder it lies in.
 pub(super) fn known(word: &str) -> Option<&'static Command> {
@@ -117,7 +70,7 @@ pub(super) fn behind(command: Option<&Command>, option: &str, argument: &str) ->
     if named && !argument.starts_with("--") { whole() } else { None }
 }
 
-/// Whether an argument is no secret: a variable's name, or what was redacted before.
+/// Returns true if the argument is not a secret: a variable's name, or a marker of an earlier redaction.
 fn is_placeholder(argument: &str) -> bool {
     values::is_placeholder(argument) || argument.starts_with("<redacted:")
 }

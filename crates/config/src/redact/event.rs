@@ -1,4 +1,5 @@
-//! What clients post and recordings hold: nested values, keys, logs, bodies in base 64.
+//! Redacts events as clients post them and recordings hold them: nested values, keys, logs, bodies in base
+//! 64.
 //!
 //! An event's strings stay strings where they are known by their looks, so that its fields keep their types; a value under
 //! a secret's name becomes the marker. Keys that are secrets are written as `<redacted:…>` too.
@@ -13,11 +14,11 @@ use serde_json::{Map, Value};
 use super::fields::{Told, key_of, lists_secrets};
 use super::marker::{inline, is_marker, marker_key};
 use super::text::{self, Shapes};
-use super::tokens::is_random_key;
 use super::{NAMED, Redactor, Secret, names, told_by_others, triggers, values};
 use crate::Path;
 use crate::path::Segment;
-use crate::policy::lenient;
+use crate::path::lenient;
+use crate::random::is_random_key;
 
 /// Fields that hold what programs print.
 const PRINTED: &str = "data message error msg text line output stdout stderr log reason detail description summary \
@@ -30,7 +31,7 @@ fn is_in(list: &str, word: &str) -> bool {
     list.split_ascii_whitespace().any(|listed| listed == word)
 }
 
-/// What is replaced on the way through one event.
+/// One pass over an event, with the secrets found so far.
 struct Walk<'a> {
     redactor: &'a Redactor,
     told: std::collections::BTreeMap<String, Told>,
@@ -70,13 +71,13 @@ impl Redactor {
         found.into_iter().map(|one| one.kind).collect()
     }
 
-    /// Whether a name, which has to be kept as it is, is a secret.
+    /// Returns true if the name is a secret. It has to be kept as it is, so the caller must refuse it.
     pub fn is_secret_name(&self, name: &str) -> bool {
         values::is_secret_key(name)
     }
 
-    /// What is written for a key that is a secret: by its looks, or by the names above it that stand for several. A path has
-    /// both in itself.
+    /// Returns the replacement for a key that is a secret, by its looks or by a plural name above it. A path
+    /// contains both.
     fn safe_key(&self, key: &str, above: [&str; 2]) -> Option<String> {
         let listed = is_random_key(key) && lists_secrets(&above);
         let secret = (listed || values::is_secret_key(key)) && !key.contains("<redacted:");
@@ -132,12 +133,13 @@ impl Redactor {
     }
 }
 
-/// Whether a text is an HMAC-SHA256 as rig writes it.
+/// Returns true if the text is an HMAC-SHA256 as rig writes it.
 pub fn is_mac(text: &str) -> bool {
     text.len() == 64 && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
 }
 
-/// Whether a closer look is worth it: a key, a string or a name in it says something, or it is a body.
+/// Returns true if the field needs a closer look: a key, a string or a name in it may announce a secret, or
+/// it is a body.
 fn is_suspicious(name: &str, value: &Value) -> bool {
     let named = triggers::any(name) || !name.is_ascii();
     match value {
@@ -153,7 +155,7 @@ fn is_suspicious(name: &str, value: &Value) -> bool {
     }
 }
 
-/// Whether a field holds a body, which recordings have in base 64.
+/// Returns true if the field holds a body, which recordings have in base 64.
 fn is_body(name: &str) -> bool {
     name.ends_with("body") || name.ends_with("payload") || name == "data"
 }

@@ -8,20 +8,21 @@ use serde_json::Value;
 
 use super::commands;
 use super::names::{Sense, covers_below, ends_in_key, is_harmless, is_plural, is_weak, sense};
-use super::tokens::is_high_entropy;
 use super::values::is_placeholder;
 use crate::Path;
 use crate::path::Segment;
-use crate::policy::lenient;
+use crate::path::lenient;
+use crate::random::is_high_entropy;
 
-/// Whether a text is a switch, not a secret, whatever it is called.
+/// Returns true if the text is a switch. A switch is not a secret, whatever its name.
 fn is_boolean(text: &str) -> bool {
     ["true", "false", "yes", "no", "on", "off", "none", "null"]
         .iter()
         .any(|word| text.eq_ignore_ascii_case(word))
 }
 
-/// Whether a text only says where the secret is: a variable's name, the path of a file, what is encrypted already.
+/// Returns true if the text only refers to a secret: a variable's name, the path of a file, an encrypted
+/// value.
 pub(super) fn is_reference(text: &str) -> bool {
     if text.len() > 256 {
         return text.starts_with("ENC[AES256_GCM,");
@@ -29,8 +30,8 @@ pub(super) fn is_reference(text: &str) -> bool {
     is_placeholder(text) || is_file(text) || text.starts_with("ENC[AES256_GCM,")
 }
 
-/// Whether a text is the path of a file, as far as can be told: from the root, the folder or the home, in steps that
-/// are words, to a file that is called like one or in a folder where such files lie.
+/// Returns true if the text looks like the path of a file: it starts at the root, the folder or the home, its
+/// steps are words, and its ending or its first folder is one that such files have.
 fn is_file(text: &str) -> bool {
     const ENDS: &str = "pem key crt cer p12 pfx jks json txt yaml yml toml env secret gpg asc pub ppk conf cfg ini keytab token";
     const ROOTS: &str = "run etc var mnt opt home usr vault secrets root srv data app config certs tmp";
@@ -47,7 +48,7 @@ fn is_file(text: &str) -> bool {
     rooted && steps.iter().all(fine) && (ending || (root && steps.len() > 1))
 }
 
-/// Whether a value that only a generator makes stands under a name that hints at a secret: `signing: {key: …}`.
+/// Returns true if the value looks machine-generated and its name hints at a secret: `signing: {key: …}`.
 pub(super) fn is_random_under_hint(path: &str, value: &Value) -> bool {
     let Value::String(text) = value else { return false };
     if !(16..=4096).contains(&text.len()) || !is_weak_at_end(path) {
@@ -75,7 +76,7 @@ fn is_weak_at_end(path: &str) -> bool {
     ENDS.iter().any(|piece| ends(piece)) || ends("ion") || ends("dsn")
 }
 
-/// Whether a field's name says that this value is a secret.
+/// Returns true if the field's name makes this value a secret.
 pub(super) fn names_secret(path: &Path, value: &Value) -> bool {
     let keys: Vec<&str> = path.0.iter().filter_map(key_of).collect();
     let Some((last, above)) = keys.split_last() else { return false };
@@ -109,7 +110,7 @@ pub(super) fn key_of(segment: &Segment) -> Option<&str> {
     }
 }
 
-/// What the last of some names says together with the one above it: `key` below `api` is `api_key`.
+/// Joins the last name with the one above it: `key` below `api` is `api_key`.
 fn joined(keys: &[&str]) -> Option<String> {
     match keys {
         [.., above, last] if ends_in_key(last) || last.eq_ignore_ascii_case("community") => {
@@ -119,14 +120,15 @@ fn joined(keys: &[&str]) -> Option<String> {
     }
 }
 
-/// Whether a secret's name was split into steps: `api.key`, `aws.secret.key`. The path of a file is no key.
+/// Returns true if a secret's name is split into steps: `api.key`, `aws.secret.key`. The path of a file is
+/// not a key.
 fn is_split_key(keys: &[&str], value: &Value) -> bool {
     !value.as_str().is_some_and(is_reference)
         && joined(keys).is_some_and(|name| sense(&name) == Sense::Secret)
 }
 
-/// Whether a step above the last is a secret's name and no step below it is known to be harmless, as it is in
-/// `secret.name` and `token.labels.app`.
+/// Returns true if a step above the last is a secret's name and no step below it is known to be harmless,
+/// unlike `secret.name` and `token.labels.app`.
 fn is_below_secret(keys: &[&str]) -> bool {
     for end in (1..=keys.len()).rev() {
         let here = &keys[..end];
@@ -142,13 +144,14 @@ fn is_below_secret(keys: &[&str]) -> bool {
     false
 }
 
-/// Whether the keys of a map may be secrets, by the names that lead to it: `api_keys`, `tokens`, or `keys` in `api`.
+/// Returns true if the keys of a map may be secrets, by the names that lead to it: `api_keys`, `tokens`, or
+/// `keys` in `api`.
 pub(super) fn lists_secrets(above: &[&str]) -> bool {
     let joined = || joined(above).is_some_and(|name| is_plural(&name));
     above.last().is_some_and(|last| (is_plural(last) && covers_below(last)) || joined())
 }
 
-/// What a field is told to be by others: a secret as a whole, or in pieces.
+/// The verdict of other fields on this one: it is a secret as a whole, or a part of it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Told {
     /// The whole value.

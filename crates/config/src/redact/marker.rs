@@ -1,4 +1,4 @@
-//! What stands in a secret's place, the key it is made with, and how it is known again.
+//! Markers: the replacement of a secret, the key it is made with, and the tests that recognise it.
 
 use std::fmt;
 
@@ -9,7 +9,7 @@ use sha2::Sha256;
 
 use crate::Error;
 
-/// What the configuration library Rigging writes in place of a secret.
+/// The marker that the configuration library Rigging writes in place of a secret.
 pub const RIGGING: &str = "***redacted***";
 
 /// The key that fingerprints are made with. Its id stands in every marker.
@@ -79,8 +79,9 @@ pub(crate) fn marker_key(value: &Value) -> Option<&str> {
     fingerprint_key(map.get("redacted")?.as_str()?)
 }
 
-/// Whether a value is what stands in a secret's place: rig's `{"redacted":"hmac:…"}` and, in a string, `<redacted:hmac:…>`,
-/// or `***redacted***`, which Rigging writes. This is the one place that knows; whoever leaves redacted fields out asks here.
+/// Returns true if the value is a marker: rig's `{"redacted":"hmac:…"}` and, in a string,
+/// `<redacted:hmac:…>`, or Rigging's `***redacted***`. Code that leaves out redacted fields must call this
+/// and nothing else.
 pub fn is_redacted(value: &Value) -> bool {
     match value {
         Value::String(text) => is_marker(text),
@@ -88,7 +89,7 @@ pub fn is_redacted(value: &Value) -> bool {
     }
 }
 
-/// Whether a text is the fingerprint that a marker holds.
+/// Returns true if the text is a fingerprint as a marker holds it.
 pub(super) fn is_fingerprint(text: &str) -> bool {
     fingerprint_key(text).is_some()
 }
@@ -103,13 +104,13 @@ pub(super) fn inline(fingerprint: &str) -> String {
     format!("<redacted:{fingerprint}>")
 }
 
-/// Whether a string is the marker of a secret that was replaced before.
+/// Returns true if the string is the marker of a secret that was replaced before.
 pub(super) fn is_marker(text: &str) -> bool {
     let inner = text.strip_prefix("<redacted:").and_then(|rest| rest.strip_suffix('>'));
     text == RIGGING || inner.is_some_and(|inner| fingerprint_key(inner).is_some())
 }
 
-/// Whether a text's first piece is the marker of a secret: what an earlier pass left, whatever it left behind it.
+/// Returns true if the text begins with a marker that an earlier pass left, whatever follows it.
 pub(super) fn begins_with_marker(text: &str) -> bool {
     let end = text.find('>').map_or(text.len(), |at| at + 1);
     is_marker(&text[..end]) || text == RIGGING

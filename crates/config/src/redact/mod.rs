@@ -29,16 +29,16 @@ use self::marker::{inline, is_fingerprint, is_marker, marker};
 use self::source::is_secret_source;
 use self::text::{NAMED, Shapes};
 use self::values::Found;
-use crate::path::Segment;
-use crate::policy::{SecretRule, lenient};
-use crate::{Document, Path, Policy};
+use crate::path::{Segment, lenient, with_keys};
+use crate::policy::SecretRule;
+use crate::{Document, Policy};
 
-/// Whether a key, which would be kept, is a secret by its looks.
+/// Returns true if a key looks like a secret. Keys are kept, so the caller must refuse it.
 pub(crate) fn is_secret_key(key: &str) -> bool {
     values::is_secret_key(key)
 }
 
-/// Whether the keys of the map at this path may be secrets: it is called `api_keys` or the like.
+/// Returns true if the keys of the map at this path may be secrets, as those of `api_keys` are.
 pub(crate) fn lists_secrets(path: &str) -> bool {
     let end = path.trim_end_matches(|c: char| c.is_ascii_digit() || matches!(c, '[' | ']' | '"'));
     end.ends_with(['s', 'S'])
@@ -46,37 +46,19 @@ pub(crate) fn lists_secrets(path: &str) -> bool {
         && fields::lists_secrets(&lenient(path).0.iter().filter_map(key_of).collect::<Vec<_>>())
 }
 
-/// Whether a key is no name but what only a generator makes.
-pub(crate) fn is_random_key(key: &str) -> bool {
-    tokens::is_random_key(key)
-}
-
-/// Whether a text begins a private key that it does not end.
+/// Returns true if the text begins a private key and does not end it.
 pub(crate) fn opens_private_key(text: &str) -> bool {
     text.contains(" BEGIN ") | text.contains("-BEGIN ") && values::opens_private_key(text)
 }
 
-/// The path with each element of a list named by the first of the keys that it has a value of.
-pub(crate) fn with_keys(mut path: Path, keys: &[&str], config: &FlatConfig) -> Path {
-    let mut at = String::new();
-    for segment in &mut path.0 {
-        let index = matches!(segment, Segment::Index(_));
-        segment.print(&mut at);
-        let named = |key: &&str| {
-            let mut below = at.clone();
-            Segment::Key((*key).to_owned()).print(&mut below);
-            let value = match config.get(&below)? {
-                Value::String(text) => text.clone(),
-                value @ (Value::Number(_) | Value::Bool(_)) => value.to_string(),
-                _ => return None,
-            };
-            Some(Segment::Keyed { key: (*key).to_owned(), value })
-        };
-        if index && let Some(named) = keys.iter().find_map(named) {
-            *segment = named;
-        }
+impl Document {
+    /// Digests the normalised text, drops it, and redacts the fields: what every capture does, in the order that
+    /// keeps secrets in. Returns the digest and how many values were secrets.
+    pub fn digest_then_redact(&mut self, redactor: &Redactor) -> (String, usize) {
+        let digest = redactor.digest(&self.normalised);
+        self.normalised = String::new();
+        (digest, redactor.redact(self))
     }
-    path
 }
 
 /// A secret that was replaced: where it stood and what it was, and nothing of its value.
@@ -297,17 +279,20 @@ impl Redactor {
         true
     }
 
-    /// What tells one document from another without telling what is in it: `hmac:k1:` and 64 digits of hex.
+    /// Returns a keyed digest, which identifies the document and does not reveal its content: `hmac:k1:` and
+    /// 64 digits of hex.
     pub fn digest(&self, normalised: &str) -> String {
         format!("hmac:{}:{}", self.key.id(), self.key.hmac(b"rig digest", normalised.as_bytes()))
     }
 
-    /// What an original is found by, without telling what is in it: `hmac:k1:` and 64 digits of hex.
+    /// Returns the address of an original, which does not reveal its content: `hmac:k1:` and 64 digits of
+    /// hex.
     pub fn address(&self, original: &[u8]) -> String {
         format!("hmac:{}:{}", self.key.id(), self.key.hmac(b"rig blob", original))
     }
 
-    /// What tells one secret from another without telling the secret: `hmac:k1:` and 16 digits of hex.
+    /// Returns a fingerprint, which identifies a secret and does not reveal it: `hmac:k1:` and 16 digits of
+    /// hex.
     pub fn fingerprint(&self, plaintext: &[u8]) -> String {
         format!("hmac:{}:{}", self.key.id(), &self.key.hmac(b"rig fingerprint", plaintext)[..16])
     }

@@ -1,6 +1,6 @@
 //! Names that announce a secret, and names that only talk about one.
 
-/// What a name says of its value.
+/// The meaning of a name for its value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Sense {
     /// The value is no secret as far as its name tells: `secretName`, `token_ttl`.
@@ -20,7 +20,7 @@ const NOUNS: &str = "password passwd passwort kennwort passphrase passcode passk
 const SHORT_NOUNS: &str = "pass pw psk jwt authorization bearer requirepass masterauth keystring cookie setcookie cred rootpw bindpw \
     userpw dbpw adminpw rocommunity rwcommunity authtok wepkey sharedsecret";
 
-/// What makes a secret of the word `key` or `keys` that follows it.
+/// Words that make a secret of a `key` or `keys` after them.
 const KEY_KINDS: &str = "\
     api private secret access encryption encrypt decryption signing sign jwt shared preshared master session auth \
     authentication account storage license static md5 hmac deploy ssl client ssh webhook aes cipher crypt crypto tls \
@@ -50,7 +50,7 @@ const HARMLESS: &str = "\
     grant grants resource page link color colour version audiences issuers introspection revocation \
     exchange change encoder decoder samesite secure httponly percent ratio bits bytes estimate estimator step steps";
 
-/// What comes before `pass` where it is a verb: nginx' `proxy_pass`.
+/// Words after which `pass` is a verb: nginx' `proxy_pass`.
 const PASSING: &str =
     "proxy fastcgi uwsgi scgi grpc memcached by first single multi high low band did must will test tests";
 
@@ -61,7 +61,54 @@ const COMPASSES: &str = "bypass compass encompass trespass overpass underpass su
 const TALKING: &str =
     "existing require allow no show hide has is enable disable skip forgot should ask prompt automount";
 
-/// What a name says of its value. Case, `-`, `_`, `.` and camel case make no difference.
+/// The options of some commands that take a secret.
+pub(super) struct Command {
+    /// The names of the commands.
+    pub names: &'static str,
+    /// Options whose secret is written right behind: `-pX`.
+    pub attached: &'static str,
+    /// Options whose secret is the next argument: `-a X`.
+    pub next: &'static str,
+    /// Options that take `user:password`; the sign between them.
+    pub login: (&'static str, char),
+}
+
+const fn command(names: &'static str, attached: &'static str, next: &'static str) -> Command {
+    Command { names, attached, next, login: ("", ':') }
+}
+
+/// Commands known here. Options whose name says it (`--password`) need no row.
+pub(super) const COMMANDS: &[Command] = &[
+    command(
+        "mysql mysqldump mysqladmin mysqlimport mysqlcheck mysqlbinlog mysqlsh mariadb mariadb-dump mariadb-admin",
+        "-p",
+        "",
+    ),
+    command("sshpass", "-p", "-p"),
+    command(
+        "mongo mongosh mongodump mongorestore mongoexport mongoimport cqlsh docker podman nerdctl helm skopeo buildah",
+        "",
+        "-p",
+    ),
+    command("redis-cli valkey-cli keydb-cli", "", "-a"),
+    command("ldapsearch ldapadd ldapmodify ldapdelete ldappasswd ldapwhoami", "", "-w -s -a"),
+    command("sqlcmd bcp ipmitool mosquitto_pub mosquitto_sub unzip zip isql", "-P", "-P"),
+    command("7z 7za 7zr rar unrar", "-p", ""),
+    command("snmpwalk snmpget snmpset snmpbulkwalk snmpgetnext snmpstatus", "", "-c -A -X"),
+    command("keytool jarsigner", "", "-storepass -keypass -srcstorepass -deststorepass"),
+    command("openssl", "", "-passin -passout -pass -k -K -passwd"),
+    command("useradd usermod groupadd rdesktop", "-p", "-p"),
+    command("az", "", "-p --account-key --sas-token"),
+    command("xfreerdp wlfreerdp", "/p:", ""),
+    Command {
+        login: ("-u --user -U --proxy-user -u, --http-user", ':'),
+        ..command("curl wget http https xh", "", "")
+    },
+    Command { login: ("--user -u", ':'), ..command("etcdctl lftp nats ncftp", "", "") },
+    Command { login: ("-U --user", '%'), ..command("smbclient rpcclient smbget winexe", "", "") },
+];
+
+/// Returns the meaning of a name for its value. Case, `-`, `_`, `.` and camel case make no difference.
 pub(super) fn sense(name: &str) -> Sense {
     if !may_say_something(name) {
         return Sense::Innocent;
@@ -85,13 +132,13 @@ pub(super) fn sense(name: &str) -> Sense {
     }
 }
 
-/// Whether a name stands for several secrets, so that what is below it is one.
+/// Returns true if the name stands for several secrets, so that every value below it is one.
 pub(super) fn is_plural(name: &str) -> bool {
     name.ends_with(['s', 'S']) && !name.to_ascii_lowercase().ends_with("pass") && sense(name) == Sense::Secret
 }
 
-/// Whether a name says that all below it is secret, as `secret` in `secret.main` does. What stands below `cookie` or
-/// `authorization` is often only about one.
+/// Returns true if every value below the name is a secret, as below `secret` in `secret.main`. Values below
+/// `cookie` or `authorization` often only describe one.
 pub(super) fn covers_below(name: &str) -> bool {
     let words = words(name);
     let is_short = words.iter().rev().find(|word| !is_in(NEUTRAL, word)).is_some_and(|noun| {
@@ -100,12 +147,12 @@ pub(super) fn covers_below(name: &str) -> bool {
     sense(name) == Sense::Secret && !is_short
 }
 
-/// Whether a name's last word is `key` or `keys`, so that what stands above it tells which.
+/// Returns true if the name's last word is `key` or `keys`, so that the name above it decides.
 pub(super) fn ends_in_key(name: &str) -> bool {
     words(name).last().is_some_and(|last| is_in("key keys", last))
 }
 
-/// Whether a name is harmless whatever it stands under: the `name` in `secrets[0].name`.
+/// Returns true if the name is harmless wherever it is: the `name` in `secrets[0].name`.
 pub(super) fn is_harmless(name: &str) -> bool {
     words(name).last().is_some_and(|last| is_in(HARMLESS, last))
 }
@@ -132,7 +179,8 @@ fn is_noun(words: &[String], at: usize) -> bool {
     }
 }
 
-/// Whether a name has a piece of a word that [`is_noun`] knows, in any case; what has none need not be taken apart.
+/// Returns true if the name contains a piece of a word that [`is_noun`] knows, in any case. Other names need
+/// not be split into words.
 pub(super) fn may_say_something(name: &str) -> bool {
     let bytes = name.as_bytes();
     if !name.is_ascii() {
@@ -161,7 +209,8 @@ pub(super) fn may_say_something(name: &str) -> bool {
     (0..bytes.len()).any(|at| pieces(bytes[at]).iter().any(|piece| begins(at, piece)))
 }
 
-/// Whether a name is only a hint at a secret, so that the value decides: `key`, `auth`, `salt`, `signature`.
+/// Returns true if the name only hints at a secret, so that the value decides: `key`, `auth`, `salt`,
+/// `signature`.
 pub(super) fn is_weak(name: &str) -> bool {
     const HINTS: &str = "key keys auth cred salt seed signature sig license access session private crypt cipher \
         webhook otp mfa totp phrase login sid code pin apikey dsn encryption";

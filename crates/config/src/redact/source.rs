@@ -2,8 +2,8 @@
 
 use super::names::{Sense, sense};
 
-/// Whether a source holds secrets: an environment variable whose name says so, a file in a folder for secrets, a store
-/// made for them.
+/// Returns true if the source holds secrets: an environment variable whose name says so, a file in a folder
+/// for secrets, a store made for them.
 ///
 /// Sources are named as provenance names them: `env:APP_DB_PASSWORD`, `file:secrets/db.yaml` (a line may follow:
 /// `file:a.yaml:12`), `default`, or a URL of a store.
@@ -18,7 +18,7 @@ pub(super) fn is_secret_source(source: &str) -> bool {
     }
 }
 
-/// Whether a file is one of secrets: by a folder it lies in, or by what it is called.
+/// Returns true if the file holds secrets, by a folder it is in or by its name.
 fn is_secret_file(path: &str) -> bool {
     const FOLDERS: [&str; 8] =
         ["secrets", "secret", ".secrets", ".secret", "credentials", ".ssh", ".aws", ".gnupg"];

@@ -1,4 +1,4 @@
-//! What must leave, what must stay, and that nothing leaves twice.
+//! Secrets leave, everything else stays, and redacting twice changes nothing.
 
 use proptest::prelude::*;
 

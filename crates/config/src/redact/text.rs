@@ -128,12 +128,12 @@ pub(super) fn disjoint(text: &str, mut found: Vec<Found>) -> Vec<Found> {
     joined
 }
 
-/// What may stand around a value without belonging to it.
+/// Returns true for characters around a value that are not part of it.
 fn is_padding(c: char) -> bool {
     c.is_whitespace() || matches!(c, ';' | ',' | '\\')
 }
 
-/// What is found by the name before it.
+/// The kind of a secret that is found by the name before it.
 pub(super) const NAMED: &str = "named-secret";
 
 fn named(range: Range<usize>) -> Found {
@@ -256,7 +256,7 @@ impl Scan<'_> {
         }
     }
 
-    /// Whether the words after this one are a secret.
+    /// Returns true if the words after this one are a secret.
     fn announces(&self, words: &[Range<usize>], at: usize, name: &str) -> bool {
         let word = |at: usize| words.get(at).map_or("", |word| &self.text[word.clone()]);
         let first = word(0);
@@ -286,7 +286,8 @@ impl Scan<'_> {
         }
     }
 
-    /// Whether this line is indented below one, not far above, that begins with one of these words.
+    /// Returns true if this line is indented below a line, not far above, that begins with one of these
+    /// words.
     fn is_below(&self, words: &[&str]) -> bool {
         let indent = |line: &str| line.len() - line.trim_start().len();
         let own = indent(&self.text[self.line.clone()]);
@@ -524,7 +525,7 @@ fn words(line: &str) -> impl Iterator<Item = Range<usize>> {
     .filter(move |word| &line[word.clone()] != "\\")
 }
 
-/// Whether a text begins with `name=`.
+/// Returns true if the text begins with `name=`.
 fn begins_assignment(text: &str) -> bool {
     let after = text.trim_start_matches(is_name);
     after.len() < text.len() && after.starts_with('=')

@@ -7,13 +7,13 @@ use std::sync::LazyLock;
 
 use aho_corasick::{AhoCorasick, AhoCorasickKind, Input, MatchKind, StartKind};
 
-use super::commands::COMMANDS;
+use super::names::COMMANDS;
 use super::tokens::MAKERS;
 
 /// Something found in passing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Hit {
-    /// How a maker's tokens begin.
+    /// The prefix of a maker's tokens.
     Token {
         /// Its place in [`MAKERS`].
         maker: usize,
@@ -24,7 +24,7 @@ pub(super) enum Hit {
     Name,
     /// A command whose options take one.
     Command,
-    /// What only a closer look at the value tells.
+    /// A shape that needs a closer look at the value.
     Shape(Shape),
 }
 
@@ -149,7 +149,7 @@ pub(super) fn hits(text: &str) -> Vec<(usize, Hit)> {
     found
 }
 
-/// Whether anything in a text is worth a closer look.
+/// Returns true if anything in the text needs a closer look.
 pub(super) fn any(text: &str) -> bool {
     TRIGGERS.as_ref().is_none_or(|(automaton, _)| automaton.is_match(text))
 }

@@ -2,8 +2,9 @@
 
 use std::ops::Range;
 
-use super::tokens::{Body, MAKERS, is_high_entropy, is_random};
+use super::tokens::{Body, MAKERS};
 use super::triggers::{Hit, Shape, hits};
+use crate::random::{is_high_entropy, is_random};
 
 /// Where a secret stands in a text, and what it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -72,7 +73,7 @@ pub(super) fn among(text: &str, hits: &[(usize, Hit)], found: &mut Vec<Found>) {
     }
 }
 
-/// Whether what stands where a key belongs is a secret. Prose is no such thing: a token has digits.
+/// Returns true if a key is a secret. Prose is not: a token has digits.
 pub(super) fn is_secret_key(key: &str) -> bool {
     if key.len() < 8 {
         return false;
@@ -87,7 +88,7 @@ pub(super) fn is_secret_key(key: &str) -> bool {
     })
 }
 
-/// Whether a text begins a private key that it does not end.
+/// Returns true if the text begins a private key and does not end it.
 pub(super) fn opens_private_key(text: &str) -> bool {
     let last = find(text).into_iter().rfind(|one| one.kind == "private-key");
     last.is_some_and(|one| {
@@ -226,7 +227,7 @@ fn encoded_key(text: &str, at: usize, found: &mut Vec<Found>) {
     }
 }
 
-/// What ends a URL or DSN inside a longer text.
+/// Returns true for characters that end a URL or DSN inside a longer text.
 fn ends_word(c: char) -> bool {
     c.is_whitespace() || matches!(c, '"' | '\'' | '`')
 }
@@ -247,7 +248,7 @@ fn url(text: &str, at: usize, found: &mut Vec<Found>) -> usize {
     end
 }
 
-/// How long the user and password are that a URL begins with behind its scheme, in a word cut at its last `@`.
+/// Returns the length of the user and password after the scheme of a URL, in a word cut at its last `@`.
 fn user_and_password(rest: &str) -> Option<usize> {
     let authority = &rest[..rest.find(['/', '?', '#']).unwrap_or(rest.len())];
     let Some((_, password)) = authority.split_once(':') else {
@@ -266,7 +267,7 @@ fn user_and_password(rest: &str) -> Option<usize> {
     (secret && !user_info.contains("<redacted:hmac:")).then_some(user_info.len())
 }
 
-/// Whether a text only says where the value comes from: `${NAME}`, `{{ .Values.name }}`, `$(NAME)`, `<password>`,
+/// Returns true if the text is a placeholder: `${NAME}`, `{{ .Values.name }}`, `$(NAME)`, `<password>`,
 /// `***`.
 pub(super) fn is_placeholder(text: &str) -> bool {
     let inner = |open: &str, close: &str| text.strip_prefix(open)?.strip_suffix(close);
@@ -291,7 +292,7 @@ pub(super) fn is_placeholder(text: &str) -> bool {
     stars || variable || said || nginx
 }
 
-/// Whether the user in a URL without a password is a token: long, of letters and digits.
+/// Returns true if the user in a URL without a password is a token: long, of letters and digits.
 fn looks_like_token(user: &str) -> bool {
     let fine = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'~');
     user.len() >= 16

@@ -92,7 +92,7 @@ fn expand(text: &str, seed: u64) -> String {
     out.replace('¦', "")
 }
 
-/// Whether a secret, or eight characters of it in a row, stands in a text.
+/// Returns true if the text contains a secret, or eight characters of it in a row.
 #[allow(
     dead_code,
     reason = "the whole-program tests, which have this file too, look for all secrets at once"

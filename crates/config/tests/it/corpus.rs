@@ -12,7 +12,7 @@ fn redactor() -> Redactor {
     Redactor::new(RedactionKey::new("k1", [7; 32]).unwrap(), &Policy::default())
 }
 
-/// What is left of a case as a hub would keep it, and how many secrets were found.
+/// Redacts a case as a hub would; returns the result and the number of secrets found.
 fn redacted(case: &Case) -> (String, usize) {
     let redactor = redactor();
     if case.format == "event" {

@@ -1,4 +1,4 @@
-//! What holds for the difference of any two documents.
+//! Properties of the difference of any two documents.
 
 use proptest::prelude::*;
 use rig_config::diff::nest::nested;

@@ -4,7 +4,7 @@ use serde::{Deserialize, Deserializer, de};
 use serde_json::{Number, Value};
 
 use crate::Pattern;
-use crate::drift::same_number;
+use crate::number::same_number;
 
 /// `[[list]]`: how the elements of a list are matched with those of another version of it.
 #[derive(Clone, Debug, PartialEq)]
@@ -15,7 +15,7 @@ pub struct ListRule {
     pub matching: Matching,
 }
 
-/// How the elements of two lists are matched.
+/// A way to match the elements of two lists.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Matching {
     /// `key = "name"`: by the value of a key that each element must have, with a value of its own. A list where that
@@ -23,7 +23,7 @@ pub enum Matching {
     Key {
         /// The key.
         key: String,
-        /// Whether another order of the elements is a difference; `ordered = false` says that it is none.
+        /// True if another order of the elements is a difference; false with `ordered = false`.
         ordered: bool,
     },
     /// `mode = "sequence"`: by their longest common subsequence. What stands in the place of another is a change of it.
@@ -103,7 +103,7 @@ fn tolerance<'de, D: Deserializer<'de>>(d: D) -> Result<Option<f64>, D::Error> {
 }
 
 impl CompareRule {
-    /// Whether two values are equal by this rule.
+    /// Returns true if two values are equal by this rule.
     pub fn equal(&self, old: &Value, new: &Value) -> bool {
         self.normalised(old) == self.normalised(new) || self.is_near(old, new)
     }

@@ -1,10 +1,11 @@
-//! Which rules of a policy do nothing: a rule that is misspelt, or whose time has passed, must not pass for one that holds.
+//! Reports the rules of a policy that do nothing: a rule that is misspelt or has expired must not pass for
+//! one that holds.
 
 use rig_event::{FlatConfig, Timestamp};
 
-use super::{Policy, RuleNote};
 use crate::diff::named;
 use crate::drift::section_names;
+use crate::{Policy, RuleNote};
 
 impl Policy {
     /// The rules that match no field of these configurations, and those that have expired. A field counts under its place
