@@ -24,6 +24,8 @@ mod hostile;
 mod incidents;
 mod logs;
 mod mistakes;
+#[cfg(unix)]
+mod names;
 mod notifications;
 #[cfg(feature = "otlp")]
 mod otlp;
