@@ -12,6 +12,8 @@ mod backup;
 mod cases;
 mod causes;
 mod ci;
+#[cfg(feature = "cloud")]
+mod cloud;
 #[cfg(unix)]
 mod collect;
 mod demo;
