@@ -22,7 +22,8 @@ pub fn rig_diff(args: &[&str]) -> Command {
     clean(Command::new(env!("CARGO_BIN_EXE_rig-diff")), args)
 }
 
-fn clean(mut command: Command, args: &[&str]) -> Command {
+/// A program with arguments, and nothing of the developer's own settings.
+pub fn clean(mut command: Command, args: &[&str]) -> Command {
     for (name, _) in std::env::vars_os() {
         if name.to_string_lossy().starts_with("RIG_") {
             command.env_remove(name);

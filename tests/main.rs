@@ -12,6 +12,8 @@ mod backup;
 mod cases;
 mod causes;
 mod ci;
+#[cfg(feature = "cloud")]
+mod cloud;
 #[cfg(unix)]
 mod collect;
 mod demo;
@@ -24,6 +26,8 @@ mod hostile;
 mod incidents;
 mod logs;
 mod mistakes;
+#[cfg(unix)]
+mod names;
 mod notifications;
 #[cfg(feature = "otlp")]
 mod otlp;

@@ -1,4 +1,4 @@
-//! `cargo xtask bench`: builds the hub and the benches as they are released, and runs one.
+//! `cargo xtask bench`: builds the hub and the benches as they are shipped, and runs one.
 //!
 //! The benches are a crate of their own (`bench/`), so that xtask itself builds in a moment.
 
@@ -9,8 +9,8 @@ use anyhow::{Context as _, Result, bail};
 
 /// Passes everything on to `rig-bench`, which finds `rig` beside itself.
 pub fn run(root: &Path, args: &[&str]) -> Result<()> {
-    cargo(root, &["build", "--release", "--package", "rig", "--package", "rig-bench"])?;
-    cargo(root, &[&["run", "--release", "--quiet", "--package", "rig-bench", "--"], args].concat())
+    cargo(root, &["build", "--profile", "dist", "--package", "rig", "--package", "rig-bench", "--bins"])?;
+    cargo(root, &[&["run", "--profile", "dist", "--quiet", "--package", "rig-bench", "--"], args].concat())
 }
 
 fn cargo(root: &Path, args: &[&str]) -> Result<()> {

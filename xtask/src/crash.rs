@@ -1,4 +1,4 @@
-//! `cargo xtask crash`: the crash test of CI with as many rounds as are wanted.
+//! `cargo xtask crash`: the crash test of CI with as many rounds as are wanted, on the hub as it is shipped.
 
 use std::path::Path;
 use std::process::Command;
@@ -20,7 +20,8 @@ pub fn run(root: &Path, options: &[&str]) -> Result<()> {
         }
     }
     let mut command = Command::new(env!("CARGO"));
-    command.args(["test", "-p", "rig", "--test", "proof", "crash", "--", "--nocapture"]).current_dir(root);
+    command.args(["test", "--profile", "dist", "-p", "rig", "--test", "proof", "crash", "--", "--nocapture"]);
+    command.current_dir(root);
     command.env("RIG_CRASH_ROUNDS", rounds.to_string());
     if let Some(seed) = seed {
         command.env("RIG_CRASH_SEED", seed.to_string());

@@ -1,4 +1,4 @@
-//! What the binaries `rig` and `rig-diff` are made of: the only place that wires the crates together.
+//! What the program `rig` is made of, `rig-diff` being its other name: the only place that wires the crates together.
 //!
 //! In reading order: [`cmd`] (one file a command; each parses its own arguments, which are checked before anything runs),
 //! [`source`] (where a reading command reads from: a session file, standard input or a hub's stream), [`timeline`] (the
@@ -28,7 +28,18 @@ pub mod telemetry;
 pub mod timeline;
 pub mod verify;
 
+use std::ffi::OsStr;
+use std::path::Path;
 use std::process::ExitCode;
+
+use clap::Parser as _;
+
+/// Runs the program: as `rig diff` alone where the file that was started has the name `rig-diff`.
+pub fn main() -> ExitCode {
+    let started = std::env::args_os().next().unwrap_or_default();
+    let is_diff = Path::new(&started).file_stem() == Some(OsStr::new(cmd::diff::ALONE));
+    exit(if is_diff { cmd::run_diff(cmd::diff::Alone::parse()) } else { cmd::run(cmd::Rig::parse()) })
+}
 
 /// What a command that did its work found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

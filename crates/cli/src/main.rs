@@ -1,8 +1,6 @@
-//! The binary `rig`.
+//! The program `rig`; under the name `rig-diff` it is `rig diff` alone.
 
 use std::process::ExitCode;
-
-use clap::Parser as _;
 
 /// A hub takes documents in on one thread and keeps what becomes of them on others, for months: the system's allocator never gives back
 /// most of what lies between, and grew without end (docs/performance.md).
@@ -10,6 +8,5 @@ use clap::Parser as _;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    let rig = rig_cli::cmd::Rig::parse();
-    rig_cli::exit(rig_cli::cmd::run(rig))
+    rig_cli::main()
 }

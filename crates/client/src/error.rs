@@ -54,8 +54,8 @@ pub enum Error {
         /// Whether trying again may help.
         transient: bool,
     },
-    /// This build has not what an address asks for.
-    #[error("{address}: this build of rig-client has no support for it; switch on its feature `{feature}`")]
+    /// An address needs a feature that is not in this build.
+    #[error("{address}: this program was built without `{feature}`, the feature that such an address needs")]
     NotBuilt {
         /// The address.
         address: String,

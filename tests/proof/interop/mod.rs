@@ -4,11 +4,13 @@
 //! Each event is appended only after the one before it has arrived, so what holds one back until the next comes is a test
 //! that waits for ever. `cargo xtask services` installs what is needed; RIG_NO_SERVICES leaves these tests out.
 
+#[cfg(feature = "cloud")]
 mod azure;
 mod browser;
 mod nginx;
 mod openapi;
 mod openbao;
+#[cfg(feature = "cloud")]
 mod s3;
 
 use std::io::Write as _;

@@ -1,4 +1,4 @@
-//! `rig diff`, and the binary `rig-diff`: what differs between two configurations.
+//! `rig diff`, and the same program under the name `rig-diff`: what differs between two configurations.
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
@@ -120,14 +120,24 @@ Examples:
   rig diff 'http://127.0.0.1:7070/main@1#api' 'http://127.0.0.1:7070/main#api'
   kubectl get cm api -o json | rig diff approved.json -";
 
-/// The same for `rig-diff`.
-pub const EXAMPLES_ALONE: &str = "\
+const EXAMPLES_ALONE: &str = "\
 Examples:
   rig-diff staging.yaml prod.yaml --exclude 'replicas' --exclude '**.image'
   rig-diff old.yaml new.yaml --format json-patch
   rig-diff session.jsonl@12 session.jsonl@40 --json
   rig-diff --baseline approved.json --sign prod.yaml --keys baseline.keys
   kubectl get cm api -o json | rig-diff --baseline approved.json --verify --keys baseline.keys -";
+
+/// Compare two configurations: documents, snapshots, or moments of a recording
+#[derive(Debug, clap::Parser)]
+#[command(name = ALONE, version, max_term_width = 100, after_help = EXAMPLES_ALONE)]
+pub struct Alone {
+    #[command(flatten)]
+    pub(super) args: Args,
+}
+
+/// The name under which the program is this command and no other.
+pub const ALONE: &str = "rig-diff";
 
 /// One of the two sides.
 struct Side {

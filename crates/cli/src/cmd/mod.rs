@@ -136,11 +136,19 @@ pub fn run(rig: Rig) -> Result<Answer> {
     })
 }
 
+/// Runs `rig diff` alone, as `rig-diff` does.
+///
+/// # Errors
+/// Whatever kept it from doing its work.
+pub fn run_diff(alone: diff::Alone) -> Result<Answer> {
+    block_on(diff::run(alone.args))
+}
+
 /// Runs a command's future.
 ///
 /// # Errors
 /// What the command says, or that there are no threads to be had.
-pub fn block_on(command: impl Future<Output = Result<Answer>>) -> Result<Answer> {
+fn block_on(command: impl Future<Output = Result<Answer>>) -> Result<Answer> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
