@@ -1,4 +1,4 @@
-//! How many requests are in work at once, how many wait for that, and how many subscribers there are.
+//! Limits on requests in progress, on requests that wait for their turn, and on subscribers.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -10,10 +10,10 @@ use crate::metrics::Exposition;
 use crate::problem::Problem;
 use crate::settings::Http;
 
-/// How long a request waits for its turn.
+/// Maximum time that a request waits for its turn.
 const WAIT: Duration = Duration::from_secs(10);
 
-/// Who is let in.
+/// The limits, and the number of requests and subscribers that were refused.
 pub(crate) struct Admission {
     working: Semaphore,
     waiting: Semaphore,
@@ -31,7 +31,7 @@ impl Admission {
         }
     }
 
-    /// Waits for a turn, which lasts until it is dropped.
+    /// Waits for a turn. Dropping the permit ends the turn.
     pub(crate) async fn enter(&self) -> Result<SemaphorePermit<'_>, Problem> {
         if let Ok(turn) = self.working.try_acquire() {
             return Ok(turn);
@@ -46,7 +46,7 @@ impl Admission {
         })
     }
 
-    /// A place among the subscribers, until it is dropped.
+    /// Takes a place among the subscribers. Dropping the permit frees the place.
     pub(crate) fn subscribe(&self) -> Result<OwnedSemaphorePermit, Problem> {
         self.subscribers.clone().try_acquire_owned().map_err(|_| {
             self.refused.fetch_add(1, Relaxed);
@@ -55,7 +55,7 @@ impl Admission {
         })
     }
 
-    /// Adds the count of those that were refused.
+    /// Adds the number of refused requests and subscribers.
     pub(crate) fn metrics(&self, text: &mut Exposition) {
         let help = "Requests and subscribers refused because there were too many.";
         let refused = self.refused.load(Relaxed);

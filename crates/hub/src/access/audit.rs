@@ -1,7 +1,7 @@
-//! What is told of requests in the hub's own stream: what each changed, what many appended, what was denied.
+//! The audit events in the hub's own stream: requests that changed something, sums of appends, and denied requests.
 //!
-//! Appends and captures come by the ten thousand, and carry their actor themselves: they are summed up, by token and stream. Denied
-//! requests cost whoever sends them nothing, so they are summed up too, and there is an end to what is told apart.
+//! Appends and captures arrive by the ten thousand and carry their actor themselves, so they are summed up by token and stream. A
+//! denied request costs its sender nothing, so these are summed up too, and the number of distinct sums is limited.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -17,16 +17,16 @@ use super::rules::{Rule, Trace};
 use super::{Access, Admitted, Denied};
 use crate::problem::{Code, Led, is_denial};
 
-/// How often sums are told. The hub's own stream is kept for ever: a busy token takes 2 MiB of it a day.
+/// Interval at which sums are written. The hub's own stream is kept for ever: a busy token adds 2 MiB to it a day.
 pub(crate) const EVERY: Duration = Duration::from_secs(10);
 
-/// Most kinds of denied requests that are told apart at a time; the rest is `others`.
+/// Maximum number of distinct sums of denied requests in an interval. Further ones are counted under `others`.
 const MOST_DENIED: usize = 16;
 
 /// The id of a token.
 type Id = Arc<str>;
 
-/// What has not been told yet.
+/// The sums that have not been written yet.
 #[derive(Default)]
 pub(crate) struct Audit {
     /// By token and stream.
@@ -37,11 +37,11 @@ pub(crate) struct Audit {
 struct Appended {
     actor: Option<String>,
     sum: AuditAppended,
-    /// The id of the last request, which becomes a text when it is told.
+    /// The id of the last request. It is converted to text when the sum is written.
     last: HeaderValue,
 }
 
-/// Whose denied requests are summed up.
+/// The key by which denied requests are summed up.
 #[derive(Clone, PartialEq, Eq, Hash)]
 struct Who {
     code: &'static str,
@@ -95,7 +95,7 @@ impl Audit {
         row.requests += 1;
     }
 
-    /// What has come together.
+    /// Takes all sums as drafts of events, and starts new ones.
     fn take(&self) -> Vec<Draft> {
         let appended = std::mem::take(&mut *self.appended.lock().unwrap_or_else(PoisonError::into_inner));
         let denied = std::mem::take(&mut *self.denied.lock().unwrap_or_else(PoisonError::into_inner));
@@ -113,14 +113,14 @@ fn by(actor: Option<String>, event: Event) -> Draft {
 }
 
 impl Access {
-    /// Writes what has come together into the hub's own stream.
+    /// Writes all sums to the hub's own stream.
     pub(crate) async fn flush_audit(&self) {
         for draft in self.audit.take() {
             self.tell(draft).await;
         }
     }
 
-    /// Accounts for a request that was denied before it came to its route. A request for an address that does not exist is not one.
+    /// Counts a request that was denied before it reached its route. A request for an address that does not exist is not counted.
     pub(crate) fn denied(&self, denied: &Denied, peer: IpAddr, request_id: &str) {
         if !denied.problem.is_denial() {
             return;
@@ -134,7 +134,7 @@ impl Access {
         self.audit.denied(who, denied.rule, request_id.to_owned());
     }
 
-    /// Accounts for a request that its route has answered; `left` is what it left with the answer.
+    /// Records a request that its route has answered. `left` are the extensions of the response.
     pub(crate) async fn answered(&self, admitted: &Admitted, status: StatusCode, left: &Extensions) {
         let Admitted { caller, rule, stream } = admitted;
         if is_denial(status)

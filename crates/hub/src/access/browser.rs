@@ -1,5 +1,5 @@
-//! What protects a hub from a browser on its own machine: a web page can send requests anywhere, and a name of its own can be made
-//! to point here (DNS rebinding).
+//! Protection against a browser on the hub's own machine: a web page can send requests to any address, and its own host name can
+//! be made to resolve to this hub (DNS rebinding).
 
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse as _, Response};
@@ -8,7 +8,7 @@ use super::token::forbidden;
 use crate::problem::Problem;
 use crate::settings::AccessSettings;
 
-/// Refuses a request for a host that this hub is not. An address is always fine: a page that was loaded from one comes from here.
+/// Refuses a request whose host is not this hub. IP addresses are always accepted: a page loaded from one was served by this hub.
 ///
 /// # Errors
 /// 421.
@@ -54,7 +54,8 @@ pub(super) fn origin(settings: &AccessSettings, method: &Method, headers: &Heade
     Ok(())
 }
 
-/// The answer to a preflight request of an origin that is listed.
+/// Answers a preflight request from a listed origin. Returns `None` if it is not a preflight request, or the origin is not
+/// listed.
 pub(super) fn preflight(settings: &AccessSettings, headers: &HeaderMap) -> Option<Response> {
     let origin = headers.get(header::ORIGIN)?;
     let asks = headers.contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
@@ -72,7 +73,7 @@ pub(super) fn preflight(settings: &AccessSettings, headers: &HeaderMap) -> Optio
     Some((StatusCode::NO_CONTENT, may).into_response())
 }
 
-/// Lets the scripts of an origin that is listed read an answer.
+/// Allows scripts of a listed origin to read the response.
 pub(super) fn share(settings: &AccessSettings, origin: Option<HeaderValue>, response: &mut Response) {
     let headers = response.headers_mut();
     headers.append(header::VARY, HeaderValue::from_static("origin"));
@@ -93,7 +94,7 @@ fn is_listed(settings: &AccessSettings, origin: &str) -> bool {
     settings.cors_origins.iter().any(|listed| listed.eq_ignore_ascii_case(origin))
 }
 
-/// `localhost` of `localhost:7070`, `[::1]` of `[::1]:7070`.
+/// Returns a host without its port: `localhost` of `localhost:7070`, `[::1]` of `[::1]:7070`.
 fn without_port(host: &str) -> &str {
     match host.rsplit_once(':') {
         Some((name, port))

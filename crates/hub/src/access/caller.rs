@@ -1,4 +1,4 @@
-//! Whom a route gets to know: the caller of a request, which stands in the request's extensions.
+//! The caller of a request, which routes read from the request's extensions.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -13,13 +13,13 @@ use tokio::sync::watch;
 use super::token::{Scope, Token, Tokens, forbidden};
 use crate::problem::Problem;
 
-/// The header of a request's id.
+/// The header that holds a request's id.
 pub(crate) static REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// Who sent a request.
+/// The client that sent a request.
 #[derive(Clone)]
 pub struct Caller {
-    /// Absent where the hub stands open.
+    /// `None` if the hub needs no token.
     token: Option<Arc<Token>>,
     peer: IpAddr,
     request_id: HeaderValue,
@@ -30,32 +30,32 @@ impl Caller {
         Caller { token, peer, request_id }
     }
 
-    /// The name that what it does is written under; none where the hub stands open.
+    /// Returns the name that events record as the actor, or `None` if the hub needs no token.
     pub(crate) fn name(&self) -> Option<&str> {
         self.token.as_deref().map(|token| token.name.as_str())
     }
 
-    /// Its token; none where the hub stands open.
+    /// Returns its token, or `None` if the hub needs no token.
     pub(crate) fn token(&self) -> Option<&Arc<Token>> {
         self.token.as_ref()
     }
 
-    /// The address that it comes from.
+    /// Returns the address that it connected from.
     pub(crate) fn peer(&self) -> IpAddr {
         self.peer
     }
 
-    /// The id of its request.
+    /// Returns the id of its request.
     pub(crate) fn request_id(&self) -> &HeaderValue {
         &self.request_id
     }
 
-    /// The same as text.
+    /// Returns the id of its request as text.
     pub(crate) fn request_id_text(&self) -> String {
         self.request_id.to_str().unwrap_or_default().to_owned()
     }
 
-    /// Refuses a caller without that scope. Who needs no token has all but `secrets`.
+    /// Refuses a caller without that scope. If the hub needs no token, callers have every scope but `secrets`.
     ///
     /// # Errors
     /// 403.
@@ -71,7 +71,7 @@ impl Caller {
         }
     }
 
-    /// Refuses a caller who is not for all streams. Where the hub stands open, only this machine administers it.
+    /// Refuses a caller whose token is not for all streams. If the hub needs no token, only this machine may administer it.
     pub(super) fn require_all(&self, scope: Scope) -> Result<(), Problem> {
         match &self.token {
             Some(token) if !token.is_for_all() => {
@@ -85,7 +85,7 @@ impl Caller {
         }
     }
 
-    /// Whether a stream is any of its business.
+    /// Returns true if the caller may see the stream.
     pub(crate) fn sees(&self, stream: &StreamName) -> bool {
         self.token.as_ref().is_none_or(|token| token.is_for(stream))
     }
@@ -94,7 +94,8 @@ impl Caller {
         self.token.as_ref().is_none_or(|token| token.is_for_all())
     }
 
-    /// Turns true when what is streamed to it has to end: the hub stops, its token ends, or the hub stands open no longer.
+    /// Returns a receiver that turns true when streaming to the caller has to end: the hub stops, its token ends, or the hub now
+    /// needs tokens.
     pub(crate) fn until(&self, tokens: &Tokens) -> watch::Receiver<bool> {
         self.token.as_ref().map_or_else(|| tokens.closed(), |token| token.ended())
     }
@@ -110,9 +111,9 @@ impl<S: Send + Sync> FromRequestParts<S> for Caller {
     }
 }
 
-/// The ids of requests.
+/// A generator of request ids.
 pub(super) struct RequestIds {
-    /// What this start of the hub has in common.
+    /// The part that all ids have in common until the hub is restarted.
     prefix: String,
     next: AtomicU64,
 }
@@ -122,7 +123,7 @@ impl RequestIds {
         RequestIds { prefix: rig_event::keyfile::hex(&random), next: AtomicU64::new(1) }
     }
 
-    /// The client's own id, if it is 1 to 64 letters, digits, `.`, `_` and `-`; else a new one.
+    /// Returns the client's own id if it is 1 to 64 letters, digits, `.`, `_` and `-`; else a new one.
     pub(super) fn of(&self, headers: &HeaderMap) -> HeaderValue {
         let mut given = headers.get_all(&REQUEST_ID).iter();
         let fine = |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-');

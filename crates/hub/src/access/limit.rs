@@ -1,4 +1,4 @@
-//! How many requests one token, or one address without a token, may send.
+//! Rate limits on requests, by token, or by address for requests without a token.
 
 use std::net::IpAddr;
 use std::num::NonZeroU32;
@@ -11,14 +11,14 @@ use governor::{Quota, RateLimiter};
 use crate::problem::Problem;
 use crate::settings::AccessSettings;
 
-/// What a hub takes that others than this machine reach, unless it is told otherwise.
+/// Default requests a second for a hub that other machines can reach.
 const DEFAULT: u32 = 2_000;
 
-/// Whose requests are counted together.
+/// The key by which requests are counted together.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Key {
     Token(std::sync::Arc<str>),
-    /// An address; of version 6 the network, of which one party has 2^64.
+    /// An address. Of version 6 only the network is kept, since one party has 2^64 addresses in it.
     Peer(IpAddr),
 }
 
@@ -31,7 +31,7 @@ impl Key {
     }
 }
 
-/// The requests of late.
+/// The rate limiter, or `None` if requests are not limited.
 pub(super) struct Limits(Option<RateLimiter<Key, HashMapStateStore<Key>, DefaultClock>>);
 
 impl Limits {
@@ -48,7 +48,7 @@ impl Limits {
     /// Counts a request.
     ///
     /// # Errors
-    /// 429 when there were too many.
+    /// 429 if there were too many.
     pub(super) fn check(&self, key: impl FnOnce() -> Key) -> Result<(), Problem> {
         let Some(limits) = &self.0 else { return Ok(()) };
         limits.check_key(&key()).map_err(|until| {
@@ -58,7 +58,7 @@ impl Limits {
         })
     }
 
-    /// Forgets those who have not asked for a while.
+    /// Forgets the keys without recent requests.
     pub(super) fn forget(&self) {
         if let Some(limits) = &self.0 {
             limits.retain_recent();

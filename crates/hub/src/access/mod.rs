@@ -1,8 +1,8 @@
-//! Who may do what: every request passes here before a route runs, and is accounted for after it.
+//! Access control: every request is admitted here before a route runs, and recorded after it.
 //!
-//! In reading order: `token` (what opens a hub, and the book of all of them); `rules` (the table of routes and what each needs);
-//! `caller` (whom a route gets to know); `ticket` (a subscription for a browser); `browser` (hosts and origins); `limit` (requests a
-//! second); `admission` (requests at once); `audit` (what is told of them); [`tls`].
+//! In reading order: `token` (the credentials, and the book of all of them); `rules` (the table of routes and what each needs);
+//! `caller` (what a route learns of the client); `ticket` (a subscription for a browser); `browser` (hosts and origins); `limit`
+//! (requests a second); `admission` (requests at once); `audit` (the events about requests); [`tls`].
 
 mod admission;
 mod audit;
@@ -43,36 +43,36 @@ use limit::Limits;
 use ticket::Tickets;
 use token::{Token, Tokens, may_give};
 
-/// What the hub knows of those who may speak to it.
+/// The state of access control: rules, credentials, limits and pending audit events.
 pub(crate) struct Access {
     settings: AccessSettings,
     table: Table,
     tokens: Tokens,
     tickets: Tickets,
-    /// Requests and subscribers that there may be at once.
+    /// Limits on requests and subscribers at once.
     pub(crate) admission: Admission,
     audit: Audit,
     limits: Limits,
     ids: caller::RequestIds,
-    /// Whether only this machine reaches the hub.
+    /// True if only this machine can reach the hub.
     local: bool,
     clock: fn() -> Timestamp,
     redactor: Arc<Redactor>,
-    /// The streams, of which the hub's own keeps the tokens and the audit events.
+    /// The streams. The hub's own keeps the tokens and the audit events.
     streams: Streams,
 }
 
-/// A request that may go on to its route.
+/// A request that may proceed to its route.
 pub(crate) struct Admitted {
     pub(crate) caller: Caller,
     /// The row of the table that it passed.
     pub(crate) rule: &'static Rule,
-    /// The stream in its address.
+    /// The stream that its address names.
     pub(crate) stream: Option<StreamName>,
 }
 
 impl Access {
-    /// `local`: only this machine reaches the hub.
+    /// Creates the access control of a hub. `local`: only this machine can reach it.
     pub(crate) fn new(
         options: &Options,
         local: bool,
@@ -102,23 +102,23 @@ impl Access {
         self.tokens.demanded()
     }
 
-    /// Returns true if a token was ever made.
+    /// Returns true if a token was ever issued.
     pub(crate) fn has_tokens(&self) -> bool {
         self.tokens.exist()
     }
 
-    /// Takes note of an event of the hub's own stream about a token.
+    /// Applies an event of the hub's own stream about a token.
     pub(crate) fn recall(&self, event: &Event, ts: Timestamp) -> Result<(), Error> {
         self.tokens.apply(event, ts)
     }
 
-    /// Returns all tokens as they are listed, without their texts.
+    /// Returns all tokens for listing, without their texts.
     pub(crate) fn list_tokens(&self) -> Result<Value, Problem> {
         let tokens = serde_json::to_value(self.tokens.list());
         Ok(json!({ "tokens": tokens.map_err(|e| Problem::internal("defect", e.to_string()))? }))
     }
 
-    /// Makes a token, for a caller or for the owner of the data directory.
+    /// Creates a token, for a caller or for the owner of the data directory.
     pub(crate) async fn issue(&self, by: Option<&Caller>, new: &NewToken) -> Result<Value, Problem> {
         if let Some(caller) = by {
             may_give(caller.token().map(|token| token.as_ref()), new)?;
@@ -159,7 +159,7 @@ impl Access {
         held.map_err(|e| Problem::internal("defect", e.to_string()))
     }
 
-    /// Gives a caller a ticket for a stream: its text, and when it ends.
+    /// Gives a caller a ticket for a stream. Returns its text and its expiry.
     pub(crate) fn give_ticket(
         &self,
         stream: &StreamName,
@@ -168,26 +168,26 @@ impl Access {
         self.tickets.give(stream, caller.token().cloned(), (self.clock)())
     }
 
-    /// Returns a receiver that turns true when what is streamed to a caller has to end: the hub stops, its token ends, or the hub stands
-    /// open no longer.
+    /// Returns a receiver that turns true when streaming to a caller has to end: the hub stops, its token ends, or the hub now
+    /// needs tokens.
     pub(crate) fn until(&self, caller: &Caller) -> watch::Receiver<bool> {
         caller.until(&self.tokens)
     }
 
-    /// Ends what is being streamed to everybody: the hub stops.
+    /// Ends streaming to all clients: the hub stops.
     pub(crate) fn stop(&self) {
         self.tokens.stop();
     }
 
-    /// The id of a request: the client's own where it is sane, else a new one.
+    /// Returns the id of a request: the client's own if it is well-formed, else a new one.
     pub(crate) fn request_id(&self, headers: &HeaderMap) -> HeaderValue {
         self.ids.of(headers)
     }
 
-    /// Decides whether a request may go on. A ticket is taken out of its address here: nothing behind this sees it.
+    /// Decides whether a request may proceed. A ticket is removed from its address here, so that no later code sees it.
     ///
     /// # Errors
-    /// The answer for who may not.
+    /// The response to a request that is denied.
     pub(crate) fn admit<B>(
         &self,
         peer: IpAddr,
@@ -235,12 +235,12 @@ impl Access {
         Ok(Admitted { caller, rule, stream })
     }
 
-    /// Whether a route answers everybody.
+    /// Returns true if the route answers without a check of host, origin, rate or token.
     fn is_for_everybody(&self, rule: &Rule) -> bool {
         rule.need == Need::Nothing || rule.path == rules::METRICS && self.settings.open_metrics
     }
 
-    /// The token that a request shows, itself or by a ticket; none where none is asked for.
+    /// Returns the token of a request, from its header or its ticket; `None` if the hub needs no token.
     fn presented(
         &self,
         found: &Result<rules::Found<'_>, rules::Unknown>,
@@ -255,7 +255,7 @@ impl Access {
             let token = self.tickets.redeem(&ticket, found.stream_text().as_deref(), now())?;
             return match token {
                 Some(token) => token.still_valid(now()).map(Some),
-                // A ticket of the time before there were tokens opens nothing any more.
+                // A ticket from before the first token was issued is no longer valid.
                 None if self.tokens.demanded() => Err(ticket::refused()),
                 None => Ok(None),
             };
@@ -270,34 +270,34 @@ impl Access {
         self.tokens.find(text)?.still_valid(now()).map(Some)
     }
 
-    /// The answer to a browser that asks what it may ask, where another origin may ask anything.
+    /// Answers a browser's preflight request, if the origin is a listed one.
     pub(crate) fn preflight<B>(&self, request: &hyper::Request<B>) -> Option<Response> {
         (request.method() == Method::OPTIONS)
             .then(|| browser::preflight(&self.settings, request.headers()))
             .flatten()
     }
 
-    /// Lets a browser's script of another origin read an answer, where that is configured.
+    /// Allows scripts of other origins to read the response, if any are configured.
     pub(crate) fn share(&self, origin: Option<HeaderValue>, response: &mut Response) {
         if !self.settings.cors_origins.is_empty() {
             browser::share(&self.settings, origin, response);
         }
     }
 
-    /// Looks after what time changes: tokens end, limits are forgotten.
+    /// Does what depends on the time: ends expired tokens, forgets idle rate limits.
     pub(crate) fn tick(&self) {
         self.tokens.expire((self.clock)());
         self.limits.forget();
     }
 }
 
-/// What follows `Bearer `, whatever its case.
+/// Returns what follows `Bearer `, in any case.
 fn bearer(value: &str) -> Option<&str> {
     let (scheme, text) = value.split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then(|| text.trim_matches(' '))
 }
 
-/// A request that may not go on, and what is told of it in the log.
+/// A request that is denied, with what the log records of it.
 pub(crate) struct Denied {
     pub(crate) problem: Problem,
     pub(crate) rule: Option<&'static Rule>,
@@ -306,12 +306,12 @@ pub(crate) struct Denied {
 }
 
 impl Admitted {
-    /// The stream that the request appends to, if that is all there is to it.
+    /// Returns the stream that the request appends to, if its rule is the one of appends.
     pub(crate) fn appends_to(&self) -> Option<&StreamName> {
         self.stream.as_ref().filter(|_| std::ptr::eq(self.rule, &APPEND))
     }
 
-    /// Whether what the request does must be told even if its client does not wait for the answer.
+    /// Returns true if the request must be audited even if its client disconnects before the response.
     pub(crate) fn is_told_for_sure(&self) -> bool {
         matches!(self.rule.trace, Trace::Each | Trace::Own)
     }

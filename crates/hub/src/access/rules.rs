@@ -1,4 +1,4 @@
-//! The table of all routes and what each needs. What does not stand in it is not there, whatever the router says.
+//! The table of all routes and what each needs. A route that is not in it does not exist, even if the router has it.
 
 use std::borrow::Cow;
 
@@ -14,16 +14,16 @@ use crate::problem::{Problem, no_such_address, no_such_method};
 #[derive(Debug)]
 pub struct Rule {
     pub(crate) method: Method,
-    /// The address, as the router has it.
+    /// The address, written as in the router.
     pub(crate) path: &'static str,
     pub(crate) need: Need,
     pub(crate) trace: Trace,
 }
 
-/// What a route asks for.
+/// The access that a route needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Need {
-    /// Nothing: it tells that the hub is there.
+    /// Nothing. Only for routes that report that the hub is up.
     Nothing,
     /// A scope, for the stream in the address where there is one.
     Scope(Scope),
@@ -31,20 +31,20 @@ pub enum Need {
     Hub(Scope),
 }
 
-/// What is told of a request that was not denied.
+/// The trace that a request leaves in the hub's own stream, if it was not denied.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Trace {
-    /// Nothing: it changes nothing.
+    /// None: it changes nothing.
     Not,
-    /// It, together with others.
+    /// A sum of this and other requests.
     Summed,
-    /// It, before it is answered.
+    /// An event of its own, written before the response.
     Each,
-    /// What the route itself tells, in the hub's own stream.
+    /// Events that the route itself writes.
     Own,
 }
 
-/// Appends to a bare address are not looked up.
+/// The rule for appends. An append to a bare address gets it without a search of the table.
 pub(crate) static APPEND: Rule = Rule::new(Method::POST, EVENTS, Need::Scope(Write), Trace::Summed);
 
 /// All rules of a hub, its own and those of its components.
@@ -55,7 +55,7 @@ impl Table {
     /// Adds rules.
     ///
     /// # Errors
-    /// In words, when one of them overlaps with one that is there: some address would have two rules for one method.
+    /// A message, if one of them overlaps with an existing one: some address would have two rules for one method.
     pub(crate) fn add(&mut self, rules: &'static [Rule]) -> Result<(), String> {
         for rule in rules {
             let other =
@@ -68,8 +68,8 @@ impl Table {
         Ok(())
     }
 
-    /// Returns the row of a request. Addresses are compared as the router compares them: piece by piece, undecoded. `GET` stands for
-    /// `HEAD` too.
+    /// Returns the row of a request. Addresses are compared as the router does it: segment by segment, undecoded. `HEAD` counts
+    /// as `GET`.
     pub(super) fn find<'a>(&self, method: &Method, path: &'a str) -> Result<Found<'a>, Unknown> {
         let method = if method == Method::HEAD { &Method::GET } else { method };
         let mut allowed = Vec::new();
@@ -102,13 +102,13 @@ fn overlap(one: &str, other: &str) -> bool {
 }
 
 impl Rule {
-    /// A rule for a method of an address. The address is written as the router has it; a piece `{stream}` is the stream that the scope
-    /// is asked for.
+    /// Creates a rule for a method of an address. The address is written as in the router; a segment `{stream}` names the stream
+    /// that the scope is needed for.
     pub const fn new(method: Method, path: &'static str, need: Need, trace: Trace) -> Rule {
         Rule { method, path, need, trace }
     }
 
-    /// Returns true if a ticket opens it.
+    /// Returns true if a ticket gives access to it.
     pub(super) fn takes_tickets(&self) -> bool {
         self.method == Method::GET && self.path == EVENTS
     }
@@ -127,16 +127,16 @@ pub(crate) const CONFIG: &str = "/v1/streams/{stream}/services/{service}/config"
 /// A request's row in the table.
 pub(super) struct Found<'a> {
     pub(super) rule: &'static Rule,
-    /// The stream in the address as it is written there.
+    /// The stream in the address, undecoded.
     stream: Option<&'a str>,
 }
 
-/// Why a request has none.
+/// The reason why a request has no row.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Unknown {
     /// There is no such address.
     Address,
-    /// There is, but not with that method: with these.
+    /// The address exists, but only with these methods.
     Method(Vec<&'static str>),
 }
 
@@ -149,12 +149,12 @@ impl From<Unknown> for Problem {
     }
 }
 
-/// The row of an append to a bare address.
+/// Returns the row of an append to a bare address.
 pub(super) fn append(stream: &str) -> Found<'_> {
     Found { rule: &APPEND, stream: Some(stream) }
 }
 
-/// Whether a path is one of those that a template stands for, and which stream it names.
+/// Matches a path with a template. Returns the stream that it names, or `None` if it does not match.
 fn matches<'a>(template: &str, path: &'a str) -> Option<Option<&'a str>> {
     let (mut templates, mut pieces) = (template.split('/'), path.split('/'));
     let mut stream = None;
@@ -170,12 +170,12 @@ fn matches<'a>(template: &str, path: &'a str) -> Option<Option<&'a str>> {
 }
 
 impl Found<'_> {
-    /// The stream in the address, decoded.
+    /// Returns the stream in the address, decoded.
     pub(super) fn stream_text(&self) -> Option<Cow<'_, str>> {
         decoded(self.stream?)
     }
 
-    /// Refuses who may not, and tells which stream it is about.
+    /// Refuses a caller without access. Returns the stream that the address names.
     ///
     /// # Errors
     /// 403.
@@ -195,21 +195,21 @@ impl Found<'_> {
         let Some(written) = self.stream else { return Ok(None) };
         match decoded(written).and_then(|name| name.parse::<StreamName>().ok()) {
             Some(stream) if caller.sees(&stream) => Ok(Some(stream)),
-            // No stream is called so; the route says it to who may know.
+            // No stream can have this name. The route says so, but only to callers who see all streams.
             None if caller.sees_all() => Ok(None),
             _ => Err(forbidden("other-stream", "this token is not for that stream")),
         }
     }
 }
 
-/// Whether a query has that key, however it is written.
+/// Returns true if the query has that key, in whatever encoding.
 fn names(uri: &Uri, key: &str) -> bool {
     let pairs = axum::extract::Query::<Vec<(String, String)>>::try_from_uri(uri);
-    // One that cannot be read is refused by the route; here it counts as if it had all keys.
+    // The route refuses a query that cannot be parsed; until then it counts as having all keys.
     pairs.map_or(true, |pairs| pairs.iter().any(|(name, _)| name == key))
 }
 
-/// Returns the stream that a request appends to, if its bare address says so: no query, nothing escaped.
+/// Returns the stream that a request appends to, if its address is bare: no query, nothing escaped.
 pub(crate) fn appends_to<B>(request: &hyper::Request<B>) -> Option<&str> {
     let address = request.uri().path_and_query()?.as_str();
     let stream = address.strip_prefix("/v1/streams/")?.strip_suffix("/events")?;
@@ -217,7 +217,7 @@ pub(crate) fn appends_to<B>(request: &hyper::Request<B>) -> Option<&str> {
     (*request.method() == Method::POST && bare).then_some(stream)
 }
 
-/// A piece of an address, decoded.
+/// Decodes a segment of an address.
 fn decoded(piece: &str) -> Option<Cow<'_, str>> {
     if !piece.contains('%') {
         return Some(Cow::Borrowed(piece));

@@ -1,4 +1,5 @@
-//! Tickets: a browser's EventSource can send no header, so it gets a text for its address that opens one stream, once, soon.
+//! Tickets: a browser's EventSource cannot send headers, so it puts a ticket into its address, which opens one stream, once,
+//! within seconds.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -12,17 +13,17 @@ use super::token::{Token, no_random, unauthorized};
 use crate::data::random;
 use crate::problem::Problem;
 
-/// How every ticket begins.
+/// The prefix of every ticket.
 const PREFIX: &str = "rigt_";
 
-/// How long one may be used, in microseconds.
+/// Lifetime of a ticket, in microseconds.
 const LIFE: i64 = 30_000_000;
 
-/// Most that are out at the same time, and most of them that one token has got.
+/// Maximum number of unused tickets, in total and for one token.
 const MOST: usize = 10_000;
 const MOST_EACH: usize = 1_000;
 
-/// The tickets that were given out and not used. They are gone with the process: whoever has one asks for another.
+/// The tickets that were issued and not used. They are lost when the process ends; a client then asks for another.
 #[derive(Default)]
 pub(crate) struct Tickets {
     /// By the hash of their text.
@@ -36,10 +37,10 @@ struct Ticket {
 }
 
 impl Tickets {
-    /// A ticket that lets `token` read `stream`: its text, and when it ends.
+    /// Issues a ticket that lets `token` read `stream`. Returns its text and its expiry.
     ///
     /// # Errors
-    /// 429 when too many are out.
+    /// 429 if there are too many unused ones.
     pub(crate) fn give(
         &self,
         stream: &StreamName,
@@ -60,10 +61,10 @@ impl Tickets {
         Ok((text, expires))
     }
 
-    /// Takes a ticket, which is gone then, whatever comes of it.
+    /// Redeems a ticket. It is used up even if it is refused.
     ///
     /// # Errors
-    /// 401 when it is none, was used, is over, or is for another stream.
+    /// 401 if it is unknown, used, expired, or for another stream.
     pub(super) fn redeem(
         &self,
         text: &str,
@@ -83,10 +84,10 @@ pub(super) fn refused() -> Problem {
     unauthorized("bad-ticket", detail)
 }
 
-/// The ticket in an address.
+/// Returns the ticket in an address.
 ///
 /// # Errors
-/// 401 when there are several.
+/// 401 if there are several.
 pub(super) fn of(uri: &Uri) -> Result<Option<String>, Problem> {
     let mut given = pairs(uri).filter_map(|pair| pair.strip_prefix("ticket="));
     match (given.next(), given.next()) {
@@ -95,12 +96,12 @@ pub(super) fn of(uri: &Uri) -> Result<Option<String>, Problem> {
     }
 }
 
-/// Whether there is a ticket in an address.
+/// Returns true if the address has a ticket.
 pub(super) fn is_in(uri: &Uri) -> bool {
     pairs(uri).any(|pair| pair.starts_with("ticket="))
 }
 
-/// The address without its ticket.
+/// Returns the address without its ticket.
 pub(super) fn taken_out(uri: &Uri) -> Option<Uri> {
     let rest: Vec<&str> = pairs(uri).filter(|pair| !pair.starts_with("ticket=")).collect();
     let query = if rest.is_empty() { String::new() } else { format!("?{}", rest.join("&")) };

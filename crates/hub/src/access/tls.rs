@@ -1,4 +1,4 @@
-//! TLS: the certificate and its key, looked at again when their files change.
+//! TLS: the certificate and its key, read again when their files change.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -17,10 +17,10 @@ use crate::data::{io_error, write_private};
 use crate::error::Error;
 use crate::settings::TlsSettings;
 
-/// How often the files are looked at, at most: when somebody connects.
+/// Minimum interval between checks of the files. A new connection triggers the check.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
-/// The certificate that the hub shows.
+/// The certificate that the hub presents.
 pub(crate) struct Tls {
     cert: PathBuf,
     key: PathBuf,
@@ -29,16 +29,16 @@ pub(crate) struct Tls {
 
 struct Loaded {
     config: Arc<ServerConfig>,
-    /// When the files were changed, as far as is known.
+    /// Modification times of the files, if known.
     changed: [Option<SystemTime>; 2],
     looked: Instant,
 }
 
 impl Tls {
-    /// The certificate that the settings name; `names` are those that one for development is made for.
+    /// Opens the certificate that the settings name. `names` are the names for which a self-signed one is created.
     ///
     /// # Errors
-    /// When there is half a pair, the files cannot be read, or do not belong together.
+    /// If only one of the files is named, they cannot be read, or do not belong together.
     pub(crate) fn open(
         settings: &TlsSettings,
         data: Option<&Path>,
@@ -64,7 +64,8 @@ impl Tls {
         Ok(Some(Tls { cert, key, now: Mutex::new(Loaded { config, changed, looked: Instant::now() }) }))
     }
 
-    /// What makes a connection one of TLS. Files that were changed are read again; if they cannot be used, what was before stays.
+    /// Returns an acceptor for a connection. Files that were changed are read again; if they cannot be used, the old certificate
+    /// stays.
     pub(crate) fn acceptor(&self) -> TlsAcceptor {
         let mut now = self.now.lock().unwrap_or_else(PoisonError::into_inner);
         if now.looked.elapsed() >= LOOK_EVERY {
@@ -94,25 +95,25 @@ impl Tls {
         }
     }
 
-    /// The file of the certificate.
+    /// Returns the path of the certificate.
     pub(crate) fn cert(&self) -> &Path {
         &self.cert
     }
 
-    /// SHA-256 of the certificate, in hexadecimal digits.
+    /// Returns the SHA-256 of the certificate, in hexadecimal digits.
     ///
     /// # Errors
-    /// When its file cannot be read.
+    /// If its file cannot be read.
     pub(crate) fn fingerprint(&self) -> Result<String, Error> {
         let first = chain(&self.cert)?.into_iter().next();
         Ok(first.map(|cert| hex(&Sha256::digest(&cert))).unwrap_or_default())
     }
 }
 
-/// Whether the files that the settings name can be used.
+/// Checks that the files that the settings name can be used.
 ///
 /// # Errors
-/// When there is half a pair, they cannot be read, or do not belong together.
+/// If only one of them is named, they cannot be read, or do not belong together.
 pub fn check(settings: &TlsSettings) -> Result<(), Error> {
     match settings.self_signed {
         true => Ok(()),
@@ -126,7 +127,7 @@ fn changed(path: &Path) -> Option<SystemTime> {
 
 fn load(cert: &Path, key: &Path) -> Result<Arc<ServerConfig>, Error> {
     let chain = chain(cert)?;
-    // What is wrong with a key is not repeated: it might be quoted.
+    // The parser's error is not repeated: it might quote the key.
     let text = fs::read(key).map_err(io_error("read", key))?;
     let key_der = PrivateKeyDer::from_pem_slice(&text).map_err(|_| Error::Tls {
         path: key.to_owned(),
@@ -148,7 +149,7 @@ fn chain(path: &Path) -> Result<Vec<CertificateDer<'static>>, Error> {
     if chain.is_empty() { Err(bad()) } else { Ok(chain) }
 }
 
-/// The certificate for development: made once, so that who trusts it need not be told again.
+/// Returns the self-signed certificate for development. It is created only once, so that clients need to trust it only once.
 fn self_signed(data: &Path, names: Vec<String>) -> Result<(PathBuf, PathBuf), Error> {
     let keys = data.join("keys");
     let (cert, key) = (keys.join("tls-cert.pem"), keys.join("tls-key.pem"));

@@ -1,7 +1,7 @@
-//! Tokens: what they are, and the book of all that were made, which is folded from the hub's own stream.
+//! Tokens, and the book of all that were issued, which is folded from the hub's own stream.
 //!
-//! A token is 256 random bits. Nobody can try them all, so one SHA-256 is all that has to lie between what is kept and what was
-//! given out: a slow hash is for passwords, of which there are few likely ones.
+//! A token is 256 random bits. They cannot be guessed, so a single SHA-256 of a token is enough to store: slow hashes are for
+//! passwords, of which there are few likely ones.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
@@ -21,18 +21,18 @@ use crate::data::random;
 use crate::error::Error;
 use crate::problem::Problem;
 
-/// How every token begins, so that it is known for what it is wherever it stands.
+/// The prefix of every token, by which it is recognized anywhere.
 const PREFIX: &str = "rig_";
 
-/// Most tokens that are valid at the same time, most patterns of one, and the longest pattern.
+/// Maximum number of tokens valid at the same time, of patterns of a token, and of bytes of a pattern.
 const MAX_TOKENS: usize = 10_000;
 const MAX_PATTERNS: usize = 32;
 const MAX_PATTERN: usize = 128;
 
-/// Longest name: behind it there must be room for what the client says of itself.
+/// Maximum length of a token name. Leaves room for the client's own suffix in `actor`.
 const MAX_NAME: usize = 64;
 
-/// What a token may do.
+/// A permission of a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Scope {
@@ -48,10 +48,10 @@ pub enum Scope {
 }
 
 impl Scope {
-    /// All of them.
+    /// All scopes.
     pub const ALL: [Scope; 4] = [Scope::Read, Scope::Write, Scope::Admin, Scope::Secrets];
 
-    /// As it is written.
+    /// Returns its name.
     pub fn as_str(self) -> &'static str {
         match self {
             Scope::Read => "read",
@@ -71,23 +71,23 @@ impl std::str::FromStr for Scope {
     }
 }
 
-/// A token that is to be made.
+/// A request for a token.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct NewToken {
-    /// Its name, the actor of what is done with it; unless it is said, its id. Up to 64 letters, digits, `.`, `_`, `-` and `@`.
+    /// Its name, recorded as the actor of what is done with it; absent: its id. Up to 64 letters, digits, `.`, `_`, `-` and `@`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    /// What it may do.
+    /// Its permissions.
     pub scopes: Vec<Scope>,
-    /// Patterns of the streams it is for: `ci-*`, `{a,b}`, `*`.
+    /// Patterns of the streams it gives access to: `ci-*`, `{a,b}`, `*`.
     pub streams: Vec<String>,
-    /// When it ends; absent: never.
+    /// Its expiry; absent: never.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires: Option<Timestamp>,
 }
 
-/// A token that was made.
+/// A token that was issued.
 pub(crate) struct Token {
     pub(crate) id: Arc<str>,
     pub(crate) name: String,
@@ -98,11 +98,11 @@ pub(crate) struct Token {
     issued: Timestamp,
     hash: [u8; 32],
     revoked: OnceLock<Timestamp>,
-    /// Turns true when it ends: what is being streamed to its bearer ends with it.
+    /// Turns true when it ends. Streaming to its bearer then ends too.
     ended: watch::Sender<bool>,
 }
 
-/// A token as it is listed.
+/// A token for listing, without its hash.
 #[derive(Serialize)]
 pub(crate) struct Listed {
     id: String,
@@ -117,13 +117,13 @@ pub(crate) struct Listed {
 }
 
 impl Token {
-    /// Whether it may do what `scope` says.
+    /// Returns true if it has the permission `scope`, itself or by `admin`.
     pub(crate) fn may(&self, scope: Scope) -> bool {
         self.scopes.contains(&scope)
             || (matches!(scope, Scope::Read | Scope::Write) && self.scopes.contains(&Scope::Admin))
     }
 
-    /// Whether it is for that stream. The hub's own is for those who are for all.
+    /// Returns true if it gives access to that stream. The hub's own stream needs `admin` for all streams.
     pub(crate) fn is_for(&self, stream: &StreamName) -> bool {
         if stream.is_internal() {
             return self.is_for_all() && self.may(Scope::Admin);
@@ -131,17 +131,17 @@ impl Token {
         self.streams.is_match(stream.as_str())
     }
 
-    /// Whether it is for all streams.
+    /// Returns true if it gives access to all streams.
     pub(crate) fn is_for_all(&self) -> bool {
         self.patterns.iter().any(|pattern| pattern == "*")
     }
 
-    /// Turns true when it ends.
+    /// Returns a receiver that turns true when it ends.
     pub(crate) fn ended(&self) -> watch::Receiver<bool> {
         self.ended.subscribe()
     }
 
-    /// Refuses one that was revoked or has expired.
+    /// Refuses it if it was revoked or has expired.
     pub(crate) fn still_valid(self: Arc<Self>, now: Timestamp) -> Result<Arc<Token>, Problem> {
         if self.revoked.get().is_some() {
             return Err(unauthorized("revoked-token", "this token was revoked; ask for another"));
@@ -185,12 +185,12 @@ impl Token {
     }
 }
 
-/// All tokens that were ever made.
+/// The book of all tokens that were ever issued.
 pub(crate) struct Tokens {
     book: RwLock<BTreeMap<String, Arc<Token>>>,
-    /// Turns true when the hub stands open no longer: what is being streamed to who has no token ends.
+    /// Turns true once the hub needs tokens. Streaming to clients without one then ends.
     closed: watch::Sender<bool>,
-    /// Whether a token is needed though there is none.
+    /// True if tokens are needed even if none was ever issued.
     required: bool,
 }
 
@@ -199,20 +199,21 @@ impl Tokens {
         Tokens { book: RwLock::default(), closed: watch::channel(false).0, required }
     }
 
-    /// Whether requests need a token: once there was one, for ever. When the last has ended, the hub must not stand open.
+    /// Returns true if requests need a token. Once a token was issued, this stays so: a hub must not become open when its last
+    /// token ends.
     pub(crate) fn demanded(&self) -> bool {
         self.required || self.exist()
     }
 
-    /// Whether a token was ever made.
+    /// Returns true if a token was ever issued.
     pub(crate) fn exist(&self) -> bool {
         !self.read().is_empty()
     }
 
-    /// Takes note of an event of the hub's own stream.
+    /// Applies an event of the hub's own stream.
     ///
     /// # Errors
-    /// When it says a token that this version cannot understand: it might be one that was meant to be limited.
+    /// If it describes a token that this version cannot understand: it might be one with restrictions.
     pub(crate) fn apply(&self, event: &Event, ts: Timestamp) -> Result<(), Error> {
         let mut book = self.book.write().unwrap_or_else(PoisonError::into_inner);
         match event {
@@ -234,11 +235,11 @@ impl Tokens {
         Ok(())
     }
 
-    /// The token of that text. How long it takes tells nothing of what is kept: the id in it is no secret, and hashes are
-    /// compared as a whole.
+    /// Returns the token with that text. The time it takes reveals nothing about the stored ones: the id in the text is not
+    /// secret, and hashes are compared in constant time.
     ///
     /// # Errors
-    /// When there is none.
+    /// If there is none.
     pub(crate) fn find(&self, text: &str) -> Result<Arc<Token>, Problem> {
         let id = text.strip_prefix(PREFIX).and_then(|rest| rest.split_once('_')).map_or("", |(id, _)| id);
         let token = self.read().get(id).cloned();
@@ -250,31 +251,31 @@ impl Tokens {
         }
     }
 
-    /// All of them, in the order in which they were made.
+    /// Returns all of them, oldest first.
     pub(crate) fn list(&self) -> Vec<Listed> {
         let mut tokens: Vec<Arc<Token>> = self.read().values().cloned().collect();
         tokens.sort_by_key(|token| token.issued);
         tokens.iter().map(|token| token.listed()).collect()
     }
 
-    /// The token with that id.
+    /// Returns the token with that id.
     pub(crate) fn get(&self, id: &str) -> Option<Arc<Token>> {
         self.read().get(id).cloned()
     }
 
-    /// Turns true when the hub stands open no longer.
+    /// Returns a receiver that turns true once the hub needs tokens.
     pub(crate) fn closed(&self) -> watch::Receiver<bool> {
         self.closed.subscribe()
     }
 
-    /// Ends what is being streamed to bearers of tokens whose time is over.
+    /// Ends streaming to the bearers of expired tokens.
     pub(crate) fn expire(&self, now: Timestamp) {
         for token in self.read().values().filter(|token| !token.is_valid(now)) {
             token.ended.send_if_modified(|ended| !std::mem::replace(ended, true));
         }
     }
 
-    /// Ends what is being streamed to all of them.
+    /// Ends streaming to all clients.
     pub(crate) fn stop(&self) {
         self.closed.send_replace(true);
         for token in self.read().values() {
@@ -282,10 +283,10 @@ impl Tokens {
         }
     }
 
-    /// A new token: its text, and the event that makes it one once it is durable.
+    /// Makes a token: its text, and the event that puts it into effect once it is durable.
     ///
     /// # Errors
-    /// 400 when it makes no sense, 409 when there are too many.
+    /// 400 if the request is not sensible, 409 if there are too many tokens.
     pub(crate) fn make(
         &self,
         new: &NewToken,
@@ -334,10 +335,10 @@ impl Tokens {
         Ok((text, issued))
     }
 
-    /// The event that revokes a token, once it is durable.
+    /// Returns the event that revokes a token, once it is durable; `None` if it is already revoked.
     ///
     /// # Errors
-    /// 404 when there is no such token; `Ok(None)` when it is revoked already.
+    /// 404 if there is no such token.
     pub(crate) fn revoke(
         &self,
         id: &str,
@@ -355,7 +356,7 @@ impl Tokens {
     }
 }
 
-/// A request that shows no token.
+/// Returns the response to a request without a token.
 pub(super) fn missing() -> Problem {
     unauthorized(
         "no-token",
@@ -363,17 +364,17 @@ pub(super) fn missing() -> Problem {
     )
 }
 
-/// A header that is no bearer token.
+/// Returns the response to an `Authorization` header that is not a bearer token.
 pub(super) fn unreadable() -> Problem {
     unauthorized("bad-token", "the header must be one `Authorization: Bearer rig_…`")
 }
 
-/// 401: who it is is not known.
+/// Returns the response to a client that did not identify itself: 401.
 pub(super) fn unauthorized(code: &'static str, detail: &str) -> Problem {
     Problem::new(StatusCode::UNAUTHORIZED, code, detail)
 }
 
-/// A token gives only what it has: nobody comes to more by making another.
+/// Checks that a token gives only the scopes that it has: no client can gain access by making a token.
 pub(crate) fn may_give(by: Option<&Token>, new: &NewToken) -> Result<(), Problem> {
     match by {
         Some(by) => match new.scopes.iter().find(|scope| !by.may(**scope)) {
@@ -411,12 +412,12 @@ fn patterns(texts: &[String]) -> Result<GlobSet, String> {
     set.build().map_err(|_| "the patterns are too large together".to_owned())
 }
 
-/// The system gives no random numbers.
+/// Returns the response if the system provides no random numbers.
 pub(super) fn no_random(e: Error) -> Problem {
     Problem::internal("defect", e.to_string())
 }
 
-/// Returns the answer to a token that is not enough: 403.
+/// Returns the response to a token that does not suffice: 403.
 pub(super) fn forbidden(code: &'static str, detail: impl Into<String>) -> Problem {
     Problem::new(StatusCode::FORBIDDEN, code, detail)
 }
