@@ -1,4 +1,4 @@
-//! What routes answer with: JSON, or the events that a request led to.
+//! The bodies of responses: JSON, or the events that a request led to.
 
 use axum::Json;
 use axum::http::{StatusCode, header};
@@ -7,16 +7,17 @@ use axum::response::{IntoResponse as _, Response};
 use crate::problem::{Led, Problem};
 use crate::streams::{Appended, Stream};
 
-/// JSON that a handler has put together.
+/// A JSON response, or a problem.
 pub type Answer = Result<Json<serde_json::Value>, Problem>;
 
-/// Answers with the events that a request led to, as they stand in the log; `new` is the status unless the append was repeated.
+/// Answers with the events that a request led to, as they are in the log. `new` is the status unless the append was a repeated
+/// one.
 ///
 /// # Errors
 /// `damaged-log`.
 pub async fn appended(stream: &Stream, appended: Appended, new: StatusCode) -> Result<Response, Problem> {
     let lines = stream.lines_of(&appended).await?;
-    // An append that was repeated made nothing.
+    // A repeated append created nothing.
     let status = if appended.lines.is_some() { new } else { StatusCode::OK };
     // Names and epochs need no escapes, and lines are JSON: there is nothing to encode.
     let Appended { first_seq, last_seq, .. } = appended;
@@ -41,7 +42,7 @@ pub async fn appended(stream: &Stream, appended: Appended, new: StatusCode) -> R
 /// Answers with the JSON of a value.
 ///
 /// # Errors
-/// `defect`, when it cannot be written.
+/// `defect`, if it cannot be serialized.
 pub fn answer(body: &impl serde::Serialize) -> Result<Response, Problem> {
     let text = serde_json::to_string(body).map_err(|e| Problem::internal("defect", e.to_string()))?;
     Ok(([(header::CONTENT_TYPE, "application/json")], text).into_response())

@@ -1,4 +1,4 @@
-//! One request's way: admitted, sent to its route, accounted for.
+//! The path of a request: admitted, sent to its route, recorded.
 
 use std::net::IpAddr;
 
@@ -18,7 +18,8 @@ use crate::access::{Admitted, REQUEST_ID};
 use crate::core::Core;
 use crate::problem::Problem;
 
-/// Answers a request: what concerns every one of them is done here, and in no layer of the router, for appends do not pass it.
+/// Answers a request. What applies to all requests is done here and not in a layer of the router, since appends bypass the
+/// router.
 pub(crate) async fn answer_to(
     core: Core,
     router: Router,
@@ -37,7 +38,7 @@ pub(crate) async fn answer_to(
     with_headers(response)
 }
 
-/// Answers a request whose sender may send it, and tells of the others.
+/// Answers a request that is admitted, and records one that is denied.
 async fn admitted(
     core: &Core,
     router: Router,
@@ -62,8 +63,7 @@ async fn admitted(
     }
 }
 
-/// Sends a request to its route and accounts for it. Appends to a bare address, of which there are more than of all else, are not
-/// sent round by the router.
+/// Sends a request to its route and records it. Appends to a bare address, which outnumber all other requests, bypass the router.
 async fn go_on(
     core: Core,
     router: Router,
@@ -89,8 +89,8 @@ async fn go_on(
     response
 }
 
-/// A place among the requests in work. Who watches the hub gets an answer also when it has too much to do; who comes while the last
-/// requests end is sent elsewhere.
+/// Waits for a turn. Requests outside `/v1/` need none, so that monitoring works when the hub is busy. While the hub stops,
+/// requests get 503.
 async fn turn<'a>(core: &'a Core, path: &str) -> Result<Option<SemaphorePermit<'a>>, Problem> {
     if !path.starts_with("/v1/") {
         return Ok(None);
@@ -101,7 +101,8 @@ async fn turn<'a>(core: &'a Core, path: &str) -> Result<Option<SemaphorePermit<'
     core.access().admission.enter().await.map(Some)
 }
 
-/// Answers hold configuration: no cache keeps them, no browser guesses at them or shows them in a page.
+/// Adds the headers of all responses: they hold configuration, so no cache stores them, and no browser guesses their type or
+/// renders them as a page.
 fn with_headers(mut response: Response) -> Response {
     let headers = response.headers_mut();
     headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));

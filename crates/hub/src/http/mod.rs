@@ -1,8 +1,8 @@
 //! The hub over HTTP.
 //!
-//! In reading order: `request` and `answer` (what routes read and answer with), `shapes` (their descriptions for `/openapi.json`),
-//! `sse` (subscribers), `session` (a stretch as a file), `routes` (the hub's own addresses), `trace` (what is logged of a request),
-//! `dispatch` (one request's way), `serve` (the listener).
+//! In reading order: `request` and `answer` (what routes read and answer with), `shapes` (their descriptions for
+//! `/openapi.json`), `sse` (subscribers), `session` (a stretch as a file), `routes` (the hub's own addresses), `trace` (logging
+//! of requests), `dispatch` (the path of a request), `serve` (the listener).
 
 mod answer;
 mod dispatch;

@@ -1,4 +1,4 @@
-//! What routes read from requests: the names in an address, its query, who acts and why.
+//! The parts of a request that routes read: names in the address, query, actor and reason.
 
 use std::collections::BTreeMap;
 
@@ -26,7 +26,7 @@ impl<S: Send + Sync, T: serde::de::DeserializeOwned + Send> FromRequestParts<S> 
     }
 }
 
-/// The query of an address, each key once. Keys that a route does not know are refused: a misspelt one must not pass unseen.
+/// The query of an address, each key once. Unknown keys are refused: a misspelt one must not be ignored.
 #[derive(Debug, Default)]
 pub struct Query(BTreeMap<String, String>);
 
@@ -56,7 +56,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Query {
 }
 
 impl Query {
-    /// Returns the value of a key, and leaves it there.
+    /// Returns the value of a key without taking it.
     pub(crate) fn get(&self, key: &str) -> Option<&str> {
         self.0.get(key).map(String::as_str)
     }
@@ -108,7 +108,7 @@ impl Query {
     /// Checks that every key was taken.
     ///
     /// # Errors
-    /// `bad-query` names one that was not.
+    /// `bad-query`, naming one that was not.
     pub fn done(self) -> Result<(), Problem> {
         match self.0.into_keys().next() {
             None => Ok(()),
@@ -120,7 +120,7 @@ impl Query {
     }
 }
 
-/// A range of seqs that a query names: `from` (default 1, or the oldest there is) to `to` (default: the head).
+/// Takes a range of seqs from a query: `from` (default 1, or the oldest event that is kept) to `to` (default: the head).
 pub(crate) fn range(query: &mut Query, stream: &Stream) -> Result<(Seq, Seq), Problem> {
     let head = stream.head();
     let from = query.number("from")?;
@@ -139,7 +139,7 @@ pub(crate) fn range(query: &mut Query, stream: &Stream) -> Result<(Seq, Seq), Pr
     Ok((from, to))
 }
 
-/// `actor` and `reason` of a decision. A reason is free text: what looks like a secret in it does not reach the log.
+/// Returns the actor and reason of a decision. A reason is free text, so what looks like a secret in it is redacted.
 pub(crate) fn by(
     core: &Core,
     caller: &Caller,
@@ -152,7 +152,7 @@ pub(crate) fn by(
     })
 }
 
-/// Refuses a service that is named by a secret: its name would stand in every event.
+/// Refuses a service whose name looks like a secret: it would be in every event.
 pub(crate) fn no_secret(
     redactor: &rig_config::Redactor,
     service: &rig_event::ServiceName,
@@ -166,7 +166,8 @@ pub(crate) fn no_secret(
     }
 }
 
-/// Who does it: whom the hub knows the caller to be, and whom it says it is, without what looks like a secret in it.
+/// Returns the actor: the name of the caller's token, and the name that the client gives itself, with what looks like a secret
+/// redacted.
 pub fn actor_name(core: &Core, caller: &Caller, said: Option<String>) -> Result<Option<String>, Problem> {
     let said = said.map(|mut name| {
         core.redactor().redact_log(&mut name);
@@ -183,7 +184,7 @@ pub fn actor_name(core: &Core, caller: &Caller, said: Option<String>) -> Result<
     Ok(actor)
 }
 
-/// The idempotency key of a request, from its `Idempotency-Key` header or, where it may stand there, from its query.
+/// Returns the idempotency key of a request, from its `Idempotency-Key` header or, where the route allows it, from its query.
 pub(crate) fn idempotency_key(
     core: &Core,
     headers: &HeaderMap,
@@ -196,7 +197,7 @@ pub(crate) fn idempotency_key(
         (Some(_), Some(_)) => return bad("there are two Idempotency-Key headers; send one"),
         (Some(value), None) => {
             let text = value.to_str().unwrap_or_default().trim();
-            // A structured field writes it in quotes, and many clients do not.
+            // A structured field has quotes, but many clients omit them.
             let text = text.strip_prefix('"').and_then(|t| t.strip_suffix('"')).unwrap_or(text);
             if text.contains(['"', '\\']) {
                 return bad("the Idempotency-Key header must have no quotes and backslashes in it");

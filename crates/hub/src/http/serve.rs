@@ -1,4 +1,4 @@
-//! The listener: connections are accepted and answered until the hub stops, and requests that are open then come to their end.
+//! The listener: accepts and answers connections until the hub stops, then lets open requests finish.
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -19,18 +19,18 @@ use crate::core::Core;
 use crate::data::open_files;
 use crate::error::Error;
 
-/// What is served.
+/// The parts that are served.
 pub(crate) struct Site {
     pub(crate) core: Core,
     pub(crate) router: Router,
     pub(crate) tls: Option<Arc<Tls>>,
 }
 
-/// Answers until `shutdown` is ready, and calls `stop` then. Requests that are open, and `tasks`, have until the hub's deadline to end
-/// by themselves; what is left of them after it is cut off.
+/// Answers until `shutdown` is ready, and then calls `stop`. Open requests and `tasks` have until the hub's deadline to finish;
+/// after it they are cut off.
 ///
 /// # Errors
-/// The listener failed.
+/// If the listener failed.
 pub(crate) async fn serve(
     site: Site,
     listener: TcpListener,
@@ -41,7 +41,7 @@ pub(crate) async fn serve(
     let Site { core, router, tls } = site;
     let (read_timeout, deadline) = (core.options().read_timeout, core.options().shutdown_deadline);
     let mut http = hyper::server::conn::http1::Builder::new();
-    // A subscriber that does not read holds no more than this.
+    // Limits the buffer of a subscriber that does not read.
     http.timer(TokioTimer::new()).header_read_timeout(read_timeout).max_buf_size(64 << 10);
     let graceful = GracefulShutdown::new();
     let mut connections = JoinSet::new();
@@ -50,7 +50,7 @@ pub(crate) async fn serve(
         let _ = stream.set_nodelay(true);
         let (core, router) = (core.clone(), router.clone());
         let service = service_fn(move |request| {
-            // On the heap, and so only while there is a request.
+            // Boxed, so that it takes memory only during a request.
             let answer = Box::pin(answer_to(core.clone(), router.clone(), peer, request));
             async { Ok::<_, Infallible>(answer.await) }
         });
@@ -97,7 +97,7 @@ pub(crate) async fn serve(
         let ending = async { tokio::join!(graceful.shutdown(), done) };
         let ending = tokio::time::timeout(deadline, ending);
         tokio::pin!(ending);
-        // Until the last request has ended, new clients are answered that the hub stops: readiness must be seen to end.
+        // Until the last request has ended, new clients are answered that the hub is stopping: readiness checks must see it.
         loop {
             tokio::select! {
                 ended = &mut ending => {
@@ -116,13 +116,13 @@ pub(crate) async fn serve(
         }
     }
     drop(listener);
-    // They hold the core: when they are gone, so is everything that it has open.
+    // They hold the core. Once they are gone, all that it has open is closed.
     tasks.shutdown().await;
     connections.shutdown().await;
     ended
 }
 
-/// Serves a connection to its end, which `watcher` hastens once the hub stops.
+/// Serves a connection until it ends. `watcher` shuts it down once the hub stops.
 async fn conclude(connection: impl GracefulConnection<Error = hyper::Error>, watcher: Option<Watcher>) {
     let ended = match watcher {
         Some(watcher) => watcher.watch(connection).await,
@@ -133,7 +133,7 @@ async fn conclude(connection: impl GracefulConnection<Error = hyper::Error>, wat
     }
 }
 
-/// SIGHUP, which asks a hub with TLS to look at its certificate; without TLS it ends a program as always.
+/// SIGHUP. A hub with TLS then reads its certificate again; without TLS the signal ends the process, as by default.
 struct Hangups {
     #[cfg(unix)]
     asked: Option<tokio::signal::unix::Signal>,
@@ -162,7 +162,7 @@ impl Hangups {
     }
 }
 
-/// Whether accepting may work again in a moment: a client was gone already, or too many files are open.
+/// Returns true if accepting may work again in a moment: the client has disconnected already, or too many files are open.
 fn is_passing(e: &std::io::Error) -> bool {
     use std::io::ErrorKind::{ConnectionAborted, ConnectionReset, Interrupted};
     const ENFILE: i32 = 23;

@@ -1,4 +1,4 @@
-//! A session file made of a stretch of a stream: a copy of its lines between a header and a footer.
+//! A session file of a stretch of a stream: a copy of its lines between a header and a footer.
 
 use std::io::{self, Write as _};
 use std::sync::Arc;
@@ -17,7 +17,7 @@ use crate::options::READ_BYTES;
 use crate::problem::Problem;
 use crate::streams::{Cut, PlaybackLog, Stream};
 
-/// What stretch is wanted, and how.
+/// The stretch that is asked for, and its form.
 pub(crate) struct Stretch {
     pub(crate) from: Seq,
     pub(crate) to: Seq,
@@ -26,9 +26,9 @@ pub(crate) struct Stretch {
     pub(crate) now: Timestamp,
 }
 
-/// The session file as a body. What breaks off on the way has no footer, and so says itself that it is unfinished.
+/// Returns the session file as a body. If reading fails midway, the file has no footer and so is visibly incomplete.
 ///
-/// Its footer is signed: that, and not the last seal, proves where it ends.
+/// The footer is signed: it proves where the file ends, which the last seal does not.
 pub(crate) async fn body(stream: Arc<Stream>, keys: Arc<Keyring>, stretch: Stretch) -> Result<Body, Problem> {
     if let Some(log) = stream.recording.clone().filter(|log| log.is_rigd()) {
         return rigd_log(stream, log, stretch).await;
@@ -67,7 +67,8 @@ pub(crate) async fn body(stream: Arc<Stream>, keys: Arc<Keyring>, stretch: Stret
     drop(before);
     let writer = SessionWriter::new(output(zstd)?, &header, checkpoint.as_ref());
     let mut writer = writer.map_err(|e| defect(e.to_string()))?;
-    // The first of it is read before anything is answered: what cannot be had is a problem then, and not a broken connection.
+    // The first lines are read before the response begins, so that an error becomes a problem response and not a broken
+    // connection.
     let mut first = Some(stream.read(from, to, READ_BYTES).await?);
     let pieces = try_stream! {
         let mut next = from;
@@ -94,7 +95,7 @@ pub(crate) async fn body(stream: Arc<Stream>, keys: Arc<Keyring>, stretch: Stret
     Ok(Body::from_stream::<BoxStream<'static, io::Result<Bytes>>>(Box::pin(pieces)))
 }
 
-/// A stretch of a log of rigd, which is one too: nobody could read its lines in a session file.
+/// Returns a stretch of a log of rigd, which is a log of rigd too: its lines could not be read in a session file.
 async fn rigd_log(stream: Arc<Stream>, log: Arc<PlaybackLog>, stretch: Stretch) -> Result<Body, Problem> {
     let Stretch { from, to, zstd, .. } = stretch;
     let mut output = output(zstd)?;

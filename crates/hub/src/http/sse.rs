@@ -1,8 +1,8 @@
 //! Subscribers: a cursor over the log, nothing more.
 //!
-//! One who has kept up is served from the tail, whose frames all subscribers share; one who is behind reads the log in bulk
-//! at its own pace. The announcer only wakes; what a subscriber gets is always read by its cursor, so nothing can be lost,
-//! and the hand-over from history to live is not a special case.
+//! A subscriber that keeps up is served from the tail, whose frames all subscribers share. One that is behind reads the log in
+//! bulk at its own pace. The announcer only wakes subscribers; each reads by its own cursor, so nothing can be lost, and the
+//! hand-over from history to live is not a special case.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -20,7 +20,7 @@ use crate::options::READ_BYTES;
 use crate::problem::Problem;
 use crate::streams::{Frames, News, Stream};
 
-/// Which events a subscriber wants.
+/// The events that a subscriber asks for.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Filter {
     types: Vec<String>,
@@ -28,7 +28,7 @@ pub(crate) struct Filter {
 }
 
 impl Filter {
-    /// `types` is a list of names with commas; `*` stands for the rest of a name (`diff.*`).
+    /// Parses a filter. `types` is a list of names with commas; a trailing `*` stands for the rest of a name (`diff.*`).
     pub(crate) fn new(types: Option<&str>, service: Option<String>) -> Result<Filter, Problem> {
         let types: Vec<String> =
             types.unwrap_or_default().split(',').filter(|t| !t.is_empty()).map(str::to_owned).collect();
@@ -63,26 +63,26 @@ impl Filter {
     }
 }
 
-/// Which service an event is about, also where it is not one of a hub's.
+/// The service that an event is about, also of an event of a type unknown to the hub.
 #[derive(Deserialize)]
 struct About {
     service: Option<String>,
 }
 
-/// Where a client wants to go on.
+/// The place where a client wants to resume.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Cursor {
     /// From the next event on.
     Live,
     /// From this seq on.
     From(Seq),
-    /// After this event of this epoch; without an epoch, of the current one.
+    /// After this event of this epoch, or of the current one if no epoch is given.
     After(Option<Epoch>, Seq),
 }
 
 impl Cursor {
-    /// Reads `Last-Event-ID` (`epoch:seq` or `seq`) and `from`; the header wins, since a reconnecting browser repeats the
-    /// address that it began with.
+    /// Reads `Last-Event-ID` (`epoch:seq` or `seq`) and `from`. The header wins, since a reconnecting browser repeats the address
+    /// that it began with.
     pub(crate) fn new(last_event_id: Option<&str>, from: Option<Seq>) -> Result<Cursor, Problem> {
         let bad = || {
             Problem::bad_request(
@@ -107,16 +107,16 @@ impl Cursor {
     }
 }
 
-/// How a subscription is to be.
+/// A subscription that was asked for.
 pub(crate) struct Subscription {
     pub(crate) cursor: Cursor,
     pub(crate) filter: Filter,
     pub(crate) stopping: watch::Receiver<bool>,
-    /// Its share of the subscribers that there may be.
+    /// Its place among the subscribers.
     pub(crate) place: OwnedSemaphorePermit,
 }
 
-/// The body of an SSE answer: it ends when the hub stops, the stream is removed or the log is damaged.
+/// Returns the body of an SSE response. It ends when the hub stops, the stream is removed or the log is damaged.
 pub(crate) fn body(stream: Arc<Stream>, subscription: Subscription) -> Body {
     Body::from_stream(frames(stream, subscription))
 }
@@ -126,7 +126,7 @@ fn frames(
     subscription: Subscription,
 ) -> impl futures_util::Stream<Item = Result<Bytes, Infallible>> {
     let Subscription { cursor, filter, stopping, place: share } = subscription;
-    // Its place is that of the moment it came, not of the moment somebody looks at its body for the first time.
+    // The start is fixed when the request arrives, not when its body is first polled.
     let (mut next, reset) = place(&cursor, &stream);
     let mut news = stream.news.clone();
     let mut beats = news.borrow().beats;
@@ -138,12 +138,12 @@ fn frames(
             yield Ok(control("reset", &json!({"epoch": stream.epoch, "head": stream.head()})));
         }
         let mut caught_up = false;
-        // Who reads from the log has its next stretch read while this one is sent.
+        // A subscriber that reads from the log reads the next stretch while this one is sent.
         let mut ahead: Option<(Seq, JoinHandle<_>)> = None;
         let mut round = 0;
         loop {
             let News { seq: last, round: now, .. } = *news.borrow_and_update();
-            // Who comes late because it reads slowly says nothing about how long a round takes.
+            // Slow readers do not count towards the round time.
             if now == round + 1 {
                 stream.rounds.served();
             }
@@ -177,7 +177,7 @@ fn frames(
                                 Arc::new(batch)
                             }
                             Ok(None) => return,
-                            // Pruned in between: the next round says so.
+                            // Pruned in between: the next iteration reports it.
                             Err(ReadError::Pruned { .. }) => continue,
                             Err(e) => {
                                 tracing::error!(stream = %stream.name, error = %e, "a subscriber cannot be served");
@@ -202,7 +202,7 @@ fn frames(
                         yield Ok(frames);
                     }
                 }
-                // Who is far behind must not miss the beat either: for a filtered one it is all there is to hear.
+                // A subscriber far behind needs heartbeats too: with a filter, they may be all that it receives.
                 let beat = news.borrow().beats;
                 if beats != beat {
                     beats = beat;
@@ -225,18 +225,18 @@ fn frames(
     }
 }
 
-/// A stretch of the log as frames; nothing where there is nothing.
+/// Reads a stretch of the log as frames; `None` if it has no lines.
 async fn from_log(stream: Arc<Stream>, from: Seq, to: Seq) -> Result<Option<Frames>, ReadError> {
     let lines = stream.log.read(from, to, READ_BYTES).await?;
     Ok((!lines.is_empty()).then(|| Frames::of(&stream.epoch, &lines)))
 }
 
-/// A task that was to read did not come to its end.
+/// Returns the error of a reading task that failed.
 fn gone(e: &tokio::task::JoinError) -> ReadError {
     ReadError::Io { path: Default::default(), source: std::io::Error::other(e.to_string()) }
 }
 
-/// The first seq to send, and whether the cursor was of another life of the stream.
+/// Returns the first seq to send, and whether the cursor was of an earlier epoch of the stream.
 fn place(cursor: &Cursor, stream: &Stream) -> (Seq, bool) {
     let head = stream.head();
     let (next, known) = match cursor {
@@ -249,12 +249,12 @@ fn place(cursor: &Cursor, stream: &Stream) -> (Seq, bool) {
     if known && next <= head + 1 { (next, false) } else { (stream.log.first_seq(), true) }
 }
 
-/// A frame that is not an event: it has no id, so that it never becomes a client's cursor.
+/// Returns a frame that is not an event. It has no id, so that it never becomes a client's cursor.
 fn control(event: &str, data: &serde_json::Value) -> Bytes {
     format!("event: {event}\ndata: {data}\n\n").into()
 }
 
-/// The lines of a range as NDJSON. What cannot be read any more breaks the answer off.
+/// Returns the lines of a range as NDJSON. A read error breaks the response off.
 pub(crate) fn ndjson(stream: Arc<Stream>, from: Seq, to: Seq, limit: u64, filter: Filter) -> Body {
     Body::from_stream(stream! {
         let (mut next, mut left) = (from, limit);

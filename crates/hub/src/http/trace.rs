@@ -1,5 +1,5 @@
-//! What is told of each request: a span with its id, which everything logged meanwhile stands in. No query, no body, no header:
-//! tokens and documents are there.
+//! The log of requests: each has a span with its id, around everything logged meanwhile. Queries, bodies and headers are never
+//! logged: they hold tokens and documents.
 
 use std::time::Instant;
 
@@ -9,10 +9,10 @@ use tracing::{Instrument as _, Span};
 
 use crate::core::Core;
 
-/// Most bytes of an address that is told.
+/// Maximum length of a logged address, in bytes.
 const MAX_PATH: usize = 1024;
 
-/// The span of a request.
+/// Returns the span of a request.
 pub(crate) fn span<B>(core: &Core, request: &hyper::Request<B>, id: &HeaderValue) -> Span {
     let span = tracing::info_span!(
         target: "rig_hub::request",
@@ -31,7 +31,7 @@ pub(crate) fn span<B>(core: &Core, request: &hyper::Request<B>, id: &HeaderValue
     span
 }
 
-/// Answers a request within its span, and tells at the level `debug` how it was answered.
+/// Answers a request within its span, and logs the status at level `debug`.
 pub(crate) async fn told(span: Span, answer: impl Future<Output = Response>) -> Response {
     let begun = Instant::now();
     let answered = async {

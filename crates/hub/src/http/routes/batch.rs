@@ -19,13 +19,13 @@ use crate::http::shapes::{CaptureOutcome as Outcome, Captures};
 use crate::problem::{Led, Problem};
 use crate::streams::Stream;
 
-/// What says that a body is a batch.
+/// The media type of a batch.
 pub(super) const MEDIA_TYPE: &str = "application/x-ndjson";
 
-/// Most documents of one request.
+/// Maximum number of documents of one request.
 const MAX_BATCH: usize = 1_000;
 
-/// A document as it is sent.
+/// A line of a batch.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Line<'a> {
@@ -36,13 +36,13 @@ struct Line<'a> {
     id: Option<String>,
     #[serde(default)]
     meta: BTreeMap<String, String>,
-    /// A string is the text of the document; anything else is the document, which is JSON.
+    /// A string is the text of the document. Any other value is itself the document, as JSON.
     #[serde(borrow)]
     document: &'a RawValue,
 }
 
-/// Captures the documents one after the other. Each is a capture of its own, which fails or not whatever the others do; but
-/// nothing is captured of a body in which a line cannot be understood.
+/// Captures the documents one after the other. Each is captured or refused independently of the others, but if any line of the
+/// body cannot be parsed, nothing is captured.
 pub(super) async fn capture(
     core: &Core,
     caller: &Caller,
@@ -90,7 +90,7 @@ pub(super) async fn capture(
     Ok(response)
 }
 
-/// What all of them together led to, if any of them led to something.
+/// Returns the events that all captures together led to, or `None` if there are none.
 fn led(captures: &[Outcome]) -> Option<Led> {
     let ranges = captures.iter().filter_map(|capture| capture.first_seq.zip(capture.last_seq));
     ranges.map(|(first_seq, last_seq)| Led { first_seq, last_seq, events: last_seq + 1 - first_seq }).reduce(
@@ -102,10 +102,10 @@ fn led(captures: &[Outcome]) -> Option<Led> {
     )
 }
 
-/// Reads a line as a document.
+/// Parses a line.
 fn understand(core: &Core, caller: &Caller, line: &[u8], key: Option<String>) -> Result<Document, Problem> {
     let line: Line<'_> = serde_json::from_slice(line).map_err(|e| {
-        // The parser's words name keys, and places, and no values but of a wrong type.
+        // The parser's message may quote keys, and values of a wrong type.
         let detail =
             format!("a line must be {{\"service\":…,\"format\":…,\"document\":…}} (column {})", e.column());
         Problem::bad_request("malformed-batch", detail)

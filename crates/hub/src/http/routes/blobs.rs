@@ -1,4 +1,4 @@
-//! The originals of documents: read by those who may, and their keys wrapped anew.
+//! The originals of documents: reading them, and wrapping their keys anew.
 
 use axum::Json;
 use axum::extract::State;
@@ -16,8 +16,8 @@ use crate::originals::Rewrapped;
 use crate::problem::Problem;
 use crate::streams::Stream;
 
-/// The document that a service's config at `at` was captured from, to the byte: the table of routes asks `secrets` of whoever
-/// names `raw`. That it was read is durable before it goes out.
+/// Returns the exact document that a service's config at `at` was captured from. The table of routes requires `secrets` for
+/// `raw`. That it was read is durable before it is sent.
 pub(super) async fn original(
     core: &Core,
     caller: &Caller,
@@ -51,7 +51,7 @@ pub(super) async fn original(
     core.tell(Draft { actor: caller.name().map(str::to_owned), ..told }).await?;
     let headers = [
         (header::CONTENT_TYPE, media_type(&service.format)),
-        // Never shown in place: it may be anything, and the address is the hub's.
+        // Never displayed inline: it may be anything, and would run under the hub's origin.
         (header::CONTENT_DISPOSITION, "attachment"),
     ];
     Ok((headers, std::mem::take(&mut *document)).into_response())

@@ -18,11 +18,11 @@ use crate::http::sse::{self, Cursor, Filter, Subscription};
 use crate::problem::Problem;
 use crate::streams::{Command, event_problem};
 
-/// Most bytes and most events of one append.
+/// Maximum number of bytes and of events of an append.
 const MAX_BATCH_BYTES: usize = 16 << 20;
 const MAX_BATCH: usize = 10_000;
 
-/// A body of no more bytes takes no share of the budget for large ones.
+/// Maximum size of a body that needs no share of the budget for large ones.
 const SMALL: u64 = 64 << 10;
 
 /// Append events
@@ -59,7 +59,7 @@ pub(super) async fn append(
     append_to(&core, &stream, query, caller.name(), request).await
 }
 
-/// Appends the events in the body of a request to a stream; `by` is whom the client is known to be.
+/// Appends the events in the body of a request to a stream. `by` is the name of the caller's token.
 pub(crate) async fn append_to<B>(
     core: &Core,
     stream: &str,
@@ -84,7 +84,7 @@ where
     let key = idempotency_key(core, &parts.headers, None)?;
     let coding = Coding::of(&parts.headers)?;
     let announced = parts.headers.get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse().ok());
-    // Small ones, which are most, need not stand in line.
+    // Small bodies, the most frequent, need not wait for a share.
     let expected_bytes = announced.unwrap_or(MAX_BATCH_BYTES as u64).min(MAX_BATCH_BYTES as u64);
     let _budget = if expected_bytes > SMALL { Some(core.reserve(expected_bytes).await?) } else { None };
     let mut body = read_body(core, body).await?;
@@ -104,7 +104,7 @@ where
     };
     let events = stream.write(Command::Append(bodies), expected, None).await?;
     if events.lines.is_none() {
-        // A key that was used before must have been used for the same events.
+        // A key that was used before must have been used with the same events.
         let lines = stream.lines_of(&events).await?;
         if !lines.iter().zip(&shapes).all(|((_, line), shape)| shape.is_of(line)) {
             let detail = "this idempotency key was used with other events before";
@@ -114,7 +114,7 @@ where
     appended(&stream, events, StatusCode::CREATED).await
 }
 
-/// What a repeated event must have in common with the first: type, service, key and who sent it.
+/// The properties in which a repeated event must equal the first one: type, service, key and actor.
 struct Shape {
     type_name: String,
     service: Option<ServiceName>,
@@ -231,7 +231,7 @@ fn bodies(
     parsed.collect()
 }
 
-/// Whether the state cannot take the event without a service.
+/// Returns true if the state cannot take the event without a service.
 fn needs_service(event: &Event) -> bool {
     event.family() == "service" && !matches!(event, Event::ServiceLog(_) | Event::Other(_))
 }

@@ -1,4 +1,4 @@
-//! The hub's own addresses (docs/http.md), one file a group, and the rules of who may use them.
+//! The hub's own addresses (docs/http.md), one file a group, and the access that each needs.
 
 mod batch;
 mod blobs;
@@ -24,7 +24,7 @@ use crate::component::Metrics;
 use crate::core::Core;
 use crate::problem::{no_such_address, no_such_method};
 
-/// The rules of the hub's own addresses. An address without a rule does not exist, whatever the router says.
+/// The rules of the hub's own addresses. An address without a rule does not exist, even if the router has it.
 pub(crate) const RULES: &[Rule] = &[
     Rule::new(Method::GET, "/healthz", Need::Nothing, Trace::Not),
     Rule::new(Method::GET, "/readyz", Need::Nothing, Trace::Not),
@@ -79,7 +79,7 @@ pub(crate) const RULES: &[Rule] = &[
     ),
 ];
 
-/// Returns the hub's own routes with their descriptions: `/openapi.json` lists what stands here.
+/// Returns the hub's own routes with their descriptions, of which `/openapi.json` is made.
 pub(crate) fn own() -> OpenApiRouter<Core> {
     OpenApiRouter::with_openapi(openapi::base())
         .routes(routes!(streams::healthz))
@@ -102,7 +102,7 @@ pub(crate) fn own() -> OpenApiRouter<Core> {
         .routes(routes!(tokens::ticket))
 }
 
-/// Returns all routes of a hub, those of its components among them.
+/// Returns all routes of a hub, with those of its components.
 pub(crate) fn router(core: Core, components: Vec<OpenApiRouter>, metrics: Vec<Metrics>) -> Router {
     let own = own().with_state(core);
     let (router, described) = components.into_iter().fold(own, OpenApiRouter::merge).split_for_parts();

@@ -1,4 +1,4 @@
-//! `/openapi.json`: what the annotations of the handlers say, with what is true of every route added once.
+//! `/openapi.json`: the annotations of the handlers, with what applies to every route added once.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use utoipa::openapi::{InfoBuilder, OpenApi, OpenApiBuilder, Paths};
 
 use crate::http::shapes;
 
-/// What every route may answer, by what stands in its address: status and codes.
+/// The errors of every route, by prefix of its address: status and codes.
 const EVERYWHERE: [(&str, &str, &str); 10] = [
     ("/v1/", "401", "`no-token`, `bad-token`, `revoked-token`, `expired-token`"),
     ("/v1/", "403", "`no-scope`, `other-stream`, `wrong-origin`"),
@@ -24,7 +24,7 @@ const EVERYWHERE: [(&str, &str, &str); 10] = [
     ("/v1/", "503", "`closed`"),
 ];
 
-/// The document of a hub, as it is sent.
+/// The OpenAPI document of a hub, serialized.
 #[derive(Clone)]
 pub(super) struct Document(Arc<str>);
 
@@ -45,7 +45,7 @@ pub(super) async fn openapi(Extension(Document(document)): Extension<Document>) 
     ([(header::CONTENT_TYPE, "application/json")], document.to_string()).into_response()
 }
 
-/// What the routes are added to.
+/// Returns the document that the routes are added to.
 pub(super) fn base() -> OpenApi {
     let description = "A flight recorder for configuration and traffic. Errors are `application/problem+json` with a stable \
         `code`. Parameters that a route does not list are refused. docs/http.md tells it in words.";
@@ -57,8 +57,7 @@ pub(super) fn base() -> OpenApi {
     OpenApiBuilder::new().info(info).paths(Paths::new()).build()
 }
 
-/// The whole document. An answer that is an error is written in the annotations as its status and its codes; here it gets
-/// its body.
+/// Returns the whole document. The annotations write an error response as its status and codes; its body is added here.
 fn document(described: &OpenApi) -> Value {
     let mut document = serde_json::to_value(described).unwrap_or_default();
     document["components"]["schemas"]["Problem"] = schema_of::<shapes::Problem>();
@@ -93,7 +92,7 @@ fn document(described: &OpenApi) -> Value {
     document
 }
 
-/// A problem with one of the codes that stand in backticks.
+/// Returns the response of a problem with one of the codes in backticks.
 fn problem(description: &str) -> Value {
     let codes: Vec<&str> = description.split('`').skip(1).step_by(2).collect();
     let schema = json!({ "allOf": [
@@ -103,7 +102,7 @@ fn problem(description: &str) -> Value {
     json!({ "application/problem+json": { "schema": schema } })
 }
 
-/// What is not said in an address is not there: no parameter is null. Numbers end where the hub's end.
+/// Completes a parameter: an absent parameter is never null, and numbers end where the hub's end.
 fn complete_parameter(parameter: &mut Value) {
     let Some(schema) = parameter.get_mut("schema") else { return };
     for choices in ["type", "oneOf"] {

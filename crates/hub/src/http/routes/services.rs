@@ -1,4 +1,4 @@
-//! Services: capturing their documents, their config at any seq, their baseline, what is declared of them, accepting drift.
+//! Services: capturing documents, the config at any seq, the baseline, the declaration, accepting drift.
 
 use std::sync::Arc;
 
@@ -85,7 +85,7 @@ pub(super) async fn capture(
     appended(&stream, events, StatusCode::CREATED).await
 }
 
-/// Refuses what is said with a document and cannot be kept.
+/// Refuses metadata or a service name that cannot be kept.
 pub(super) fn check(core: &Core, document: &Document) -> Result<(), Problem> {
     if document.meta.iter().map(|(k, v)| k.len() + v.len()).sum::<usize>() > MAX_META {
         return Err(Problem::bad_request("bad-query", "all of `meta.…` takes up to 16 KiB"));
@@ -247,7 +247,7 @@ pub(super) async fn approve(
             Err(refused) => Problem::from(refused),
         };
     if refused.code() == "untrusted-approval" {
-        // Somebody tried what they may not: that is worth a trace.
+        // An attempt without permission is worth an event.
         let event = Event::BaselineRejected(BaselineRejected { digest, reason: refused.detail().to_owned() });
         let draft = Draft { actor, ..Draft::new(Some(service), event) };
         stream.tell(draft).await?;
@@ -275,7 +275,7 @@ pub(super) async fn revoke(
     decide(&stream, Command::Revoke { service, by }).await
 }
 
-/// What is declared of a service
+/// A service's declaration
 ///
 /// And how the config stands against it.
 #[utoipa::path(get, path = "/v1/streams/{stream}/services/{service}/declared", params(shapes::OfService), responses(
@@ -416,7 +416,7 @@ pub(super) async fn accept(
     decide(&stream, Command::Accept { service, paths: acceptance.paths, until, by }).await
 }
 
-/// What every decision says: the stream and the service it is about, who decides and why.
+/// Returns what every decision needs: the stream and service it is about, who decides and why.
 fn decider(
     core: &Core,
     caller: &Caller,
@@ -428,7 +428,7 @@ fn decider(
     Ok((stream, service, by(core, caller, query.text("actor"), query.text("reason"))?))
 }
 
-/// The signature of an approval: `key_id`, `signed` and `signature`, or none of them.
+/// Takes the signature of an approval: `key_id`, `signed` and `signature`, or none of them.
 fn signature(query: &mut Query) -> Result<Option<Signed>, Problem> {
     let bad = |why| Problem::bad_request("bad-signature", why);
     match (query.text("key_id"), query.text("signed"), query.text("signature")) {

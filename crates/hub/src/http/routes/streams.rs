@@ -1,4 +1,4 @@
-//! Streams as a whole: list, make, remove, their state at any seq, and their session file.
+//! Streams as a whole: listing, creating and removing them, their state at any seq, and their session file.
 
 use std::sync::Arc;
 
@@ -21,13 +21,13 @@ use crate::metrics::Exposition;
 use crate::problem::Problem;
 use crate::streams::{Row, Stream, write_meters};
 
-/// Whether the process runs
+/// Check that the process runs
 #[utoipa::path(get, path = "/healthz", responses((status = 200, description = "It does", body = String)))]
 pub(super) async fn healthz() -> &'static str {
     "ok\n"
 }
 
-/// Whether requests are answered
+/// Check that requests are answered
 #[utoipa::path(get, path = "/readyz", responses(
     (status = 200, description = "They are", body = String),
     (status = 503, description = "`closed`"),
@@ -221,7 +221,7 @@ pub(super) async fn session(
     let body = loop {
         let stretch = Stretch { from, to, zstd, outcome, now };
         match session::body(stream.clone(), core.keys().clone(), stretch).await {
-            // Pruned in between. Who asked for all there is gets what there is now.
+            // Pruned in between. If the client asked for everything, it gets all that is there now.
             Err(e) if e.code() == "pruned" && !from_is_named && (from..=to).contains(&stream.first_seq()) => {
                 from = stream.first_seq().max(from + 1);
             }

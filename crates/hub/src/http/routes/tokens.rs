@@ -13,7 +13,7 @@ use crate::http::request::{Path, Query};
 use crate::http::shapes;
 use crate::problem::Problem;
 
-/// Most bytes of a request for a token.
+/// Maximum size of a request for a token, in bytes.
 const MAX_REQUEST: usize = 16 << 10;
 
 /// List the tokens
