@@ -1,4 +1,4 @@
-//! `Component`: what a crate adds to a hub, as one value; and the checks that hold its routes and rules together.
+//! `Component`: what a crate adds to a hub, as one value; and the checks that its routes and rules match.
 
 use std::collections::BTreeSet;
 use std::future::Future;
@@ -16,9 +16,9 @@ use crate::metrics::Exposition;
 use crate::options::READ_BYTES;
 use crate::streams::Stream;
 
-/// What a component adds to a hub. Built by its own crate, mounted by the program.
+/// A crate's addition to a hub. Built by that crate, mounted by the program.
 ///
-/// A component is made of closures, not of a type that a hub could be asked for: no component reaches another one through the hub.
+/// A component consists of closures, and a hub cannot be asked for one: no component reaches another through the hub.
 pub struct Component {
     name: &'static str,
     rules: &'static [Rule],
@@ -35,15 +35,15 @@ type Fold = Box<dyn FnMut(&Envelope) -> Result<(), String> + Send>;
 /// Writes the metrics of a component.
 pub(crate) type Metrics = Arc<dyn Fn(&Core, &mut Exposition) + Send + Sync>;
 
-/// Event families of the hub's own stream, and what is folded from them.
+/// Event families of the hub's own stream, and the function that folds them.
 pub(crate) struct Recall {
     pub(crate) families: &'static [&'static str],
     pub(crate) fold: Fold,
 }
 
 impl Component {
-    /// A component that adds nothing yet. `name` is the actor of its events. It must be one of
-    /// [`RESERVED_ACTORS`](rig_event::event::RESERVED_ACTORS), which no token may have, or the hub does not open.
+    /// Creates a component that adds nothing yet. `name` is the actor of its events. The hub does not open unless it is one of
+    /// [`RESERVED_ACTORS`](rig_event::event::RESERVED_ACTORS), which no token may have.
     pub fn new(name: &'static str) -> Component {
         Component {
             name,
@@ -66,9 +66,9 @@ impl Component {
         self
     }
 
-    /// Adds event families of the hub's own stream that the component keeps something in: `notify`, or a part of one such as
-    /// `audit.token`. `fold` is called once per event, in order, before any task starts. The hub does not open if a family has two
-    /// owners, or if `fold` fails.
+    /// Adds event families of the hub's own stream in which the component stores its state: a whole family, or a part of one such
+    /// as `audit.token`. `fold` is called once per event, in order, before any task starts. The hub does not open if a family has
+    /// two owners, or if `fold` fails.
     pub fn recall(
         mut self,
         families: &'static [&'static str],
@@ -88,7 +88,7 @@ impl Component {
         self
     }
 
-    /// Adds metrics. The hub does not open if a family of that name is there already.
+    /// Adds metrics. The hub does not open if there is already a family of that name.
     pub fn metrics(mut self, write: impl Fn(&Core, &mut Exposition) + Send + Sync + 'static) -> Self {
         self.metrics.push(Arc::new(write));
         self
@@ -100,7 +100,7 @@ impl Component {
     }
 }
 
-/// What the components of a hub add to it, together.
+/// The additions of all components of a hub.
 #[derive(Default)]
 pub(crate) struct Mounted {
     pub(crate) routers: Vec<OpenApiRouter>,
@@ -110,7 +110,7 @@ pub(crate) struct Mounted {
 }
 
 impl Mounted {
-    /// Takes components apart, and checks that the routes of each are those of its rules.
+    /// Takes components apart, and checks that the routes of each match its rules.
     ///
     /// # Errors
     /// [`Error::Component`].
@@ -140,7 +140,7 @@ impl Mounted {
 /// Returns the table of a hub's own rules and those of its components.
 ///
 /// # Errors
-/// [`Error::Component`], when two rules overlap.
+/// [`Error::Component`], if two rules overlap.
 pub(crate) fn table(own: &'static [Rule], components: &[Component]) -> Result<Table, Error> {
     let mut table = Table::default();
     table.add(own).map_err(|why| Error::Component { name: "hub", why })?;
@@ -169,11 +169,11 @@ pub(crate) fn check_routes(rules: &[Rule], router: Option<&OpenApiRouter>) -> Re
     }
 }
 
-/// Reads the hub's own stream once, and hands each event to the owner of its family. Other events, such as those of components that are
-/// not mounted, are left alone.
+/// Reads the hub's own stream once, and passes each event to the owner of its family. Other events, such as those of components
+/// that are not mounted, are skipped.
 ///
 /// # Errors
-/// A family has two owners, an event is missing or cannot be read, or its owner cannot understand it.
+/// A family has two owners, an event is missing or cannot be parsed, or its owner rejects it.
 pub(crate) async fn recall(own: &Stream, mut recalls: Vec<Recall>) -> Result<(), Error> {
     let mut families = BTreeSet::new();
     for family in recalls.iter().flat_map(|recall| recall.families) {
@@ -192,7 +192,7 @@ pub(crate) async fn recall(own: &Stream, mut recalls: Vec<Recall>) -> Result<(),
         }
         for (seq, line) in lines.iter() {
             let head = Head::parse(line).map_err(|e| damaged(seq, e.to_string()))?;
-            // Nearly all events of this stream are nobody's.
+            // Nearly all events of this stream have no owner.
             let owner = recalls.iter_mut().find(|recall| recall.owns(&head.type_name));
             if let Some(owner) = owner {
                 let event = Envelope::parse(line).map_err(|e| damaged(seq, e.to_string()))?;

@@ -16,7 +16,7 @@ use crate::options::Options;
 use crate::problem::Problem;
 use crate::streams::{Appended, Command, Stream, Streams, event_problem};
 
-/// Everything that a route or a component may use of a hub. Cheap to clone.
+/// The parts of a hub that routes and components may use. Cheap to clone.
 #[derive(Clone)]
 pub struct Core(Arc<Inner>);
 
@@ -33,7 +33,7 @@ struct Inner {
     stopping: watch::Receiver<bool>,
 }
 
-/// A [`Core`] that does not keep the hub open, for what a library holds on to as long as it likes.
+/// A [`Core`] that does not keep the hub open, for libraries that hold it for an unknown time.
 #[derive(Clone)]
 pub struct WeakCore(Weak<Inner>);
 
@@ -44,7 +44,7 @@ impl WeakCore {
     }
 }
 
-/// What a core is made of.
+/// The parts of a core.
 pub(crate) struct Parts {
     pub(crate) options: Arc<Options>,
     pub(crate) policy: Arc<Policy>,
@@ -87,16 +87,16 @@ impl Core {
         self.0.streams.find(name)
     }
 
-    /// Captures a document: parses, digests and redacts it, and appends what follows from it. When this returns, the events are
-    /// durable. A document that is refused has left its `snapshot.rejected`, without its content.
+    /// Captures a document: parses, digests and redacts it, and appends the events that follow from it. When this returns, the
+    /// events are durable. If the document is refused, a `snapshot.rejected` was written, without its content.
     ///
     /// # Errors
-    /// The answer that a client of the HTTP API would get.
+    /// The problem that a client of the HTTP API would get.
     pub async fn capture(&self, stream: &Arc<Stream>, document: Document) -> Result<Appended, Problem> {
         self.0.captures.capture(stream, document).await
     }
 
-    /// Appends events as one whole, and waits until they are durable. They are redacted as the events of a client are.
+    /// Appends events, all or none, and waits until they are durable. They are redacted like the events of a client.
     ///
     /// # Errors
     /// `event-too-long`, `log-failed`, `read-only`, `closed`.
@@ -108,7 +108,7 @@ impl Core {
         Ok(stream.write(Command::Append(bodies), None, None).await?)
     }
 
-    /// Appends an event that its component has made of its own words: nothing in it is redacted.
+    /// Appends an event whose text the component wrote itself: nothing in it is redacted.
     ///
     /// # Errors
     /// `event-too-long`, `log-failed`, `read-only`, `closed`.
@@ -119,12 +119,13 @@ impl Core {
     /// Appends an event to the hub's own stream, and waits until it is durable.
     ///
     /// # Errors
-    /// `log-failed`, `closed`, and `unknown-stream` where only recordings are served.
+    /// `log-failed`, `closed`, and `unknown-stream` if only recordings are served.
     pub async fn tell(&self, draft: Draft) -> Result<(), Problem> {
         self.0.streams.tell(draft).await
     }
 
-    /// Takes a share of the memory for documents of so many bytes, until it is dropped. Waits up to ten seconds for it.
+    /// Takes a share of the memory for documents of so many bytes. Waits up to ten seconds for it. Dropping the permit returns
+    /// it.
     ///
     /// # Errors
     /// `busy`.
@@ -132,7 +133,7 @@ impl Core {
         self.0.captures.budget.reserve(bytes).await
     }
 
-    /// Waits for a turn among those that parse, fold and compare, which lasts until it is dropped.
+    /// Waits for a turn to parse, fold and compare. Dropping the permit ends it.
     ///
     /// # Errors
     /// `closed`.
@@ -174,7 +175,7 @@ impl Core {
         }
     }
 
-    /// Returns how long tasks and requests may go on after the hub began to stop.
+    /// Returns how long tasks and requests may continue after the hub began to stop.
     pub fn shutdown_deadline(&self) -> Duration {
         self.0.options.shutdown_deadline
     }
@@ -184,7 +185,7 @@ impl Core {
         self.0.listening.get().copied()
     }
 
-    /// Marks a step on the way of a document, by name. It does nothing; tests end the process there.
+    /// Marks a step in the path of a document, by name. It does nothing; tests end the process there.
     pub fn step(&self, name: &'static str) {
         (self.0.options.step)(name);
     }

@@ -1,36 +1,36 @@
-//! Why a hub cannot run.
+//! The errors of a hub that cannot open or run.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-/// Why a hub cannot run.
+/// The reason why a hub cannot open or run.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// A folder or file of the data directory cannot be used.
     #[error("cannot {what} {}", path.display())]
     Data {
-        /// What was tried.
+        /// The operation that failed.
         what: &'static str,
-        /// On what.
+        /// Its path.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: std::io::Error,
     },
-    /// Another hub has the data directory.
+    /// Another hub uses the data directory.
     #[error("{} is in use by another hub; stop it, or name another folder with --data", .0.display())]
     InUse(PathBuf),
     /// The redaction key is damaged.
     #[error("{} is no redaction key (`ID:64 hexadecimal digits`); restore it from a backup: a new key would make every known secret look changed", .0.display())]
     Key(PathBuf),
-    /// A key is gone, though there are streams that were made with it.
+    /// A key is missing, though there are streams that were made with it.
     #[error("{} is gone, and there are streams already: restore it from a backup. A new redaction key makes every known secret look changed, and a new signing key cannot continue the old one; to go on with one all the same, make the file", path.display())]
     KeyLost {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: std::io::Error,
     },
-    /// The key of the originals is gone, and there are originals that only it opens.
+    /// The key file of the originals is missing, and there are originals that only it can open.
     #[error("{} is gone, and there are originals of documents that only its keys open: restore it from a backup; to go on without those originals, delete the folders `blobs` below {}", path.display(), streams.display())]
     BlobKeyLost {
         /// The file.
@@ -45,7 +45,7 @@ pub enum Error {
         path: PathBuf,
         /// The line, from 1.
         line: usize,
-        /// What is wrong with it. Nothing of it is repeated.
+        /// The fault. Nothing of the line is repeated.
         why: &'static str,
     },
     /// The Transit service that `hub.toml` names cannot be used.
@@ -56,32 +56,32 @@ pub enum Error {
     SigningKeys {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The fault.
         source: rig_recorder::seal::BadKey,
     },
     /// A log or the index cannot be opened.
     #[error(transparent)]
     Recorder(#[from] rig_recorder::Error),
-    /// A component cannot be mounted: a defect of the program.
+    /// A component cannot be mounted: a bug in the program.
     #[error("the component {name} cannot be mounted: {why}")]
     Component {
         /// The component.
         name: &'static str,
-        /// What is wrong with it.
+        /// The fault.
         why: String,
     },
-    /// A log does not fold.
+    /// A log cannot be folded.
     #[error("{0}")]
     Fold(String),
-    /// The system gives no random numbers.
+    /// The system provides no random numbers.
     #[error("the system gives no random numbers: {0}")]
     Random(String),
-    /// Others than this machine would reach a hub without tokens.
+    /// Other machines could reach a hub without tokens.
     #[error(
         "the hub does not listen on {0} without tokens: whoever reaches it could read and write everything. Make one first (rig token new --data DIR --scope admin --stream '*'), or say --insecure-no-tokens"
     )]
     NoTokens(SocketAddr),
-    /// Others than this machine would reach a hub without TLS.
+    /// Other machines could reach a hub without TLS.
     #[error(
         "the hub does not listen on {0} without TLS: whoever sits in between could read everything, tokens too. Name a certificate (--tls-cert, --tls-key), or say --insecure-no-tls where something in front of it speaks TLS"
     )]
@@ -89,9 +89,9 @@ pub enum Error {
     /// The certificate cannot be used.
     #[error("the certificate cannot be used: {}{why}", shown(path))]
     Tls {
-        /// The file, if it is about one.
+        /// The file at fault, if there is one.
         path: PathBuf,
-        /// What is wrong.
+        /// The fault.
         why: String,
     },
     /// The listener failed.

@@ -1,4 +1,4 @@
-//! A hub from its start to its end: components mounted, streams opened, requests answered, everything closed.
+//! The life of a hub: components are mounted, streams opened, requests answered, everything closed.
 
 use std::future::Future;
 use std::net::SocketAddr;
@@ -27,7 +27,7 @@ use crate::options::Options;
 use crate::originals::Keys;
 use crate::streams::{self, Playback, Streams};
 
-/// A hub that is to be opened.
+/// A hub that is not open yet.
 pub struct Builder {
     options: Options,
     store: Option<Arc<dyn Store>>,
@@ -35,7 +35,7 @@ pub struct Builder {
     components: Vec<Component>,
 }
 
-/// A hub that has opened everything and is about to answer.
+/// An open hub, ready to answer requests.
 pub struct Hub {
     core: Core,
     router: Router,
@@ -47,17 +47,17 @@ pub struct Hub {
 type Task = Box<dyn FnOnce(Core) -> BoxFuture<'static, ()> + Send>;
 
 impl Hub {
-    /// Begins to build a hub whose logs are in `store`.
+    /// Creates a builder of a hub whose logs are in `store`.
     pub fn builder(options: Options, store: Arc<dyn Store>) -> Builder {
         Builder { options, store: Some(store), recordings: Vec::new(), components: Vec::new() }
     }
 
-    /// Begins to build a hub that has nothing but recordings, and in which nothing can be changed.
+    /// Creates a builder of a hub that serves only recordings, in which nothing can be changed.
     pub fn of_recordings(options: Options, recordings: Vec<Playback>) -> Builder {
         Builder { options, store: None, recordings, components: Vec::new() }
     }
 
-    /// Returns the handle on it that its components have.
+    /// Returns the handle that its components use.
     pub fn core(&self) -> &Core {
         &self.core
     }
@@ -68,10 +68,10 @@ impl Hub {
         format!("{scheme}://{address}")
     }
 
-    /// Returns the file of its certificate, and the certificate's SHA-256; none without TLS.
+    /// Returns the path of its certificate, and the certificate's SHA-256; `None` without TLS.
     ///
     /// # Errors
-    /// The file cannot be read any more.
+    /// If the file can no longer be read.
     pub fn certificate(&self) -> Result<Option<(PathBuf, String)>, Error> {
         let told = self.tls.as_ref().map(|tls| Ok((tls.cert().to_owned(), tls.fingerprint()?)));
         told.transpose()
@@ -82,11 +82,11 @@ impl Hub {
         self.core.access().demands_tokens()
     }
 
-    /// Answers on `listener` until `shutdown` is ready, then ends open requests and the tasks of components, makes everything durable and
-    /// returns. It needs a runtime with several threads.
+    /// Answers on `listener` until `shutdown` is ready, then ends open requests and the tasks of components, makes everything
+    /// durable and returns. It needs a multi-threaded runtime.
     ///
     /// # Errors
-    /// The listener failed. Everything is closed all the same.
+    /// If the listener failed. Everything is closed nevertheless.
     pub async fn serve(
         self,
         listener: TcpListener,
@@ -109,7 +109,7 @@ impl Hub {
         ended
     }
 
-    /// Closes it without having served it.
+    /// Closes the hub without serving it.
     pub async fn close(self) {
         let Hub { core, router, tasks, stop, .. } = self;
         stop.send_replace(true);
@@ -126,17 +126,17 @@ impl Builder {
         self
     }
 
-    /// Opens the streams, lets the components recall what they keep in the hub's own stream, and checks their routes. Nothing is answered
-    /// and no task runs yet. `address` is where it will listen; `None`: nowhere.
+    /// Opens the streams, lets the components recall their state from the hub's own stream, and checks their routes. Nothing is
+    /// answered and no task runs yet. `address` is the address that it will listen on, or `None` if it will not listen.
     ///
     /// # Errors
-    /// The data directory cannot be used or is damaged, the certificate cannot be used, a component does not fit, or others than this
-    /// machine reach `address` and the hub has no tokens or no TLS.
+    /// The data directory cannot be used or is damaged, the certificate cannot be used, a component does not fit, or other
+    /// machines could reach `address` and the hub has no tokens or no TLS.
     pub async fn open(self, address: Option<SocketAddr>) -> Result<Hub, Error> {
         let Builder { options, store, recordings, components } = self;
         let local = address.is_none_or(|address| address.ip().to_canonical().is_loopback());
         if let (Some(address), None, false) = (address, &store, local) {
-            // A recording has no stream of its own that could hold tokens.
+            // Recordings have no stream that could hold tokens.
             return Err(Error::NoTokens(address));
         }
         let options = Arc::new(options);
@@ -172,7 +172,7 @@ impl Builder {
     }
 }
 
-/// Opens the streams and fits the components in.
+/// Opens the streams and mounts the components.
 async fn assemble(
     core: &Core,
     components: Vec<Component>,
@@ -254,7 +254,7 @@ impl Opened {
     }
 }
 
-/// Ends tokens whose time is over, and writes audit sums, until the hub stops.
+/// Ends expired tokens, and writes audit sums, until the hub stops.
 async fn keep_accounts(core: Core) {
     let mut seconds = tokio::time::interval(Duration::from_secs(1));
     let mut told = tokio::time::Instant::now();
@@ -273,12 +273,12 @@ async fn keep_accounts(core: Core) {
     }
 }
 
-/// Writes the audit sums, seals and closes the streams, and lets go of the index.
+/// Writes the audit sums, seals and closes the streams, and closes the index.
 async fn finish(core: Core) {
     let deadline = core.options().shutdown_deadline;
     core.access().flush_audit().await;
     core.streams().close().await;
-    // On a disk that is full the index waits for room that never comes. Everything in it can be derived: it is left behind.
+    // On a full disk the index waits for room that may never come. All of it can be derived from the logs, so it is abandoned.
     let closing = std::thread::spawn(move || drop(core));
     let begun = Instant::now();
     while !closing.is_finished() {

@@ -2,10 +2,10 @@
 //!
 //! This crate is the core. Everything else that a hub does is a [`Component`] in a crate of its own, mounted by the program.
 //!
-//! The layers, each of which imports only those above it: `settings` and [`Options`]; [`Problem`] (errors as answers); `data` (the data
-//! directory); `metrics`; `originals` (documents, encrypted); `streams` (the registry and what runs for one stream); `housekeeping`
-//! (retention and sweep); [`access`] (who may do what); `capture` (a document's way to the writer); [`Core`] (the handle that components
-//! get); [`Component`]; [`http`]; [`Hub`]; `outside` (a data directory without a running hub).
+//! The layers, each of which imports only those above it: `settings` and [`Options`]; [`Problem`] (error responses); `data` (the
+//! data directory); `metrics`; `originals` (documents, encrypted); `streams` (the registry and the parts of one stream);
+//! `housekeeping` (retention and sweep); [`access`] (access control); `capture` (the path of a document to the writer); [`Core`]
+//! (the handle for components); [`Component`]; [`http`]; [`Hub`]; `outside` (a data directory without a running hub).
 
 pub mod access;
 mod capture;

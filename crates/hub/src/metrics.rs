@@ -1,12 +1,12 @@
-//! Metrics as Prometheus reads them: text exposition format 0.0.4.
+//! Metrics for Prometheus: text exposition format 0.0.4.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
-/// A family of samples of things of one kind: its name, its type, its help text, and how it is read from a thing.
+/// A family of metrics of several things: its name, its type, its help text, and the function that reads it from a thing.
 pub type Column<T> = (&'static str, &'static str, &'static str, fn(&T) -> u64);
 
-/// The text of `/metrics` as it is put together. A family stands in it once: another one of the same name is left out and reported.
+/// The text of `/metrics`, in the making. A family is in it once: another one of the same name is left out and reported.
 #[derive(Debug, Default)]
 pub struct Exposition {
     text: String,
@@ -15,7 +15,7 @@ pub struct Exposition {
 }
 
 impl Exposition {
-    /// Adds a family of metrics with its samples: labels as they are written (`{a="b"}`, or nothing) and values.
+    /// Adds a family of metrics with its samples: labels in their written form (`{a="b"}`, or nothing) and values.
     pub fn family(&mut self, name: &str, kind: &str, help: &str, samples: &[(String, u64)]) {
         if self.begin(name, kind, help) {
             for (labels, value) in samples {
@@ -33,7 +33,7 @@ impl Exposition {
         }
     }
 
-    /// Adds a family whose samples are lines that are written already, each with its line end.
+    /// Adds a family whose samples are complete lines, each with its line end.
     pub(crate) fn lines(&mut self, name: &str, kind: &str, help: &str, samples: &str) {
         if self.begin(name, kind, help) {
             self.text.push_str(samples);

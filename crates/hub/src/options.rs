@@ -9,54 +9,54 @@ use rig_recorder::Durability;
 
 use crate::settings::{AccessSettings, BlobSettings, Http, TlsSettings};
 
-/// What a hub is to be.
+/// The options of a hub.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// The folder that holds everything; `None`: in memory, gone with the process.
+    /// The data directory; `None`: everything is in memory, and lost when the process ends.
     pub data: Option<PathBuf>,
-    /// Rules for secrets, severities, lists, what to ignore and drift.
+    /// Rules for secrets, severities, lists, ignored fields and drift.
     pub policy: Policy,
-    /// How originals of documents are kept.
+    /// Storage of the originals of documents.
     pub blobs: BlobSettings,
-    /// How many requests and subscribers there may be at once.
+    /// Limits on requests and subscribers.
     pub http: Http,
-    /// Who may speak to the hub, and how.
+    /// Access control.
     pub access: AccessSettings,
     /// The hub's certificate.
     pub tls: TlsSettings,
-    /// Keys of which one must have signed an approval; `None`: unsigned ones are taken too.
+    /// Keys, one of which must have signed an approval; `None`: unsigned approvals are accepted too.
     pub baseline_keys: Option<rig_config::BaselineKeys>,
-    /// The keys that seals and session files are signed with, of which the last signs; `None`: those in `keys/signing` of the
-    /// folder, made at the first start.
+    /// The keys for signing seals and session files, of which the last signs; `None`: those in `keys/signing` of the data
+    /// directory, created at the first start.
     pub signing_keys: Option<rig_recorder::Keyring>,
-    /// What the hub may do without, though others than this machine reach it.
+    /// Protections that the hub may lack although other machines can reach it.
     pub insecure: Insecure,
-    /// When an append is answered.
+    /// The moment at which an append is answered.
     pub durability: Durability,
-    /// When the log is sealed; `None`: never.
+    /// The interval of seals; `None`: the log is never sealed.
     pub seals: Option<Seals>,
-    /// A segment of the log that would grow beyond this is ended.
+    /// Maximum size of a segment of the log, in bytes; one that would exceed it is ended.
     pub segment_bytes: u64,
-    /// How often the policy's `[retention]` is carried out.
+    /// Interval at which the policy's `[retention]` is applied.
     pub retention_interval: Duration,
-    /// How often it is looked for originals that the policy does not keep or no event names, give or take a quarter of it.
+    /// Interval of the search for originals that the policy does not keep or no event names, varied by up to a quarter.
     pub sweep_interval: Duration,
-    /// How old an original must be that no event names before it is deleted.
+    /// Minimum age at which an original that no event names is deleted.
     pub unnamed_grace: Duration,
-    /// How large, deep and wide a document may be.
+    /// Limits on size, depth and number of fields of a document.
     pub limits: Limits,
-    /// How many bytes of documents may be in work at once; who comes then waits, and gets 503 after ten seconds.
+    /// Maximum total size of documents being processed, in bytes. Requests over it wait up to ten seconds, then get 503.
     pub capture_budget: u64,
-    /// How often a subscriber hears from the hub when there is nothing else to say.
+    /// Interval of heartbeats to a subscriber that has no events to receive.
     pub heartbeat: Duration,
-    /// How long a client may take for the next piece of a request.
+    /// Maximum time that a client may take for the next piece of a request.
     pub read_timeout: Duration,
-    /// How long requests may go on after the shutdown began.
+    /// Maximum time that requests may continue after the shutdown began.
     pub shutdown_deadline: Duration,
     /// The clock.
     pub clock: fn() -> Timestamp,
-    /// Called at each step of a document's way into the log and of an original's out of it, with the step's name: `capture.…`,
-    /// `blob.…`, `sweep.…`, `nats.…`. It does nothing; tests end the process there.
+    /// Called with the name of each step of a document's path into the log and of an original's removal: `capture.…`, `blob.…`,
+    /// `sweep.…`, or a name of a component. It does nothing; tests end the process there.
     pub step: fn(&'static str),
 }
 
@@ -79,7 +79,7 @@ impl Default for Options {
             sweep_interval: Duration::from_secs(600),
             unnamed_grace: Duration::from_secs(3600),
             limits: Limits::default(),
-            // Two documents of the largest size, which are parsed at the same time in some 1.2 GiB.
+            // Two documents of the largest size. Parsed at the same time, they take some 1.2 GiB.
             capture_budget: 256 << 20,
             heartbeat: Duration::from_secs(10),
             read_timeout: Duration::from_secs(30),
@@ -91,27 +91,28 @@ impl Default for Options {
 }
 
 impl Options {
-    /// Returns how its logs are written, where they are segments.
+    /// Returns the options of its logs, if they are stored as segments.
     pub fn segments(&self) -> rig_recorder::Options {
         rig_recorder::Options { durability: self.durability, segment_bytes: self.segment_bytes }
     }
 }
 
-/// What a hub must be told by name before it listens for others than this machine.
+/// Permissions to listen without protection where other machines can reach the hub.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Insecure {
-    /// Without tokens: who reaches it reads and writes everything.
+    /// Listen without tokens: any client can read and write everything.
     pub no_tokens: bool,
-    /// Without TLS: who sits in between reads everything, tokens too.
+    /// Listen without TLS: anyone on the network path can read everything, tokens too.
     pub no_tls: bool,
 }
 
-/// When a stream's log is sealed: after so many events, and after so much time where there is news. A hub that stops seals too.
+/// Intervals at which a stream's log is sealed: after so many events, and after so much time if there are new ones. A hub that
+/// stops seals too.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Seals {
-    /// Most events from one seal to the next: 1,000.
+    /// Maximum number of events between two seals: 1,000.
     pub events: Seq,
-    /// Longest time that news stay unsealed: 10 s.
+    /// Maximum time that events stay unsealed: 10 s.
     pub interval: Duration,
 }
 
@@ -121,5 +122,5 @@ impl Default for Seals {
     }
 }
 
-/// How many bytes of a log are read at once.
+/// Maximum number of bytes of a log that are read at once.
 pub const READ_BYTES: usize = 256 << 10;

@@ -1,4 +1,4 @@
-//! Errors as a client gets them: `application/problem+json` (RFC 9457) with a stable `code`.
+//! Error responses: `application/problem+json` (RFC 9457) with a stable `code`.
 
 use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
@@ -6,24 +6,24 @@ use axum::response::{IntoResponse, Response};
 use rig_event::Seq;
 use serde_json::{Map, Value, json};
 
-/// The code of a problem, in the extensions of its answer: the audit counts by it.
+/// The code of a problem, in the extensions of its response. The audit counts by it.
 #[derive(Clone)]
 pub(crate) struct Code(pub(crate) &'static str);
 
-/// The events that a request led to. A route leaves it in the extensions of its answer for the audit.
+/// The events that a request led to. A route puts it into the extensions of its response for the audit.
 #[derive(Clone)]
 pub(crate) struct Led {
     pub(crate) first_seq: Seq,
     pub(crate) last_seq: Seq,
-    /// The number of events: those of a batch need not stand in a row.
+    /// The number of events. Those of a batch need not be consecutive.
     pub(crate) events: u64,
 }
 
-/// The code of a body that is packed in a way that the hub does not know, and the codings that it does know.
+/// The code for a body with an unknown compression, and the codings that are known.
 pub(crate) const UNKNOWN_CODING: &str = "unknown-encoding";
 pub(crate) const CODINGS: &str = "gzip, zstd";
 
-/// An error answer.
+/// An error response.
 #[derive(Debug, Clone)]
 pub struct Problem {
     status: StatusCode,
@@ -33,76 +33,76 @@ pub struct Problem {
 }
 
 impl Problem {
-    /// A problem with a status, a stable code and a sentence that says what happened, where, and what to do.
+    /// Creates a problem with a status, a stable code and a sentence that says what happened, where, and what to do.
     pub fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
         Problem { status, code, detail: detail.into(), more: Map::new() }
     }
 
-    /// Something in the request is wrong: 400.
+    /// Creates a problem for a request that is wrong: 400.
     pub fn bad_request(code: &'static str, detail: impl Into<String>) -> Self {
         Problem::new(StatusCode::BAD_REQUEST, code, detail)
     }
 
-    /// Something asked for is not there: 404.
+    /// Creates a problem for something that does not exist: 404.
     pub fn not_found(code: &'static str, detail: impl Into<String>) -> Self {
         Problem::new(StatusCode::NOT_FOUND, code, detail)
     }
 
-    /// The request does not fit what is there: 409.
+    /// Creates a problem for a request that conflicts with the present state: 409.
     pub fn conflict(code: &'static str, detail: impl Into<String>) -> Self {
         Problem::new(StatusCode::CONFLICT, code, detail)
     }
 
-    /// The hub cannot do it now, though the request is fine: 503.
+    /// Creates a problem for a valid request that the hub cannot serve now: 503.
     pub fn unavailable(code: &'static str, detail: impl Into<String>) -> Self {
         Problem::new(StatusCode::SERVICE_UNAVAILABLE, code, detail)
     }
 
-    /// Others were first, and there is no room to wait: 429.
+    /// Creates a problem for a request over a limit: 429.
     pub fn too_many(code: &'static str, detail: impl Into<String>) -> Self {
         Problem::new(StatusCode::TOO_MANY_REQUESTS, code, detail)
     }
 
-    /// The hub's own data or code is at fault: 500.
+    /// Creates and logs a problem with the hub's own data or code: 500.
     pub fn internal(code: &'static str, detail: impl Into<String>) -> Self {
         let problem = Problem::new(StatusCode::INTERNAL_SERVER_ERROR, code, detail);
         tracing::error!(code, detail = problem.detail, "a request failed");
         problem
     }
 
-    /// With another member in the answer.
+    /// Adds a member to the response.
     pub fn with(mut self, key: &str, value: impl Into<Value>) -> Self {
         self.more.insert(key.to_owned(), value.into());
         self
     }
 
-    /// The status of the answer.
+    /// Returns the status of the response.
     pub fn status(&self) -> StatusCode {
         self.status
     }
 
-    /// Whether it says that somebody may not, rather than that something is wrong with what was asked for.
+    /// Returns true if the client lacks permission, rather than the request being wrong.
     pub(crate) fn is_denial(&self) -> bool {
         is_denial(self.status)
     }
 
-    /// The stable code.
+    /// Returns the stable code.
     pub fn code(&self) -> &'static str {
         self.code
     }
 
-    /// The sentence for the person who reads it.
+    /// Returns the sentence for a human reader.
     pub fn detail(&self) -> &str {
         &self.detail
     }
 
-    /// A member that [`Problem::with`] added.
+    /// Returns a member that [`Problem::with`] added.
     pub fn get(&self, key: &str) -> Option<&Value> {
         self.more.get(key)
     }
 }
 
-/// Returns the answer to a request for an address that does not exist.
+/// Returns the response to a request for an address that does not exist.
 pub(crate) fn no_such_address() -> Problem {
     Problem::not_found(
         "no-such-address",
@@ -110,7 +110,7 @@ pub(crate) fn no_such_address() -> Problem {
     )
 }
 
-/// Returns the answer to a request with a method that its address does not take.
+/// Returns the response to a request with a method that its address does not accept.
 pub(crate) fn no_such_method() -> Problem {
     Problem::new(
         StatusCode::METHOD_NOT_ALLOWED,
@@ -119,7 +119,7 @@ pub(crate) fn no_such_method() -> Problem {
     )
 }
 
-/// Whether an answer with that status says that somebody may not.
+/// Returns true if a response with that status means that the client lacks permission.
 pub(crate) fn is_denial(status: StatusCode) -> bool {
     matches!(
         status,

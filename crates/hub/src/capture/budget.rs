@@ -1,4 +1,4 @@
-//! The budget for documents: how many bytes of them may be in work at once, and how many are parsed at the same time.
+//! The budget for documents: limits on their total size in memory, and on how many are parsed at the same time.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,19 +7,19 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::problem::Problem;
 
-/// Documents that are parsed and judged at the same time. Each takes up to 2.5 times its size and 350 bytes a field, of which there
-/// are at most a million; TOML and HCL, which take up to 40 times their size, end at 8 MiB.
+/// Maximum number of documents that are parsed and judged at the same time. Each takes up to 2.5 times its size and 350 bytes a
+/// field, of which there are at most a million. TOML and HCL take up to 40 times their size, so they are limited to 8 MiB.
 const PARSING: usize = 2;
 
-/// Longest wait for a share of the budget.
+/// Maximum wait for a share of the budget.
 const WAIT: Duration = Duration::from_secs(10);
 
-/// The shares of memory that documents may take. Cheap to clone.
+/// The memory that documents may take, in shares. Cheap to clone.
 #[derive(Clone, Debug)]
 pub(crate) struct Budget {
-    /// Documents that may still be parsed at the same time.
+    /// Turns of documents that may still be parsed at the same time.
     parsing: Arc<Semaphore>,
-    /// Kibibytes of documents that may still be taken into work.
+    /// Kibibytes of documents that may still be accepted.
     kibibytes: Arc<Semaphore>,
     most: u64,
 }
@@ -30,7 +30,7 @@ impl Budget {
         Budget { parsing: Arc::new(Semaphore::new(PARSING)), kibibytes, most: (bytes >> 10).max(1) }
     }
 
-    /// Takes a share for a body of so many bytes. A caller that waits too long is sent away.
+    /// Takes a share for a body of so many bytes. A caller that waits too long is refused.
     ///
     /// # Errors
     /// `busy`.
@@ -42,7 +42,7 @@ impl Budget {
         permit.await.map_err(|_| busy())?.map_err(|_| busy())
     }
 
-    /// Waits for a turn among those that parse, fold and compare.
+    /// Waits for a turn to parse, fold and compare.
     ///
     /// # Errors
     /// `closed`.

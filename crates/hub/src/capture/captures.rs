@@ -1,6 +1,6 @@
-//! A document's way to the writer: received within bounds, parsed, digested and redacted, before anything is encoded.
+//! The path of a document to the writer: received within limits, parsed, digested and redacted, before anything is encoded.
 //!
-//! What is refused leaves a `snapshot.rejected` with the place of the fault and nothing of the content.
+//! A document that is refused leaves a `snapshot.rejected` with the place of the fault and nothing of the content.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -25,40 +25,40 @@ use crate::originals::Blobs;
 use crate::problem::Problem;
 use crate::streams::{Appended, Command, Refused, Stream};
 
-/// The slowest that a document may come, in bytes a second, beyond the time that a request may take for its next piece.
+/// Minimum rate at which a document must arrive, in bytes a second, beyond the time that a request may take for its next piece.
 const MIN_RATE: u64 = 256 << 10;
 
-/// The format of a snapshot file, as it is asked for and as it stands in events.
+/// The format of a snapshot file, as it is requested and as events name it.
 pub const SNAPSHOT: &str = "snapshot";
 
-/// The most that may be said with a document beyond it, in bytes.
+/// Maximum size of the metadata of a document, in bytes.
 pub(crate) const MAX_META: usize = 16 << 10;
 
-/// A document, and what its sender says about it.
+/// A document, and its sender's description of it.
 #[derive(Clone, Debug)]
 pub struct Document {
     /// The service whose configuration it is.
     pub service: ServiceName,
-    /// Its format; else the media type tells it, or what name and content look like.
+    /// Its format; if absent, derived from the media type, or else from name and content.
     pub format: Option<String>,
-    /// A file name that tells the format.
+    /// A file name from which the format may be derived.
     pub name: Option<String>,
     /// The media type that its sender gave it.
     pub media_type: Option<String>,
-    /// Who captured it.
+    /// The actor that captured it.
     pub actor: Option<String>,
     /// Its idempotency key.
     pub id: Option<String>,
-    /// Operator, deployment and whatever else the sender says: 16 KiB at most.
+    /// Operator, deployment and other metadata from the sender, up to 16 KiB.
     pub meta: BTreeMap<String, String>,
-    /// A repeat leaves nothing: neither a `snapshot.unchanged`, nor a second `snapshot.rejected` under the same `id`.
+    /// If true, a repeat produces no event: neither a `snapshot.unchanged`, nor a second `snapshot.rejected` under the same `id`.
     pub quiet: bool,
     /// The document itself.
     pub content: Vec<u8>,
 }
 
 impl Document {
-    /// A document of a service, about which nothing else is said.
+    /// Creates a document of a service without any metadata.
     pub fn new(service: ServiceName, content: Vec<u8>) -> Document {
         Document {
             service,
@@ -74,7 +74,7 @@ impl Document {
     }
 }
 
-/// The way of documents to the writers. Cheap to clone.
+/// The path of documents to the writers. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Captures {
     pub(crate) options: Arc<Options>,
@@ -105,8 +105,8 @@ impl Captures {
         }
     }
 
-    /// Captures a document, wherever it came from: this is the one way to the writer. What is refused has left its trace when this
-    /// returns.
+    /// Captures a document from any source: this is the only path to the writer. If it is refused, its `snapshot.rejected` is
+    /// written when this returns.
     pub(crate) async fn capture(
         &self,
         stream: &Arc<Stream>,
@@ -114,7 +114,7 @@ impl Captures {
     ) -> Result<Appended, Problem> {
         let content = std::mem::take(&mut document.content);
         let bytes = content.len() as u64;
-        // Held until the document is judged: parsed it takes a multiple of its size.
+        // Held until the document is judged: a parsed document takes a multiple of its size.
         let _turn = self.budget.turn().await?;
         let blobs = stream.blobs.as_ref().filter(|_| self.options.blobs.keep);
         let original = blobs.map(|blobs| (blobs.clone(), Zeroizing::new(content.clone())));
@@ -132,7 +132,8 @@ impl Captures {
         let capture = Command::Capture { service, capture: Box::new(capture), originals: keeps };
         let written = match (stream.write(capture, None, id).await, original) {
             (Err(Refused::NoOriginal(capture)), Some((blobs, original))) => {
-                // Not cut short when the client hangs up: the original must be known as one about to be named until it is.
+                // Runs to its end even if the client disconnects: the original must be protected from the sweep until an event
+                // names it.
                 let keeping =
                     self.clone().with_original(stream.clone(), document.clone(), capture, blobs, original);
                 let kept = tokio::spawn(keeping).await;
@@ -147,14 +148,14 @@ impl Captures {
             }
             Err(refused) => refused,
         };
-        // What a decision led to did not fit an event.
+        // The events that a decision led to did not fit.
         if refused.code() == "event-too-long" {
             refuse(stream, &document, &refused, bytes).await?;
         }
         Err(refused)
     }
 
-    /// Keeps the original of a document that is new, and captures it then.
+    /// Stores the original of a new document, and then captures the document.
     async fn with_original(
         self,
         stream: Arc<Stream>,
@@ -175,8 +176,8 @@ impl Captures {
         Ok(appended)
     }
 
-    /// Reads and understands a document that declares some of a service's fields. What is refused leaves no trace: nothing that
-    /// runs was captured.
+    /// Reads and parses a document that declares some of a service's fields. If it is refused, no event is written: it is not the
+    /// configuration of something that runs.
     pub(crate) async fn declaration(
         &self,
         mut document: Document,
@@ -191,7 +192,7 @@ impl Captures {
         Ok(Declaration { digest, config_digest, format, config })
     }
 
-    /// Reads the whole document. The budget is given back when the permit goes.
+    /// Reads the whole document. Dropping the permit returns its share of the budget.
     pub(crate) async fn receive(
         &self,
         headers: &HeaderMap,
@@ -210,7 +211,7 @@ impl Captures {
             return Err(too_large());
         }
         let permit = self.budget.reserve(announced.unwrap_or(limit)).await?;
-        // Nobody may hold on to the budget by sending a byte now and then.
+        // A client must not occupy the budget by sending a byte now and then.
         let whole = self.options.read_timeout + Duration::from_secs(announced.unwrap_or(limit) / MIN_RATE);
         let deadline = tokio::time::Instant::now() + whole;
 
@@ -243,10 +244,10 @@ impl Captures {
         }
     }
 
-    /// Parses, digests and redacts.
+    /// Parses, digests and redacts a document.
     async fn understand(&self, request: &Document, document: Vec<u8>) -> Result<Capture, Problem> {
         let (asked, media_type) = (request.format.as_deref(), request.media_type.as_deref());
-        // A snapshot file, said to be one: it has no other format.
+        // A snapshot file that is declared as one has no other format.
         let is_snapshot =
             asked == Some(SNAPSHOT) || asked.is_none() && media_type == Some(snapshot_file::MEDIA_TYPE);
         let format = if is_snapshot { None } else { Some(format_of(media_type, request, &document)?) };
@@ -256,7 +257,7 @@ impl Captures {
         let parsed = tokio::task::spawn_blocking(move || {
             step("capture.parse");
             let bytes = document.len() as u64;
-            // A snapshot file is JSON too; asked for as JSON it is a document like any other.
+            // A snapshot file is JSON too. If JSON was asked for, it is captured as an ordinary document.
             let snapshot = match format {
                 Some(Format::Json) | None if !as_json => SnapshotFile::read(&document, &limits)?,
                 _ => None,
@@ -295,7 +296,7 @@ impl Captures {
             }
             problem.with("format", format.map_or(SNAPSHOT, Format::as_str))
         })?;
-        // What the client says stands over what the file says.
+        // The client's metadata overrides that of the file.
         let said = capture.meta.iter().chain(&request.meta);
         let mut meta: Value = said.map(|(key, value)| (key.clone(), Value::from(value.as_str()))).collect();
         self.redactor.redact_event(&mut "meta".to_owned(), &mut meta);
@@ -308,22 +309,22 @@ impl Captures {
     }
 }
 
-/// Counts a document that is refused, and leaves a trace of it.
+/// Counts a document that is refused, and writes an event about it.
 async fn refuse(stream: &Stream, request: &Document, problem: &Problem, bytes: u64) -> Result<(), Problem> {
     stream.meters.rejected(problem.code());
-    // A hub that is too busy refuses the request, not the document; and what comes by itself comes again.
+    // A busy hub refuses the request, not the document. A quiet document is sent again by its source.
     let passes = problem.code() == "busy" || request.quiet && problem.status().is_server_error();
     if passes { Ok(()) } else { reject(stream, request, problem, bytes).await }
 }
 
-/// Whether what stands in the log as by `told` is by the same party: by who sent it, whoever that one said it acts for. What another
-/// sent is not shown to who guesses its key. Nobody who has to show a token is without a name.
+/// Returns true if both actors are the same client. Only the part before `/` is authenticated, so only that is compared. Events
+/// of another client are not shown to a caller that guesses its key. Where tokens are needed, every caller has a name.
 pub(crate) fn is_by(told: Option<&str>, by: Option<&str>) -> bool {
     let party = |actor: &str| actor.split('/').next().unwrap_or_default().to_owned();
     by.is_none_or(|by| told.map(party) == Some(party(by)))
 }
 
-/// A key that was used before must have been used for the same service and document, by the same party.
+/// Checks that a key that was used before was used for the same service and document, by the same client.
 async fn same_request(
     stream: &Stream,
     request: &Document,
@@ -333,7 +334,7 @@ async fn same_request(
     if appended.lines.is_some() {
         return Ok(appended);
     }
-    // Under another key, or by other rules, the same document has another digest.
+    // With another key or other rules of normalisation, the same document has another digest.
     let key = digest.rsplit_once(':').map(|(key, _)| key);
     let is_it = |first: &str, by: u64| {
         let comparable = first.rsplit_once(':').map(|(key, _)| key) == key;
@@ -362,20 +363,20 @@ async fn same_request(
     Err(Problem::conflict("id-reused", detail).with("first_seq", appended.first_seq))
 }
 
-/// The media type without its parameters.
+/// Returns the media type without its parameters.
 pub(crate) fn essence(headers: &HeaderMap) -> Option<String> {
     let media_type = headers.get(header::CONTENT_TYPE).map(|v| v.to_str().unwrap_or("?"));
     media_type.map(|m| m.split(';').next().unwrap_or(m).trim().to_ascii_lowercase())
 }
 
-/// A snapshot file as a capture. What is digested is what it says of the configuration: its time is another one each time.
+/// Turns a snapshot file into a capture. The digest covers only the configuration, since the time differs in each file.
 fn captured(mut snapshot: SnapshotFile, bytes: u64, redactor: &Redactor) -> Capture {
     let sources: BTreeMap<String, String> =
         snapshot.provenance.iter().map(|(path, origin)| (path.clone(), origin.source.to_string())).collect();
     let digest = redactor.digest(&serde_json::to_string(&(&snapshot.config, &sources)).unwrap_or_default());
     let redacted = snapshot.redact(redactor, Format::Json) as u64;
     let SnapshotFile { config, mut audit, .. } = snapshot;
-    // The service is told by the address.
+    // The address names the service.
     audit.remove("service");
     audit.retain(|key, value| key.len() + value.len() <= MAX_META);
     if audit.iter().map(|(key, value)| key.len() + value.len()).sum::<usize>() > MAX_META {
@@ -400,7 +401,7 @@ fn no_snapshot() -> rig_config::Error {
     }
 }
 
-/// The format: what was asked for, else what the media type says, else what name and content look like.
+/// Returns the format: the one asked for, else the one of the media type, else one derived from name and content.
 fn format_of(media_type: Option<&str>, request: &Document, document: &[u8]) -> Result<Format, Problem> {
     if let Some(asked) = &request.format {
         return asked.parse().map_err(|e: rig_config::Error| {
@@ -413,7 +414,7 @@ fn format_of(media_type: Option<&str>, request: &Document, document: &[u8]) -> R
         Some("application/toml" | "text/x-toml") => Some(Format::Toml),
         Some("application/xml" | "text/xml") => Some(Format::Xml),
         Some("application/hcl" | "text/x-hcl") => Some(Format::Hcl),
-        // What clients send when they were not told (the third by curl): it says nothing.
+        // Defaults of clients (the third is curl's), which say nothing about the format.
         None | Some("application/octet-stream" | "application/x-www-form-urlencoded" | "text/plain") => None,
         Some(_) => {
             let detail = format!(
@@ -430,17 +431,17 @@ fn format_of(media_type: Option<&str>, request: &Document, document: &[u8]) -> R
     })
 }
 
-/// The idempotency key of the trace of what is refused; with the key itself it may still be captured.
+/// Returns the idempotency key for the event about a refusal. With the key itself the document may still be captured.
 pub fn refusal_id(id: &str) -> String {
     format!("{id}:refused")
 }
 
-/// Leaves a trace of a document that was refused, without its content.
+/// Writes the event about a document that was refused, without its content.
 async fn reject(stream: &Stream, request: &Document, problem: &Problem, bytes: u64) -> Result<(), Problem> {
     let event = Event::SnapshotRejected(SnapshotRejected {
         code: problem.code().to_owned(),
         reason: problem.detail().to_owned(),
-        // A format that was asked for may be anything: only the name of one is repeated.
+        // The format asked for may be any text, so only the name of a known one is repeated.
         format: request.format.as_ref().and_then(|f| match f.as_str() {
             SNAPSHOT => Some(SNAPSHOT.to_owned()),
             other => other.parse::<Format>().ok().map(|f| f.to_string()),
@@ -455,8 +456,8 @@ async fn reject(stream: &Stream, request: &Document, problem: &Problem, bytes: u
     stream.tell(draft).await.map(drop)
 }
 
-/// Replaces the secrets in a field of an event, in its name and in the keys in it. Fields that the writer and the index need to be a
-/// text stay one. Returns true if there was one.
+/// Replaces the secrets in a field of an event, in its name and in the keys in it. Fields that the writer and the index need as
+/// text stay text. Returns true if there was one.
 pub(crate) fn redact_field(redactor: &Redactor, name: &mut String, value: &mut Value) -> bool {
     match (name.as_str(), &mut *value) {
         ("service", _) => false,

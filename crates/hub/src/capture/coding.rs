@@ -1,4 +1,4 @@
-//! Request bodies that come packed, by gzip or zstd: unpacked they have the limits of plain ones.
+//! Compressed request bodies, by gzip or zstd. Decompressed they have the limits of plain ones.
 
 use std::io::{self, Read};
 
@@ -13,7 +13,7 @@ use crate::problem::{Problem, UNKNOWN_CODING};
 /// The largest window of zstd, as a power of two: 8 MiB, the most that HTTP allows (RFC 9659).
 const WINDOW: u32 = 23;
 
-/// How a body is packed.
+/// The compression of a body.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Coding {
     Gzip,
@@ -21,7 +21,7 @@ pub(crate) enum Coding {
 }
 
 impl Coding {
-    /// What `Content-Encoding` says; `None`: it is plain.
+    /// Reads `Content-Encoding`; `None` if the body is plain.
     pub(crate) fn of(headers: &HeaderMap) -> Result<Option<Coding>, Problem> {
         let mut given = headers.get_all(header::CONTENT_ENCODING).iter();
         let Some(coding) = given.next() else { return Ok(None) };
@@ -36,10 +36,10 @@ impl Coding {
         Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, UNKNOWN_CODING, detail))
     }
 
-    /// Unpacks a whole body of up to `limit` bytes, with a share of the budget for what it becomes.
+    /// Decompresses a whole body of up to `limit` bytes, with a share of the budget for the result.
     ///
-    /// It is unpacked twice: to find out how large it is, which takes no memory however well it was packed, and, once there is
-    /// room for it, to keep it.
+    /// It is decompressed twice: first to measure its size, which takes no memory at any ratio, and then, once there is room for
+    /// it, to keep it.
     pub(crate) async fn unpack(
         self,
         budget: &Budget,
@@ -73,7 +73,7 @@ impl Coding {
         })
     }
 
-    /// Other requests must not wait behind a body that takes its time.
+    /// Runs work on a thread of its own, so that other requests do not wait for a slow body.
     async fn apart<T: Send + 'static>(
         self,
         work: impl FnOnce() -> io::Result<T> + Send + 'static,

@@ -1,6 +1,6 @@
 //! Capturing documents: the only way from a document to a writer.
 //!
-//! In reading order: `budget` (how much may be in work at once), `coding` (packed bodies), `captures` (a document's way).
+//! In reading order: `budget` (limits on documents in memory), `coding` (compressed bodies), `captures` (the path of a document).
 
 mod budget;
 mod captures;

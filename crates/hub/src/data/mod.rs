@@ -1,4 +1,4 @@
-//! The data directory: its lock, its keys, the places of streams and index.
+//! The data directory: its lock, its keys, the paths of streams and index.
 
 pub mod open_files;
 
@@ -16,7 +16,7 @@ use zeroize::Zeroizing;
 
 use crate::error::Error;
 
-/// An open data directory. The lock is held as long as it lives.
+/// An open data directory. Holds the lock until it is dropped.
 pub(crate) struct DataDir {
     root: PathBuf,
     _lock: File,
@@ -45,27 +45,28 @@ impl DataDir {
         self.root.join("streams").join(name.as_str())
     }
 
-    /// The state before a stream's oldest event, once it was pruned.
+    /// Returns the path of the state before a stream's oldest event, which exists once the stream was pruned.
     pub(crate) fn cut(&self, name: &StreamName) -> PathBuf {
         self.stream(name).join("cut.json")
     }
 
-    /// Whether there is no stream yet, so that keys may be made.
+    /// Returns true if there is no stream yet, so that keys may be created.
     pub(crate) fn is_new(&self) -> Result<bool, Error> {
         let path = self.root.join("streams");
         Ok(fs::read_dir(&path).map_err(io_error("read", &path))?.next().is_none())
     }
 
-    /// The redaction key, made at the first start: whoever has it can guess short secrets, so only the owner reads it.
+    /// Returns the redaction key, created at the first start. A reader of the key can guess short secrets, so only the owner can
+    /// read it.
     ///
-    /// Each has an id of its own: fingerprints under different keys are not compared.
+    /// Each key has its own id: fingerprints under different keys are not compared.
     pub(crate) fn redaction_key(&self, new: bool) -> Result<RedactionKey, Error> {
         let id = hex(&random::<3>()?);
         let (path, text) = self.key_file("redaction", new, |hex| format!("k{id}:{hex}\n"))?;
         RedactionKey::parse(text.trim()).ok_or(Error::Key(path))
     }
 
-    /// The keys that seals are signed with, made at the first start.
+    /// Returns the keys that seals are signed with, created at the first start.
     pub(crate) fn signing_keys(&self, new: bool) -> Result<Keyring, Error> {
         let (path, text) = self.key_file("signing", new, |hex| {
             format!("# ID ALGORITHM KEY; the last line signs, all of them check\ns1 hmac-sha256 {hex}\n")
@@ -78,12 +79,13 @@ impl DataDir {
         Ok(keys)
     }
 
-    /// Where the originals of a stream's documents lie.
+    /// Returns the path of the originals of a stream's documents.
     pub(crate) fn blobs(&self, name: &StreamName) -> PathBuf {
         self.stream(name).join("blobs")
     }
 
-    /// The file of the keys that originals are encrypted with, made when the first original is to be kept; with its content.
+    /// Returns the path and content of the file of the keys for originals. The file is created when the first original is to be
+    /// stored.
     pub(crate) fn blob_keys(&self) -> Result<(PathBuf, Zeroizing<String>), Error> {
         let streams = self.root.join("streams");
         let mut used = false;
@@ -102,12 +104,12 @@ impl DataDir {
         }
     }
 
-    /// Whether there is a file of keys for originals.
+    /// Returns true if the file of keys for originals exists.
     pub(crate) fn has_blob_keys(&self) -> bool {
         self.root.join("keys/blobs").exists()
     }
 
-    /// A file of `keys/`; for a `new` hub it is made with a new key, which is given in hexadecimal digits.
+    /// Reads a file of `keys/`. For a `new` hub it is created with a new key; `content` gets the key in hexadecimal digits.
     fn key_file(
         &self,
         name: &str,
@@ -128,14 +130,14 @@ impl DataDir {
     }
 }
 
-/// Random bytes from the system.
+/// Returns random bytes from the system.
 pub(crate) fn random<const N: usize>() -> Result<[u8; N], Error> {
     let mut bytes = [0; N];
     getrandom::fill(&mut bytes).map_err(|e| Error::Random(e.to_string()))?;
     Ok(bytes)
 }
 
-/// Some span of time below `bound`, by chance; the bound itself where the system gives no random numbers.
+/// Returns a random duration below `bound`, or `bound` itself if the system provides no random numbers.
 pub fn below(bound: Duration) -> Duration {
     let part = random::<4>().map_or(u32::MAX, u32::from_le_bytes);
     let nanos = (bound.as_nanos() * u128::from(part)) >> 32;
@@ -150,7 +152,7 @@ fn make_private(path: &Path) -> io::Result<()> {
     builder.create(path)
 }
 
-/// Writes a new file that only its owner can read, whole or not at all.
+/// Writes a new file that only its owner can read, in full or not at all.
 pub(crate) fn write_private(path: &Path, content: &[u8]) -> io::Result<()> {
     let temporary = path.with_extension("new");
     let mut options = File::options();

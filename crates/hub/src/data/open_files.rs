@@ -1,7 +1,8 @@
-//! How the files that the process may have open are shared out: a log that cannot open its next file takes no more events, so neither
-//! connections nor streams may take them all.
+//! Shares of the process's limit on open files. A log that cannot open its next file accepts no more events, so neither
+//! connections nor streams may use them all.
 
-/// Raises the limit of the process to what the system allows it. Programs start with a low one for the sake of those that use `select`.
+/// Raises the process's limit to the maximum that the system allows. The default is low for the sake of programs that use
+/// `select`.
 pub fn raise() {
     #[cfg(unix)]
     {
@@ -14,7 +15,7 @@ pub fn raise() {
     }
 }
 
-/// The limit; where there is none, or none is known, a large one.
+/// Returns the limit, or a large number if there is none or it is unknown.
 fn limit() -> usize {
     #[cfg(unix)]
     let known = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
@@ -23,12 +24,13 @@ fn limit() -> usize {
     known.and_then(|known| usize::try_from(known).ok()).unwrap_or(usize::MAX)
 }
 
-/// Most connections at a time: three quarters. Who comes then waits until another goes.
+/// Maximum number of connections: three quarters of the limit. Further ones wait until another ends.
 pub(crate) fn connections() -> usize {
     (limit() / 4 * 3).max(1)
 }
 
-/// Most streams: an eighth, since each keeps a file open, and one or two more while it is written and read.
+/// Maximum number of streams: an eighth of the limit, since each keeps a file open, and one or two more while it is written and
+/// read.
 pub(crate) fn streams() -> usize {
     (limit() / 8).max(8)
 }

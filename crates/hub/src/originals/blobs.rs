@@ -1,4 +1,4 @@
-//! Keeping an original before the event that names it, opening it again, and wrapping its key anew.
+//! Storing an original before the event that names it, reading it back, and wrapping its key anew.
 
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
@@ -23,7 +23,7 @@ pub(crate) struct Blobs {
     step: fn(&'static str),
 }
 
-/// The originals that an event is about to name, or has named just now.
+/// The originals that an event is about to name, or has just named.
 #[derive(Default)]
 struct Naming {
     now: HashMap<BlobId, usize>,
@@ -31,7 +31,8 @@ struct Naming {
     since: HashSet<BlobId>,
 }
 
-/// An original that an event is about to name: it is not deleted before this is dropped, and not in the sweep that goes on then.
+/// An original that an event is about to name. It is not deleted until this is dropped, nor by a sweep that is running at that
+/// time.
 pub(crate) struct Named {
     blobs: Arc<Blobs>,
     id: BlobId,
@@ -75,14 +76,14 @@ impl Blobs {
         Named { blobs: self.clone(), id }
     }
 
-    /// A sweep begins. What is named from here on is not its business.
+    /// Begins a sweep. It does not delete what is named from now on.
     pub(crate) fn begin_sweep(&self) {
         self.naming().since.clear();
     }
 
-    /// Deletes an original that no event names, unless a capture has come for it since the sweep began.
+    /// Deletes an original that no event names, unless a capture has named it since the sweep began.
     pub(crate) fn remove_unnamed(&self, id: &BlobId) -> Result<bool, rig_recorder::Error> {
-        // Held until it is gone: a capture that comes for it now does not find it, and writes it again.
+        // Held during the removal: a capture of the same original then does not find it, and writes it again.
         let naming = self.naming();
         if naming.now.contains_key(id) || naming.since.contains(id) {
             return Ok(false);
@@ -103,8 +104,8 @@ pub(crate) struct Rewrapped {
 }
 
 impl Blobs {
-    /// Keeps the original of a document: when this returns, it is durable and may be named. Returns also how many bytes were written;
-    /// `None`: it was there.
+    /// Stores the original of a document. When this returns, it is durable and may be named. Also returns the number of bytes
+    /// written, or `None` if it was already stored.
     pub(crate) async fn keep(
         self: &Arc<Self>,
         redactor: &Arc<Redactor>,
@@ -138,7 +139,7 @@ impl Blobs {
         Ok((named, Some(bytes)))
     }
 
-    /// Opens an original.
+    /// Reads an original.
     pub(crate) async fn read(self: &Arc<Self>, id: &str) -> Result<Zeroizing<Vec<u8>>, Problem> {
         let damaged = |why: String| {
             Problem::internal("damaged-blob", format!("the original {id} cannot be read: {why}"))
@@ -165,7 +166,7 @@ impl Blobs {
         opened.map_err(|e| damaged(e.to_string()))
     }
 
-    /// Wraps the data key of every original with the newest key, and adds to `sum` what became of them. The encrypted documents stay as
+    /// Wraps the data key of every original with the newest key, and adds the results to `sum`. The encrypted documents stay as
     /// they are.
     pub(crate) async fn rewrap(self: &Arc<Self>, sum: &mut Rewrapped) -> Result<(), Problem> {
         let blobs = self.clone();
@@ -189,8 +190,8 @@ impl Blobs {
         Ok(())
     }
 
-    /// Wraps the data key of one original. Returns true if it was written anew, false if it is wrapped with the newest key already, and
-    /// `None` if it is gone meanwhile.
+    /// Wraps the data key of one original. Returns true if it was rewritten, false if it is already wrapped with the newest key,
+    /// and `None` if it was removed meanwhile.
     async fn rewrap_one(
         self: &Arc<Self>,
         record: Record,

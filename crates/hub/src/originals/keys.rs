@@ -14,12 +14,12 @@ use crate::settings::BlobSettings;
 /// The key-encryption keys of a hub.
 pub(crate) struct Keys {
     local: Option<Arc<LocalKeys>>,
-    /// The first wraps, all of them unwrap.
+    /// The first one wraps, all of them unwrap.
     all: Vec<Arc<dyn Wrap>>,
 }
 
 impl Keys {
-    /// What the settings ask for, and what originals may be there from before.
+    /// Opens the keys that the settings name, and those that existing originals may need.
     pub(crate) fn open(data: &DataDir, settings: &BlobSettings) -> Result<Option<Keys>, Error> {
         let transit = settings.transit.as_ref().map(Transit::new).transpose()?;
         let local = match (&transit, settings.keep || data.has_blob_keys()) {
@@ -36,7 +36,7 @@ impl Keys {
         Ok(if all.is_empty() { None } else { Some(Keys { local, all }) })
     }
 
-    /// Reads the key file again, where there is one: a line may have been added.
+    /// Reads the key file again, if there is one: a line may have been added.
     pub(crate) fn reload(&self) -> Result<(), Error> {
         self.local.as_ref().map_or(Ok(()), |local| local.reload())
     }
@@ -48,7 +48,7 @@ impl Keys {
     fn of(&self, wrapped: &Wrapped) -> Result<&dyn Wrap, Unavailable> {
         let known = self.all.iter().find(|keys| keys.knows(wrapped));
         known.map(Arc::as_ref).ok_or_else(|| {
-            // An id, not a key: it stands in the plain first line of the blob.
+            // An id, not a key: it is in plain text in the first line of the blob.
             let by = wrapped.by.escape_debug().take(80).collect::<String>();
             Unavailable(format!(
                 "the original is encrypted with `{by}`, which this hub does not have (docs/secrecy.md)"

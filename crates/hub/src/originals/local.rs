@@ -1,4 +1,4 @@
-//! Key-encryption keys in a file of the data directory, `ID:HEX` a line: the last wraps, all of them unwrap.
+//! Key-encryption keys in a file of the data directory, `ID:HEX` a line: the last one wraps, all of them unwrap.
 
 use std::path::{Path, PathBuf};
 use std::sync::{PoisonError, RwLock};
@@ -15,10 +15,10 @@ use super::wrap::{Unavailable, Wrap};
 use crate::data::{DataDir, io_error, random};
 use crate::error::Error;
 
-/// What `by` begins with.
+/// The prefix of `by`.
 const FILE: &str = "file:";
 
-/// Bytes of a nonce.
+/// Size of a nonce, in bytes.
 const NONCE: usize = 24;
 
 /// The keys of the file.
@@ -39,28 +39,28 @@ impl Key {
 }
 
 impl LocalKeys {
-    /// Reads the file; it is made where no original is there yet.
+    /// Reads the file. It is created if there is no original yet.
     pub(super) fn of(data: &DataDir) -> Result<Self, Error> {
         let (path, text) = data.blob_keys()?;
         let keys = parse(&text).map_err(|(line, why)| Error::BlobKeys { path: path.clone(), line, why })?;
         Ok(LocalKeys { path, keys: RwLock::new(keys) })
     }
 
-    /// Reads a file that is there.
+    /// Reads an existing file.
     pub(crate) fn read(path: &Path) -> Result<Self, Error> {
         let text = Zeroizing::new(fs::read_to_string(path).map_err(io_error("read", path))?);
         let keys = parse(&text).map_err(|(line, why)| Error::BlobKeys { path: path.into(), line, why })?;
         Ok(LocalKeys { path: path.to_owned(), keys: RwLock::new(keys) })
     }
 
-    /// Reads the file once more.
+    /// Reads the file again.
     pub(super) fn reload(&self) -> Result<(), Error> {
         let read = LocalKeys::read(&self.path)?.keys.into_inner().unwrap_or_else(PoisonError::into_inner);
         *self.keys.write().unwrap_or_else(PoisonError::into_inner) = read;
         Ok(())
     }
 
-    /// Unwraps a data key; nothing where it is wrapped with no key of the file.
+    /// Unwraps a data key. Returns `None` if it is not wrapped with a key of the file.
     pub(crate) fn open(&self, record: &Record, wrapped: &Wrapped) -> Option<Result<DataKey, Unavailable>> {
         self.knows(wrapped).then(|| self.unwrap_now(record, wrapped))
     }
@@ -134,7 +134,7 @@ impl Wrap for LocalKeys {
     }
 }
 
-/// The keys of a file, or the line that is at fault.
+/// Parses the keys of a file. The error names the line at fault.
 fn parse(text: &str) -> Result<Vec<Key>, (usize, &'static str)> {
     let mut keys: Vec<Key> = Vec::new();
     for (line, content) in (1..).zip(text.lines()) {

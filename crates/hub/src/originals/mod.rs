@@ -1,5 +1,5 @@
-//! The originals of documents: encrypted before the event that names them, opened for those who may, deleted when nothing names
-//! them (docs/secrecy.md).
+//! The originals of documents: encrypted before the event that names them, readable for callers with the scope `secrets`, deleted
+//! when nothing names them (docs/secrecy.md).
 //!
 //! In reading order: `wrap` (the contract of a holder of key-encryption keys) and its two implementations, `local` (a file) and
 //! `transit` (OpenBao or Vault); `keys` (those that a hub has); `blobs` (the originals of one stream).

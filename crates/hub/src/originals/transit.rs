@@ -1,4 +1,4 @@
-//! Key-encryption keys that never leave an OpenBao or a Vault: its Transit engine wraps and unwraps data keys, over HTTP.
+//! Key-encryption keys that never leave an OpenBao or Vault server: its Transit engine wraps and unwraps data keys, over HTTP.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,14 +18,14 @@ use super::wrap::{Unavailable, Wrap};
 use crate::error::Error;
 use crate::settings::{TransitSettings, is_name};
 
-/// What `by` begins with.
+/// The prefix of `by`.
 const TRANSIT: &str = "transit:";
 
-/// How long a connection and a whole request may take. Captures wait for it.
+/// Timeouts of a connection and of a whole request. Captures wait for them.
 const CONNECT: Duration = Duration::from_secs(1);
 const WHOLE: Duration = Duration::from_secs(3);
 
-/// Longest answer that is read, in bytes.
+/// Maximum size of a response, in bytes.
 const MAX_ANSWER: usize = 64 << 10;
 
 /// A Transit engine.
@@ -36,7 +36,7 @@ struct Engine {
     settings: TransitSettings,
 }
 
-/// An answer of the engine.
+/// A response of the engine.
 #[derive(Deserialize)]
 struct Answer<T> {
     data: T,
@@ -59,13 +59,13 @@ impl Drop for Plaintext {
 }
 
 impl Transit {
-    /// Nothing is asked of it yet: it may come up later than the hub.
+    /// Prepares the client. Sends nothing yet: the engine may start later than the hub.
     pub(super) fn new(settings: &TransitSettings) -> Result<Self, Error> {
         let bad = |why: String| Error::Transit(why);
         let mut client = Client::builder()
             .connect_timeout(CONNECT)
             .timeout(WHOLE)
-            // The token goes nowhere else.
+            // The token must not be sent to another server.
             .redirect(redirect::Policy::none())
             .no_proxy();
         if let Some(path) = &settings.ca {
@@ -77,14 +77,14 @@ impl Transit {
         }
         let client = client.build().map_err(|e| bad(format!("no client for HTTP: {e}")))?;
         let engine = Engine { client, settings: settings.clone() };
-        // A file may come later.
+        // A file may be created later.
         if let Secret::Env(_) = &settings.token {
             settings.token.read_now().map_err(|why| bad(format!("{why}; it must hold the token")))?;
         }
         Ok(Transit(Arc::new(engine)))
     }
 
-    /// Looks whether it can be used, and says so in the log.
+    /// Checks whether the engine can be used, and logs the result.
     pub(super) fn tell_health(&self) {
         let engine = self.0.clone();
         tokio::spawn(async move {
@@ -122,7 +122,7 @@ impl Engine {
         if status.is_success() { Ok(()) } else { Err(refused(status)) }
     }
 
-    /// One operation with one key.
+    /// Performs one operation with one key.
     async fn ask<T: DeserializeOwned>(
         &self,
         what: &str,
@@ -152,7 +152,7 @@ impl Engine {
     }
 }
 
-/// What the client says of a failure, without the address: it stands in the settings.
+/// Describes a failed request, without its address, which is in the settings.
 fn no_answer(e: &reqwest::Error) -> Unavailable {
     let why = if e.is_timeout() {
         "it does not answer in time"
@@ -164,7 +164,7 @@ fn no_answer(e: &reqwest::Error) -> Unavailable {
     Unavailable(format!("the Transit service holds the key, and {why}"))
 }
 
-/// What to do about an error that it answered. What the answer says is not repeated.
+/// Describes an error response, with a hint. The response is not quoted.
 fn refused(status: StatusCode) -> Unavailable {
     let hint = match status.as_u16() {
         400 => "the key does not exist or cannot be used for this",
@@ -182,7 +182,7 @@ fn unreadable() -> Unavailable {
     Unavailable("the Transit service holds the key, and its answer is none of a Transit engine".to_owned())
 }
 
-/// The version of the key in `vault:v3:…`.
+/// Returns the version of the key in `vault:v3:…`.
 fn version(ciphertext: &str) -> Option<&str> {
     ciphertext.split(':').nth(1)
 }
@@ -236,7 +236,7 @@ impl Wrap for Transit {
             }
             let body = Encrypted { ciphertext: &wrapped.wrapped };
             let answer: Ciphertext = self.0.ask("rewrap", &key, &body).await?;
-            // The same version is the same key: there is nothing to write.
+            // The same version is the same key: nothing needs to be written.
             let is_newer = version(&answer.ciphertext) != version(&wrapped.wrapped);
             Ok(is_newer.then(|| Wrapped { by: wrapped.by.clone(), wrapped: answer.ciphertext }))
         })

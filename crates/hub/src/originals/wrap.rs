@@ -3,14 +3,14 @@
 use rig_recorder::BoxFuture;
 use rig_recorder::blob::{DataKey, Record, Wrapped};
 
-/// Why a data key cannot be wrapped or unwrapped now. It quotes no key and nothing that a server answered.
+/// The reason why a data key cannot be wrapped or unwrapped now. It quotes neither keys nor responses of a server.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub(crate) struct Unavailable(pub(crate) String);
 
-/// Whoever holds key-encryption keys.
+/// A holder of key-encryption keys.
 pub(crate) trait Wrap: Send + Sync {
-    /// Whether it is one of its keys that this data key is wrapped with.
+    /// Returns true if the data key is wrapped with one of its keys.
     fn knows(&self, wrapped: &Wrapped) -> bool;
 
     /// Wraps a data key with the newest key.
@@ -27,7 +27,7 @@ pub(crate) trait Wrap: Send + Sync {
         wrapped: &'a Wrapped,
     ) -> BoxFuture<'a, Result<DataKey, Unavailable>>;
 
-    /// The same data key wrapped with the newest key; `None` where it is already.
+    /// Returns the same data key wrapped with the newest key, or `None` if it already is.
     fn rewrap<'a>(
         &'a self,
         record: &'a Record,

@@ -3,24 +3,24 @@
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 
-/// How a hub is protected, beyond its tokens. Unknown keys are errors.
+/// Access settings of a hub, beside its tokens. Unknown keys are errors.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct AccessSettings {
-    /// Demand tokens also while there is none: then the first is made with `rig token new --data`.
+    /// Require tokens even before there are any. The first one is then made with `rig token new --data`.
     pub require_tokens: bool,
-    /// Give `/metrics` to everybody who reaches the hub.
+    /// Serve `/metrics` to clients without a token.
     pub open_metrics: bool,
-    /// Names by which the hub is reached, without a port, beside `localhost` and addresses.
+    /// Names by which clients reach the hub, without a port, beside `localhost` and IP addresses.
     #[serde(deserialize_with = "names")]
     pub hosts: Vec<String>,
-    /// Origins (`https://dash.example`) whose scripts may read answers and send requests.
+    /// Origins (`https://dash.example`) whose scripts may read responses and send requests.
     #[serde(deserialize_with = "origins")]
     pub cors_origins: Vec<String>,
-    /// Most requests a second of one token, or of one address without a token; 0: no limit. Unless it is said, 0 where only
-    /// this machine reaches the hub, else 2,000.
+    /// Maximum requests a second with one token, or from one address without a token; 0: no limit. Default: 0 if only this
+    /// machine can reach the hub, else 2,000.
     pub requests_per_second: Option<u32>,
-    /// How many requests may come at once before that counts; unless it is said, twice as many.
+    /// Maximum number of requests at once before that limit applies. Default: twice the limit.
     pub burst: Option<u32>,
 }
 

@@ -7,13 +7,13 @@ use serde::Deserialize;
 
 use rig_outbound::Secret;
 
-/// `[blobs]`: whether the originals of documents are kept, and who holds the key.
+/// `[blobs]`: storing the originals of documents, and the holder of the key.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct BlobSettings {
-    /// Whether the original of each new document is kept, encrypted. It is, unless this says `false`; a hub in memory keeps none.
+    /// Store the original of each new document, encrypted. Default: true. A hub in memory stores none.
     pub keep: bool,
-    /// The service that holds the key; without it, it lies in `DATA/keys/blobs`.
+    /// The service that holds the key. Without it, the key is in `DATA/keys/blobs`.
     pub transit: Option<TransitSettings>,
 }
 
@@ -23,19 +23,19 @@ impl Default for BlobSettings {
     }
 }
 
-/// `[blobs.transit]`: the Transit engine of an OpenBao or a Vault.
+/// `[blobs.transit]`: the Transit engine of an OpenBao or Vault server.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(try_from = "Form")]
 pub struct TransitSettings {
-    /// Where it is: `https://bao.example:8200`. Without TLS only on this machine: the token goes there.
+    /// The server's URL: `https://bao.example:8200`. Without TLS only on this machine, since the token is sent to it.
     pub url: Url,
-    /// Where the engine is mounted: `transit`.
+    /// The path at which the engine is mounted: `transit`.
     pub mount: String,
     /// The name of the key, with the stream's name for `{stream}`: `rig_{stream}`.
     pub key: String,
-    /// What holds the token.
+    /// The source of the token.
     pub token: Secret,
-    /// The certificates that the server's must be signed by, as a PEM file; else those of the system.
+    /// A PEM file of certificates, one of which must have signed the server's; default: those of the system.
     pub ca: Option<PathBuf>,
 }
 
@@ -91,7 +91,7 @@ impl TryFrom<Form> for TransitSettings {
     }
 }
 
-/// Whether it can stand in an address as it is.
+/// Returns true if the text needs no escaping in an address.
 pub(crate) fn is_name(text: &str) -> bool {
     let fine = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-');
     (1..=256).contains(&text.len()) && text.bytes().all(fine) && !text.bytes().all(|b| b == b'.')

@@ -8,11 +8,11 @@ use serde::Deserialize;
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Http {
-    /// Requests in work at once: 1,024. One is in work from its head until its answer begins.
+    /// Maximum number of requests in progress: 1,024. A request is in progress from its head until its response begins.
     pub max_requests: NonZeroU32,
-    /// Requests that wait while so many are in work: 4,096, each for 10 s at most. Who comes then gets 429.
+    /// Maximum number of requests that wait for their turn: 4,096, each for 10 s at most. Further ones get 429.
     pub max_waiting: u32,
-    /// Subscribers over SSE: 65,536. Who comes then gets 429.
+    /// Maximum number of subscribers over SSE: 65,536. Further ones get 429.
     pub max_subscribers: u32,
 }
 

@@ -8,10 +8,11 @@ use serde::Deserialize;
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct TlsSettings {
-    /// The file of the certificate and those between it and its authority, PEM.
+    /// The file of the certificate and its intermediates, PEM.
     pub cert: Option<PathBuf>,
-    /// The file of the certificate's key, PEM.
+    /// The file of the certificate's private key, PEM.
     pub key: Option<PathBuf>,
-    /// Make a certificate for development, which only those trust who are told of it. It stays in the data directory.
+    /// Create a self-signed certificate for development, which clients must be configured to trust. It is stored in the data
+    /// directory.
     pub self_signed: bool,
 }
