@@ -1,4 +1,4 @@
-//! An endpoint: one message after the other goes to it, again and again until it is taken or given up.
+//! An endpoint: gets one message after the other, each retried until it is accepted or given up.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -16,45 +16,45 @@ use zeroize::Zeroizing;
 use super::message::{Message, signature};
 use super::settings::Notify;
 
-/// The first and the longest wait between two attempts.
+/// The minimum and the maximum wait between two attempts.
 const FIRST_WAIT: Duration = Duration::from_millis(500);
 const LONGEST_WAIT: Duration = Duration::from_secs(5 * 60);
 
-/// Who is told, and what became of it.
+/// A recipient of notifications, with its state and counters.
 pub(crate) struct Endpoint {
     pub(super) settings: Notify,
     url: Url,
     key: Option<Zeroizing<String>>,
     http: reqwest::Client,
-    /// Held by the message that is being sent: an endpoint is asked by one at a time.
+    /// Held while a message is sent: an endpoint gets one request at a time.
     pub(super) turn: Mutex<()>,
-    /// What the hub's own stream says of it.
+    /// Its state in the hub's own stream.
     pub(super) known: std::sync::Mutex<Known>,
-    /// Whether it was told that nothing gets through.
+    /// True once it was recorded that nothing gets through.
     pub(super) failing: AtomicBool,
     pub(super) sent: AtomicU64,
     pub(super) failed: AtomicU64,
     pub(super) dropped: AtomicU64,
 }
 
-/// Since when there is an endpoint, and how far it was told what happened.
+/// The time of an endpoint's first start, and its cursors.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Known {
     pub(super) began: Option<Timestamp>,
-    /// By stream and epoch, the last event that need not be looked at again.
+    /// By stream and epoch, the last event that need not be considered again.
     pub(super) upto: BTreeMap<(String, String), Seq>,
 }
 
-/// Why a message was not taken.
+/// The reason why a message was not accepted.
 struct Failure {
     why: String,
-    /// This very message will never be taken.
+    /// True if this message will never be accepted.
     for_good: bool,
-    /// How long the endpoint wants to be left alone.
+    /// The wait that the endpoint asks for.
     wait: Option<Duration>,
 }
 
-/// What became of an attempt; `news`: it is other than the one before.
+/// The result of an attempt. `news` is true if it differs from the one before.
 pub(super) enum Outcome {
     Taken { news: bool },
     Failed { news: bool, why: String, wait: Duration },
@@ -74,7 +74,7 @@ pub(super) fn waits() -> Waits {
 }
 
 impl Endpoint {
-    /// Reads its secrets, and checks where it listens.
+    /// Reads the secrets of an endpoint, and checks its URL.
     pub(crate) fn new(settings: &Notify, allowed: Arc<Allowed>) -> Result<Endpoint, String> {
         let why = |why: String| format!("[[notify]] `{}`: {why}", settings.name);
         let url =
@@ -99,7 +99,7 @@ impl Endpoint {
         })
     }
 
-    /// Tries once to send a message whose first attempt was at `begun`.
+    /// Tries once to send a message. Its first attempt was at `begun`.
     pub(super) async fn attempt(
         &self,
         message: &Message,
@@ -140,7 +140,7 @@ impl Endpoint {
         }
         let said = if status.is_redirection() { ", and redirects are not followed" } else { "" };
         let wait = answer.headers().get(header::RETRY_AFTER).and_then(|v| v.to_str().ok()?.parse().ok());
-        // Another message may be taken; this one will be refused as often as it is sent.
+        // Other messages may be accepted; this one would be refused again.
         let for_good = matches!(
             status,
             StatusCode::BAD_REQUEST
@@ -152,7 +152,7 @@ impl Endpoint {
         Err(Failure { why, for_good, wait: wait.map(Duration::from_secs) })
     }
 
-    /// In words without the URL, which may be a secret.
+    /// Describes an error, without the URL, which may be a secret.
     fn describe(&self, error: &reqwest::Error) -> String {
         match guard::refused(error) {
             Some(refused) => refused.to_string(),

@@ -1,8 +1,8 @@
-//! Notifications: endpoints are told of drift, and of what else `[[notify]]` of `hub.toml` names.
+//! Notifications: endpoints receive events of drift, and others that `[[notify]]` of `hub.toml` names.
 //!
-//! An endpoint is a subscriber like any other: a cursor over each stream, and no queue. What it was told stands in the hub's own
-//! stream (`notify.delivered`), now and then, so that after a restart it is told the rest, and the last of what it knows perhaps
-//! again. An endpoint that is new is told what happens from then on.
+//! An endpoint is a subscriber like any other: a cursor over each stream, and no queue. Its cursor is recorded in the hub's own
+//! stream now and then (`notify.delivered`). After a restart it receives the rest, and perhaps the last events again. A new
+//! endpoint receives only events appended after it was added.
 
 mod endpoint;
 mod message;
@@ -25,20 +25,21 @@ use self::endpoint::{Endpoint, Known, Outcome};
 use self::message::{Grave, Message, message};
 pub use self::settings::{Kind, Names, Notify, check};
 
-/// How often it is looked for new streams.
+/// Interval of the search for new streams.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// How often an endpoint's cursor is written down while it is told things, and after how many events that are nothing to it.
+/// Interval at which the cursor of an endpoint is recorded while it gets messages, and the number of unwanted events after which
+/// it is.
 const RECORD: Duration = Duration::from_secs(10);
 const RECORD_EVENTS: Seq = 100_000;
 
-/// Who tells, in events.
+/// The actor of its events.
 const ACTOR: &str = "notify";
 
-/// Returns the component for these endpoints. Their secrets are read, and it is checked where they listen; nothing is connected to.
+/// Returns the component for these endpoints. Reads their secrets and checks their URLs, but does not connect.
 ///
 /// # Errors
-/// In words, without a secret: a secret cannot be read, or an endpoint listens where the hub may not connect to.
+/// A message without a secret, if a secret cannot be read, or the hub may not connect to an endpoint.
 pub fn component(settings: &[Notify], allowed: &Allowed) -> Result<Component, String> {
     let allowed = Arc::new(allowed.clone());
     let endpoints = settings.iter().map(|settings| Endpoint::new(settings, allowed.clone()).map(Arc::new));
@@ -79,12 +80,12 @@ fn metrics(endpoints: &[Arc<Endpoint>], text: &mut Exposition) {
     }
 }
 
-/// What the hub's own stream says of endpoints, by name: how far each was told, and whether nothing got through to it.
+/// The state of endpoints in the hub's own stream, by name: their cursors, and whether they are failing.
 #[derive(Default)]
 struct Past(BTreeMap<String, (Known, bool)>);
 
 impl Past {
-    /// Takes note of an event of the hub's own stream.
+    /// Applies an event of the hub's own stream.
     fn apply(&mut self, event: &Envelope) {
         let (Past(all), ts) = (self, event.ts);
         match event.event.clone() {
@@ -104,8 +105,8 @@ impl Past {
     }
 }
 
-/// Notifies all endpoints until the hub stops. Endpoints of earlier starts that are not configured any more are written down as ended:
-/// only a hub that runs does so, since others that open its data directory have not read its settings.
+/// Notifies all endpoints until the hub stops. Records endpoints of earlier starts that are no longer configured as ended. Only a
+/// running hub does so: other programs that open its data directory have not read its settings.
 async fn run_all(core: Core, endpoints: Vec<Arc<Endpoint>>, past: Past) {
     let mut past = past.0;
     for endpoint in &endpoints {
@@ -127,7 +128,7 @@ async fn run_all(core: Core, endpoints: Vec<Arc<Endpoint>>, past: Past) {
     while running.join_next().await.is_some() {}
 }
 
-/// Tells in the hub's own stream what became of an endpoint.
+/// Writes an event about an endpoint to the hub's own stream.
 async fn tell(core: &Core, event: Event) {
     let draft = Draft { actor: Some(ACTOR.to_owned()), ..Draft::new(None, event) };
     if let Err(problem) = core.tell(draft).await {
@@ -139,7 +140,7 @@ fn about(endpoint: &Endpoint) -> Told {
     Told { endpoint: endpoint.settings.name.clone(), ..Told::default() }
 }
 
-/// Follows every stream that the endpoint wants to hear of.
+/// Follows every stream that the endpoint wants.
 async fn run(core: Core, endpoint: Arc<Endpoint>) {
     let began = endpoint.known.lock().unwrap_or_else(PoisonError::into_inner).began;
     let began = match began {
@@ -178,12 +179,12 @@ struct Follower {
     stream: Arc<Stream>,
 }
 
-/// How far a follower is, and how far that is written down.
+/// The position of a follower, and the position that is recorded.
 struct Cursor {
     next: Seq,
     recorded: Seq,
     recorded_at: Option<Instant>,
-    /// Something was told since.
+    /// True if a message was delivered since.
     told: bool,
 }
 
@@ -198,7 +199,7 @@ impl Follower {
         let ended = tokio::select! {
             ended = self.follow(&mut cursor) => ended,
             () = self.core.stopping() => Ok(()),
-            // The stream was removed: nothing of it is left to tell.
+            // The stream was removed: there is nothing left to notify of.
             () = async { while head.changed().await.is_ok() {} } => return,
         };
         if let Err(why) = ended {
@@ -214,7 +215,7 @@ impl Follower {
         tracing::error!(endpoint, stream = %self.stream.name, why, "an endpoint cannot be notified of this stream any more");
     }
 
-    /// Where to begin: after what was told before, else with the first event since there is this endpoint.
+    /// Returns the first seq to consider: after the recorded cursor, else the first event since the endpoint was added.
     async fn begin(&self, began: Timestamp) -> Result<Seq, String> {
         let key = (self.stream.name.to_string(), self.stream.epoch.to_string());
         let known =
@@ -238,7 +239,7 @@ impl Follower {
         Ok(low)
     }
 
-    /// Tells what there is and what comes; it ends only where the log does.
+    /// Notifies of present and future events. Ends only with the log.
     async fn follow(&self, cursor: &mut Cursor) -> Result<(), String> {
         let mut head = self.stream.watch();
         let mut grave = self.grave(cursor.next - 1).await;
@@ -266,7 +267,7 @@ impl Follower {
     }
 
     async fn grave(&self, seq: Seq) -> Grave {
-        // A state that is pruned is one of which nothing was told.
+        // If the state is pruned, no notification was sent from it.
         let state = self.stream.state_at(seq).await;
         state.map(|state| Grave::in_state(&state, &self.endpoint.settings)).unwrap_or_default()
     }
@@ -287,7 +288,7 @@ impl Follower {
         }
     }
 
-    /// Sends a message until it is taken; `Err`: it is given up.
+    /// Sends a message until it is accepted. Returns `Err` if it is given up.
     async fn deliver(&self, message: &Message) -> Result<(), String> {
         let _turn = self.endpoint.turn.lock().await;
         let endpoint = &self.endpoint.settings.name;
@@ -319,7 +320,7 @@ impl Follower {
         }
     }
 
-    /// What is not told is told here.
+    /// Records that a message was given up.
     async fn drop(&self, from: Seq, upto: Seq, why: String) {
         let (endpoint, stream) = (&self.endpoint.settings.name, &self.stream.name);
         tracing::error!(endpoint, %stream, from, upto, why, "a notification was given up");

@@ -1,4 +1,4 @@
-//! What an endpoint is told of an event: which ones, the sentence, the body and its signature.
+//! The message about an event: the selection of events, the sentence, the body and its signature.
 
 use std::collections::BTreeSet;
 
@@ -14,7 +14,7 @@ use sha2::Sha256;
 
 use super::settings::{Kind, Notify};
 
-/// How many fields a sentence names, and how much of each.
+/// Maximum number of fields that a sentence names, and of characters of each.
 const FIELDS: usize = 5;
 const FIELD_CHARS: usize = 120;
 
@@ -25,12 +25,12 @@ pub(super) struct Message {
     pub(super) body: Bytes,
 }
 
-/// The services of a stream whose drift is as severe as an endpoint wants to be told of. It follows from the log.
+/// The services of a stream whose drift is severe enough for an endpoint. Follows from the log.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Grave(BTreeSet<(String, &'static str)>);
 
 impl Grave {
-    /// As it is in `state`.
+    /// Returns the services that are so in `state`.
     pub(super) fn in_state(state: &State, settings: &Notify) -> Grave {
         let mut grave = BTreeSet::new();
         for (name, service) in &state.services {
@@ -44,7 +44,7 @@ impl Grave {
         Grave(grave)
     }
 
-    /// Takes a verdict in. Tells whether it is, or was until now, severe enough.
+    /// Applies a verdict. Returns true if it is severe enough, or was until now.
     fn take(&mut self, service: &str, drift: &Drift, settings: &Notify) -> bool {
         let key = (service.to_owned(), against(drift.against));
         if drift.severity.is_some_and(|severity| severity >= settings.severity) {
@@ -55,11 +55,11 @@ impl Grave {
     }
 }
 
-/// What an endpoint is told of a line, if anything. Lines come in their order, and every one of them.
+/// Returns the message about a line, or `None` if the endpoint does not want it. Must be called with every line, in order.
 pub(super) fn message(settings: &Notify, stream: &Stream, line: &[u8], grave: &mut Grave) -> Option<Message> {
     let type_name = std::str::from_utf8(type_of(line)).ok()?;
     let is_drift = type_name.starts_with("drift.");
-    // What became of notifications is not notified of: it would never end.
+    // No notifications of notification events: that would never end.
     let wanted = settings.events.hold(type_name) && !type_name.starts_with("notify.");
     if !wanted && !is_drift {
         return None;
@@ -95,7 +95,7 @@ pub(super) fn message(settings: &Notify, stream: &Stream, line: &[u8], grave: &m
         Kind::Json => {
             let about = json!({ "id": id, "endpoint": settings.name, "text": text, "stream": stream.name, "epoch": stream.epoch });
             let mut body = about.to_string().into_bytes();
-            // The event stays as it is in the log.
+            // The event stays exactly as in the log.
             body.pop();
             body.extend_from_slice(b",\"event\":");
             body.extend_from_slice(line.trim_ascii_end());
@@ -106,7 +106,8 @@ pub(super) fn message(settings: &Notify, stream: &Stream, line: &[u8], grave: &m
     Some(Message { id, body: body.into() })
 }
 
-/// What happened, to whom, how severe, where, and the place in the log. It names fields and no values.
+/// Returns the sentence: what happened, to which service, how severe, in which fields, and the position in the log. Contains no
+/// values.
 fn sentence(stream: &str, seq: Seq, type_name: &str, service: Option<&str>, drift: Option<&Drift>) -> String {
     let mut text = type_name.to_owned();
     if let Some(service) = service {
@@ -139,7 +140,7 @@ fn against(against: Against) -> &'static str {
     }
 }
 
-/// `X-Rig-Signature`: HMAC-SHA256 over the time, a dot and the body.
+/// Returns `X-Rig-Signature`: HMAC-SHA256 over the time, a dot and the body.
 pub(super) fn signature(key: &[u8], seconds: i64, body: &[u8]) -> Option<String> {
     let mut mac = Hmac::<Sha256>::new_from_slice(key).ok()?;
     mac.update(format!("{seconds}.").as_bytes());

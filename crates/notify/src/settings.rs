@@ -1,4 +1,4 @@
-//! `[[notify]]` of `hub.toml`: who is told of what.
+//! `[[notify]]` of `hub.toml`: endpoints, and the events that each receives.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -11,60 +11,60 @@ use rig_outbound::Secret;
 use serde::Deserialize;
 use zeroize::Zeroizing;
 
-/// The shortest key, in bytes.
+/// Minimum length of a key, in bytes.
 const MIN_KEY: usize = 16;
 
-/// What is told where nothing else is said.
+/// Default event types.
 const EVENTS: [&str; 4] = ["drift.detected", "drift.changed", "drift.resolved", "drift.expired"];
 
 /// A `[[notify]]`.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Notify {
-    /// What the endpoint is called in events, metrics and messages: 1 to 64 of `a-z`, `0-9`, `-` and `_`. An endpoint with another
-    /// name is another endpoint, which begins anew.
+    /// The name of the endpoint in events, metrics and messages: 1 to 64 of `a-z`, `0-9`, `-` and `_`. Under another name it is a
+    /// new endpoint.
     pub name: String,
-    /// Where it listens.
+    /// Its URL.
     pub url: Option<String>,
-    /// The environment variable that holds the URL, where the URL is a secret.
+    /// The environment variable that holds the URL, if the URL is a secret.
     pub url_env: Option<String>,
     /// The file that holds the URL.
     pub url_file: Option<PathBuf>,
-    /// What it understands.
+    /// The format of its messages.
     #[serde(default)]
     pub kind: Kind,
-    /// Events that have a severity are told from this one on: `low`. Of a service whose drift was told, its fall below and its end
-    /// are told too.
+    /// The minimum severity of events that have one; default: `low`. If the drift of a service was notified, its fall below this
+    /// severity and its end are notified too.
     #[serde(default = "low")]
     pub severity: Severity,
-    /// Names of streams, `*` for any part: all. The hub's own are meant only where they are named.
+    /// Names of streams, `*` for any part; default: all. The hub's own streams match only if they are named.
     #[serde(default = "all")]
     pub streams: Names,
-    /// Names of services: all, and events that are about none.
+    /// Names of services; default: all, and events without a service.
     pub services: Option<Names>,
     /// Types of events.
     #[serde(default = "drift")]
     pub events: Names,
     /// The environment variable that holds the key that messages are signed with.
     pub key_env: Option<String>,
-    /// The file that holds the key; a newline at its end does not count.
+    /// The file that holds the key. A newline at its end is ignored.
     pub key_file: Option<PathBuf>,
-    /// How long it may take to answer: 10 s.
+    /// Maximum time that it may take to answer: 10 s.
     #[serde(default, deserialize_with = "span_of_time")]
     pub timeout: Option<Duration>,
-    /// For how long an event is tried before it is given up: a day.
+    /// Maximum time that an event is retried before it is given up: a day.
     #[serde(default, deserialize_with = "span_of_time")]
     pub give_up: Option<Duration>,
 }
 
-/// What an endpoint understands.
+/// The format of messages.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Kind {
     /// The event, and a sentence.
     #[default]
     Json,
-    /// `{"text": …}`, as Slack, Mattermost and others take it.
+    /// `{"text": …}`, as Slack, Mattermost and others accept it.
     Slack,
 }
 
@@ -77,12 +77,12 @@ pub struct Names {
 }
 
 impl Names {
-    /// Whether one of the patterns matches.
+    /// Returns true if one of the patterns matches.
     pub(crate) fn hold(&self, name: &str) -> bool {
         self.set.is_match(name)
     }
 
-    /// Whether the name itself is one of the patterns.
+    /// Returns true if the name itself is one of the patterns.
     pub(crate) fn name(&self, name: &str) -> bool {
         self.written.iter().any(|written| written == name)
     }
@@ -102,10 +102,10 @@ impl TryFrom<Vec<String>> for Names {
     }
 }
 
-/// Checks what no single field can say. Returns the first entry that is wrong, by its number from 0, and why.
+/// Checks each entry as a whole, and that names are unique. Returns the index of the first wrong entry, and the reason.
 ///
 /// # Errors
-/// An entry makes no sense, or has the name of one before it.
+/// An entry is not sensible, or has the name of an earlier one.
 pub fn check(endpoints: &[Notify]) -> Result<(), (usize, String)> {
     let mut names = BTreeSet::new();
     for (at, endpoint) in endpoints.iter().enumerate() {
@@ -146,7 +146,7 @@ impl Notify {
         self.give_up.unwrap_or(Duration::from_secs(24 * 60 * 60))
     }
 
-    /// Where it listens.
+    /// Reads its URL.
     pub(crate) fn url(&self) -> Result<Zeroizing<String>, String> {
         match Secret::of("url", self.url_env.as_ref(), self.url_file.as_ref())? {
             Some(secret) => secret.read_now(),
@@ -158,7 +158,7 @@ impl Notify {
         Secret::of("key", self.key_env.as_ref(), self.key_file.as_ref())
     }
 
-    /// What its messages are signed with.
+    /// Reads the key that its messages are signed with.
     pub(crate) fn key(&self) -> Result<Option<Zeroizing<String>>, String> {
         match self.key_source()?.map(|secret| secret.read_now()).transpose()? {
             Some(key) if key.len() < MIN_KEY => Err(format!("the key has less than {MIN_KEY} bytes")),
@@ -179,7 +179,7 @@ fn drift() -> Names {
     names(&EVENTS)
 }
 
-/// Patterns that are known to be some.
+/// Compiles patterns that are known to be valid.
 fn names(written: &[&str]) -> Names {
     let written: Vec<String> = written.iter().map(|&name| name.to_owned()).collect();
     Names::try_from(written).unwrap_or(Names { set: GlobSet::empty(), written: Vec::new() })
