@@ -1,7 +1,7 @@
-//! Documents that nobody posts: files that change, devices whose configuration is collected, snapshots that come by message.
+//! Documents that no client posts: files that change, configuration collected from devices, snapshots that arrive as messages.
 //!
-//! In reading order: [`files`] (which files have changed), [`watch`] (`[[watch]]` of `hub.toml`), `ssh` (`[[device]]`), `nats` (`[nats]`).
-//! Each is a component of its own. `ssh` and `nats` are features, on by default.
+//! In reading order: [`files`] (finding files that have changed), [`watch`] (`[[watch]]` of `hub.toml`), `ssh` (`[[device]]`),
+//! `nats` (`[nats]`). Each but the first is a component of its own. `ssh` and `nats` are features, on by default.
 
 pub mod files;
 #[cfg(feature = "nats")]

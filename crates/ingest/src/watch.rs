@@ -12,31 +12,31 @@ use tokio::task::{JoinSet, block_in_place};
 
 use crate::files::{Pattern, Watch};
 
-/// Who captures, in events.
+/// The actor of its events.
 const ACTOR: &str = "watch";
 
-/// How long a file is left alone that could not be kept through no fault of its own.
+/// Wait before another attempt, if a file could not be captured for a reason outside it.
 const RETRY: Duration = Duration::from_secs(5);
 
-/// How long nothing must happen before a file is read, unless `debounce` says otherwise.
+/// Default time without events before a file is read.
 const DEBOUNCE: Duration = Duration::from_millis(200);
 
-/// How many files are remembered before those that are gone are forgotten.
+/// Maximum number of remembered files; beyond it, those that are gone are forgotten.
 const MAX_TOLD: usize = 50_000;
 
 /// A `[[watch]]` that was checked.
 #[derive(Clone, Debug)]
 pub struct Watched {
-    /// The service of a file; `{{name}}`, `{{stem}}` and `{{folder}}` in it are the file's name, its name without the ending, and
-    /// the name of its folder.
+    /// The service of a file. `{{name}}`, `{{stem}}` and `{{folder}}` in it stand for the file's name, its name without the
+    /// extension, and the name of its folder.
     pub service: String,
-    /// The stream; made where it is not there.
+    /// The stream; created if it does not exist.
     pub stream: StreamName,
     /// The files.
     pub paths: Vec<Pattern>,
-    /// What they are written in; else name and content tell.
+    /// The format of the files; if absent, derived from name and content.
     pub format: Option<String>,
-    /// How long nothing must happen before a file is read: 10 ms to a minute.
+    /// The time without events before a file is read: 10 ms to a minute.
     pub debounce: Duration,
 }
 
@@ -90,7 +90,7 @@ impl Watched {
     }
 }
 
-/// The service that a file belongs to.
+/// Returns the service that a file belongs to.
 fn service_of(template: &str, path: &Path) -> Result<ServiceName, String> {
     let name = |part: Option<&std::ffi::OsStr>| {
         part.map(|part| part.to_string_lossy().into_owned()).unwrap_or_default()
@@ -100,7 +100,7 @@ fn service_of(template: &str, path: &Path) -> Result<ServiceName, String> {
         ("{{stem}}", name(path.file_stem())),
         ("{{folder}}", name(path.parent().and_then(Path::file_name))),
     ];
-    // From the left, so that what a name brings in is not read as a variable.
+    // From the left, so that variables in a file's name are not replaced.
     let (mut rest, mut service) = (template, String::new());
     while let Some(at) = rest.find("{{") {
         service.push_str(&rest[..at]);
@@ -156,7 +156,7 @@ async fn run(core: Core, watched: Watched) {
     }
 }
 
-/// What was told, and which file a service is. Files that are gone are forgotten once in a while.
+/// The reported problems, and the file of each service. Files that are gone are forgotten now and then.
 #[derive(Default)]
 struct Told {
     troubles: BTreeSet<(PathBuf, String)>,
@@ -171,7 +171,7 @@ impl Told {
         }
     }
 
-    /// Warns once until the file is fine again.
+    /// Logs a warning, once until the file is fine again.
     fn warn(&mut self, path: &Path, code: &str, why: &str) {
         if self.troubles.insert((path.to_owned(), code.to_owned())) {
             tracing::warn!(?path, code, why, "a file was not captured");
@@ -210,7 +210,7 @@ async fn capture(core: &Core, watched: &Watched, watch: &mut Watch, told: &mut T
             name: path.file_name().map(|name| name.to_string_lossy().into_owned()),
             actor: Some(ACTOR.to_owned()),
             meta: BTreeMap::from([("file".to_owned(), path.to_string_lossy().into_owned())]),
-            // A hub that starts again finds most files as it left them.
+            // After a restart most files are unchanged.
             quiet: true,
             ..Document::new(service, content)
         };
@@ -228,7 +228,7 @@ async fn capture(core: &Core, watched: &Watched, watch: &mut Watch, told: &mut T
     }
 }
 
-/// Whether the same document may be captured a moment later.
+/// Returns true if the same document may be accepted a moment later.
 fn is_passing(problem: &Problem) -> bool {
     problem.status().is_server_error()
 }

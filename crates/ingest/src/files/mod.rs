@@ -1,8 +1,8 @@
-//! Documents in files: which there are by some patterns, and which of them have changed.
+//! Documents in files: finding those that match some patterns, and those of them that have changed.
 //!
-//! The system only wakes: what has changed is found out by looking at all that the patterns name, so that an event that is
-//! lost, a folder that is replaced and a link that is swapped need no care of their own. Folders are watched and not files: a
-//! file that is replaced by renaming is another file.
+//! The events of the system only wake: changes are found by looking at all files that match, so that a lost event, a replaced
+//! folder or a swapped link needs no special care. Folders are watched and not files: a file that is replaced by renaming is
+//! another file.
 
 mod pattern;
 
@@ -23,54 +23,54 @@ use tokio::time::Instant;
 pub use self::pattern::Pattern;
 use self::pattern::{MAX_DEPTH, Reach, Step};
 
-/// Most files and most folders of one watch.
+/// Maximum number of files and of folders of one watch.
 const MAX_FILES: usize = 10_000;
 const MAX_FOLDERS: usize = 10_000;
 
-/// How many events may wait to be looked at; more are one: anything may have happened.
+/// Maximum number of events that wait to be read. If there are more, anything may have changed.
 const QUEUE: usize = 1_024;
 
-/// How often everything is looked at without being woken: there are file systems that do not tell (NFS).
+/// Interval of scans without an event: some file systems report none (NFS).
 const LOOK: Duration = Duration::from_secs(60);
 
-/// A file that was changed so shortly before it was read may change again without looking different.
+/// Maximum age of a change at which a file may change again without looking different.
 const RACY: Duration = Duration::from_secs(2);
 
-/// Why files cannot be watched.
+/// The reason why files cannot be watched.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The pattern makes no sense.
+    /// The pattern is not valid.
     #[error("`{pattern}` is no pattern for files: {why}")]
     Pattern {
-        /// As it was written.
+        /// The pattern.
         pattern: String,
-        /// What is wrong with it.
+        /// The fault.
         why: String,
     },
-    /// The system does not let files be watched.
+    /// The system does not allow files to be watched.
     #[error("the system does not let files be watched")]
     System(#[from] notify::Error),
 }
 
-/// What is known of a file.
+/// The known state of a file.
 #[derive(Default)]
 struct Seen {
-    /// What was read last.
+    /// The hash of the content that was last read.
     hash: Option<u64>,
-    /// How it looked then, unless it could look so again and be another.
+    /// Its metadata at that time, unless the file could change without changing them.
     looks: Option<Looks>,
-    /// Why it could not be read, as it was told.
+    /// The reported reason why it could not be read.
     told: Option<String>,
-    /// When it is to be read again, whatever it looks like.
+    /// The time at which it is read again, whatever its metadata.
     again: Option<Instant>,
 }
 
-/// How a file looks from outside.
+/// The metadata by which a change is recognized.
 #[derive(Clone, Copy, PartialEq, Eq)]
 struct Looks {
     bytes: u64,
     modified: Option<SystemTime>,
-    /// Device, inode and time of the last change, where there are such.
+    /// Device, inode and time of the last change, if the system has these.
     system: (u64, u64, i64, i64),
 }
 
@@ -90,30 +90,30 @@ impl Looks {
 /// Files that are watched.
 pub struct Watch {
     patterns: Vec<Pattern>,
-    /// How long nothing must happen before a file is read.
+    /// The time without events before a file is read.
     debounce: Duration,
-    /// How many bytes of a file are read at most.
+    /// Maximum number of bytes of a file that are read.
     limit: u64,
     hasher: RandomState,
     watcher: RecommendedWatcher,
     woken: mpsc::Receiver<Vec<PathBuf>>,
-    /// More happened than was kept.
+    /// True if events were lost.
     lost: Arc<AtomicBool>,
-    /// The folders that are watched, by their real paths, and how the patterns call them.
+    /// The folders that are watched, by their real paths, with their paths in the patterns.
     armed: BTreeMap<PathBuf, BTreeSet<PathBuf>>,
-    /// A folder may be another one than that which is watched.
+    /// True if a folder may be another one than that which is watched.
     stale: bool,
-    /// The files, and the ways that lead to them: whoever changes one of those changes a file.
+    /// The files, and the paths that lead to them: a change of one of these changes a file.
     ways: BTreeSet<PathBuf>,
     seen: BTreeMap<PathBuf, Seen>,
-    /// What was told of the watch as a whole.
+    /// The reported faults of the watch as a whole.
     told: BTreeSet<&'static str>,
     warnings: Vec<String>,
 }
 
 impl Watch {
-    /// Begins to watch. A file is read once nothing has happened to any of them for `debounce`, or for ten times as long where
-    /// it never gets quiet; of each no more than `limit` bytes.
+    /// Creates a watch. Files are read once there was no event for any of them for `debounce`, or after ten times as long if
+    /// events never pause; of each no more than `limit` bytes.
     ///
     /// # Errors
     /// [`Error::System`].
@@ -123,7 +123,7 @@ impl Watch {
         let overflow = lost.clone();
         let watcher = notify::recommended_watcher(move |change: notify::Result<notify::Event>| {
             let paths = match change {
-                // Reading is no change; were it taken for one, every reading would lead to the next.
+                // Reading is not a change; otherwise each read would cause the next.
                 Ok(change) if change.kind.is_access() => return,
                 Ok(change) if !change.need_rescan() => change.paths,
                 Ok(_) | Err(_) => {
@@ -152,8 +152,8 @@ impl Watch {
         })
     }
 
-    /// Looks at everything, and tells which files may be other than when they were read last, by the patterns' order. It
-    /// takes the time that the disk takes.
+    /// Looks at all files. Returns those that may differ from what was last read, in the order of the patterns. Blocks for as
+    /// long as the disk takes.
     pub fn scan(&mut self) -> Vec<PathBuf> {
         if std::mem::take(&mut self.stale) {
             for folder in std::mem::take(&mut self.armed).into_keys() {
@@ -189,8 +189,8 @@ impl Watch {
         found
     }
 
-    /// What is in a file, if it is not what it was when it was read last; `Err`: it cannot be read, which is told once. It may
-    /// be gone again.
+    /// Returns the content of a file if it differs from what was last read. Returns `Err` if it cannot be read, once for each
+    /// reason. The file may be gone.
     pub fn read(&mut self, path: &Path) -> Option<Result<Vec<u8>, String>> {
         let now = SystemTime::now();
         let content = self.content(path);
@@ -206,7 +206,7 @@ impl Watch {
                     seen.hash.replace(hash) == Some(hash) && seen.told.take().is_none() && again.is_none();
                 (!same).then_some(Ok(content))
             }
-            // Between the two steps of a replacement, or deleted: what was read last stands.
+            // Between the two steps of a replacement, or deleted: what was last read stays.
             Err(e) if e.kind() == io::ErrorKind::NotFound => None,
             // It is being written.
             Err(e) if e.kind() == io::ErrorKind::WouldBlock => {
@@ -223,18 +223,18 @@ impl Watch {
         }
     }
 
-    /// Has a file looked at again after `wait`, though it may be as it was: what came of it could not be kept.
+    /// Schedules another read of a file after `wait`, even if it does not change: its content could not be captured.
     pub fn again(&mut self, path: &Path, wait: Duration) {
         self.seen.entry(path.to_owned()).or_default().again = Some(Instant::now() + wait);
     }
 
-    /// What is to be told of the watch as a whole, each once.
+    /// Takes the warnings about the watch as a whole, each only once.
     pub fn warnings(&mut self) -> Vec<String> {
         std::mem::take(&mut self.warnings)
     }
 
-    /// Waits until something has happened to what the patterns mean and it is quiet again, or it is time to look anyway.
-    /// `false`: the system does not report any more. Nothing is lost by not waiting to the end.
+    /// Waits until there was an event for a matching file and then none for a while, or it is time for a scan. Returns `false` if
+    /// the system no longer reports events. Cancelling it loses nothing: a scan looks at all files.
     pub async fn changed(&mut self) -> bool {
         let due = self.seen.values().filter_map(|seen| seen.again).min();
         let look = Instant::now() + LOOK;
@@ -259,8 +259,8 @@ impl Watch {
         true
     }
 
-    /// Whether what happened to `paths` may have changed a file. What else happens in a folder is nothing to rig, whose own
-    /// output may be redirected there.
+    /// Returns true if events for `paths` may have changed a file. Other files in a folder do not matter: rig's own output may be
+    /// redirected to one.
     fn concerns(&mut self, paths: &[PathBuf]) -> bool {
         if self.lost.swap(false, Relaxed) {
             self.stale = true;
@@ -286,7 +286,7 @@ impl Watch {
         concerns
     }
 
-    /// Finds the files below `folder`. A folder is watched before it is looked into: what comes meanwhile is told or seen.
+    /// Finds the files below `folder`. A folder is watched before it is read, so that new files are either reported or found.
     fn walk(&mut self, folder: &Path, steps: &[Step], depth: usize, found: &mut Vec<PathBuf>) {
         let Some((step, rest)) = steps.split_first() else { return };
         self.arm(folder);
@@ -296,7 +296,7 @@ impl Watch {
         let mut take = |watch: &mut Watch, path: PathBuf| match (rest, fs::metadata(&path)) {
             ([], Ok(metadata)) if metadata.is_file() => found.push(path),
             ([_, ..], Ok(metadata)) if metadata.is_dir() => watch.walk(&path, rest, depth + 1, found),
-            // It may be a link to what is not there yet.
+            // It may be a link to a file that does not exist yet.
             (_, Err(_)) if path.is_symlink() => watch.follow(&path),
             _ => {}
         };
@@ -310,7 +310,7 @@ impl Watch {
             self.walk(folder, rest, depth, found);
             for name in names.iter().filter(|name| step.is_match(name)) {
                 let path = folder.join(name);
-                // Links to folders could lead round in a circle.
+                // Links to folders could form a loop.
                 if fs::symlink_metadata(&path).is_ok_and(|metadata| metadata.is_dir()) {
                     self.walk(&path, steps, depth + 1, found);
                 }
@@ -322,7 +322,7 @@ impl Watch {
         }
     }
 
-    /// Watches what leads to a file: where it is a symbolic link, the links' ends, and the folders above those.
+    /// Watches all that leads to a file: if it is a symbolic link, its targets, and their folders.
     fn follow(&mut self, path: &Path) {
         let mut ways = vec![path.to_owned()];
         while let Some(last) = ways.last().filter(|_| ways.len() < 8)
@@ -354,7 +354,7 @@ impl Watch {
             Err(notify::Error { kind: notify::ErrorKind::MaxFilesWatch, .. }) => {
                 self.warn("the system watches no more folders (fs.inotify.max_user_watches); changes are seen a minute later");
             }
-            // It is gone, or it may not be read: then nothing in it can be, and that is told of the files.
+            // It is gone or not readable. Then none of its files can be read, which is reported for these.
             Err(_) => {}
         }
     }
@@ -365,9 +365,9 @@ impl Watch {
         }
     }
 
-    /// The whole content, if the file is the same before and after.
+    /// Reads the whole content, if the file is the same before and after.
     fn content(&self, path: &Path) -> io::Result<(Vec<u8>, Looks)> {
-        // What is no file could keep who opens it waiting.
+        // Opening something else than a file could block.
         if !fs::metadata(path)?.is_file() {
             return Err(io::Error::other("it is no file"));
         }
@@ -391,7 +391,7 @@ mod tests {
         Watch::new(patterns, Duration::from_millis(20), 1 << 20).unwrap()
     }
 
-    /// What is new, by file name.
+    /// Returns the new contents, by file name.
     fn news(watch: &mut Watch) -> Vec<(String, String)> {
         let mut news = Vec::new();
         for path in watch.scan() {

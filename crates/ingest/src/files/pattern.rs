@@ -1,4 +1,4 @@
-//! Which files are meant: paths with signs in them.
+//! Patterns for files: paths with wildcards.
 
 use std::ffi::{OsStr, OsString};
 use std::path::{Component, Path, PathBuf};
@@ -7,14 +7,14 @@ use globset::{GlobBuilder, GlobMatcher};
 
 use super::Error;
 
-/// How many steps a path may have.
+/// Maximum number of steps of a path.
 pub(super) const MAX_DEPTH: usize = 64;
 
-/// Which files are meant: a path whose steps may have `*`, `?`, `[a-z]` and `{a,b}` in them, and where `**` is any number of
-/// folders. What begins with a dot is meant only where it is written so.
+/// A pattern for files: a path whose steps may contain `*`, `?`, `[a-z]` and `{a,b}`, and in which `**` stands for any number of
+/// folders. Patterns match dotfiles only if they spell out the dot.
 #[derive(Clone, Debug)]
 pub struct Pattern {
-    /// Where the way begins: the root.
+    /// The path at which the steps begin: the root.
     pub(super) base: PathBuf,
     pub(super) steps: Vec<Step>,
 }
@@ -28,11 +28,11 @@ pub(super) enum Step {
 }
 
 impl Pattern {
-    /// Reads a pattern. A relative one begins in the current folder; the path of a file that is there means that file,
-    /// whatever signs are in it.
+    /// Parses a pattern. A relative one begins in the current folder. The path of an existing file stands for that file, even
+    /// with wildcards in it.
     ///
     /// # Errors
-    /// [`Error::Pattern`] when a step cannot be read.
+    /// [`Error::Pattern`], if a step cannot be parsed.
     pub fn new(pattern: &str) -> Result<Pattern, Error> {
         let bad = |why: String| Error::Pattern { pattern: pattern.escape_debug().to_string(), why };
         let path = std::path::absolute(pattern).map_err(|e| bad(e.to_string()))?;
@@ -69,7 +69,7 @@ impl Pattern {
         Ok(Pattern { base, steps })
     }
 
-    /// The one file that is meant, if there are no signs in it.
+    /// Returns the one file that the pattern stands for, if it has no wildcards.
     pub fn literal(&self) -> Option<PathBuf> {
         let names = self.steps.iter().map(|step| match step {
             Step::Name(name) => Some(name),
@@ -79,18 +79,18 @@ impl Pattern {
         Some(self.base.join(names))
     }
 
-    /// How `path` stands to what is meant.
+    /// Returns the relation of `path` to the pattern.
     pub(super) fn reach(&self, path: &Path) -> Reach {
         let Ok(rest) = path.strip_prefix(&self.base) else { return Reach::Beside };
         reach(&self.steps, &rest.iter().collect::<Vec<_>>())
     }
 }
 
-/// How a path stands to a pattern.
+/// The relation of a path to a pattern.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Reach {
     Beside,
-    /// If it is a folder, what is meant may lie in it.
+    /// If it is a folder, matching files may be below it.
     Above,
     Meant,
 }

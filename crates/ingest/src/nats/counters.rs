@@ -1,25 +1,25 @@
-//! What became of messages, counted.
+//! Counters of the outcomes of messages.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use rig_hub::Exposition;
 
-/// What became of a message.
+/// The outcome of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Outcome {
     /// It led to a `snapshot.captured`.
     Captured,
-    /// It says what the device's latest snapshot says.
+    /// It repeats the device's latest snapshot.
     Duplicate,
-    /// It came again after it was done.
+    /// It was delivered again after it was done.
     Repeated,
-    /// It is no snapshot, or its document was refused.
+    /// It is not a snapshot, or its document was refused.
     Malformed,
-    /// Its device is none whose snapshots are taken.
+    /// Snapshots of its device are not accepted.
     UnknownDevice,
-    /// It was given back, to come again later.
+    /// It was negatively acknowledged, to be delivered again later.
     Nak,
-    /// It was given up, and sent to the dead letters.
+    /// It was given up, and published to the dead letters.
     DeadLetter,
 }
 
@@ -47,7 +47,7 @@ impl Outcome {
     }
 }
 
-/// How many messages came to which end. One that was given back counts each time.
+/// The number of messages by outcome. A message that was given back counts each time.
 #[derive(Default)]
 pub(super) struct Counters([AtomicU64; Outcome::ALL.len()]);
 

@@ -1,8 +1,8 @@
-//! One message's way: checked, captured, acknowledged.
+//! The path of a message: checked, captured, acknowledged.
 //!
-//! A device's messages all go through one lane, one after the other, in the order in which the stream has them. A lane that cannot do
-//! one now gives it back, and those of the same device behind it too, until it has come again and is done: a config that is older
-//! than the last must never become the last.
+//! All messages of a device go through one lane, one after the other, in the order of the stream. If a lane cannot process a
+//! message now, it gives it back, and so it does with later ones of the same device until that message was redelivered and is
+//! done: an older config must never become the latest one.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -25,30 +25,30 @@ use super::message::{Malformed, Snapshot};
 use super::session::Session;
 use super::settings::Devices;
 
-/// How many devices a lane remembers; of those it forgets it learns from the log again.
+/// Maximum number of devices that a lane remembers. The others are looked up in the log again.
 const MAX_DEVICES: usize = 8_192;
 
-/// What is given back comes again after a second, then two, four …, at most after the time for an acknowledgement.
+/// Delay of the first redelivery. It doubles with each, up to the time for an acknowledgement.
 const FIRST_DELAY: Duration = Duration::from_secs(1);
 
-/// A message in work.
+/// A message in progress.
 pub(super) struct Job {
     pub(super) message: jetstream::Message,
     pub(super) read: Result<Snapshot, Malformed>,
-    /// Its place in the stream of JetStream.
+    /// Its sequence number in the stream of JetStream.
     pub(super) seq: u64,
-    /// How often it was given out, this time included.
+    /// The number of its deliveries, with this one.
     pub(super) delivered: u32,
-    /// Tells the server that it is in work, until it is not.
+    /// Reports progress to the server until it is dropped.
     pub(super) alive: Alive,
-    /// Whether the server was told what became of it.
+    /// True once the server was told the outcome.
     pub(super) answered: AtomicBool,
-    /// Its share of what may be in work.
+    /// Its share of the messages in progress.
     pub(super) _permit: OwnedSemaphorePermit,
 }
 
 impl Drop for Job {
-    /// What was taken and not worked on is given back.
+    /// Gives back a message that was taken and not processed.
     fn drop(&mut self) {
         if !self.answered.load(Relaxed) {
             let message = self.message.clone();
@@ -57,7 +57,7 @@ impl Drop for Job {
     }
 }
 
-/// A task that ends with this.
+/// A task that is aborted when this is dropped.
 pub(super) struct Alive(pub(super) AbortHandle);
 
 impl Drop for Alive {
@@ -66,28 +66,28 @@ impl Drop for Alive {
     }
 }
 
-/// What is known of a device.
+/// The known state of a device.
 #[derive(Default)]
 struct Device {
-    /// Whether its snapshots are taken, and the log was asked for the last one.
+    /// True if its snapshots are accepted, and its last message was looked up in the log.
     is_met: bool,
-    /// Its last message that is done.
+    /// The sequence number of its last message that is done.
     done: u64,
-    /// Messages that were given back, and when they are overdue: then they are gone from the stream.
+    /// Messages that were given back, each with the time after which it is overdue, and so no longer in the stream.
     back: BTreeMap<u64, Instant>,
 }
 
-/// What to do with a message.
+/// The decision about a message.
 enum Verdict {
     /// It is done.
     Done(Outcome),
-    /// It cannot be done now; it is no fault of the message.
+    /// It cannot be processed now, for a reason outside the message.
     Later(&'static str),
     /// It failed, and is likely to fail again.
     Failed(Problem),
 }
 
-/// Handles the messages of some devices until there are no more.
+/// Processes the messages of some devices until there are no more.
 pub(super) struct Lane {
     pub(super) session: Arc<Session>,
     devices: HashMap<(StreamName, ServiceName), Device>,
@@ -123,7 +123,7 @@ impl Lane {
                 return self.end(job, verdict, None).await;
             }
         };
-        // Templates were tried when the settings were read.
+        // Templates were checked when the settings were read.
         let Some(names) = session.settings.names(&snapshot.tenant, &snapshot.device) else {
             return self.end(job, Verdict::Later("settings"), None).await;
         };
@@ -141,7 +141,7 @@ impl Lane {
         self.end(job, verdict, Some(names)).await
     }
 
-    /// Tells the server what is to become of a message.
+    /// Acknowledges a message according to the verdict.
     async fn end(
         &mut self,
         job: &Job,
@@ -172,13 +172,13 @@ impl Lane {
 }
 
 impl Session {
-    /// The idempotency key of what a message leads to, and where it is from.
+    /// Returns the idempotency key of the events of a message, which is also their origin.
     fn id(&self, seq: u64) -> String {
         format!("nats:{}:{}", self.origin, seq)
     }
 
-    /// What the log knows of a device: the last message that it was captured from, 0 where there is none; `None` for a device whose
-    /// snapshots are not taken. The stream is made where it may be.
+    /// Looks a device up in the log. Returns the last message that it was captured from, or 0 if there is none; `None` if its
+    /// snapshots are not accepted. Creates the stream if that is allowed.
     async fn meet(
         &self,
         (stream, service): &(StreamName, ServiceName),
@@ -204,7 +204,7 @@ impl Session {
         let Some(seq) = found.map(|service| service.captured_seq).filter(|&seq| seq > 0) else {
             return Ok(Some(0));
         };
-        // Where it is pruned the keys of idempotency are left.
+        // If the event is pruned, idempotency keys are still there.
         let Ok(lines) = rig.read(seq, seq, 0).await else { return Ok(Some(0)) };
         let Some(Ok(envelope)) = lines.get(seq).map(Envelope::parse) else { return Ok(Some(0)) };
         let Event::SnapshotCaptured(captured) = envelope.event else { return Ok(Some(0)) };
@@ -215,7 +215,7 @@ impl Session {
         Ok(Some(from.unwrap_or(0)))
     }
 
-    /// Captures what a message holds, if that is to be and was not done yet.
+    /// Captures the document of a message, if its device is accepted and it was not done yet.
     async fn take(
         &self,
         job: &Job,
@@ -245,7 +245,7 @@ impl Session {
             let reason = "sha256_hash is not the SHA-256 of config_text, normalised by version 1 of the collector's rules";
             return self.refuse(job, Some(names), "wrong-hash", reason, Outcome::Malformed).await;
         }
-        // It may have been removed since.
+        // The stream may have been removed since.
         let stream = match self.core.streams().get_or_make(&names.0).await {
             Ok(stream) => stream,
             Err(problem) => return Verdict::Later(problem.code()),
@@ -276,7 +276,7 @@ impl Session {
             {
                 Verdict::Done(Outcome::Malformed)
             }
-            // The disk, the key server, the hub's own business: it passes.
+            // A fault of the disk, the key server or the hub itself: it passes.
             Err(problem) => Verdict::Later(problem.code()),
         }
     }
@@ -284,14 +284,14 @@ impl Session {
     fn give_back(&self, job: &Job, why: &str) -> (Outcome, AckKind) {
         let delay = FIRST_DELAY.saturating_mul(1 << job.delivered.clamp(1, 16).saturating_sub(1));
         let delay = delay.min(self.settings.ack_wait);
-        // Once a message: in an outage each comes again and again.
+        // Once for each message: in an outage each is redelivered many times.
         if job.delivered == 1 {
             tracing::warn!(seq = job.seq, why, "a message of NATS cannot be taken now; it comes again");
         }
         (Outcome::Nak, AckKind::Nak(Some(delay)))
     }
 
-    /// Sends a message that fails again and again where the operator wants it.
+    /// Gives up a message that fails again and again: sends it to the dead letters, if they are configured.
     async fn give_up(
         &self,
         job: &Job,
@@ -320,7 +320,7 @@ impl Session {
         }
     }
 
-    /// Publishes a message to the dead letters. Where a stream takes them it has it when this returns; else the server has it.
+    /// Publishes a message to the dead letters. When this returns, the stream for them has it, or if there is none, the server.
     async fn bury(&self, job: &Job, subject: String, code: &str) -> Result<(), String> {
         let origin = format!("{}:{}", self.origin, job.seq);
         let mut headers = HeaderMap::new();
@@ -343,7 +343,7 @@ impl Session {
         }
     }
 
-    /// Leaves a trace of a message that is refused, without its content: in the stream that it was for, or in the hub's own.
+    /// Writes an event about a message that is refused, without its content: to the stream that it was for, or to the hub's own.
     async fn refuse(
         &self,
         job: &Job,
@@ -353,7 +353,7 @@ impl Session {
         outcome: Outcome,
     ) -> Verdict {
         let stream = names.and_then(|(stream, _)| self.core.streams().get(stream));
-        // The hub's own stream is kept for ever: it does not take without bound what anyone may send.
+        // The hub's own stream is kept for ever, so the events that any sender can cause in it are limited.
         if stream.is_none() && self.untold.check().is_err() {
             tracing::warn!(
                 seq = job.seq,
@@ -384,13 +384,14 @@ impl Session {
         told.map_or_else(|problem| Verdict::Later(problem.code()), |()| Verdict::Done(outcome))
     }
 
-    /// Acknowledges in one way or another, and waits until the server has it. Where it does not, the message comes again, and is known.
+    /// Acknowledges a message, and waits for the server's confirmation. Without it the message is delivered again, and
+    /// recognized.
     async fn ack(&self, job: &Job, kind: AckKind) {
         self.core.step("nats.ack");
-        // A sign of life that comes after this would undo a delay.
+        // A progress report sent after this would cancel a delay.
         job.alive.0.abort();
         job.answered.store(true, Relaxed);
-        // Over a connection that broke no confirmation comes; it is sent once there is one again.
+        // A broken connection confirms nothing; the acknowledgement is sent once it is restored.
         let told = match self.is_broken() {
             true => job.message.ack_with(kind).await,
             false => job.message.double_ack_with(kind).await,

@@ -1,4 +1,4 @@
-//! A message with a router's snapshot: read as something that anyone may have written.
+//! A message with a router's snapshot, parsed as untrusted input.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -10,10 +10,10 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use sha2::{Digest as _, Sha256};
 
-/// Longest version of a system that is kept, in bytes.
+/// Maximum length of a system version that is kept, in bytes.
 const MAX_VERSION: usize = 64;
 
-/// What a message says. It holds secrets: it cannot be shown.
+/// The content of a message. It holds secrets, so it has no `Debug`.
 pub(super) struct Snapshot {
     /// UUIDs in lowercase.
     pub(super) tenant: String,
@@ -22,18 +22,18 @@ pub(super) struct Snapshot {
     pub(super) text: String,
     /// SHA-256 of the text as the collector normalised it.
     pub(super) hash: [u8; 32],
-    /// What is kept beside the snapshot.
+    /// Metadata of the snapshot.
     pub(super) meta: BTreeMap<String, String>,
 }
 
-/// Why a message is refused; nothing of what stands in it.
+/// The reason why a message is refused. It quotes nothing of the message.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Malformed {
     pub(super) code: &'static str,
     pub(super) reason: String,
 }
 
-/// The message as it is written. What may be missing may be malformed too.
+/// The message as it is written. Optional fields may also be malformed.
 #[derive(Deserialize)]
 struct Fields<'a> {
     #[serde(borrow)]
@@ -53,15 +53,15 @@ struct Fields<'a> {
 }
 
 impl Snapshot {
-    /// Reads a message that came at `received`. The hash is not held against the text yet: [`Snapshot::is_whole`].
+    /// Parses a message that arrived at `received`. Does not check the hash: see [`Snapshot::is_whole`].
     pub(super) fn read(payload: &[u8], received: Timestamp) -> Result<Snapshot, Malformed> {
         let malformed = |reason: String| Malformed { code: "malformed-message", reason };
-        // An array would pass for an object whose names are left out.
+        // An array would be accepted as an object without names.
         if payload.trim_ascii_start().first() != Some(&b'{') {
             return Err(malformed("the message is no JSON object".to_owned()));
         }
         let fields: Fields<'_> = serde_json::from_slice(payload).map_err(|e| {
-            // Its words may repeat what stands in the message.
+            // The parser's message may quote the content.
             let what = match e.classify() {
                 serde_json::error::Category::Data => {
                     "the message lacks one of tenant_id, device_id, sha256_hash and config_text, has one twice or not as text; it was read to"
@@ -96,14 +96,14 @@ impl Snapshot {
         Ok(Snapshot { tenant, device, text, hash, meta })
     }
 
-    /// Whether the text is the one that was hashed.
+    /// Returns true if the text has the expected hash.
     pub(super) fn is_whole(&self) -> bool {
         let found: [u8; 32] = Sha256::digest(collector_v1(&self.text)).into();
         found == self.hash
     }
 }
 
-/// A UUID in its form with hyphens, in lowercase.
+/// Returns a UUID in its form with hyphens, in lowercase.
 pub(super) fn uuid(text: &str) -> Option<String> {
     let is_hyphen = |at: usize| matches!(at, 8 | 13 | 18 | 23);
     let fits = |(at, b): (usize, u8)| if is_hyphen(at) { b == b'-' } else { b.is_ascii_hexdigit() };

@@ -1,11 +1,12 @@
 //! Router snapshots from NATS JetStream: at least once in, exactly one `snapshot.captured` a config out.
 //!
-//! Three things make it so. The idempotency key of what a message leads to is its place in the stream of JetStream, so one that comes
-//! again leads to nothing again. A message that repeats the device's latest snapshot leads to nothing. And a device's messages are done
-//! in the stream's order: within a connection by the lanes, over its end by [`session`], which takes what was left unacknowledged
-//! first.
+//! Three things ensure this. The idempotency key of a message's events is its position in the stream of JetStream, so a
+//! redelivered message has no further effect. A message that repeats the device's latest snapshot has none either. And a device's
+//! messages are processed in the stream's order: within a connection by the lanes, across connections by [`session`], which first
+//! takes the messages that were left unacknowledged.
 //!
-//! In reading order: `settings`, `message` (what is read), `session` (a connection at work), `lane` (one message's way), `counters`.
+//! In reading order: `settings`, `message` (parsing), `session` (a connection at work), `lane` (the path of a message),
+//! `counters`.
 
 mod counters;
 mod lane;
@@ -24,13 +25,13 @@ use self::counters::Counters;
 use self::session::Session;
 pub use self::settings::Settings;
 
-/// How long to wait before what did not work is tried again: at first, and at most.
+/// The first and the maximum wait before another attempt.
 const RETRY: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(5));
 
-/// The name that events are written under.
+/// The actor of its events.
 const ACTOR: &str = "nats";
 
-/// Returns the component; without settings it only counts that nothing came.
+/// Returns the component. Without settings it only reports counters of zero.
 pub fn component(settings: Option<Settings>) -> Component {
     let counters = Arc::new(Counters::default());
     let component = Component::new(ACTOR);
@@ -42,10 +43,10 @@ pub fn component(settings: Option<Settings>) -> Component {
     }
 }
 
-/// Takes snapshots until the hub stops.
+/// Captures snapshots until the hub stops.
 async fn run(core: Core, settings: Arc<Settings>, counters: Arc<Counters>) {
     let mut wait = Waits::default();
-    // Counts up when the connection breaks.
+    // Counts the breaks of the connection.
     let (broken, breaks) = watch::channel(0);
     let broken = Arc::new(broken);
     let client = loop {
@@ -84,11 +85,11 @@ async fn run(core: Core, settings: Arc<Settings>, counters: Arc<Counters>) {
             break;
         }
     }
-    // What was given back must be on its way.
+    // Acknowledgements must be on their way.
     let _ = tokio::time::timeout(RETRY.1, client.flush()).await;
 }
 
-/// Connects once; from then on the client does it by itself, for ever.
+/// Connects once. After that the client reconnects by itself, without limit.
 async fn connect(settings: &Settings, broken: Arc<watch::Sender<u64>>) -> Result<Client, String> {
     let told = move |event: Event| {
         match &event {
@@ -102,7 +103,7 @@ async fn connect(settings: &Settings, broken: Arc<watch::Sender<u64>>) -> Result
     options.connect(&settings.servers[..]).await.map_err(|e| format!("no connection to NATS: {e}"))
 }
 
-/// Waits longer from time to time, and tells each reason once.
+/// Waits between attempts, which grow, with each new reason logged once.
 #[derive(Default)]
 struct Waits {
     last: Duration,
@@ -110,7 +111,7 @@ struct Waits {
 }
 
 impl Waits {
-    /// Waits; `false` when the hub stops.
+    /// Waits. Returns `false` if the hub stops.
     async fn after(&mut self, why: &str, core: &Core) -> bool {
         if self.told != why {
             why.clone_into(&mut self.told);

@@ -1,4 +1,4 @@
-//! A connection at work: what was left from before, in order; then what comes, as much at once as may be in work.
+//! A connection at work: first the messages that were left from before, in order; then new ones, as many at once as are allowed.
 
 use std::collections::BTreeMap;
 use std::hash::{BuildHasher as _, RandomState};
@@ -22,43 +22,45 @@ use super::lane::{Alive, Job, Lane};
 use super::message::Snapshot;
 use super::settings::Settings;
 
-/// How many devices are worked on at once.
+/// Number of lanes, and so of devices that are processed at once.
 const LANES: usize = 16;
 
-/// How long the server waits for messages before it says that there are none.
+/// Maximum time that the server waits for messages before it reports that there are none.
 const EXPIRES: Duration = Duration::from_secs(5);
 
-/// How long an answer of the server may take.
+/// Maximum time for an answer of the server.
 const ANSWER: Duration = Duration::from_secs(3);
 
-/// Refused messages that the hub's own stream tells of: so many at once, and then one a second.
+/// Refused messages that get an event in the hub's own stream: so many at once, and then one a second.
 const UNTOLD: std::num::NonZeroU32 = std::num::NonZeroU32::new(10_000).unwrap();
 
-/// A consumer that is there, over a connection that has not broken since.
+/// An existing consumer, over a connection that has not broken since.
 pub(super) struct Session {
     pub(super) core: Core,
     pub(super) counters: Arc<Counters>,
     pub(super) settings: Arc<Settings>,
     pub(super) client: Client,
     pub(super) context: Context,
-    /// Name of the stream of JetStream, and when it was made: a stream made anew under the same name counts from 1 again.
+    /// The name of the stream of JetStream, and its creation time: a stream that is created anew under the same name counts from
+    /// 1 again.
     pub(super) origin: String,
     pub(super) untold: DefaultDirectRateLimiter,
     consumer: Consumer<Config>,
     breaks: watch::Receiver<u64>,
-    /// Set when the hub stops: after that what is not begun is given back.
+    /// Set when the hub stops: the time after which messages that are not begun are given back.
     late: OnceLock<Instant>,
 }
 
-/// Messages that were given out before, and not acknowledged.
+/// Messages that were delivered before, and not acknowledged.
 pub(super) struct Left {
     pub(super) count: usize,
-    /// The last that was given out.
+    /// The last one that was delivered.
     upto: u64,
 }
 
 impl Session {
-    /// Finds the stream and finds or makes the consumer. Tells also which messages were given out before and not acknowledged.
+    /// Finds the stream, and finds or creates the consumer. Also returns the messages that were delivered before and not
+    /// acknowledged.
     pub(super) async fn open(
         core: Core,
         counters: Arc<Counters>,
@@ -86,7 +88,7 @@ impl Session {
             filter_subject: settings.subject.clone(),
             ack_policy: AckPolicy::Explicit,
             ack_wait: settings.ack_wait,
-            // The hub counts itself: the server would drop what it has given out so often.
+            // The hub counts deliveries itself: the server would drop a message after so many.
             max_deliver: -1,
             backoff: Vec::new(),
             max_ack_pending: settings.in_flight as i64,
@@ -113,17 +115,18 @@ impl Session {
         Ok((session, left))
     }
 
-    /// Whether what is not begun yet is to be given back.
+    /// Returns true if messages that are not begun yet should be given back.
     pub(super) fn is_late(&self) -> bool {
         self.late.get().is_some_and(|late| Instant::now() >= *late)
     }
 
-    /// Whether the connection has broken since.
+    /// Returns true if the connection has broken since.
     pub(super) fn is_broken(&self) -> bool {
         self.breaks.has_changed().unwrap_or(true)
     }
 
-    /// Takes messages until the hub stops (`Ok`) or something breaks; returns when all that were taken are done or given back.
+    /// Processes messages until the hub stops (`Ok`) or something breaks. Returns when all messages that were taken are done or
+    /// given back.
     pub(super) async fn serve(self, left: Left) -> Result<(), String> {
         let session = Arc::new(self);
         let mut working = JoinSet::new();
@@ -140,7 +143,7 @@ impl Session {
             () = session.core.stopping() => Ok(()),
         };
         if ended.is_ok() {
-            // Half the time is for those that are begun by then.
+            // Half the time is left for messages that are begun by then.
             let _ = session.late.set(Instant::now() + session.core.shutdown_deadline() / 2);
         }
         drop(lanes);
@@ -158,7 +161,7 @@ impl Session {
         batch.map_err(|e| format!("nothing can be asked of the consumer: {e}"))
     }
 
-    /// Takes a message into work.
+    /// Makes a job of a message.
     fn job(
         &self,
         message: Result<jetstream::Message, async_nats::Error>,
@@ -173,7 +176,7 @@ impl Session {
         let alive = tokio::spawn(async move {
             loop {
                 tokio::time::sleep(every).await;
-                // If it cannot be said, the message comes again.
+                // If this fails, the message is delivered again.
                 let _ = sign.ack_with(AckKind::Progress).await;
             }
         });
@@ -183,7 +186,7 @@ impl Session {
     }
 }
 
-/// Where messages are handed to the lanes.
+/// The lanes, and the distribution of messages to them.
 struct Lanes {
     hash: RandomState,
     lanes: Vec<mpsc::Sender<Job>>,
@@ -191,7 +194,7 @@ struct Lanes {
 }
 
 impl Lanes {
-    /// Asks for messages as long as that works, and hands them on.
+    /// Pulls messages as long as that works, and passes them on.
     async fn fill(&mut self, left: Left) -> Result<(), String> {
         let session = self.session.clone();
         let room = Arc::new(Semaphore::new(session.settings.in_flight));
@@ -210,9 +213,9 @@ impl Lanes {
         }
     }
 
-    /// Takes what was given out before this and not acknowledged, by a hub that was killed or over a connection that broke, and hands it
-    /// on in the order of the stream. The server gives it out again once its time is over, in any order, and may give out what is new
-    /// before.
+    /// Takes the messages that were delivered before and not acknowledged, because a hub was killed or a connection broke, and
+    /// passes them on in the order of the stream. The server redelivers them once their time is over, in any order, and may
+    /// deliver new ones before.
     async fn take_left(&mut self, left: Left, room: &Arc<Semaphore>) -> Result<(), String> {
         let session = self.session.clone();
         let wait = session.settings.ack_wait;
@@ -225,7 +228,7 @@ impl Lanes {
             if missing == 0 || time.is_zero() {
                 break;
             }
-            // No more than that: what is asked for and not waited for is given out to nobody.
+            // No more than that: messages that are requested and not waited for would be delivered to nobody.
             let mut permits = acquire(room, missing.min(room.available_permits())).await?;
             if permits.num_permits() == 0 {
                 break;
@@ -242,7 +245,7 @@ impl Lanes {
         Ok(())
     }
 
-    /// Hands a message to the lane of its device.
+    /// Sends a message to the lane of its device.
     async fn hand_on(&self, job: Job) -> Result<(), String> {
         let lane = match &job.read {
             Ok(snapshot) => self.hash.hash_one((&snapshot.tenant, &snapshot.device)) as usize % LANES,
@@ -256,7 +259,7 @@ async fn acquire(room: &Arc<Semaphore>, count: usize) -> Result<OwnedSemaphorePe
     room.clone().acquire_many_owned(count as u32).await.map_err(|e| e.to_string())
 }
 
-/// Messages as they come. What came and was not handed on is given back.
+/// A batch of messages. Those that arrived and were not passed on are given back.
 struct Taken(Batch);
 
 impl Drop for Taken {

@@ -1,4 +1,4 @@
-//! `[nats]` in `hub.toml`: where snapshots of devices come from, and where they go.
+//! `[nats]` in `hub.toml`: the source of device snapshots, and their destination.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -12,10 +12,10 @@ use serde::Deserialize;
 
 use super::message::uuid;
 
-/// Longest name of a stream or a consumer: with what is added to it, it must fit an idempotency key.
+/// Maximum length of a stream or consumer name: with what is added to it, it must fit an idempotency key.
 const MAX_NAME: usize = 128;
 
-/// What `hub.toml` says under `[nats]`.
+/// The settings of `[nats]` in `hub.toml`.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(try_from = "Table")]
 pub struct Settings {
@@ -26,11 +26,11 @@ pub struct Settings {
     pub(super) stream: String,
     pub(super) subject: String,
     pub(super) consumer: String,
-    /// How long a message may be in work without a sign of life before the server gives it out again.
+    /// Maximum time that a message may take without a progress report before the server redelivers it.
     pub(super) ack_wait: Duration,
-    /// How many messages are in work at once.
+    /// Maximum number of messages in progress.
     pub(super) in_flight: usize,
-    /// How often a message is tried before it is given up.
+    /// Maximum number of attempts before a message is given up.
     pub(super) max_deliver: u32,
     pub(super) dead_letter: Option<String>,
     pub(super) devices: Devices,
@@ -39,7 +39,7 @@ pub struct Settings {
     rig_service: String,
 }
 
-/// How the hub proves who it is. Secrets are read when it connects.
+/// The credentials of the hub. Secrets are read when it connects.
 #[derive(Clone, Debug)]
 pub(super) enum Credentials {
     None,
@@ -50,14 +50,14 @@ pub(super) enum Credentials {
     File(PathBuf),
 }
 
-/// Whose snapshots are taken.
+/// The devices whose snapshots are accepted.
 #[derive(Clone, Debug)]
 pub(super) enum Devices {
-    /// Everybody's.
+    /// All devices.
     Any,
-    /// Those of services that the stream has already.
+    /// Devices whose service already exists in the stream.
     Known,
-    /// Those of these devices.
+    /// The listed devices.
     These(BTreeSet<String>),
 }
 
@@ -210,7 +210,7 @@ impl TryFrom<Table> for Settings {
             rig_stream: table.rig_stream,
             rig_service: table.rig_service,
         };
-        // A name that is good for one UUID is good for all.
+        // Names that are valid for one UUID are valid for all.
         let sample = "00000000-0000-0000-0000-000000000000";
         let names = settings.names(sample, sample).ok_or(
             "`rig_stream` and `rig_service` must give names of streams and services; they may hold {tenant_id} and {device_id}",
@@ -223,7 +223,7 @@ impl TryFrom<Table> for Settings {
 }
 
 impl Settings {
-    /// The stream and the service that a device's snapshots belong to.
+    /// Returns the stream and the service of a device's snapshots.
     pub(super) fn names(&self, tenant: &str, device: &str) -> Option<(StreamName, ServiceName)> {
         let filled = |template: &str| {
             let filled = template.replace("{tenant_id}", tenant).replace("{device_id}", device);
@@ -232,7 +232,7 @@ impl Settings {
         Some((filled(&self.rig_stream)?.parse().ok()?, filled(&self.rig_service)?.parse().ok()?))
     }
 
-    /// How to connect. Reads what secrets it takes.
+    /// Returns the options of a connection. Reads the secrets.
     pub(super) async fn options(&self) -> Result<ConnectOptions, String> {
         let options = ConnectOptions::new().name("rig").require_tls(self.tls);
         let options = match &self.ca_file {
@@ -247,7 +247,7 @@ impl Settings {
             Credentials::Token(token) => options.token(token.read().await?.to_string()),
             Credentials::Nkey(seed) => options.nkey(seed.read().await?.to_string()),
             Credentials::File(path) => {
-                // What the library says of a bad file may hold a piece of it.
+                // The library's error about a bad file may quote it.
                 let cannot =
                     |_| format!("{} holds no credentials of NATS, or cannot be read", path.display());
                 options.credentials_file(path).await.map_err(cannot)?
@@ -304,7 +304,7 @@ fn is_subject(subject: &str, wildcards: bool) -> bool {
     subject.len() <= 255 && subject.split('.').enumerate().all(token)
 }
 
-/// Whether a subject is among those of a filter.
+/// Returns true if a filter matches a subject.
 fn matches(filter: &str, subject: &str) -> bool {
     let (mut filter, mut subject) = (filter.split('.'), subject.split('.'));
     loop {

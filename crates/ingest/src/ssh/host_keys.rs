@@ -1,4 +1,4 @@
-//! The host keys of devices: pinned at first sight as events in the hub's own stream, and folded from them at the start.
+//! The host keys of devices: pinned at first use by events in the hub's own stream, and folded from them at the start.
 
 use std::collections::BTreeMap;
 
@@ -10,22 +10,22 @@ use tokio::sync::Mutex;
 
 use super::ACTOR;
 
-/// What is known of the host keys, by address.
+/// The known host keys, by address.
 #[derive(Default)]
 pub(super) struct HostKeys(Mutex<BTreeMap<String, Known>>);
 
 #[derive(Default)]
 struct Known {
     pinned: Option<HostKey>,
-    /// The fingerprint of another key that came instead, and was told of.
+    /// The fingerprint of a different key that was shown instead, and reported.
     other: Option<String>,
 }
 
 impl HostKeys {
-    /// Takes note of an event of the hub's own stream.
+    /// Applies an event of the hub's own stream.
     ///
     /// # Errors
-    /// Somebody uses the keys already, which is a defect.
+    /// The keys are already in use, which is a bug.
     pub(super) fn apply(&self, event: &Event) -> Result<(), String> {
         let mut known = self.0.try_lock().map_err(|e| e.to_string())?;
         match event {
@@ -41,21 +41,21 @@ impl HostKeys {
         Ok(())
     }
 
-    /// The algorithm of the key that is pinned for an address.
+    /// Returns the algorithm of the key that is pinned for an address.
     pub(super) async fn algorithm(&self, address: &str) -> Option<String> {
         let known = self.0.lock().await;
         known.get(address)?.pinned.as_ref().map(|key| key.algorithm.clone())
     }
 
-    /// Holds the key that a device showed against the one that is expected, `configured` before what is pinned. The first key of
-    /// an address is pinned, durably, before this returns.
+    /// Compares the key that a device showed with the expected one: `configured`, or else the pinned one. The first key of an
+    /// address is durably pinned before this returns.
     pub(super) async fn check(
         &self,
         core: &Core,
         shown: HostKey,
         configured: Option<&str>,
     ) -> Result<(), Problem> {
-        // Held while it is told: of two devices at one address the second sees what the first has pinned.
+        // Held while the event is written: of two devices at one address the second is checked against what the first has pinned.
         let mut all = self.0.lock().await;
         let known = all.entry(shown.address.clone()).or_default();
         let expected = configured.or(known.pinned.as_ref().map(|key| key.fingerprint.as_str()));
@@ -106,7 +106,7 @@ impl HostKeys {
         Ok(pinned)
     }
 
-    /// The keys that are pinned, by address.
+    /// Returns the pinned keys, by address.
     pub(super) async fn list(&self) -> Vec<HostKey> {
         self.0.lock().await.values().filter_map(|known| known.pinned.clone()).collect()
     }

@@ -1,4 +1,4 @@
-//! A connection that ends when it must: the SSH library runs it in a task of its own, out of reach of whoever waits for it.
+//! A connection that can be cut: the SSH library runs it in a task of its own, which its callers cannot abort.
 
 use std::future::Future as _;
 use std::io;
@@ -8,7 +8,7 @@ use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::oneshot;
 
-/// Holds a connection. It is cut when this is dropped.
+/// Keeps a connection open. The connection is cut when this is dropped.
 pub(super) struct Hold {
     _end: oneshot::Sender<()>,
 }
@@ -20,7 +20,7 @@ pub(super) struct Leashed<S> {
     held: Option<oneshot::Receiver<()>>,
 }
 
-/// Puts `stream` on a leash.
+/// Makes a stream that can be cut.
 pub(super) fn leash<S>(stream: S) -> (Leashed<S>, Hold) {
     let (end, held) = oneshot::channel();
     (Leashed { stream, held: Some(held) }, Hold { _end: end })

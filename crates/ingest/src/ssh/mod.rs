@@ -1,7 +1,8 @@
-//! Configuration that is collected from devices over SSH: on a schedule, and when somebody asks for it.
+//! Configuration collected from devices over SSH: on a schedule, and on request.
 //!
-//! A device is asked by one at a time, and so many devices at once as `[collect]` says. What it prints goes the way of every document;
-//! where it fails it is asked less and less often, and its stream tells when that began and ended, once each.
+//! A device has one connection at a time, and `[collect]` limits how many devices have one. The output is captured like every
+//! document. If a device fails, the pauses between attempts grow, and its stream records the beginning and the end of the
+//! failure, once each.
 
 mod host_keys;
 mod leash;
@@ -29,24 +30,24 @@ use self::host_keys::HostKeys;
 pub use self::routes::RULES;
 pub use self::settings::{Address, Collect, Device, Kind, check};
 
-/// Who collects, in events.
+/// The actor of its events.
 const ACTOR: &str = "ssh";
 
-/// How many events of a service are looked through, from the newest back, for what became of it before a restart.
+/// Maximum number of events of a service that are searched, newest first, for its state before a restart.
 const LOOK_BACK: usize = 1_000;
 
 /// All devices.
 struct Devices {
     list: Vec<Arc<Watched>>,
-    /// Devices that may be spoken to at the same time.
+    /// Limits the devices that are connected at the same time.
     slots: Semaphore,
     host_keys: HostKeys,
-    /// Where a device may be, beside the networks that are always allowed.
+    /// Addresses that devices may have, beside the networks that are always allowed.
     allowed: Allowed,
     collected: Counters,
 }
 
-/// Attempts at devices and those that failed, by stream.
+/// The number of attempts and of failed attempts, by stream.
 #[derive(Default)]
 struct Counters(std::sync::Mutex<BTreeMap<StreamName, (u64, u64)>>);
 
@@ -57,7 +58,7 @@ impl Counters {
         *(if done { collected } else { failed }) += 1;
     }
 
-    /// Adds them to the metrics, for every stream that there is.
+    /// Adds them to the metrics, for all existing streams.
     fn metrics(&self, core: &Core, text: &mut Exposition) {
         let counted = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let streams = core.streams().list();
@@ -72,15 +73,15 @@ impl Counters {
     }
 }
 
-/// The devices, and the hub that their configuration goes to.
+/// The devices, and the hub that captures their configuration.
 #[derive(Clone)]
 struct Collector {
     core: Core,
     devices: Arc<Devices>,
 }
 
-/// Returns the component that collects from these devices. They may be where `allowed` says, beside the networks that are always
-/// allowed.
+/// Returns the component that collects from these devices. They may have the addresses in `allowed`, beside the networks that are
+/// always allowed.
 pub fn component(devices: Vec<Device>, collect: &Collect, allowed: Allowed) -> Component {
     let devices = Arc::new(Devices::new(devices, collect, allowed));
     let (routed, recalled, counted) = (devices.clone(), devices.clone(), devices.clone());
@@ -91,15 +92,15 @@ pub fn component(devices: Vec<Device>, collect: &Collect, allowed: Allowed) -> C
         .metrics(move |core, text| counted.collected.metrics(core, text))
 }
 
-/// A device and what became of it.
+/// A device and the state of its collection.
 struct Watched {
     device: Device,
-    /// Held while it is spoken to, and only then: the `collect.failed` that is not over, if there is one, in this life of the stream.
-    /// Read from the log before the first attempt.
+    /// Locked during an attempt. Holds the `collect.failed` that is not over, if there is one, in this epoch of the stream. Read
+    /// from the log before the first attempt.
     turn: Mutex<Option<(Epoch, Option<Seq>)>>,
-    /// How many attempts failed since the last that did not.
+    /// The number of failed attempts since the last success.
     failures: AtomicU32,
-    /// Tells the schedule that somebody else has collected.
+    /// Notifies the schedule of a collection on request.
     collected: Notify,
 }
 
@@ -135,7 +136,7 @@ async fn run(collector: Collector) {
 /// Collects from a device on its schedule until the hub stops.
 async fn watch(collector: Collector, watched: Arc<Watched>) {
     let device = &watched.device;
-    // A hub that starts does not ask all devices at once.
+    // After a start, not all devices are connected at once.
     let mut pause = below(jitter(device));
     loop {
         let slot = async {
@@ -147,9 +148,9 @@ async fn watch(collector: Collector, watched: Arc<Watched>) {
             () = watched.collected.notified() => None,
             () = collector.core.stopping() => return,
         };
-        // Who asks by hand in this moment collects for the schedule too.
+        // A collection on request at this moment counts for the schedule too.
         if let (Some(_slot), Ok(mut failed)) = (slot, watched.turn.try_lock()) {
-            // What went wrong has been told.
+            // The failure has been recorded.
             let _ = collect(&collector, &watched, &mut failed).await;
         }
         pause = next_pause(device, watched.failures.load(Relaxed), below);
@@ -184,7 +185,7 @@ async fn collect_now(
     collected
 }
 
-/// One attempt, and what follows from it.
+/// Makes one attempt, and records the result.
 async fn collect(
     collector: &Collector,
     watched: &Watched,
@@ -197,7 +198,7 @@ async fn collect(
         _ => last_failure(&stream, device).await?,
     };
     *told = Some((stream.epoch.clone(), failed));
-    // Only this is broken off: what is about to be written is written, and told of.
+    // Only this may be interrupted: once there is output, it is captured and recorded.
     let fetched = tokio::select! {
         fetched = session::fetch(collector, device) => fetched,
         () = collector.core.stopping() => return Err(Problem::unavailable("closed", "the hub is stopping")),
@@ -259,9 +260,9 @@ async fn tell(
     Ok(collector.core.append_own(stream, draft).await?.first_seq)
 }
 
-/// The `collect.failed` of a device that was not over when the hub stopped.
+/// Returns the `collect.failed` of a device that was not over when the hub stopped.
 async fn last_failure(stream: &Stream, device: &Device) -> Result<Option<Seq>, Problem> {
-    // A stream without an index began with this hub.
+    // A stream without an index was created by this process.
     let range = stream.first_seq()..=stream.head();
     let Some(seqs) = stream.seqs_of(device.service.as_str(), range, LOOK_BACK, true)? else {
         return Ok(None);
@@ -274,7 +275,7 @@ async fn last_failure(stream: &Stream, device: &Device) -> Result<Option<Seq>, P
         match &*head.type_name {
             "collect.failed" => return Ok(Some(seq)),
             "collect.recovered" => return Ok(None),
-            // After the first the hub may have ended before it told of it.
+            // If there is only one since the failure, the hub may have ended before it recorded the recovery.
             "snapshot.captured" | "snapshot.unchanged" if captured > 0 => return Ok(None),
             "snapshot.captured" | "snapshot.unchanged" => captured += 1,
             _ => {}
@@ -287,8 +288,8 @@ fn jitter(device: &Device) -> Duration {
     device.jitter.unwrap_or(device.interval / 10)
 }
 
-/// How long a device is left alone: its interval, doubled with every failure after the first up to `max_backoff`, and something by
-/// chance, which `below` picks below a bound.
+/// Returns the pause of a device: its interval, doubled with every failure after the first up to `max_backoff`, plus a random
+/// part. `below` returns a random duration below a bound.
 fn next_pause(device: &Device, failures: u32, below: impl Fn(Duration) -> Duration) -> Duration {
     let most = device.max_backoff.max(device.interval);
     let doubled = 2u32.saturating_pow(failures.saturating_sub(1));

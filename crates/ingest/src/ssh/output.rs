@@ -1,16 +1,16 @@
-//! What a command printed, within its limit, and how it is told from what is no configuration.
+//! The output of a command, within its limit, and the checks that it is a configuration.
 
 use axum::http::StatusCode;
 
 use rig_hub::Problem;
 
-/// What is kept of one line when prompts are looked for, in bytes.
+/// Maximum length of a line that is searched for prompts, in bytes.
 const LONGEST_PROMPT: usize = 160;
 
-/// What a command prints.
+/// The output of a command.
 pub(super) struct Output {
     bytes: Vec<u8>,
-    /// Also counts what goes to standard error, which is not kept.
+    /// Also counts standard error, which is not kept.
     received: u64,
     limit: u64,
 }
@@ -20,7 +20,7 @@ impl Output {
         Output { bytes: Vec::new(), received: 0, limit }
     }
 
-    /// Takes a piece of it.
+    /// Appends a piece of output.
     pub(super) fn push(&mut self, piece: &[u8], keep: bool) -> Result<(), Problem> {
         self.received += piece.len() as u64;
         if self.received > self.limit {
@@ -36,13 +36,13 @@ impl Output {
         Ok(())
     }
 
-    /// Whether it has stopped at a prompt to see more.
+    /// Returns true if the output has stopped at the prompt of a pager.
     pub(super) fn waits_at_pager(&self) -> bool {
         let start = self.bytes.iter().rposition(|&b| b == b'\n').map_or(0, |at| at + 1);
         is_pager(&self.bytes[start..])
     }
 
-    /// The text, unless it is no configuration.
+    /// Returns the text, unless it is not a configuration.
     pub(super) fn finish(self) -> Result<Vec<u8>, Problem> {
         let text = std::str::from_utf8(&self.bytes).map_err(|e| {
             let line = 1 + memchr::memchr_iter(b'\n', &self.bytes[..e.valid_up_to()]).count();
@@ -62,7 +62,7 @@ impl Output {
     }
 }
 
-/// The command wants somebody to press a key.
+/// Returns the problem for a command that waits at a pager.
 pub(super) fn pager() -> Problem {
     failure(
         "pager-prompt",
@@ -70,13 +70,13 @@ pub(super) fn pager() -> Problem {
     )
 }
 
-/// The device, or what it said, is at fault.
+/// Returns the problem for a fault of the device or its output.
 pub(super) fn failure(code: &'static str, detail: impl Into<String>) -> Problem {
     Problem::new(StatusCode::BAD_GATEWAY, code, detail)
 }
 
-/// Whether a line is a pager's prompt, or begins with one that was written over. A configuration may speak of it: behind a prompt
-/// stands nothing but the rest of it.
+/// Returns true if a line is a pager's prompt, or begins with one that was overwritten. Since a configuration may mention such a
+/// prompt, nothing but the rest of the prompt may follow.
 fn is_pager(line: &[u8]) -> bool {
     let shown = first_shown(line);
     let rest_of = |prompt: &str| shown.strip_prefix(prompt).map(str::trim);
@@ -87,7 +87,7 @@ fn is_pager(line: &[u8]) -> bool {
         || cut.next().is_some()
 }
 
-/// What a line shows first, in lower case: up to the first control character behind it.
+/// Returns the part of a line that is shown first, in lower case: up to the first control character after it.
 fn first_shown(line: &[u8]) -> String {
     let mut shown = String::new();
     let mut bytes = line.iter().take(LONGEST_PROMPT);
@@ -106,7 +106,7 @@ fn first_shown(line: &[u8]) -> String {
     shown.trim().to_owned()
 }
 
-/// Whether a device says so that it does not know the command: many end it with status 0.
+/// Returns true if a line is a device's message that it does not know the command. Many devices then report status 0.
 fn is_complaint(line: &str) -> bool {
     let line = line.trim_start();
     let routeros = [

@@ -1,4 +1,4 @@
-//! Devices: collecting from one now, and the host keys that are pinned.
+//! Routes: collecting from a device now, and the pinned host keys.
 
 use axum::Json;
 use axum::extract::State;

@@ -1,4 +1,4 @@
-//! One conversation with a device: connect, hold its host key against the known one, log in, run one command.
+//! A conversation with a device: connect, compare its host key with the known one, log in, run one command.
 
 use std::borrow::Cow;
 use std::io;
@@ -22,10 +22,10 @@ use super::settings::Device;
 use super::target;
 use super::{Collector, Devices};
 
-/// How often a device may ask for answers before it has to let the user in.
+/// Maximum number of rounds of prompts before a device has to let the user in.
 const MAX_ROUNDS: usize = 4;
 
-/// What the device's command prints. It ends within the device's `timeout`, and its connection with it.
+/// Runs the device's command and returns its output. Takes at most the device's `timeout`; the connection is then closed.
 pub(super) async fn fetch(collector: &Collector, device: &Device) -> Result<Vec<u8>, Problem> {
     let mut output = Output::new(device.max_output);
     match tokio::time::timeout(device.timeout, converse(collector, device, &mut output)).await {
@@ -47,9 +47,9 @@ pub(super) async fn fetch(collector: &Collector, device: &Device) -> Result<Vec<
 async fn converse(collector: &Collector, device: &Device, output: &mut Output) -> Result<(), Problem> {
     let addresses =
         target::resolve(&device.address, &collector.devices.allowed, collector.core.address()).await?;
-    // Before anything is sent: what cannot be logged into is not connected to.
+    // Before anything is sent: without credentials there is no connection.
     let credential = Credential::read(device).await?;
-    // Whoever gives up lets go of it, and that is the end of the connection.
+    // Dropping it cuts the connection, also when the caller gives up.
     let (stream, _hold) = leash(connect(device, &addresses).await?);
 
     let known = collector.devices.host_keys.algorithm(&device.address.to_string()).await;
@@ -69,12 +69,13 @@ async fn converse(collector: &Collector, device: &Device, output: &mut Output) -
     })?;
     credential.log_in(&mut session, device).await?;
     run(&session, device, output).await?;
-    // The device may know that this was all; whether it hears it does not matter.
+    // Announces the end to the device. It does not matter whether this arrives.
     let _ = session.disconnect(Disconnect::ByApplication, "", "").await;
     Ok(())
 }
 
-/// Connects to the first of the addresses that answers. One that does not leaves time for the others and for the conversation.
+/// Connects to the first address that answers. Each has only a share of the time, so that some is left for the others and for the
+/// conversation.
 async fn connect(device: &Device, addresses: &[SocketAddr]) -> Result<TcpStream, Problem> {
     let share = device.timeout / u32::try_from(addresses.len() + 1).unwrap_or(u32::MAX);
     let mut why = io::Error::from(io::ErrorKind::TimedOut);
@@ -91,13 +92,13 @@ async fn connect(device: &Device, addresses: &[SocketAddr]) -> Result<TcpStream,
     Err(failure("device-unreachable", format!("no connection to {}: {why}", device.address)))
 }
 
-/// Runs the command and takes what it prints, until it has ended.
+/// Runs the command and reads its output until it has ended.
 async fn run(session: &Handle<CheckHostKey>, device: &Device, output: &mut Output) -> Result<(), Problem> {
     let broken = |e: russh::Error| broken(device, &e);
     let mut channel = session.channel_open_session().await.map_err(broken)?;
     channel.exec(true, device.command()).await.map_err(broken)?;
     let (mut status, mut at_end, mut closed) = (None, false, false);
-    // The status may come before the last of the output or after it.
+    // The status may come before or after the last of the output.
     while !(closed || at_end && status.is_some()) {
         match channel.wait().await {
             Some(ChannelMsg::Data { data }) => output.push(&data, true)?,
@@ -124,7 +125,7 @@ async fn run(session: &Handle<CheckHostKey>, device: &Device, output: &mut Outpu
         }
     }
     match status {
-        // Some devices tell none: their output was at least ended by them.
+        // Some devices send no status: then the output has at least ended.
         None | Some(0) => Ok(()),
         Some(status) => {
             let detail = format!("`{}` ended with status {status} on {}", device.command(), device.address);
@@ -133,7 +134,7 @@ async fn run(session: &Handle<CheckHostKey>, device: &Device, output: &mut Outpu
     }
 }
 
-/// What logs in.
+/// The credential of a login.
 enum Credential {
     Password(Zeroizing<String>),
     Key(Arc<russh::keys::PrivateKey>),
@@ -149,7 +150,7 @@ impl Credential {
                 device.key_passphrase_file.as_ref(),
             );
             let passphrase = passphrase.await?;
-            // Deriving a key from a passphrase is slow on purpose. What the library says of a key may quote it.
+            // Deriving a key from a passphrase is slow on purpose. The library's error about a key may quote it.
             let decoded = tokio::task::spawn_blocking(move || {
                 decode_secret_key(&text, passphrase.as_ref().map(|phrase| phrase.as_str()))
             });
@@ -185,7 +186,7 @@ impl Credential {
                 session.authenticate_publickey(&device.user, key).await.map_err(broken)?.success()
             }
             Credential::Password(password) => {
-                // Asked first, so that a wrong way does not count as a failed attempt.
+                // Asks for the methods first, so that an unsupported one does not count as a failed attempt.
                 match session.authenticate_none(&device.user).await.map_err(broken)? {
                     AuthResult::Success => true,
                     AuthResult::Failure { remaining_methods: ways, .. }
@@ -213,7 +214,7 @@ impl Credential {
     }
 }
 
-/// Logs in where the device asks for the password in its own words.
+/// Logs in if the device asks for the password by prompts.
 async fn answer_prompts(
     session: &mut Handle<CheckHostKey>,
     device: &Device,
@@ -225,7 +226,7 @@ async fn answer_prompts(
             KeyboardInteractiveAuthResponse::Success => return Ok(true),
             KeyboardInteractiveAuthResponse::Failure { .. } => return Ok(false),
             KeyboardInteractiveAuthResponse::InfoRequest { prompts, .. } => {
-                // What is shown while it is typed is not asking for the password.
+                // A prompt with echo does not ask for a password.
                 let answers =
                     prompts.iter().map(|p| if p.echo { String::new() } else { password.to_owned() });
                 session.authenticate_keyboard_interactive_respond(answers.collect()).await?
@@ -235,25 +236,26 @@ async fn answer_prompts(
     Ok(matches!(answer, KeyboardInteractiveAuthResponse::Success))
 }
 
-/// Which hash an RSA key signs with, `taken` being what the device says it takes; nothing where only SHA-1 is left and not wanted.
+/// Returns the hash with which an RSA key signs. `taken` is what the device announced to accept. Returns `None` if only SHA-1 is
+/// left and `legacy` is not set.
 fn signature_hash(taken: Option<Option<HashAlg>>, legacy: bool) -> Option<Option<HashAlg>> {
     match taken {
         Some(Some(hash)) => Some(Some(hash)),
         Some(None) | None if legacy => Some(None),
         Some(None) => None,
-        // It says nothing: devices of the last years take this.
+        // The device announced nothing: devices of recent years accept this.
         None => Some(Some(HashAlg::Sha256)),
     }
 }
 
-/// Decides on the key that a device shows, before anything is told to it.
+/// Checks the key that a device shows, before anything is sent to it.
 struct CheckHostKey {
     /// Weak, because the library keeps this as long as the connection.
     core: WeakCore,
     devices: Arc<Devices>,
     address: String,
     configured: Option<String>,
-    /// Why the key was refused.
+    /// The reason why the key was refused.
     refused: Arc<Mutex<Option<Problem>>>,
 }
 
@@ -261,7 +263,7 @@ impl client::Handler for CheckHostKey {
     type Error = russh::Error;
 
     async fn check_server_key(&mut self, shown: &PublicKeyOrCertificate) -> Result<bool, russh::Error> {
-        // Certificates are not asked for.
+        // Certificates were not requested.
         let PublicKeyOrCertificate::PublicKey { key, .. } = shown else { return Ok(false) };
         let Some(core) = self.core.upgrade() else { return Ok(false) };
         let shown = HostKey {
@@ -277,15 +279,15 @@ impl client::Handler for CheckHostKey {
     }
 }
 
-/// What the library is told beyond the algorithms.
+/// Returns the settings of the library, except the algorithms.
 fn config() -> Result<client::Config, Problem> {
-    // RouterOS with strong-crypto has groups of 2,048 bits; the library would ask for 3,072 at least.
+    // RouterOS with strong-crypto has groups of 2,048 bits; the library would require at least 3,072.
     let gex =
         client::GexParams::new(2048, 3072, 8192).map_err(|e| Problem::internal("defect", e.to_string()))?;
     Ok(client::Config { gex, ..client::Config::default() })
 }
 
-/// Which algorithms are spoken, the best first. A device with several host keys shows the one that is `known`.
+/// Returns the algorithms, the best first. A device with several host keys shows the one whose algorithm is `known`.
 fn preferred(device: &Device, known: Option<&str>) -> Preferred {
     let Preferred { kex, key, cipher, mac, .. } = Preferred::DEFAULT;
     let (mut kex, mut key, mut cipher, mut mac) = (kex.to_vec(), key.to_vec(), cipher.to_vec(), mac.to_vec());
@@ -298,7 +300,7 @@ fn preferred(device: &Device, known: Option<&str>) -> Preferred {
     } else {
         key.retain(|algorithm| *algorithm != Algorithm::Rsa { hash: None });
     }
-    // RSA keys have one name, whatever hash they sign with.
+    // RSA keys have one name, whatever their hash.
     let is_known = |algorithm: &Algorithm| match algorithm {
         Algorithm::Rsa { .. } => known == Some("ssh-rsa"),
         other => known == Some(other.as_str()),
@@ -313,7 +315,7 @@ fn preferred(device: &Device, known: Option<&str>) -> Preferred {
     }
 }
 
-/// An error of the library in words of which none is the device's.
+/// Describes an error of the library without quoting the device.
 fn broken(device: &Device, e: &russh::Error) -> Problem {
     let what = match e {
         russh::Error::NoCommonAlgo { .. } => return no_common(device),

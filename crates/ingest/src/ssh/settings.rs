@@ -1,4 +1,4 @@
-//! `[[device]]` and `[collect]` of `hub.toml`: whose configuration is collected over SSH, how, and how often.
+//! `[[device]]` and `[collect]` of `hub.toml`: the devices whose configuration is collected over SSH, and the schedule.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -11,14 +11,14 @@ use rig_config::policy::{bytes, span_of_time};
 use rig_event::{ServiceName, StreamName};
 use serde::{Deserialize, Deserializer, de};
 
-/// The longest span of time that a device may have for anything.
+/// Maximum length of a duration in the settings of a device.
 const LONGEST: Duration = Duration::from_secs(52 * 7 * 86_400);
 
-/// What holds for all devices.
+/// The settings of all devices together.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Collect {
-    /// How many devices are spoken to at the same time, from 1 to 1,000.
+    /// Maximum number of devices that are connected at the same time, from 1 to 1,000.
     #[serde(deserialize_with = "concurrency")]
     pub concurrency: usize,
 }
@@ -33,19 +33,19 @@ impl Default for Collect {
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Device {
-    /// Whose configuration it is; one device a service of a stream.
+    /// The service of its configuration. A service of a stream has at most one device.
     pub service: ServiceName,
-    /// The stream that it is captured into; made where it is not there.
+    /// The stream that it is captured into; created if it does not exist.
     #[serde(default = "StreamName::main")]
     pub stream: StreamName,
-    /// Where its SSH server listens.
+    /// The address of its SSH server.
     pub address: Address,
-    /// Who logs in.
+    /// The user name of the login.
     pub user: String,
     /// The environment variable that holds the password.
     #[serde(default)]
     pub password_env: Option<String>,
-    /// The file that holds the password; a newline at its end does not count.
+    /// The file that holds the password. A newline at its end is ignored.
     #[serde(default)]
     pub password_file: Option<PathBuf>,
     /// The file that holds the private key: OpenSSH, PEM or PuTTY.
@@ -57,56 +57,55 @@ pub struct Device {
     /// The file that holds the passphrase of `key_file`.
     #[serde(default)]
     pub key_passphrase_file: Option<PathBuf>,
-    /// What it is; this says which command and format it has unless they are named.
+    /// Its kind, which determines the default command and format.
     #[serde(default)]
     pub kind: Kind,
     /// The command that prints the configuration.
     #[serde(default)]
     pub command: Option<String>,
-    /// The format of what it prints.
+    /// The format of the output.
     #[serde(default)]
     pub format: Option<Format>,
-    /// How often it is asked.
+    /// The interval between attempts.
     #[serde(default = "quarter_of_an_hour", deserialize_with = "span")]
     pub interval: Duration,
-    /// How much later than that it may be asked, by chance, so that not all are asked at once; a tenth of `interval` unless it is
-    /// said.
+    /// Maximum random delay added to the interval, so that not all devices are connected at once. Default: a tenth of `interval`.
     #[serde(default, deserialize_with = "span_of_time")]
     pub jitter: Option<Duration>,
-    /// How long one attempt may take, from the first packet to the last.
+    /// Maximum duration of an attempt, from the first packet to the last.
     #[serde(default = "a_minute", deserialize_with = "span")]
     pub timeout: Duration,
-    /// The longest pause between attempts at a device that fails.
+    /// Maximum pause between attempts at a device that fails.
     #[serde(default = "two_hours", deserialize_with = "span")]
     pub max_backoff: Duration,
-    /// The most that it may print, in bytes.
+    /// Maximum size of the output, in bytes.
     #[serde(default = "sixteen_mebibytes", deserialize_with = "size")]
     pub max_output: u64,
-    /// The fingerprint of its host key, `SHA256:…`; without it the first key that it shows is pinned.
+    /// The fingerprint of its host key, `SHA256:…`. Without it, the first key that it shows is pinned.
     #[serde(default, deserialize_with = "fingerprint")]
     pub host_key: Option<String>,
-    /// Also speak with algorithms that are broken or weak: SHA-1, CBC, ssh-rsa, groups of 1,024 bits.
+    /// Also allow algorithms that are broken or weak: SHA-1, CBC, ssh-rsa, groups of 1,024 bits.
     #[serde(default)]
     pub legacy_algorithms: bool,
 }
 
-/// What a device is.
+/// The kind of a device.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Kind {
     /// MikroTik RouterOS: `/export`, format `routeros`.
     Routeros,
-    /// Cisco IOS and what speaks like it: `show running-config`, format `text`.
+    /// Cisco IOS and similar systems: `show running-config`, format `text`.
     Cisco,
     /// Juniper Junos: `show configuration | no-more`, format `text`.
     Junos,
-    /// Anything else: `command` must be said; format `text`.
+    /// Any other: `command` is required; format `text`.
     #[default]
     Text,
 }
 
 impl Device {
-    /// The command that prints the configuration.
+    /// Returns the command that prints the configuration.
     pub fn command(&self) -> &str {
         match (&self.command, self.kind) {
             (Some(command), _) => command,
@@ -117,7 +116,7 @@ impl Device {
         }
     }
 
-    /// The format of what it prints.
+    /// Returns the format of the output.
     pub fn format(&self) -> Format {
         self.format.unwrap_or(match self.kind {
             Kind::Routeros => Format::Routeros,
@@ -150,7 +149,7 @@ impl Device {
     }
 }
 
-/// A host, by name or IP address, and a port: `router.example`, `10.0.0.1:2222`, `[fd00::1]:22`; the port is 22 unless it is said.
+/// A host, by name or IP address, and a port: `router.example`, `10.0.0.1:2222`, `[fd00::1]:22`; the default port is 22.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Address {
     /// Name in lower case, or IP address without brackets.
@@ -198,10 +197,10 @@ impl<'de> Deserialize<'de> for Address {
     }
 }
 
-/// Checks what no single field can say. Returns the first device that is wrong, by its number from 0, and why.
+/// Checks each device as a whole, and that services are unique. Returns the index of the first wrong device, and the reason.
 ///
 /// # Errors
-/// A device makes no sense, or is the service of one before it.
+/// A device is not sensible, or has the service of an earlier one.
 pub fn check(devices: &[Device]) -> Result<(), (usize, String)> {
     let mut seen = BTreeSet::new();
     for (at, device) in devices.iter().enumerate() {

@@ -1,4 +1,5 @@
-//! Where a device may be: in the operator's private networks too, but not where only this machine should reach, and not the hub itself.
+//! The addresses that a device may have: also in the operator's private networks, but not those that only this machine should
+//! reach, and not the hub itself.
 
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 
@@ -9,9 +10,10 @@ use rig_outbound::guard::{self, Allowed, Refused};
 use super::output::failure;
 use super::settings::Address;
 
-/// The addresses of a device that may be spoken to. They are connected to as they are, so that a name is not resolved again.
+/// Resolves the addresses of a device that may be connected to. Callers connect to these addresses, so that the name is not
+/// resolved again.
 ///
-/// `own` is where the hub itself listens.
+/// `own` is the address that the hub itself listens on.
 pub(super) async fn resolve(
     address: &Address,
     allowed: &Allowed,
@@ -32,10 +34,10 @@ pub(super) async fn resolve(
     }
 }
 
-/// Whether that is the hub's own listener.
+/// Returns true if that is the hub's own listener.
 fn is_own(found: SocketAddr, own: SocketAddr) -> bool {
     let ip = |address: SocketAddr| address.ip().to_canonical();
-    // An address that can be bound is one of this machine.
+    // An address that can be bound belongs to this machine.
     let is_here = |ip: IpAddr| UdpSocket::bind((ip, 0)).is_ok();
     let (to, at) = (ip(found), ip(own));
     found.port() == own.port() && (to == at || to.is_unspecified() || at.is_unspecified() && is_here(to))
