@@ -1,7 +1,7 @@
-//! What became of a service: its timeline, the difference between two points of it, and who changed a field.
+//! The past of a service: its timeline, the difference between two points of it, and the author of each field.
 //!
-//! All three read the log. What they hold at a time is a piece of it and one service; how far a page of the timeline looks has a
-//! limit, and no more than a few that fold or compare do so at the same time.
+//! All three read the log. They hold a piece of it and one service in memory. The number of events that a page of the timeline
+//! reads is limited, and so is the number of requests that fold or compare at the same time.
 
 mod shapes;
 
@@ -47,17 +47,17 @@ pub fn component() -> Component {
     })
 }
 
-/// Most entries of a page of the timeline, and how many it has unless it is asked for another number.
+/// Maximum and default number of entries of a page of the timeline.
 const MAX_PAGE: u64 = 1000;
 const PAGE: u64 = 100;
 
-/// How many events one page looks through.
+/// Maximum number of events that are read for one page.
 const MAX_LOOKED: u64 = 1_000_000;
 
-/// How many events are looked through at a time, backwards.
+/// Number of events that are read at a time, backwards.
 const BLOCK: u64 = 1024;
 
-/// A member of an event with more bytes is named in a timeline, not shown.
+/// Maximum size of a member of an event that a timeline shows, in bytes; larger ones are only named.
 const MAX_MEMBER: usize = 1024;
 
 /// A service's snapshots, diffs, drift, decisions and failures to collect it
@@ -119,7 +119,7 @@ async fn history(
         next = from;
         for (seq, entry) in block.into_iter().rev() {
             if events.len() as u64 == limit {
-                // The page is full: the next one begins with what did not fit.
+                // The page is full: the next one begins with the entry that did not fit.
                 next = seq + 1;
                 break;
             }
@@ -139,13 +139,13 @@ async fn history(
     Ok(Json(page))
 }
 
-/// Whether a timeline tells of events of that type.
+/// Returns true if the timeline contains events of that type.
 fn tells(type_name: &str) -> bool {
     let family = type_name.split('.').next().unwrap_or_default();
     matches!(family, "snapshot" | "diff" | "drift" | "baseline" | "collect")
 }
 
-/// An event without its large members; nothing for a part that is not the last of its event.
+/// Returns an event without its large members, or `None` for a part that is not the last of its event.
 fn entry(line: &[u8]) -> Result<Option<serde_json::Value>, Problem> {
     let damaged = |e: serde_json::Error| Problem::internal("damaged-log", e.to_string());
     let members: BTreeMap<String, &RawValue> = serde_json::from_slice(line).map_err(damaged)?;
@@ -168,7 +168,7 @@ fn entry(line: &[u8]) -> Result<Option<serde_json::Value>, Problem> {
     Ok(Some(entry.into()))
 }
 
-/// What changed between two points
+/// The difference between two points
 ///
 /// Under the hub's policy of now.
 #[utoipa::path(get, path = "/v1/streams/{stream}/services/{service}/diff",
@@ -219,7 +219,7 @@ async fn config_at(stream: &Stream, service: &ServiceName, seq: Seq) -> Result<A
     known.map(|known| known.config.clone()).ok_or_else(|| no_snapshot(service, seq))
 }
 
-/// Who set the fields that a pattern covers, when, and from what
+/// The author, time and source of the fields that a pattern covers
 ///
 /// Of one field every change, of a pattern the last of each.
 #[utoipa::path(get, path = "/v1/streams/{stream}/services/{service}/blame",
@@ -250,7 +250,7 @@ async fn blame(
         path.parse().map_err(|e: rig_config::Error| Problem::bad_request("bad-path", e.to_string()))?;
     let all = !path.contains('*');
     let _turn = core.turn().await?;
-    // It says whether there is such a seq and such a service.
+    // Fails if there is no such seq or service.
     config_at(&stream, &service, at).await?;
     let Blame { fields, left_out } = match stream.timeline() {
         Some(timeline) => {
@@ -276,7 +276,7 @@ async fn blame(
     answer(&Told { stream, service, seq: at, fields, left_out })
 }
 
-/// Folds one service from where the log begins, and nothing else.
+/// Folds one service from the beginning of the log, and nothing else.
 async fn traced(
     stream: &Stream,
     service: &ServiceName,
@@ -305,7 +305,7 @@ async fn traced(
                 Problem::internal("damaged-log", format!("stream {}, seq {seq}: {e}", stream.name))
             };
             let envelope = Envelope::parse(line).map_err(|e| damaged(&e))?;
-            // What lies between concerns others.
+            // The events in between are about other services.
             state.seq = seq - 1;
             state.apply(&envelope).map_err(|e| damaged(&e))?;
             let now = state.service(service.as_str()).map(|known| known.config.clone()).unwrap_or_default();
@@ -319,7 +319,7 @@ async fn traced(
 /// Finds the events of one service among many.
 struct About<'a> {
     service: &'a ServiceName,
-    /// Names need no escapes, so most lines of others are told by their bytes.
+    /// Names need no escapes, so most lines about others are recognized by their bytes.
     quick: Finder<'static>,
 }
 
