@@ -1,7 +1,7 @@
-//! What the hub connects to because somebody named it: no address inside, unless `hub.toml` allows it.
+//! Connections to addresses that users name: none to internal ones, unless `hub.toml` allows it.
 //!
-//! A name is resolved here, its addresses are checked, and one that passed is connected to: there is no second look at the
-//! name that could give another answer. Addresses are checked as numbers, so their spelling does not matter.
+//! A name is resolved here, its addresses are checked, and the hub connects to one that passed: the name is not resolved a second
+//! time, which could give another answer. Addresses are compared as numbers, so their spelling does not matter.
 
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -12,10 +12,10 @@ use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::{ClientBuilder, Url, redirect};
 use serde::Deserialize;
 
-/// How long a name may take to be resolved.
+/// Maximum time to resolve a name.
 const RESOLVE: Duration = Duration::from_secs(10);
 
-/// `allow` in `hub.toml`: names, addresses and networks inside that the hub may connect to all the same.
+/// `allow` in `hub.toml`: internal names, addresses and networks that the hub may nevertheless connect to.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(try_from = "Vec<String>")]
 pub struct Allowed {
@@ -24,26 +24,26 @@ pub struct Allowed {
     names: BTreeSet<String>,
 }
 
-/// Addresses that begin alike.
+/// A network: addresses with a common prefix.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Network {
     address: IpAddr,
-    /// How many bits they share.
+    /// Length of the prefix, in bits.
     bits: u8,
 }
 
-/// Why the hub does not connect.
+/// The reason why the hub does not connect.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refused {
-    /// The address lies inside.
+    /// The address is internal.
     #[error("{host} is {what}, where the hub connects only if hub.toml allows it: allow = [\"{host}\"]")]
     Inside {
-        /// The name or address that was asked for.
+        /// The name or address that was requested.
         host: String,
-        /// What lies there.
+        /// The kind of address.
         what: &'static str,
     },
-    /// It is no URL, or not one for this.
+    /// It is not a URL, or not a suitable one.
     #[error("{0}")]
     Url(&'static str),
     /// The name has no address.
@@ -51,7 +51,7 @@ pub enum Refused {
     Unknown(String),
 }
 
-/// What is refused of IPv4, in the order in which it is looked for.
+/// Internal addresses of IPv4, in the order in which they are checked.
 const INSIDE_V4: [(Ipv4Addr, u8, &str); 17] = [
     (Ipv4Addr::new(169, 254, 169, 254), 32, METADATA),
     (Ipv4Addr::new(168, 63, 129, 16), 32, METADATA),
@@ -72,7 +72,7 @@ const INSIDE_V4: [(Ipv4Addr, u8, &str); 17] = [
     (Ipv4Addr::new(240, 0, 0, 0), 4, RESERVED),
 ];
 
-/// The same of IPv6; what is not in 2000::/3 is refused without standing here.
+/// Internal addresses of IPv6. All outside 2000::/3 are refused, also without being listed here.
 const INSIDE_V6: [(Ipv6Addr, u8, &str); 9] = [
     (Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254), 128, METADATA),
     (Ipv6Addr::UNSPECIFIED, 127, "this machine"),
@@ -108,7 +108,7 @@ impl TryFrom<Vec<String>> for Allowed {
 }
 
 impl Network {
-    /// An address, or a network as `10.0.0.0/8`; `None`: it is a name.
+    /// Parses an address, or a network such as `10.0.0.0/8`; `None` if it is a name.
     fn parse(text: &str) -> Result<Option<Network>, String> {
         let (address, bits) = match text.split_once('/') {
             Some((address, bits)) => (address, Some(bits)),
@@ -140,7 +140,7 @@ impl Network {
 
     fn mask(self) -> u128 {
         let width = if self.address.is_ipv4() { 32 } else { 128 };
-        // All bits but the last ones; of IPv4 only 32 are there.
+        // All bits but the last ones; an IPv4 address has only 32.
         u128::MAX.checked_shl(width - u32::from(self.bits)).unwrap_or(0)
     }
 
@@ -156,7 +156,7 @@ fn numeric(ip: IpAddr) -> u128 {
     }
 }
 
-/// The IPv4 address that an IPv6 address leads to: mapped, compatible, by NAT64 or 6to4.
+/// Returns the IPv4 address that an IPv6 address leads to: mapped, compatible, by NAT64 or 6to4.
 fn within(ip: Ipv6Addr) -> Option<Ipv4Addr> {
     let [a, b, c, d, e, f, g, h] = ip.segments();
     let v4 = |high: u16, low: u16| Ipv4Addr::from(u32::from(high) << 16 | u32::from(low));
@@ -169,10 +169,10 @@ fn within(ip: Ipv6Addr) -> Option<Ipv4Addr> {
     }
 }
 
-/// Whether the hub may connect to `ip`.
+/// Checks that the hub may connect to `ip`.
 ///
 /// # Errors
-/// [`Refused::Inside`] for an address that is not one of the open internet, unless a network of `allowed` holds it.
+/// [`Refused::Inside`] for an address that is not on the public internet, unless a network of `allowed` contains it.
 pub fn check(ip: IpAddr, allowed: &Allowed) -> Result<(), Refused> {
     let ip = match ip {
         IpAddr::V6(v6) => within(v6).map_or(ip, IpAddr::V4),
@@ -195,10 +195,11 @@ pub fn check(ip: IpAddr, allowed: &Allowed) -> Result<(), Refused> {
     what.map_or(Ok(()), |what| Err(Refused::Inside { host: ip.to_string(), what }))
 }
 
-/// Whether the hub may connect to `ip` as to a device, which usually lies in a private network.
+/// Checks that the hub may connect to `ip` as to a device, which usually is in a private network.
 ///
 /// # Errors
-/// [`Refused::Inside`] for an address that a device cannot have or must not be named as, unless a network of `allowed` holds it.
+/// [`Refused::Inside`] for an address that a device cannot have or must not be named as, unless a network of `allowed` contains
+/// it.
 pub fn check_device(ip: IpAddr, allowed: &Allowed) -> Result<(), Refused> {
     match check(ip, allowed) {
         Err(Refused::Inside { host, what: what @ (METADATA | LINK_LOCAL | MULTICAST) }) => {
@@ -208,10 +209,10 @@ pub fn check_device(ip: IpAddr, allowed: &Allowed) -> Result<(), Refused> {
     }
 }
 
-/// Whether the hub may send requests to `url`, as far as can be told before its name is resolved.
+/// Checks that the hub may send requests to `url`, as far as is known before its name is resolved.
 ///
 /// # Errors
-/// When it is no HTTP address, has a password in it, or is an address inside that is not allowed, however it is spelled.
+/// If it is not an HTTP URL, contains a user name or password, or is an internal address that is not allowed, in any spelling.
 pub fn check_url(url: &str, allowed: &Allowed) -> Result<Url, Refused> {
     let url: Url = url.parse().map_err(|_| Refused::Url("this is no URL"))?;
     if !matches!(url.scheme(), "http" | "https") {
@@ -221,7 +222,7 @@ pub fn check_url(url: &str, allowed: &Allowed) -> Result<Url, Refused> {
         return Err(Refused::Url("the URL must have no user name and password in it"));
     }
     let host = url.host_str().ok_or(Refused::Url("the URL names no host"))?;
-    // The URL has every spelling of an address in its usual form by now.
+    // The parsed URL has addresses in their usual form.
     match host.trim_matches(['[', ']']).parse() {
         Ok(ip) => check(ip, allowed)?,
         Err(_) if is_local(host) && !allowed.names.contains(&plain_name(host)) => {
@@ -232,19 +233,19 @@ pub fn check_url(url: &str, allowed: &Allowed) -> Result<Url, Refused> {
     Ok(url)
 }
 
-/// The addresses of a host that the hub may connect to, each with `port`. Whoever connects, connects to one of these and
-/// does not ask for the name again.
+/// Returns the addresses of a host that the hub may connect to, each with `port`. Callers must connect to one of these and not
+/// resolve the name again.
 ///
 /// # Errors
-/// When the name has no address, or none that may be connected to.
+/// If the name has no address, or none that the hub may connect to.
 pub async fn resolve(host: &str, port: u16, allowed: &Allowed) -> Result<Vec<SocketAddr>, Refused> {
     resolve_by(check, host, port, allowed).await
 }
 
-/// The same for a device.
+/// Returns the addresses of a device, as [`resolve`] does.
 ///
 /// # Errors
-/// When the name has no address, or none that may be connected to.
+/// If the name has no address, or none that the hub may connect to.
 pub async fn resolve_device(host: &str, port: u16, allowed: &Allowed) -> Result<Vec<SocketAddr>, Refused> {
     resolve_by(check_device, host, port, allowed).await
 }
@@ -275,12 +276,13 @@ async fn resolve_by(
     if addresses.is_empty() { Err(refused) } else { Ok(addresses) }
 }
 
-/// A client that connects only where it may: to what [`check_url`] let pass. It follows no redirects and knows no proxy.
+/// Returns a client that connects only to allowed addresses. Its URLs must have passed [`check_url`]. It follows no redirects and
+/// uses no proxy.
 pub fn client(allowed: Arc<Allowed>) -> ClientBuilder {
     reqwest::Client::builder().dns_resolver(Resolver(allowed)).redirect(redirect::Policy::none()).no_proxy()
 }
 
-/// What of an error of [`client`] was the guard's.
+/// Returns the guard's refusal from an error of [`client`], if it is one.
 pub fn refused(error: &reqwest::Error) -> Option<&Refused> {
     let mut cause = std::error::Error::source(error);
     while let Some(error) = cause {
@@ -304,7 +306,7 @@ impl Resolve for Resolver {
     }
 }
 
-/// Names that stand for this machine wherever they are asked for.
+/// Returns true if a name stands for this machine everywhere.
 fn is_local(host: &str) -> bool {
     let name = plain_name(host);
     name == "localhost" || name.ends_with(".localhost")

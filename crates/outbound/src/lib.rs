@@ -1,6 +1,6 @@
-//! Connections that a hub makes to others: which addresses are allowed, and the secrets that settings refer to.
+//! Connections from a hub to other servers: the addresses that are allowed, and the secrets that settings refer to.
 //!
-//! In reading order: [`guard`] (no address inside a network is connected to unless it is allowed), [`secret`] (secrets are named by
+//! In reading order: [`guard`] (internal addresses are refused unless they are allowed), [`secret`] (secrets are named by
 //! environment variable or file, and read when they are needed).
 
 pub mod guard;

@@ -6,15 +6,15 @@ use std::path::{Path, PathBuf};
 
 use zeroize::Zeroizing;
 
-/// The longest secret, in bytes: some private keys have several thousand.
+/// Maximum length of a secret, in bytes: some private keys have several thousand.
 const MOST: u64 = 64 << 10;
 
-/// The place of a secret.
+/// The source of a secret.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Secret {
-    /// In this environment variable.
+    /// An environment variable.
     Env(String),
-    /// In this file, which is read anew each time: an agent may renew it.
+    /// A file, which is read anew each time: an agent may renew it.
     File(PathBuf),
 }
 
@@ -22,7 +22,7 @@ impl Secret {
     /// Returns the secret that `KEY_env` or `KEY_file` of a table names, if one of them is set.
     ///
     /// # Errors
-    /// In words, when both are there.
+    /// A message, if both are set.
     pub fn of(key: &str, env: Option<&String>, file: Option<&PathBuf>) -> Result<Option<Secret>, String> {
         match (env, file) {
             (Some(_), Some(_)) => Err(format!("say `{key}_env` or `{key}_file`, not both")),
@@ -31,10 +31,10 @@ impl Secret {
         }
     }
 
-    /// Reads it; a newline at its end does not count.
+    /// Reads it. A newline at its end is ignored.
     ///
     /// # Errors
-    /// In words without the secret, when it is not there, has over 64 KiB or is not UTF-8.
+    /// A message without the secret, if it does not exist, has over 64 KiB or is not UTF-8.
     pub fn read_now(&self) -> Result<Zeroizing<String>, String> {
         let mut text = match self {
             Secret::Env(name) => std::env::var(name)
@@ -49,7 +49,7 @@ impl Secret {
         Ok(text)
     }
 
-    /// The same, without holding up others meanwhile.
+    /// Reads it without blocking other tasks.
     ///
     /// # Errors
     /// As [`Secret::read_now`].
