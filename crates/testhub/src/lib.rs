@@ -1,4 +1,4 @@
-//! A hub for tests: it runs in the process of the test, and is spoken to over HTTP.
+//! A hub for tests: it runs in the process of the test, which talks to it over HTTP.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that panics has failed")]
 
@@ -21,19 +21,19 @@ pub struct TestHub {
     pub url: String,
     /// A client.
     pub client: reqwest::Client,
-    /// Tells it to stop.
+    /// Stops it.
     pub stop: oneshot::Sender<()>,
     /// The task that it runs in.
     pub served: JoinHandle<Result<(), Error>>,
 }
 
-/// Begins to build a hub with these options, its logs in the engine that they ask for.
+/// Creates a builder of a hub with these options. Its logs are in the store that these imply.
 pub fn builder(options: Options) -> Builder {
     let store = store(&options);
     Hub::builder(options, store)
 }
 
-/// Returns the store that a hub with these options keeps its logs in.
+/// Returns the store for the logs of a hub with these options.
 pub fn store(options: &Options) -> Arc<dyn Store> {
     match &options.data {
         Some(data) => Arc::new(Folders::new(data, options.segments())),
@@ -44,7 +44,7 @@ pub fn store(options: &Options) -> Arc<dyn Store> {
 /// Runs a hub without components on `listener` until `shutdown` is ready.
 ///
 /// # Errors
-/// It cannot be opened, or its listener failed.
+/// The hub cannot be opened, or its listener failed.
 pub async fn serve(
     listener: TcpListener,
     shutdown: impl Future<Output = ()> + Send,
@@ -56,7 +56,7 @@ pub async fn serve(
 /// Runs a hub on `listener` until `shutdown` is ready.
 ///
 /// # Errors
-/// It cannot be opened, or its listener failed.
+/// The hub cannot be opened, or its listener failed.
 pub async fn serve_with(
     listener: TcpListener,
     shutdown: impl Future<Output = ()> + Send,
@@ -68,10 +68,10 @@ pub async fn serve_with(
     hub.serve(listener, shutdown).await
 }
 
-/// Opens a hub that is to listen on `address`.
+/// Opens a hub that will listen on `address`.
 ///
 /// # Errors
-/// It cannot be opened.
+/// The hub cannot be opened.
 pub async fn open(address: SocketAddr, options: Options, components: Vec<Component>) -> Result<Hub, Error> {
     components.into_iter().fold(builder(options), Builder::mount).open(Some(address)).await
 }
@@ -164,12 +164,12 @@ pub struct Told {
 }
 
 impl Told {
-    /// Subscribes to a stream, which need not be there yet.
+    /// Subscribes to a stream, which need not exist yet.
     pub async fn by(hub: &TestHub, stream: &str) -> Told {
         let url = format!("{}/v1/streams/{stream}/events?from=1", hub.url);
         loop {
             let answer = hub.client.get(&url).header("accept", "text/event-stream").send().await.unwrap();
-            // The stream is made by what is watched.
+            // The stream is created by the component under test.
             if answer.status() == 200 {
                 return Told { answer, buffer: String::new() };
             }
@@ -207,7 +207,7 @@ pub async fn answer(request: reqwest::RequestBuilder) -> (u16, Value) {
 /// Sends a request to a hub that may be gone.
 ///
 /// # Errors
-/// No answer came.
+/// The hub did not answer.
 pub async fn try_answer(request: reqwest::RequestBuilder) -> reqwest::Result<(u16, Value)> {
     let response = request.send().await?;
     let status = response.status().as_u16();

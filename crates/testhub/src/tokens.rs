@@ -4,14 +4,14 @@ use serde_json::{Value, json};
 
 use crate::{TestHub, answer};
 
-/// Makes a token with the token `by`, or without one where the hub stands open, and returns its text and id.
+/// Creates a token with the token `by`, or without one if the hub needs none, and returns its text and id.
 pub async fn issue(hub: &TestHub, by: Option<&str>, new: Value) -> (String, String) {
     let (status, made) = try_issue(hub, by, new).await;
     assert_eq!(status, 201, "{made}");
     (made["token"].as_str().unwrap().to_owned(), made["id"].as_str().unwrap().to_owned())
 }
 
-/// Asks for a token.
+/// Requests a token.
 pub async fn try_issue(hub: &TestHub, by: Option<&str>, new: Value) -> (u16, Value) {
     let request = hub.client.post(format!("{}/v1/tokens", hub.url)).body(new.to_string());
     answer(with(request, by)).await
@@ -25,12 +25,12 @@ pub fn with(request: reqwest::RequestBuilder, token: Option<&str>) -> reqwest::R
     }
 }
 
-/// Returns the request for a token without an end.
+/// Returns the request for a token without an expiry.
 pub fn token(name: &str, scopes: &[&str], streams: &[&str]) -> Value {
     json!({"name": name, "scopes": scopes, "streams": streams})
 }
 
-/// Makes the first token, which may do everything.
+/// Creates the first token, with all permissions.
 pub async fn admin(hub: &TestHub) -> String {
     issue(hub, None, token("root", &["admin", "secrets"], &["*"])).await.0
 }
