@@ -1,4 +1,4 @@
-//! What keeps a stream's derived index true: a subscriber like any other, at its own pace.
+//! The task that keeps a stream's derived index up to date: a subscriber like any other, at its own pace.
 
 use std::borrow::Cow;
 use std::sync::Weak;
@@ -13,10 +13,10 @@ use super::cut::put_checkpoint;
 use super::stream::Stream;
 use crate::options::READ_BYTES;
 
-/// How long news may gather before they are indexed.
+/// The time that news may gather before they are indexed.
 const PAUSE: Duration = Duration::from_millis(250);
 
-/// How long after a failure (a full disk, say) it is tried again.
+/// Wait after a failure (a full disk, say) before the next attempt.
 const AFTER_FAILURE: Duration = Duration::from_secs(30);
 
 /// Events from one checkpoint of the state to the next.

@@ -32,7 +32,7 @@ pub struct Stream {
     pub(crate) tail: Arc<Tail>,
     /// The last durable event.
     pub(crate) head: watch::Receiver<Seq>,
-    /// What subscribers are told; it follows the head.
+    /// News for subscribers; it follows the head.
     pub(crate) news: watch::Receiver<News>,
     /// Where subscribers tell the announcer that they are served.
     pub(crate) rounds: Arc<Rounds>,
@@ -51,7 +51,7 @@ pub struct Stream {
     pub(crate) recording: Option<Arc<PlaybackLog>>,
 }
 
-/// What runs for a stream until it is closed.
+/// The tasks of a stream, until it is closed.
 #[derive(Default)]
 pub(crate) struct Tasks {
     pub(crate) writer: Option<JoinHandle<()>>,

@@ -13,24 +13,24 @@ use crate::originals::LocalKeys;
 /// So many originals of a stream are told of one by one, the rest by its number.
 const TOLD: usize = 10;
 
-/// What a log says of originals.
+/// The originals that a log names.
 #[derive(Default)]
 pub(super) struct Named {
     all: HashSet<BlobId>,
     /// Those of each service's latest snapshot: retention never deletes them.
     current: HashSet<BlobId>,
-    /// How many retention deleted, as far as the log goes back.
+    /// The number that retention deleted, as far as the log goes back.
     deleted: u64,
     pruned: bool,
 }
 
 impl Named {
-    /// What the state before the oldest event names.
+    /// Creates it with the originals that the state before the oldest event names.
     pub(super) fn before(cut: &State) -> Named {
         Named { all: current(cut), pruned: cut.seq > 0, ..Named::default() }
     }
 
-    /// What an event names.
+    /// Adds the originals that an event names.
     pub(super) fn event(&mut self, event: &Event) {
         match event {
             Event::SnapshotCaptured(captured) => {
@@ -41,7 +41,7 @@ impl Named {
         }
     }
 
-    /// What the state after the last event names.
+    /// Takes the current originals from the state after the last event.
     pub(super) fn head(&mut self, state: &State) {
         self.current = current(state);
     }
@@ -119,7 +119,7 @@ pub(super) fn look(
     }
 }
 
-/// Whether an original can be read.
+/// The result of an attempt to open an original.
 enum Opened {
     Yes,
     /// Its key is not in the data directory.
