@@ -30,7 +30,7 @@ impl Named {
         Named { all: current(cut), pruned: cut.seq > 0, ..Named::default() }
     }
 
-    /// Adds the originals that an event names.
+    /// Adds the original that an event names, or the number that it records as deleted.
     pub(super) fn event(&mut self, event: &Event) {
         match event {
             Event::SnapshotCaptured(captured) => {
