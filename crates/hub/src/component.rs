@@ -143,9 +143,10 @@ impl Mounted {
 /// [`Error::Component`], when two rules overlap.
 pub(crate) fn table(own: &'static [Rule], components: &[Component]) -> Result<Table, Error> {
     let mut table = Table::default();
-    table.add(own).map_err(|why| Error::Component { name: "hub", why })?;
+    table.add("hub", own).map_err(|why| Error::Component { name: "hub", why })?;
     for component in components {
-        table.add(component.rules()).map_err(|why| Error::Component { name: component.name, why })?;
+        let name = component.name;
+        table.add(name, component.rules()).map_err(|why| Error::Component { name, why })?;
     }
     Ok(table)
 }

@@ -15,7 +15,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::access::tls::Tls;
-use crate::access::{AUDIT_EVERY, Access};
+use crate::access::{AUDIT_EVERY, Access, Rule};
 use crate::capture::{Budget, Captures};
 use crate::component::{Component, Mounted, Recall, recall, table};
 use crate::core::{self, Core};
@@ -75,6 +75,11 @@ impl Hub {
     pub fn certificate(&self) -> Result<Option<(PathBuf, String)>, Error> {
         let told = self.tls.as_ref().map(|tls| Ok((tls.cert().to_owned(), tls.fingerprint()?)));
         told.transpose()
+    }
+
+    /// Returns the rules of its routes, each with the component that it is of; the hub's own are of `hub`.
+    pub fn rules(&self) -> &[(&'static str, &'static Rule)] {
+        self.core.access().rules()
     }
 
     /// Returns true if requests need a token.

@@ -31,7 +31,7 @@ impl Caller {
     }
 
     /// The name that what it does is written under; none where the hub stands open.
-    pub(crate) fn name(&self) -> Option<&str> {
+    pub fn name(&self) -> Option<&str> {
         self.token.as_deref().map(|token| token.name.as_str())
     }
 

@@ -97,6 +97,11 @@ impl Access {
         })
     }
 
+    /// Returns all rules, each with the component that it is of.
+    pub(crate) fn rules(&self) -> &[(&'static str, &'static Rule)] {
+        self.table.rules()
+    }
+
     /// Returns true if requests need a token.
     pub(crate) fn demands_tokens(&self) -> bool {
         self.tokens.demanded()

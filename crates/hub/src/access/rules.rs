@@ -13,11 +13,14 @@ use crate::problem::{Problem, no_such_address, no_such_method};
 /// A route.
 #[derive(Debug)]
 pub struct Rule {
-    pub(crate) method: Method,
+    /// Its method.
+    pub method: Method,
     /// The address, as the router has it.
-    pub(crate) path: &'static str,
-    pub(crate) need: Need,
-    pub(crate) trace: Trace,
+    pub path: &'static str,
+    /// The scope that it asks for.
+    pub need: Need,
+    /// Its audit event.
+    pub trace: Trace,
 }
 
 /// What a route asks for.
@@ -49,23 +52,27 @@ pub(crate) static APPEND: Rule = Rule::new(Method::POST, EVENTS, Need::Scope(Wri
 
 /// All rules of a hub, its own and those of its components.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Table(Vec<&'static Rule>);
+pub(crate) struct Table(Vec<(&'static str, &'static Rule)>);
 
 impl Table {
     /// Adds rules.
     ///
     /// # Errors
     /// In words, when one of them overlaps with one that is there: some address would have two rules for one method.
-    pub(crate) fn add(&mut self, rules: &'static [Rule]) -> Result<(), String> {
+    pub(crate) fn add(&mut self, owner: &'static str, rules: &'static [Rule]) -> Result<(), String> {
         for rule in rules {
-            let other =
-                self.0.iter().find(|other| other.method == rule.method && overlap(other.path, rule.path));
-            if let Some(other) = other {
+            let is_other = |other: &Rule| other.method == rule.method && overlap(other.path, rule.path);
+            if let Some((_, other)) = self.0.iter().find(|(_, other)| is_other(other)) {
                 return Err(format!("the rules {other} and {rule} overlap"));
             }
-            self.0.push(rule);
+            self.0.push((owner, rule));
         }
         Ok(())
+    }
+
+    /// Returns the rules, each with the component that it is of; the hub's own are of `hub`.
+    pub(crate) fn rules(&self) -> &[(&'static str, &'static Rule)] {
+        &self.0
     }
 
     /// Returns the row of a request. Addresses are compared as the router compares them: piece by piece, undecoded. `GET` stands for
@@ -73,7 +80,7 @@ impl Table {
     pub(super) fn find<'a>(&self, method: &Method, path: &'a str) -> Result<Found<'a>, Unknown> {
         let method = if method == Method::HEAD { &Method::GET } else { method };
         let mut allowed = Vec::new();
-        for rule in &self.0 {
+        for (_, rule) in &self.0 {
             let Some(stream) = matches(rule.path, path) else { continue };
             if rule.method == *method {
                 return Ok(Found { rule, stream });
@@ -251,7 +258,7 @@ mod tests {
             Rule::new(Method::GET, "/v1/streams/{stream}/state", Need::Scope(Scope::Read), Trace::Not),
         ];
         let mut table = Table::default();
-        table.add(RULES).unwrap();
+        table.add("hub", RULES).unwrap();
         let found = |method, path| table.find(&method, path).map(|found| (found.rule.path, found.stream));
         assert_eq!(found(Method::GET, "/v1/streams").unwrap(), ("/v1/streams", None));
         assert_eq!(
@@ -284,9 +291,9 @@ mod tests {
             Rule::new(Method::GET, "/v1/streams/{x}", Need::Nothing, Trace::Not),
         ];
         let mut table = Table::default();
-        table.add(ONE).unwrap();
-        table.add(OTHER).unwrap();
-        let why = table.add(SAME).unwrap_err();
+        table.add("hub", ONE).unwrap();
+        table.add("a", OTHER).unwrap();
+        let why = table.add("a", SAME).unwrap_err();
         assert!(why.contains("GET /v1/streams/{x}/{y}"), "{why}");
     }
 

@@ -8,6 +8,7 @@ use axum::http::request::Parts;
 use rig_event::{Seq, ServiceName, Timestamp};
 
 use crate::access::Caller;
+use crate::capture::{Document, MAX_META};
 use crate::core::Core;
 use crate::problem::Problem;
 use crate::streams::Stream;
@@ -233,4 +234,12 @@ pub fn service_name(name: &str) -> Result<ServiceName, Problem> {
 /// Returns the answer for a service that has no snapshot at `seq`.
 pub fn no_snapshot(name: &ServiceName, seq: Seq) -> Problem {
     Problem::not_found("no-snapshot", format!("service {name} has no snapshot at seq {seq}"))
+}
+
+/// Refuses a document about which something is said that cannot be kept.
+pub(crate) fn check_document(core: &Core, document: &Document) -> Result<(), Problem> {
+    if document.meta.iter().map(|(k, v)| k.len() + v.len()).sum::<usize>() > MAX_META {
+        return Err(Problem::bad_request("bad-query", "all of `meta.…` takes up to 16 KiB"));
+    }
+    no_secret(core.redactor(), &document.service)
 }

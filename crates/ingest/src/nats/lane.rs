@@ -6,21 +6,21 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
 use async_nats::HeaderMap;
+use async_nats::jetstream::AckKind;
 use async_nats::jetstream::context::GetStreamByNameErrorKind;
-use async_nats::jetstream::{self, AckKind};
 use axum::http::StatusCode;
 use rig_event::event::SnapshotRejected;
 use rig_event::{Draft, Envelope, Event, Head, ServiceName, StreamName};
 use rig_hub::{Appended, Document, Problem, refusal_id};
-use tokio::sync::{OwnedSemaphorePermit, mpsc};
-use tokio::task::AbortHandle;
+use tokio::sync::mpsc;
 
 use super::ACTOR;
 use super::counters::Outcome;
+use super::job::Job;
 use super::message::{Malformed, Snapshot};
 use super::session::Session;
 use super::settings::Devices;
@@ -30,41 +30,6 @@ const MAX_DEVICES: usize = 8_192;
 
 /// What is given back comes again after a second, then two, four …, at most after the time for an acknowledgement.
 const FIRST_DELAY: Duration = Duration::from_secs(1);
-
-/// A message in work.
-pub(super) struct Job {
-    pub(super) message: jetstream::Message,
-    pub(super) read: Result<Snapshot, Malformed>,
-    /// Its place in the stream of JetStream.
-    pub(super) seq: u64,
-    /// How often it was given out, this time included.
-    pub(super) delivered: u32,
-    /// Tells the server that it is in work, until it is not.
-    pub(super) alive: Alive,
-    /// Whether the server was told what became of it.
-    pub(super) answered: AtomicBool,
-    /// Its share of what may be in work.
-    pub(super) _permit: OwnedSemaphorePermit,
-}
-
-impl Drop for Job {
-    /// What was taken and not worked on is given back.
-    fn drop(&mut self) {
-        if !self.answered.load(Relaxed) {
-            let message = self.message.clone();
-            tokio::spawn(async move { message.ack_with(AckKind::Nak(None)).await });
-        }
-    }
-}
-
-/// A task that ends with this.
-pub(super) struct Alive(pub(super) AbortHandle);
-
-impl Drop for Alive {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
-}
 
 /// What is known of a device.
 #[derive(Default)]

@@ -2,13 +2,16 @@
 //!
 //! Three things make it so. The idempotency key of what a message leads to is its place in the stream of JetStream, so one that comes
 //! again leads to nothing again. A message that repeats the device's latest snapshot leads to nothing. And a device's messages are done
-//! in the stream's order: within a connection by the lanes, over its end by [`session`], which takes what was left unacknowledged
+//! in the stream's order: within a connection by the lanes, over its end by [`lanes`], which takes what was left unacknowledged
 //! first.
 //!
-//! In reading order: `settings`, `message` (what is read), `session` (a connection at work), `lane` (one message's way), `counters`.
+//! In reading order: `settings`, `message` (what is read), `job` (a message in work), `session` (a connection),
+//! `lane` (one message's way), `lanes` (all of them at work), `counters`.
 
 mod counters;
+mod job;
 mod lane;
+mod lanes;
 mod message;
 mod session;
 mod settings;

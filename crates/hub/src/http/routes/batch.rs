@@ -9,12 +9,11 @@ use axum::response::Response;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::services::check;
 use crate::access::Caller;
 use crate::capture::Document;
 use crate::core::Core;
 use crate::http::answer::answer;
-use crate::http::request::{actor_name, idempotency_key, service_name};
+use crate::http::request::{actor_name, check_document, idempotency_key, service_name};
 use crate::http::shapes::{CaptureOutcome as Outcome, Captures};
 use crate::problem::{Led, Problem};
 use crate::streams::Stream;
@@ -134,6 +133,6 @@ fn understand(core: &Core, caller: &Caller, line: &[u8], key: Option<String>) ->
         quiet: false,
         content: document.into_bytes(),
     };
-    check(core, &document)?;
+    check_document(core, &document)?;
     Ok(document)
 }

@@ -17,11 +17,11 @@ use utoipa::ToSchema;
 
 use super::{batch, blobs};
 use crate::access::Caller;
-use crate::capture::{Document, MAX_META, essence};
+use crate::capture::{Document, essence};
 use crate::core::Core;
 use crate::http::answer::{Answer, answer, appended};
 use crate::http::request::{
-    Path, Query, actor_name, by, idempotency_key, moment, no_secret, no_snapshot, service_name,
+    Path, Query, actor_name, by, check_document, idempotency_key, moment, no_snapshot, service_name,
 };
 use crate::http::shapes;
 use crate::problem::Problem;
@@ -80,17 +80,9 @@ pub(super) async fn capture(
         ..Document::new(service_name(&service)?, Vec::new())
     };
     query.done()?;
-    check(&core, &document)?;
+    check_document(&core, &document)?;
     let events = core.captures().receive_one(&stream, document, &headers, body).await?;
     appended(&stream, events, StatusCode::CREATED).await
-}
-
-/// Refuses what is said with a document and cannot be kept.
-pub(super) fn check(core: &Core, document: &Document) -> Result<(), Problem> {
-    if document.meta.iter().map(|(k, v)| k.len() + v.len()).sum::<usize>() > MAX_META {
-        return Err(Problem::bad_request("bad-query", "all of `meta.…` takes up to 16 KiB"));
-    }
-    no_secret(core.redactor(), &document.service)
 }
 
 /// A service's config, or the document that it was captured from
