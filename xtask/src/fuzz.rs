@@ -4,8 +4,8 @@
 //! compiler's flags are set here, so it needs neither cargo-fuzz nor a nightly compiler; only a C++ compiler. No address
 //! sanitizer: rig's own code is safe Rust, and what is looked for are panics, broken promises and lost time.
 //!
-//! What was found worth keeping stays in `target/fuzz/corpus`, so the next run begins where this one ended; the first
-//! one begins with `fuzz/seeds` and the documents in `fixtures`.
+//! Inputs worth keeping stay in `target/fuzz/corpus`, so the next run begins where this one ended; the first
+//! run begins with `fuzz/seeds` and the documents in `fixtures`.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -37,13 +37,13 @@ const TARGETS: &[(&str, &[&str])] = &[
     ("sse", &[]),
 ];
 
-/// How many run at the same time.
+/// Number of targets that run at the same time.
 const AT_ONCE: usize = 2;
 
 /// No input may take longer than this, with all the counting that is compiled in.
 const SECONDS_AN_INPUT: u64 = 10;
 
-/// How long a target runs without `--seconds`.
+/// Time that a target runs without `--seconds`.
 const SECONDS: u64 = 600;
 
 /// `cargo xtask fuzz [--seconds N] [TARGET…]`.
@@ -74,7 +74,7 @@ pub fn all(root: &Path, seconds: u64) -> Result<()> {
     fuzz(root, seconds, &TARGETS.iter().map(|(name, _)| *name).collect::<Vec<_>>())
 }
 
-/// What is missing to build it, if anything is.
+/// Returns the reason why the targets cannot be built, if there is one.
 pub fn missing() -> Option<&'static str> {
     let compiler = std::env::var("CXX").unwrap_or_else(|_| "c++".to_owned());
     let there = Command::new(compiler).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status();
@@ -193,7 +193,7 @@ impl Running {
         Ok(Running { name, child, log, found, begun: Instant::now() })
     }
 
-    /// What its log says of the run in one line.
+    /// Summarises its log in one line.
     fn told(&self) -> String {
         let log = fs::read_to_string(&self.log).unwrap_or_default();
         let after = |what: &str| {

@@ -5,6 +5,7 @@ mod bench;
 mod circles;
 mod crash;
 mod edges;
+mod english;
 mod fuzz;
 mod rules;
 mod services;
@@ -26,6 +27,7 @@ cargo xtask COMMAND
   rules                only the house rules, in a second
   circles [FOLDER]     every loop of files, and the shortest way around it with the names that tie it; of a FOLDER such
                        as crates/hub/src, all names that tie its loops
+  english              lowers the numbers in xtask/english.toml: doc lines that begin with Whether, What, Who or How
   fuzz [--seconds N] [TARGET…]
                        every parser against hostile input, 10 minutes each without --seconds; needs a C++ compiler
   services             installs what tests need besides Rust (as root on Debian; elsewhere it says what is missing)
@@ -44,6 +46,7 @@ fn main() -> ExitCode {
         ["rules"] => return ended("rules", rules::check(&root())),
         ["circles"] => return ended("circles", rules::print_circles(&root(), None)),
         ["circles", folder] => return ended("circles", rules::print_circles(&root(), Some(folder))),
+        ["english"] => return ended("english", rules::lower_english(&root())),
         ["bench", bench @ ("log" | "sse" | "config" | "replay"), more @ ..] => {
             return ended("bench", bench::run(&root(), &[&[*bench], more].concat()));
         }

@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result, bail};
 
 use crate::{fuzz, rules, services};
 
-/// What a step that did not fail came to.
+/// The result of a step that did not fail.
 enum Done {
     Passed,
     LeftOut(String),
@@ -66,7 +66,7 @@ const STEPS: &[Step] = &[
     }),
 ];
 
-/// Runs every step; whether all passed.
+/// Runs every step; returns true if all passed.
 pub fn test(root: &Path, services: bool) -> bool {
     let run = Run { root, services };
     let begun = Instant::now();
