@@ -81,7 +81,8 @@ impl Batches {
     }
 }
 
-fn joined(mut run: Vec<Lines>, bytes: usize) -> Lines {
+/// Joins runs that follow one another without a gap, of which there is one at least.
+pub(crate) fn joined(mut run: Vec<Lines>, bytes: usize) -> Lines {
     if run.len() == 1 {
         return run.swap_remove(0);
     }

@@ -122,6 +122,16 @@ pub enum ReadError {
     /// An event is damaged.
     #[error(transparent)]
     Corrupt(#[from] Corrupt),
+    /// An event does not say of which append it is, or the log ends within its append.
+    #[error("stream {stream}, seq {seq}: {why}")]
+    BrokenAppend {
+        /// The stream.
+        stream: StreamName,
+        /// The event.
+        seq: Seq,
+        /// What is wrong.
+        why: String,
+    },
     /// The operating system refused something.
     #[error("cannot read {}: {source}", path.display())]
     Io {

@@ -27,7 +27,7 @@ pub use chain::Chain;
 pub use error::{AppendError, Corrupt, Error, ReadError};
 pub use index::{Entry, Index, StreamIndex};
 pub use lines::Lines;
-pub use log::{BoxFuture, EventLog, Pending, Prunable, Pruned};
+pub use log::{BoxFuture, EventLog, Pending, Prunable, Pruned, read_appends};
 pub use memory::MemoryLog;
 pub use seal::{Claim, Keyring};
 pub use segment::{Durability, Durable, DurableSegment, Options, Recovery, SegmentLog};

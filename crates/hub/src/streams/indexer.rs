@@ -7,7 +7,7 @@ use std::time::Duration;
 use rig_event::event::Part;
 use rig_event::{Head, Seq};
 use rig_recorder::index::Entry;
-use rig_recorder::{EventLog, StreamIndex};
+use rig_recorder::{EventLog, StreamIndex, read_appends};
 
 use super::cut::put_checkpoint;
 use super::stream::Stream;
@@ -24,11 +24,11 @@ const CHECKPOINT_EVENTS: Seq = 5_000;
 
 /// Indexes what the log has and the index does not know yet.
 pub(crate) async fn catch_up(log: &dyn EventLog, index: &StreamIndex) -> Result<(), String> {
-    // After the last event of an append comes the first of another.
+    // After the last event of an append comes the first of another. An append must not be cut in two: an index that was closed
+    // in between would not know where it begins.
     let mut append_from = (index.upto().map_err(|e| e.to_string())? + 1).max(log.first_seq());
-    let mut read_bytes = READ_BYTES;
     loop {
-        let lines = log.read(append_from, log.head(), read_bytes).await.map_err(|e| e.to_string())?;
+        let lines = read_appends(log, append_from, READ_BYTES).await.map_err(|e| e.to_string())?;
         if lines.is_empty() {
             return Ok(());
         }
@@ -38,7 +38,7 @@ pub(crate) async fn catch_up(log: &dyn EventLog, index: &StreamIndex) -> Result<
         }
         let names = heads.iter().zip(lines.iter()).map(|(head, (_, line))| named_blob(head, line));
         let blobs: Vec<Option<Cow<'_, str>>> = names.collect();
-        let mut entries = Vec::new();
+        let mut entries = Vec::with_capacity(lines.len());
         for (head, blob) in heads.iter().zip(&blobs) {
             let last = head.seq + Seq::from(head.more);
             entries.push(Entry {
@@ -51,14 +51,9 @@ pub(crate) async fn catch_up(log: &dyn EventLog, index: &StreamIndex) -> Result<
                 append_from = head.seq + 1;
             }
         }
-        // An append must not be cut in two: an index that was closed in between would not know where it begins.
-        let whole = (append_from - lines.first_seq) as usize;
-        if whole == 0 {
-            read_bytes *= 2;
-            continue;
-        }
-        read_bytes = READ_BYTES;
-        index.add(&entries[..whole], append_from - 1).map_err(|e| e.to_string())?;
+        // Whatever they say of themselves, the next ones come after them.
+        append_from = lines.last_seq() + 1;
+        index.add(&entries, lines.last_seq()).map_err(|e| e.to_string())?;
     }
 }
 
@@ -102,6 +97,106 @@ pub(crate) async fn run(stream: Weak<Stream>, index: StreamIndex) {
             if let Err(why) = put_checkpoint(&index, &stream.name, &cut) {
                 tracing::warn!(stream = %stream.name, why, "a checkpoint could not be kept");
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use rig_event::{Epoch, StreamName, Timestamp};
+    use rig_recorder::{Index, Lines, MemoryLog, SegmentLog};
+
+    use super::*;
+
+    /// Around the lines that one read of a segment gives, up to the most events of one append.
+    const SIZES: [u64; 7] = [1, 4_095, 4_096, 4_097, 8_193, 10_000, 2];
+
+    /// One append, each of its events with a key, and so many bytes besides.
+    fn append_of(first_seq: Seq, count: u64, bytes: usize) -> Lines {
+        let text = "x".repeat(bytes);
+        let lines: String = (0..count)
+            .map(|n| {
+                let (seq, more) = (first_seq + n, count - 1 - n);
+                let more = if more > 0 { format!("\"more\":{more},") } else { String::new() };
+                format!(
+                    "{{\"seq\":{seq},\"ts\":\"2026-11-20T10:30:05Z\",\"type\":\"a.b\",{more}\"service\":\"api\",\"id\":\"k{seq}\",\"text\":\"{text}\"}}\n"
+                )
+            })
+            .collect();
+        Lines::split(first_seq, lines)
+    }
+
+    fn appends(sizes: &[u64], bytes: usize) -> Vec<Lines> {
+        let mut next = 1;
+        let append = |&count: &u64| {
+            let lines = append_of(next, count, bytes);
+            next += count;
+            lines
+        };
+        sizes.iter().map(append).collect()
+    }
+
+    fn segments(dir: &Path) -> SegmentLog {
+        let epoch = Epoch::from_random([7; 5]);
+        SegmentLog::create(dir, StreamName::main(), epoch, Timestamp::from_micros(0), Default::default())
+            .unwrap()
+    }
+
+    /// Every key leads to the append that it came with.
+    fn knows(index: &StreamIndex, appends: &[Lines]) {
+        assert_eq!(index.upto().unwrap(), appends.last().unwrap().last_seq());
+        for append in appends {
+            let (first, last) = (append.first_seq, append.last_seq());
+            for seq in [first, first + (last - first) / 2, last] {
+                assert_eq!(index.find_id(&format!("k{seq}")).unwrap(), Some((first, last)), "seq {seq}");
+            }
+        }
+        let all = index.seqs_of("api", 0..=Seq::MAX, usize::MAX, false).unwrap();
+        assert_eq!(all.len() as u64, appends.last().unwrap().last_seq());
+    }
+
+    async fn indexes(log: &dyn EventLog, appends: &[Lines]) {
+        let dir = tempfile::tempdir().unwrap();
+        let index = Index::open(dir.path()).unwrap().0.stream(log.stream(), log.epoch()).unwrap();
+        catch_up(log, &index).await.unwrap();
+        knows(&index, appends);
+    }
+
+    #[tokio::test]
+    async fn appends_of_any_size_are_indexed_from_memory_and_from_files() {
+        // With 700 bytes an event the limit of bytes cuts a read before that of lines.
+        for (sizes, bytes) in [(&SIZES[..], 0), (&[3, 4_097, 2], 700)] {
+            let (dir, appends) = (tempfile::tempdir().unwrap(), appends(sizes, bytes));
+            let memory = MemoryLog::new(StreamName::main(), Epoch::from_random([7; 5]));
+            let files = segments(dir.path());
+            for append in &appends {
+                memory.append(append.clone()).await.unwrap();
+                files.append(append.clone()).await.unwrap();
+            }
+            indexes(&memory, &appends).await;
+            // Its end is in memory still, and then nothing of it.
+            indexes(&files, &appends).await;
+            drop(files);
+            indexes(&SegmentLog::open(dir.path(), Default::default()).unwrap().0, &appends).await;
+        }
+    }
+
+    #[tokio::test]
+    async fn appends_around_the_bytes_of_a_read_are_indexed() {
+        let line = append_of(1, 1, 0).bytes.len();
+        for bytes in [READ_BYTES - 1, READ_BYTES, READ_BYTES + 1, rig_event::MAX_LINE - 16] {
+            let dir = tempfile::tempdir().unwrap();
+            // One line of just so many bytes, or a few less; several of them; one that follows.
+            let appends = appends(&[1, 3, 1], bytes - line);
+            let files = segments(dir.path());
+            for append in &appends {
+                files.append(append.clone()).await.unwrap();
+            }
+            indexes(&files, &appends).await;
+            drop(files);
+            indexes(&SegmentLog::open(dir.path(), Default::default()).unwrap().0, &appends).await;
         }
     }
 }
