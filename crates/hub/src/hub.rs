@@ -349,7 +349,7 @@ impl Hub {
     }
 
     async fn open_stream(self: &Arc<Self>, name: &StreamName, new: bool) -> Result<Arc<Stream>, Error> {
-        let (log, index) = self.open_log(name, new)?;
+        let (log, index, segments) = self.open_log(name, new)?;
         let blobs = match (&self.data, &self.secrets) {
             (Some((data, _)), Some(_)) => Some(Arc::new(Blobs::open(&data.blobs(name), self.options.step)?)),
             _ => None,
@@ -359,6 +359,10 @@ impl Hub {
         }
         let base = self.base(log.as_ref())?;
         let cut = cut_at(log.as_ref(), index.as_ref(), &base, log.head()).await.map_err(Error::Fold)?;
+        // Only now: what says where the stream begins fits the state before it and the log after it.
+        if let Some(segments) = segments {
+            segments.settle()?;
+        }
         let (inputs, received) = mpsc::channel(QUEUE);
         let (head, heads) = watch::channel(log.head());
         let tail = Arc::new(Tail::default());
@@ -445,11 +449,12 @@ impl Hub {
         let bytes = fs::read(&path).map_err(io_error("read", &path))?;
         let fold = |why: String| Error::Fold(format!("{}: {why}", path.display()));
         let cut = Cut::from_json(&bytes).map_err(fold)?;
-        if cut.state.seq + 1 < log.first_seq() {
+        if cut.state.seq + 1 < log.first_seq() || cut.state.seq > log.head() {
             let why = format!(
-                "it is the state at seq {}, and the log begins with {}",
+                "it is the state at seq {}, and the log has {} to {}: nothing was deleted; restore the stream from a backup",
                 cut.state.seq,
-                log.first_seq()
+                log.first_seq(),
+                log.head()
             );
             return Err(fold(why));
         }
@@ -471,10 +476,10 @@ impl Hub {
         &self,
         name: &StreamName,
         new: bool,
-    ) -> Result<(Arc<dyn EventLog>, Option<StreamIndex>), Error> {
+    ) -> Result<(Arc<dyn EventLog>, Option<StreamIndex>, Option<Arc<SegmentLog>>), Error> {
         let epoch = Epoch::from_random(random()?);
         let Some((data, index)) = &self.data else {
-            return Ok((Arc::new(MemoryLog::new(name.clone(), epoch)), None));
+            return Ok((Arc::new(MemoryLog::new(name.clone(), epoch)), None, None));
         };
         let folder = data.stream(name);
         let options = rig_recorder::Options {
@@ -484,7 +489,7 @@ impl Hub {
         let log = if new {
             SegmentLog::create(&folder, name.clone(), epoch, (self.options.clock)(), options)?
         } else {
-            SegmentLog::open(&folder, options)?.0
+            SegmentLog::open_keeping(&folder, options)?.0
         };
         if log.stream() != name {
             let (folder, stream) = (folder.display(), log.stream());
@@ -507,7 +512,8 @@ impl Hub {
             trees.remove()?;
             trees = index.stream(name, log.epoch())?;
         }
-        Ok((Arc::new(log), Some(trees)))
+        let log = Arc::new(log);
+        Ok((log.clone(), Some(trees), Some(log)))
     }
 }
 

@@ -247,6 +247,47 @@ fn an_index_that_is_gone_is_made_new_for_every_segment() {
     assert!(open_and_read(dir.path(), options).unwrap().1.is_clean());
 }
 
+/// The names and contents of a folder's files.
+fn contents(dir: &Path) -> Vec<(std::ffi::OsString, Vec<u8>)> {
+    let entries = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap());
+    let mut files: Vec<_> =
+        entries.map(|entry| (entry.file_name(), fs::read(entry.path()).unwrap())).collect();
+    files.sort();
+    files
+}
+
+/// One changed digit of `first_seq` once deleted a whole pruned stream.
+#[test]
+fn a_changed_first_seq_deletes_nothing() {
+    let options = small_segments(1);
+    let dir = quick_dir();
+    store(dir.path(), options, &batches(&[2; 10]));
+    let (log, _) = SegmentLog::open(dir.path(), options).unwrap();
+    assert_eq!(log.prune_blocking(7).unwrap().first_seq, 7);
+    drop(log);
+    let description = fs::read_to_string(dir.path().join("stream.json")).unwrap();
+    // As written before there were checksums, so that nothing but the segments tells.
+    let description =
+        description.split(",\"crc32c\"").next().unwrap().trim_end().trim_end_matches('}').to_owned();
+    assert!(description.ends_with("\"first_seq\":7"), "{description}");
+    for (digits, seq) in [("1", 1), ("3", 3), ("5", 5), ("6", 6), ("8", 8), ("87", 87), ("70", 70)] {
+        let changed = description.replace("\"first_seq\":7", &format!("\"first_seq\":{digits}")) + "}";
+        fs::write(dir.path().join("stream.json"), changed).unwrap();
+        let before = contents(dir.path());
+        let error = SegmentLog::open(dir.path(), options).map(drop).unwrap_err();
+        let Error::Corrupt(corrupt) = error else { panic!("{error}") };
+        assert_eq!(corrupt.seq, seq, "{corrupt}");
+        assert!(contents(dir.path()) == before, "first_seq {digits}: something was changed");
+    }
+    // Where a segment does begin there, whoever opens the log is asked before any is deleted.
+    fs::write(dir.path().join("stream.json"), description.replace("_seq\":7", "_seq\":13") + "}").unwrap();
+    let before = contents(dir.path());
+    let (log, recovery) = SegmentLog::open_keeping(dir.path(), options).unwrap();
+    assert_eq!((recovery.pruned_segments, log.first_seq(), log.head()), (3, 13, 20));
+    drop(log);
+    assert!(contents(dir.path()) == before);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
 
