@@ -3,7 +3,7 @@
 //! # On disk
 //!
 //! ```text
-//! stream.json                   whose events these are; after a prune, where they begin
+//! stream.json                   whose events these are; after a prune, where they begin; with a checksum
 //! lock                          held while a process has the stream open
 //! 00000000000000000001.jsonl    the lines of seq 1 and on, and nothing else
 //! 00000000000000000001.idx      for each line 12 bytes: its end, its CRC-32C, a check over both and the seq
@@ -41,6 +41,7 @@
 //! every line ever read from a file. What can't be seen here is the loss of whole segments at the end; the seals in
 //! the log are for that.
 
+mod checksums;
 mod commit;
 mod durable;
 mod files;
@@ -62,6 +63,7 @@ use std::{fs, io};
 use rig_event::{Epoch, Seq, StreamName, Timestamp};
 use tokio::sync::watch;
 
+pub use checksums::Checksums;
 pub use durable::{Durable, DurableSegment};
 pub use recover::Recovery;
 
@@ -254,13 +256,15 @@ impl SegmentLog {
         self.shared.prune(keep_from)
     }
 
-    /// Deletes the segments that a prune left when it was cut short, which lie before the oldest event,
-    /// where no read leads.
+    /// Deletes the segments that a prune left when it was cut short, which lie before the oldest event, where no read leads. A
+    /// `stream.json` that an earlier version wrote gets its checksum.
     pub fn settle(&self) -> Result<(), Error> {
         let mut leftover = self.shared.pruning.lock().unwrap_or_else(PoisonError::into_inner);
         leftover.iter().try_for_each(|&first_seq| self.shared.files(first_seq).delete())?;
         leftover.clear();
-        Ok(())
+        // A prune writes it too, and it is held off here.
+        let current = Description::read(&self.shared.dir)?;
+        if current.checked { Ok(()) } else { current.write(&self.shared.dir) }
     }
 
     /// Takes no more appends, commits and syncs what is queued, and tells whether all of it is durable.

@@ -167,6 +167,50 @@ fn a_flipped_bit_is_found_or_harmless() {
     assert!(found > 4000 && harmless > 400, "{found} found, {harmless} harmless");
 }
 
+/// Every bit of the file that says whose the events are and where they begin.
+#[test]
+fn a_flipped_bit_of_the_description_is_told_or_changes_nothing() {
+    let options = small_segments(1);
+    let dir = quick_dir();
+    store(dir.path(), options, &batches(&[2; 4]));
+    let (log, _) = SegmentLog::open(dir.path(), options).unwrap();
+    log.prune_blocking(5).unwrap();
+    drop(log);
+    let path = dir.path().join("stream.json");
+    let text = fs::read(&path).unwrap();
+    let before = contents(dir.path());
+    let mut told = 0;
+    for bit in 0..text.len() * 8 {
+        let mut flipped = text.clone();
+        flipped[bit / 8] ^= 1 << (bit % 8);
+        fs::write(&path, &flipped).unwrap();
+        match SegmentLog::open(dir.path(), options) {
+            Ok((log, _)) => {
+                assert_eq!((log.first_seq(), log.head(), log.epoch().as_str()), (5, 8, "e0"), "bit {bit}");
+                assert_eq!(log.created(), rig_event::Timestamp::from_micros(0), "bit {bit}");
+            }
+            Err(Error::Description { .. }) => told += 1,
+            Err(other) => panic!("bit {bit}: {other}"),
+        }
+        fs::write(&path, &text).unwrap();
+    }
+    assert!(contents(dir.path()) == before && told > text.len() * 6, "{told} of {} bits", text.len() * 8);
+}
+
+/// A description without a checksum, as earlier versions wrote it, opens and gets one.
+#[test]
+fn a_description_of_before_there_were_checksums_gets_one() {
+    let dir = quick_dir();
+    store(dir.path(), Options::default(), &batches(&[2]));
+    let path = dir.path().join("stream.json");
+    let checked = fs::read_to_string(&path).unwrap();
+    let earlier = checked.split(",\"crc32c\"").next().unwrap().to_owned() + "}\n";
+    assert_ne!(earlier, checked);
+    fs::write(&path, earlier).unwrap();
+    assert_eq!(open_and_read(dir.path(), Options::default()).unwrap().0, text(&batches(&[2])));
+    assert_eq!(fs::read_to_string(&path).unwrap(), checked);
+}
+
 /// Pages that never reached the disk, past what the index covers.
 #[test]
 fn zeros_where_a_write_was_interrupted_are_a_torn_tail() {
