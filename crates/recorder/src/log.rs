@@ -56,6 +56,15 @@ pub trait EventLog: Send + Sync + 'static {
     /// Deletes events before `keep_from`, in the engine's own units: some of them may stay.
     fn prune(&self, keep_from: Seq) -> BoxFuture<'_, Result<Pruned, Error>>;
 
+    /// Deletes what recovery found to be in the way and has kept so far. The caller has checked that the state before the oldest event
+    /// fits the log. An engine that keeps nothing of the kind does nothing.
+    ///
+    /// # Errors
+    /// Something cannot be deleted.
+    fn settle(&self) -> Result<(), Error> {
+        Ok(())
+    }
+
     /// How many bytes the events take where they are kept.
     fn bytes(&self) -> u64;
 

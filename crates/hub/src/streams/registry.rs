@@ -266,6 +266,8 @@ impl Registry {
         let cut_file = data.as_ref().map(|(data, _)| data.cut(name));
         let base = base(log.as_ref(), cut_file.as_deref())?;
         let cut = cut_at(log.as_ref(), index.as_ref(), &base, log.head()).await.map_err(Error::Fold)?;
+        // Only now: the description of the stream fits the state before it and the log after it.
+        log.settle()?;
         let (inputs, received) = mpsc::channel(QUEUE);
         let (head, heads) = watch::channel(log.head());
         let meters = Arc::new(Meters::default());
@@ -416,9 +418,13 @@ fn base(log: &dyn EventLog, cut_file: Option<&Path>) -> Result<Cut, Error> {
     let bytes = fs::read(path).map_err(io_error("read", path))?;
     let fold = |why: String| Error::Fold(format!("{}: {why}", path.display()));
     let cut = Cut::from_json(&bytes).map_err(fold)?;
-    if cut.state.seq + 1 < log.first_seq() {
-        let why =
-            format!("it is the state at seq {}, and the log begins with {}", cut.state.seq, log.first_seq());
+    if cut.state.seq + 1 < log.first_seq() || cut.state.seq > log.head() {
+        let why = format!(
+            "it is the state at seq {}, and the log has {} to {}: nothing was deleted; restore the stream from a backup",
+            cut.state.seq,
+            log.first_seq(),
+            log.head()
+        );
         return Err(fold(why));
     }
     Ok(cut)

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use rig_event::{Epoch, Head, Seq, StreamName};
 
+use super::checksums::Checksums;
 use super::files::{self, Description, SegmentFiles};
 use super::offsets;
 use super::scan;
@@ -67,8 +68,7 @@ impl Durable {
             }
             let begins = segments.first().map_or(1, |segment| segment.first_seq);
             if begins == description.first_seq {
-                let text = serde_json::to_vec(&description)
-                    .map_err(|e| io_error("read", &Description::path(dir))(io::Error::other(e)))?;
+                let text = description.to_bytes().map_err(io_error("read", &Description::path(dir)))?;
                 let Description { stream, epoch, first_seq, .. } = description;
                 let dir = dir.to_owned();
                 return Ok(Durable { stream, epoch, first_seq, description: text, segments, dir, stopped });
@@ -113,6 +113,16 @@ impl Durable {
             self.segments.pop();
         }
         Ok(head)
+    }
+
+    /// Returns the checksums of a segment's lines, to read them by.
+    ///
+    /// # Errors
+    /// When there is an index and it cannot be read.
+    pub fn checksums(&self, segment: &DurableSegment) -> Result<Checksums, Error> {
+        let files = SegmentFiles::new(&self.dir, &self.stream, segment.first_seq);
+        let index = files.index.clone();
+        Checksums::open(files).map_err(io_error("read", &index))
     }
 
     /// Where the next segment begins, if one was begun since.
