@@ -18,6 +18,7 @@ use crate::announcer::{Announcer, News, Rounds};
 use crate::cut::{Cut, cut_at, put_checkpoint};
 use crate::data::{DataDir, io_error, random, write_private};
 use crate::ids::Ids;
+use crate::indexer::Indexed;
 use crate::ingest::ssh::Devices;
 use crate::metrics::{Meters, drift_of};
 use crate::notify::Endpoints;
@@ -66,6 +67,8 @@ pub(crate) struct Hub {
     listening: OnceLock<SocketAddr>,
     /// Turns true when the hub stops: streams to subscribers end.
     stopping: watch::Receiver<bool>,
+    /// Held while a piece of a log is indexed.
+    indexing: Arc<Mutex<()>>,
     /// What came by NATS.
     pub(crate) from_nats: crate::ingest::nats::Counters,
     streams: RwLock<BTreeMap<StreamName, Arc<Stream>>>,
@@ -169,6 +172,7 @@ impl Hub {
             listening: OnceLock::new(),
             options,
             stopping,
+            indexing: Arc::default(),
             from_nats: Default::default(),
             streams: RwLock::default(),
             changing: Mutex::default(),
@@ -205,6 +209,7 @@ impl Hub {
             base: RwLock::new(Arc::new(base)),
             meters: Arc::default(),
             index: None,
+            indexed: Indexed::none(),
             blobs: None,
             tasks: Mutex::new(Tasks { announcer: Some(announcer), ..Tasks::default() }),
             recording: Some(log),
@@ -354,9 +359,11 @@ impl Hub {
             (Some((data, _)), Some(_)) => Some(Arc::new(Blobs::open(&data.blobs(name), self.options.step)?)),
             _ => None,
         };
-        if let Some(index) = &index {
-            indexer::catch_up(log.as_ref(), index).await.map_err(Error::Fold)?;
-        }
+        // It catches up once the stream is open: what only looks things up by key must not keep everything else waiting.
+        let indexed = match &index {
+            Some(index) => Indexed::new(log.as_ref(), index, self.indexing.clone(), self.options.step)?,
+            None => Indexed::none(),
+        };
         let base = self.base(log.as_ref())?;
         let cut = cut_at(log.as_ref(), index.as_ref(), &base, log.head()).await.map_err(Error::Fold)?;
         let (inputs, received) = mpsc::channel(QUEUE);
@@ -400,6 +407,7 @@ impl Hub {
             base: RwLock::new(Arc::new(base)),
             meters,
             index,
+            indexed,
             blobs,
             tasks: Mutex::new(tasks),
             recording: None,
@@ -493,7 +501,7 @@ impl Hub {
             )));
         }
         let mut trees = index.stream(name, log.epoch())?;
-        let known = trees.upto()?;
+        let known = trees.last_known()?;
         if known > log.head() {
             if self.options.durability == Durability::Always {
                 let (head, index) = (log.head(), data.index());

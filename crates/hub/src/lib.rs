@@ -99,7 +99,7 @@ pub struct Options {
     /// The clock.
     pub clock: fn() -> Timestamp,
     /// Called at each step of a document's way into the log and of an original's out of it, with the step's name: `capture.…`,
-    /// `blob.…`, `sweep.…`, `nats.…`. It does nothing; tests end the process there.
+    /// `blob.…`, `sweep.…`, `nats.…`, and `index.add` before a piece of a log is indexed. It does nothing; tests end the process there.
     pub step: fn(&'static str),
 }
 

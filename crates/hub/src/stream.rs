@@ -12,6 +12,7 @@ use tokio::task::JoinHandle;
 use crate::READ_BYTES;
 use crate::announcer::{News, Rounds};
 use crate::cut::{Cut, cut_at};
+use crate::indexer::Indexed;
 use crate::metrics::Meters;
 use crate::playback::PlaybackLog;
 use crate::problem::Problem;
@@ -37,6 +38,8 @@ pub(crate) struct Stream {
     pub(crate) meters: Arc<Meters>,
     /// Absent for a stream in memory.
     pub(crate) index: Option<StreamIndex>,
+    /// How far the index has come. It catches up while requests are answered.
+    pub(crate) indexed: Indexed,
     /// The originals of its documents; absent where none are kept.
     pub(crate) blobs: Option<Arc<Blobs>>,
     pub(crate) tasks: Mutex<Tasks>,
@@ -59,7 +62,8 @@ impl Stream {
         *self.head.borrow()
     }
 
-    /// Appends, and waits until it is durable.
+    /// Appends, and waits until it is durable. What carries an idempotency key waits before that until the index knows the keys
+    /// that were used before the stream was opened.
     pub(crate) async fn write(
         &self,
         command: Command,
@@ -68,6 +72,13 @@ impl Stream {
     ) -> Result<Appended, Refused> {
         if self.recording.is_some() {
             return Err(Refused::ReadOnly);
+        }
+        let keyed = match &command {
+            Command::Append(bodies) => bodies.iter().any(|body| body.draft.id.is_some()),
+            _ => false,
+        };
+        if (keyed || id.is_some()) && !self.indexed.caught_up().await {
+            return Err(Refused::Behind(self.indexed.lag(self.head())));
         }
         let (reply, answer) = oneshot::channel();
         let write = Write { command, expected, id, reply };

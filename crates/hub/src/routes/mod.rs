@@ -324,6 +324,7 @@ impl From<Refused> for Problem {
             }
             Refused::Event(e) => event_problem(&e),
             Refused::Log(_) => Problem::unavailable("log-failed", detail),
+            Refused::Behind(_) => Problem::unavailable("busy", detail),
             Refused::ReadOnly => Problem::new(StatusCode::FORBIDDEN, "read-only", detail),
             Refused::Closed => Problem::unavailable("closed", detail),
         }

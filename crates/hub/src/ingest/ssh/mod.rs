@@ -27,7 +27,7 @@ use crate::capture::{self, Request};
 use crate::data::below;
 use crate::problem::Problem;
 use crate::stream::Stream;
-use crate::writer::Appended;
+use crate::writer::{Appended, Refused};
 use crate::{Settings, Shared};
 
 /// Who collects, in events.
@@ -213,6 +213,9 @@ async fn tell(stream: &Stream, device: &Device, cause: Option<Seq>, event: Event
 async fn last_failure(stream: &Stream, device: &Device) -> Result<Option<Seq>, Problem> {
     // A stream without an index began with this hub.
     let Some(index) = &stream.index else { return Ok(None) };
+    if !stream.indexed.caught_up().await {
+        return Err(Refused::Behind(stream.indexed.lag(stream.head())).into());
+    }
     let range = stream.first_seq()..=stream.head();
     let seqs = index.seqs_of(device.service.as_str(), range, LOOK_BACK, true);
     let mut captured = 0;
