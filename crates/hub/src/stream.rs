@@ -174,7 +174,7 @@ impl Stream {
         while next <= appended.last_seq {
             let lines = self.read(next, appended.last_seq, READ_BYTES).await?;
             if lines.is_empty() {
-                break;
+                return Err(Problem::internal("damaged-log", format!("event {next} is missing")));
             }
             next = lines.last_seq() + 1;
             bytes.extend_from_slice(&lines.bytes);
