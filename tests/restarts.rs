@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use crate::harness::{Hub, folder, run, text};
+use crate::harness::{Hub, files, folder, run, text};
 
 /// Sizes around the lines that one read of a log gives, up to the most events of one append.
 const SIZES: [u64; 4] = [4_095, 4_096, 4_097, 10_000];
@@ -140,7 +140,7 @@ fn a_hub_starts_again_after_appends_around_the_bytes_of_a_read_and_of_a_line() {
 #[test]
 fn a_hub_starts_again_after_a_document_in_many_parts() {
     let document: String =
-        (0..4_000).map(|n| format!("field{n}: \"{}\"\n", "some words ".repeat(90))).collect();
+        (0..1_500).map(|n| format!("field{n}: \"{}\"\n", "some words ".repeat(150))).collect();
     each_way_to_end(|end| {
         let folder = folder();
         let hub = Hub::on(folder.path());
@@ -172,5 +172,72 @@ fn a_backup_of_large_appends_is_restored_to_a_hub_that_starts() {
         let (status, answer) = append(&hub, &format!("of-{events}"), events);
         assert_eq!((status, range(&answer)), (200, sent), "{events} events");
     }
+    stop(hub);
+}
+
+/// Five of them are more than the log's end in memory, so that the hub indexes them from its files.
+#[test]
+fn a_hub_that_runs_indexes_large_appends_to_their_end() {
+    let folder = folder();
+    let hub = Hub::on(folder.path());
+    for n in 0..5 {
+        assert_eq!(append(&hub, &format!("k{n}"), 10_000).0, 201);
+    }
+    let lag = || {
+        let (_, metrics) = hub.http("GET", "/metrics", &[], b"");
+        let row =
+            metrics.as_str().unwrap().lines().find_map(|line| {
+                line.strip_prefix("rig_index_lag_events{stream=\"main\"} ").map(str::to_owned)
+            });
+        row.unwrap().parse::<u64>().unwrap()
+    };
+    while lag() > 0 {}
+    stop(hub);
+}
+
+/// As long as nothing was appended, every start finds the index where the one before was interrupted.
+#[test]
+fn a_hub_that_is_killed_while_its_index_catches_up_goes_on_with_it() {
+    let folder = folder();
+    let hub = Hub::on(folder.path());
+    let sent: Vec<(u64, u64)> =
+        (0..6).map(|n| range(&append(&hub, &format!("k{n}"), SIZES[n % SIZES.len()]).1)).collect();
+    kill(hub);
+    std::fs::remove_dir_all(folder.path().join("index")).unwrap();
+    for end in [kill, stop, kill, kill] {
+        end(Hub::on(folder.path()));
+    }
+    let hub = Hub::on(folder.path());
+    for (n, sent) in sent.into_iter().enumerate() {
+        let (status, answer) = append(&hub, &format!("k{n}"), SIZES[n % SIZES.len()]);
+        assert_eq!((status, range(&answer)), (200, sent), "append {n}");
+    }
+    stop(hub);
+}
+
+/// The index catches up behind the start; that it knows of events which the log has no more still keeps a hub from starting.
+#[test]
+fn a_log_that_is_older_than_its_index_is_refused() {
+    let folder = folder();
+    let (data, old) = (folder.path().join("data"), folder.path().join("old"));
+    let main = data.join("streams/main");
+    let hub = Hub::on(&data);
+    assert_eq!(append(&hub, "k0", 3).0, 201);
+    stop(hub);
+    std::fs::create_dir(&old).unwrap();
+    for path in files(&main) {
+        std::fs::copy(&path, old.join(path.file_name().unwrap())).unwrap();
+    }
+    let hub = Hub::on(&data);
+    assert_eq!(append(&hub, "k1", 4_097).0, 201);
+    stop(hub);
+    std::fs::remove_dir_all(&main).unwrap();
+    std::fs::rename(&old, &main).unwrap();
+    let refused = run(2, &["hub", "--data", text(&data), "--listen", "127.0.0.1:0"]);
+    assert!(refused.stderr.contains("the end of its log is lost"), "{refused:?}");
+    std::fs::remove_dir_all(data.join("index")).unwrap();
+    let hub = Hub::on(&data);
+    assert_eq!(append(&hub, "k0", 3).0, 200);
+    assert_eq!(append(&hub, "k1", 4_097).0, 201);
     stop(hub);
 }

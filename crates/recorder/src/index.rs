@@ -228,6 +228,13 @@ impl StreamIndex {
         Ok(upto.and_then(|value| seq_at(&value, 0)).unwrap_or(0))
     }
 
+    /// Returns the last event that the index was told anything of. A checkpoint may be ahead of the entries: a hub can be stopped
+    /// before they have caught up.
+    pub fn last_known(&self) -> Result<Seq, Error> {
+        let checkpoint = self.index.check(self.checkpoints.last())?;
+        Ok(self.upto()?.max(checkpoint.and_then(|(key, _)| seq_at(&key, 0)).unwrap_or(0)))
+    }
+
     /// Adds entries; with them the index is true up to `upto`.
     pub fn add(&self, entries: &[Entry<'_>], upto: Seq) -> Result<(), Error> {
         let mut batch = Batch::default();

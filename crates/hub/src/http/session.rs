@@ -108,6 +108,9 @@ async fn rigd_log(stream: Arc<Stream>, log: Arc<PlaybackLog>, stretch: Stretch) 
                 Some(lines) => lines,
                 None => log.read(next, to, READ_BYTES).await.map_err(io::Error::other)?,
             };
+            if lines.is_empty() {
+                Err(io::Error::other("the recording ends before its head"))?;
+            }
             next = lines.last_seq() + 1;
             for (_, line) in lines.iter().filter(|(_, line)| !line.is_empty()) {
                 output.write_all(line)?;

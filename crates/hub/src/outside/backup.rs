@@ -297,7 +297,8 @@ impl<R: Read> Read for Lines<'_, R> {
         let read = self.from.read(buffer)?;
         for piece in buffer[..read].split_inclusive(|&byte| byte == b'\n') {
             self.line.extend_from_slice(piece);
-            if self.line.len() > rig_event::MAX_LINE {
+            // With its line end.
+            if self.line.len() > rig_event::MAX_LINE + 1 {
                 return Err(io::Error::other(format!("the line of seq {} has no end", self.next)));
             }
             let Some((b'\n', line)) = self.line.split_last() else { continue };

@@ -409,7 +409,8 @@ fn index(report: &mut Report, data: &Path, repair: bool) -> Option<(Index, PathB
 
 /// Whether the index knows of events that the log has no more.
 fn ahead(report: &mut Report, data: &Path, index: Option<&(Index, PathBuf)>, sound: &Sound) {
-    let known = index.and_then(|(index, _)| index.stream(&sound.stream, &sound.epoch).ok()?.upto().ok());
+    let known =
+        index.and_then(|(index, _)| index.stream(&sound.stream, &sound.epoch).ok()?.last_known().ok());
     if known.is_some_and(|known| known > sound.last_seq) {
         let folder = data.join("streams").join(sound.stream.as_str());
         let what = format!(

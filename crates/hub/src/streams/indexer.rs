@@ -1,17 +1,14 @@
-//! What keeps a stream's derived index true: a subscriber like any other, at its own pace.
+//! The task that keeps a stream's derived index true: a subscriber like any other, at its own pace.
 
-use std::borrow::Cow;
 use std::sync::Weak;
 use std::time::Duration;
 
-use rig_event::event::Part;
-use rig_event::{Head, Seq};
-use rig_recorder::index::Entry;
-use rig_recorder::{EventLog, StreamIndex, read_appends};
+use rig_event::Seq;
+use rig_recorder::StreamIndex;
 
 use super::cut::put_checkpoint;
+use super::indexed::catch_up;
 use super::stream::Stream;
-use crate::options::READ_BYTES;
 
 /// How long news may gather before they are indexed.
 const PAUSE: Duration = Duration::from_millis(250);
@@ -22,75 +19,25 @@ const AFTER_FAILURE: Duration = Duration::from_secs(30);
 /// Events from one checkpoint of the state to the next.
 const CHECKPOINT_EVENTS: Seq = 5_000;
 
-/// Indexes what the log has and the index does not know yet.
-pub(crate) async fn catch_up(log: &dyn EventLog, index: &StreamIndex) -> Result<(), String> {
-    // After the last event of an append comes the first of another. An append must not be cut in two: an index that was closed
-    // in between would not know where it begins.
-    let mut append_from = (index.upto().map_err(|e| e.to_string())? + 1).max(log.first_seq());
-    loop {
-        let lines = read_appends(log, append_from, READ_BYTES).await.map_err(|e| e.to_string())?;
-        if lines.is_empty() {
-            return Ok(());
-        }
-        let mut heads = Vec::with_capacity(lines.len());
-        for (seq, line) in lines.iter() {
-            heads.push(Head::parse(line).map_err(|e| format!("stream {}, seq {seq}: {e}", log.stream()))?);
-        }
-        let names = heads.iter().zip(lines.iter()).map(|(head, (_, line))| named_blob(head, line));
-        let blobs: Vec<Option<Cow<'_, str>>> = names.collect();
-        let mut entries = Vec::with_capacity(lines.len());
-        for (head, blob) in heads.iter().zip(&blobs) {
-            let last = head.seq + Seq::from(head.more);
-            entries.push(Entry {
-                seq: head.seq,
-                service: head.service.as_deref(),
-                id: head.id.as_ref().map(|id: &Cow<'_, str>| (id.as_ref(), append_from, last)),
-                blob: blob.as_deref().map(|blob| (blob, head.ts)),
-            });
-            if head.more == 0 {
-                append_from = head.seq + 1;
-            }
-        }
-        // Whatever they say of themselves, the next ones come after them.
-        append_from = lines.last_seq() + 1;
-        index.add(&entries, lines.last_seq()).map_err(|e| e.to_string())?;
-    }
-}
-
-/// The original that a snapshot names; one in parts names it with the last.
-fn named_blob<'a>(head: &Head<'_>, line: &'a [u8]) -> Option<Cow<'a, str>> {
-    #[derive(serde::Deserialize)]
-    struct Named<'a> {
-        #[serde(borrow)]
-        blob: Option<Cow<'a, str>>,
-        part: Option<Part>,
-    }
-    if head.type_name != "snapshot.captured" {
-        return None;
-    }
-    let Named { blob, part } = serde_json::from_slice(line).ok()?;
-    blob.filter(|_| part.is_none_or(|(i, of)| i == of))
-}
-
-/// Follows a stream until it is aborted.
+/// Follows a stream until it is aborted, first from where the index ends to what there was when the stream was opened.
 ///
 /// It holds the stream weakly, since the stream holds this task.
 pub(crate) async fn run(stream: Weak<Stream>, index: StreamIndex) {
     let Some(mut head) = stream.upgrade().map(|s| s.head.clone()) else { return };
-    let mut checkpoint = *head.borrow();
+    // A start that had to fold much is not to be followed by another.
+    let kept = index.checkpoint(*head.borrow()).ok().flatten();
+    let mut checkpoint = kept.map_or(0, |(seq, _)| seq);
     loop {
-        if head.changed().await.is_err() {
-            return;
-        }
-        tokio::time::sleep(PAUSE).await;
         let Some(stream) = stream.upgrade() else { return };
-        if let Err(why) = catch_up(stream.log.as_ref(), &index).await {
-            tracing::error!(stream = %stream.name, why, "the index does not follow; look-ups by key are behind");
+        let last = *head.borrow_and_update();
+        if let Err(why) = catch_up(stream.log.as_ref(), &index, &stream.indexed).await {
+            let behind = stream.indexed.lag(last);
+            tracing::error!(stream = %stream.name, why, behind, "the index does not follow; look-ups by key are behind");
             drop(stream);
             tokio::time::sleep(AFTER_FAILURE).await;
             continue;
         }
-        if *head.borrow_and_update() >= checkpoint + CHECKPOINT_EVENTS
+        if last >= checkpoint + CHECKPOINT_EVENTS
             && let Ok(cut) = stream.inspect().await
         {
             checkpoint = cut.state.seq;
@@ -98,105 +45,10 @@ pub(crate) async fn run(stream: Weak<Stream>, index: StreamIndex) {
                 tracing::warn!(stream = %stream.name, why, "a checkpoint could not be kept");
             }
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::path::Path;
-
-    use rig_event::{Epoch, StreamName, Timestamp};
-    use rig_recorder::{Index, Lines, MemoryLog, SegmentLog};
-
-    use super::*;
-
-    /// Around the lines that one read of a segment gives, up to the most events of one append.
-    const SIZES: [u64; 7] = [1, 4_095, 4_096, 4_097, 8_193, 10_000, 2];
-
-    /// One append, each of its events with a key, and so many bytes besides.
-    fn append_of(first_seq: Seq, count: u64, bytes: usize) -> Lines {
-        let text = "x".repeat(bytes);
-        let lines: String = (0..count)
-            .map(|n| {
-                let (seq, more) = (first_seq + n, count - 1 - n);
-                let more = if more > 0 { format!("\"more\":{more},") } else { String::new() };
-                format!(
-                    "{{\"seq\":{seq},\"ts\":\"2026-11-20T10:30:05Z\",\"type\":\"a.b\",{more}\"service\":\"api\",\"id\":\"k{seq}\",\"text\":\"{text}\"}}\n"
-                )
-            })
-            .collect();
-        Lines::split(first_seq, lines)
-    }
-
-    fn appends(sizes: &[u64], bytes: usize) -> Vec<Lines> {
-        let mut next = 1;
-        let append = |&count: &u64| {
-            let lines = append_of(next, count, bytes);
-            next += count;
-            lines
-        };
-        sizes.iter().map(append).collect()
-    }
-
-    fn segments(dir: &Path) -> SegmentLog {
-        let epoch = Epoch::from_random([7; 5]);
-        SegmentLog::create(dir, StreamName::main(), epoch, Timestamp::from_micros(0), Default::default())
-            .unwrap()
-    }
-
-    /// Every key leads to the append that it came with.
-    fn knows(index: &StreamIndex, appends: &[Lines]) {
-        assert_eq!(index.upto().unwrap(), appends.last().unwrap().last_seq());
-        for append in appends {
-            let (first, last) = (append.first_seq, append.last_seq());
-            for seq in [first, first + (last - first) / 2, last] {
-                assert_eq!(index.find_id(&format!("k{seq}")).unwrap(), Some((first, last)), "seq {seq}");
-            }
+        drop(stream);
+        if head.changed().await.is_err() {
+            return;
         }
-        let all = index.seqs_of("api", 0..=Seq::MAX, usize::MAX, false).unwrap();
-        assert_eq!(all.len() as u64, appends.last().unwrap().last_seq());
-    }
-
-    async fn indexes(log: &dyn EventLog, appends: &[Lines]) {
-        let dir = tempfile::tempdir().unwrap();
-        let index = Index::open(dir.path()).unwrap().0.stream(log.stream(), log.epoch()).unwrap();
-        catch_up(log, &index).await.unwrap();
-        knows(&index, appends);
-    }
-
-    #[tokio::test]
-    async fn appends_of_any_size_are_indexed_from_memory_and_from_files() {
-        // With 700 bytes an event the limit of bytes cuts a read before that of lines.
-        for (sizes, bytes) in [(&SIZES[..], 0), (&[3, 4_097, 2], 700)] {
-            let (dir, appends) = (tempfile::tempdir().unwrap(), appends(sizes, bytes));
-            let memory = MemoryLog::new(StreamName::main(), Epoch::from_random([7; 5]));
-            let files = segments(dir.path());
-            for append in &appends {
-                memory.append(append.clone()).await.unwrap();
-                files.append(append.clone()).await.unwrap();
-            }
-            indexes(&memory, &appends).await;
-            // Its end is in memory still, and then nothing of it.
-            indexes(&files, &appends).await;
-            drop(files);
-            indexes(&SegmentLog::open(dir.path(), Default::default()).unwrap().0, &appends).await;
-        }
-    }
-
-    #[tokio::test]
-    async fn appends_around_the_bytes_of_a_read_are_indexed() {
-        let line = append_of(1, 1, 0).bytes.len();
-        for bytes in [READ_BYTES - 1, READ_BYTES, READ_BYTES + 1, rig_event::MAX_LINE - 16] {
-            let dir = tempfile::tempdir().unwrap();
-            // One line of just so many bytes, or a few less; several of them; one that follows.
-            let appends = appends(&[1, 3, 1], bytes - line);
-            let files = segments(dir.path());
-            for append in &appends {
-                files.append(append.clone()).await.unwrap();
-            }
-            indexes(&files, &appends).await;
-            drop(files);
-            indexes(&SegmentLog::open(dir.path(), Default::default()).unwrap().0, &appends).await;
-        }
+        tokio::time::sleep(PAUSE).await;
     }
 }

@@ -14,6 +14,7 @@ use tokio::task::JoinHandle;
 use super::announcer::{Announcer, News, Rounds};
 use super::cut::{Cut, cut_at, put_checkpoint};
 use super::ids::Ids;
+use super::indexed::Indexed;
 use super::indexer;
 use super::meters::{Meters, drift_of};
 use super::playback::{Playback, PlaybackLog};
@@ -58,12 +59,19 @@ struct Registry {
     streams: RwLock<BTreeMap<StreamName, Arc<Stream>>>,
     /// Held while a stream is made or removed.
     changing: Mutex<()>,
+    /// Held while a piece of a log is indexed.
+    indexing: Arc<Mutex<()>>,
 }
 
 impl Streams {
     /// A registry without streams.
     pub(crate) fn new(parts: Parts) -> Streams {
-        Streams(Arc::new(Registry { parts, streams: RwLock::default(), changing: Mutex::default() }))
+        Streams(Arc::new(Registry {
+            parts,
+            streams: RwLock::default(),
+            changing: Mutex::default(),
+            indexing: Arc::default(),
+        }))
     }
 
     /// Opens every stream of the store, and makes `main` and `_hub` where they are not there.
@@ -260,9 +268,11 @@ impl Registry {
             }
             _ => None,
         };
-        if let Some(index) = &index {
-            indexer::catch_up(log.as_ref(), index).await.map_err(Error::Fold)?;
-        }
+        // It catches up once the stream is open: look-ups by key must not keep everything else waiting.
+        let indexed = match &index {
+            Some(index) => Indexed::new(log.as_ref(), index, self.indexing.clone(), options.step)?,
+            None => Indexed::none(),
+        };
         let cut_file = data.as_ref().map(|(data, _)| data.cut(name));
         let base = base(log.as_ref(), cut_file.as_deref())?;
         let cut = cut_at(log.as_ref(), index.as_ref(), &base, log.head()).await.map_err(Error::Fold)?;
@@ -308,6 +318,7 @@ impl Registry {
             cut_file,
             meters,
             index,
+            indexed,
             blobs,
             tasks: Mutex::new(tasks),
             recording: None,
@@ -340,6 +351,7 @@ impl Registry {
             cut_file: None,
             meters: Arc::default(),
             index: None,
+            indexed: Indexed::none(),
             blobs: None,
             tasks: Mutex::new(Tasks { announcer: Some(announced.task), ..Tasks::default() }),
             recording: Some(log),
@@ -384,7 +396,7 @@ impl Registry {
             )));
         }
         let mut trees = index.stream(name, log.epoch())?;
-        let known = trees.upto()?;
+        let known = trees.last_known()?;
         if known > log.head() {
             if options.durability == Durability::Always {
                 let (head, index) = (log.head(), data.index());

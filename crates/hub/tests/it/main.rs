@@ -11,6 +11,7 @@ mod access;
 mod backups;
 mod bodies;
 mod captures;
+mod catching_up;
 mod component;
 mod model;
 mod operation;

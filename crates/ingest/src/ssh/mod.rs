@@ -263,7 +263,7 @@ async fn tell(
 async fn last_failure(stream: &Stream, device: &Device) -> Result<Option<Seq>, Problem> {
     // A stream without an index began with this hub.
     let range = stream.first_seq()..=stream.head();
-    let Some(seqs) = stream.seqs_of(device.service.as_str(), range, LOOK_BACK, true)? else {
+    let Some(seqs) = stream.seqs_of(device.service.as_str(), range, LOOK_BACK, true).await? else {
         return Ok(None);
     };
     let mut captured = 0;
