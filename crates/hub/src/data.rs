@@ -12,7 +12,7 @@ use rig_recorder::Keyring;
 use rig_recorder::blob::BlobStore;
 use zeroize::Zeroizing;
 
-use crate::Error;
+use crate::{Error, keychecks};
 
 /// An open data directory. The lock is held as long as it lives.
 pub(crate) struct DataDir {
@@ -33,6 +33,11 @@ impl DataDir {
             Err(TryLockError::WouldBlock) => Err(Error::InUse(root.to_owned())),
             Err(TryLockError::Error(e)) => Err(io_error("lock", &path)(e)),
         }
+    }
+
+    /// The folder of the keys.
+    pub(crate) fn keys(&self) -> PathBuf {
+        self.root.join("keys")
     }
 
     pub(crate) fn index(&self) -> PathBuf {
@@ -93,7 +98,9 @@ impl DataDir {
     pub(crate) fn redaction_key(&self, new: bool) -> Result<RedactionKey, Error> {
         let id = hex(&random::<3>()?);
         let (path, text) = self.key_file("redaction", new, |hex| format!("k{id}:{hex}\n"))?;
-        RedactionKey::parse(text.trim()).ok_or(Error::Key(path))
+        let key = RedactionKey::parse(text.trim()).ok_or_else(|| Error::Key(path.clone()))?;
+        keychecks::hold(&path, &text)?;
+        Ok(key)
     }
 
     /// The keys that seals are signed with, made at the first start.
@@ -103,6 +110,7 @@ impl DataDir {
         })?;
         let keys =
             Keyring::parse(&text).map_err(|source| Error::SigningKeys { path: path.clone(), source })?;
+        keychecks::hold(&path, &text)?;
         if keys.is_empty() {
             tracing::warn!(path = %path.display(), "there is no signing key: seals are not signed");
         }

@@ -15,7 +15,7 @@ use tokio::task::JoinHandle;
 use crate::access::Access;
 use crate::admission::Admission;
 use crate::announcer::{Announcer, News, Rounds};
-use crate::cut::{Cut, cut_at, put_checkpoint};
+use crate::cut::{Cut, put_checkpoint};
 use crate::data::{DataDir, io_error, random, write_private};
 use crate::ids::Ids;
 use crate::ingest::ssh::Devices;
@@ -27,7 +27,7 @@ use crate::secrecy::{Blobs, Keys, sweep};
 use crate::stream::{Stream, Tasks};
 use crate::tail::Tail;
 use crate::writer::{Refused, Writer};
-use crate::{Error, Options, indexer, retention};
+use crate::{Error, Options, held, indexer, keychecks, retention};
 
 /// How many appends may wait for the writer; who comes then waits to get in line.
 const QUEUE: usize = 1024;
@@ -128,6 +128,10 @@ impl Hub {
             }
         }
         hub.learn().await?;
+        // Only now: the seals and originals that the keys made were held against them.
+        if let Some((data, _)) = &hub.data {
+            keychecks::note(&data.keys())?;
+        }
         Ok(hub)
     }
 
@@ -358,7 +362,14 @@ impl Hub {
             indexer::catch_up(log.as_ref(), index).await.map_err(Error::Fold)?;
         }
         let base = self.base(log.as_ref())?;
-        let cut = cut_at(log.as_ref(), index.as_ref(), &base, log.head()).await.map_err(Error::Fold)?;
+        let named = match (&self.data, log.first_seq()) {
+            (Some((data, _)), 2..) => data.cut(name),
+            (Some((data, _)), _) => data.stream(name).join("stream.json"),
+            (None, _) => Default::default(),
+        };
+        let named = named.display().to_string();
+        let held = held::open(log.as_ref(), index.as_ref(), &base, &named, &self.keys);
+        let cut = held.await.map_err(Error::Fold)?;
         // Only now: what says where the stream begins fits the state before it and the log after it.
         if let Some(segments) = segments {
             segments.settle()?;

@@ -1,12 +1,12 @@
 //! The server: it turns documents and posted events into the log, and the log into streams, files and states.
 //!
 //! In reading order: [`Options`]; `serve` (from its start to its end); `hub` (the streams a server has, opened and made); `own` (what
-//! is kept in the hub's own); `writer` (the one task a stream that gives events their place); `cut` (state and chain at any seq);
+//! is kept in the hub's own); `writer` (the one task a stream that gives events their place); `cut` (state and chain at any seq); `held` (what is opened, held against the seals);
 //! `stream` (what routes see of it); `tail` (prepared frames); `announcer` (who tells subscribers of news); `sse` (subscribers);
 //! `session` (a stretch as a file); `capture` (a document's way to the writer); `secrecy` (its original, encrypted); `ingest`
 //! (documents that nobody posts); `notify` (who is told of drift); `retention` (the oldest events go); [`access`] (who may do what);
 //! `routes`; `admission` (how many requests at once); `coding` (packed bodies); `trace` (what is logged of a request); `metrics`;
-//! [`guard`] (where the hub may connect to); `secret` (secrets that `hub.toml` names); [`files`] (which have changed); `playback` (a
+//! [`guard`] (where the hub may connect to); `secret` (secrets that `hub.toml` names); [`files`] (which have changed); `keychecks` (whether keys have); `playback` (a
 //! recording as a stream); [`backup`] and [`doctor`] (a data directory from outside).
 
 pub mod access;
@@ -21,10 +21,12 @@ pub mod doctor;
 mod error;
 pub mod files;
 pub mod guard;
+mod held;
 mod hub;
 mod ids;
 mod indexer;
 mod ingest;
+mod keychecks;
 mod metrics;
 mod notify;
 pub mod open_files;
