@@ -12,6 +12,7 @@ mod backups;
 mod bodies;
 mod captures;
 mod files;
+mod flips;
 mod history;
 mod model;
 mod notify;
