@@ -22,6 +22,30 @@ pub enum Error {
     /// The redaction key is damaged.
     #[error("{} is no redaction key (`ID:64 hexadecimal digits`); restore it from a backup: a new key would make every known secret look changed", .0.display())]
     Key(PathBuf),
+    /// A key is another than the hub had.
+    #[error("{}: the key {id} is not the one that this hub was started with: a bit of it was changed. Restore it from a backup; a new key needs a new id", path.display())]
+    KeyChanged {
+        /// The file.
+        path: PathBuf,
+        /// The id of the key.
+        id: String,
+    },
+    /// The line of a key was changed.
+    #[error("{}: the key {id} stands there under another id or in a comment: its line was changed. Restore it from a backup; to remove a key, delete its whole line", path.display())]
+    KeyLine {
+        /// The file.
+        path: PathBuf,
+        /// The id that the key had.
+        id: String,
+    },
+    /// The check values of the keys are damaged.
+    #[error("{}: {why}. Restore it from a backup; if the keys beside it are right, delete it, and the hub makes it anew", path.display())]
+    KeyChecks {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        why: String,
+    },
     /// A key is gone, though there are streams that were made with it.
     #[error("{} is gone, and there are streams already: restore it from a backup. A new redaction key makes every known secret look changed, and a new signing key cannot continue the old one; to go on with one all the same, make the file", path.display())]
     KeyLost {

@@ -19,7 +19,7 @@ use crate::access::{AUDIT_EVERY, Access, Rule};
 use crate::capture::{Budget, Captures};
 use crate::component::{Component, Mounted, Recall, recall, table};
 use crate::core::{self, Core};
-use crate::data::{DataDir, random};
+use crate::data::{DataDir, keychecks, random};
 use crate::error::Error;
 use crate::housekeeping;
 use crate::http::{self, Site};
@@ -202,6 +202,10 @@ async fn assemble(
     });
     if let Some(own) = core.streams().get(&StreamName::hub()) {
         recall(&own, recalls).await?;
+    }
+    // Only now: the seals and originals that the keys made were held against them.
+    if let Some(data) = &core.options().data {
+        keychecks::note(&data.join("keys"))?;
     }
     let tls = address.map(|address| tls_of(core, address)).transpose()?.flatten();
     if let Some(address) = address.filter(|address| !address.ip().to_canonical().is_loopback()) {

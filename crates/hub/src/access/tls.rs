@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use rig_event::keyfile::hex;
+use rig_recorder::checked;
 use sha2::{Digest as _, Sha256};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
@@ -127,7 +128,7 @@ fn changed(path: &Path) -> Option<SystemTime> {
 fn load(cert: &Path, key: &Path) -> Result<Arc<ServerConfig>, Error> {
     let chain = chain(cert)?;
     // What is wrong with a key is not repeated: it might be quoted.
-    let text = fs::read(key).map_err(io_error("read", key))?;
+    let text = unchanged(key)?;
     let key_der = PrivateKeyDer::from_pem_slice(&text).map_err(|_| Error::Tls {
         path: key.to_owned(),
         why: "there is no private key in it, as PEM".to_owned(),
@@ -140,8 +141,26 @@ fn load(cert: &Path, key: &Path) -> Result<Arc<ServerConfig>, Error> {
     Ok(Arc::new(config))
 }
 
-fn chain(path: &Path) -> Result<Vec<CertificateDer<'static>>, Error> {
+/// Reads a file, and checks it against its checksum where the hub made it.
+fn unchanged(path: &Path) -> Result<Vec<u8>, Error> {
     let text = fs::read(path).map_err(io_error("read", path))?;
+    match checked::check_line(&text) {
+        Ok(()) => Ok(text),
+        Err(e) => Err(Error::Tls { path: path.to_owned(), why: e.to_string() }),
+    }
+}
+
+/// Checks the certificate for development, if there is one in the folder `keys`.
+///
+/// # Errors
+/// When it or its key was changed, or they do not belong together.
+pub(crate) fn examine(keys: &Path) -> Result<(), Error> {
+    let (cert, key) = (keys.join("tls-cert.pem"), keys.join("tls-key.pem"));
+    if cert.exists() && key.exists() { load(&cert, &key).map(drop) } else { Ok(()) }
+}
+
+fn chain(path: &Path) -> Result<Vec<CertificateDer<'static>>, Error> {
+    let text = unchanged(path)?;
     let bad =
         || Error::Tls { path: path.to_owned(), why: "there is no certificate in it, as PEM".to_owned() };
     let chain = CertificateDer::pem_slice_iter(&text).collect::<Result<Vec<_>, _>>().map_err(|_| bad())?;
@@ -155,8 +174,9 @@ fn self_signed(data: &Path, names: Vec<String>) -> Result<(PathBuf, PathBuf), Er
     if !cert.exists() || !key.exists() {
         let made = rcgen::generate_simple_self_signed(names)
             .map_err(|e| Error::Tls { path: cert.clone(), why: e.to_string() })?;
-        write_private(&key, made.signing_key.serialize_pem().as_bytes()).map_err(io_error("write", &key))?;
-        write_private(&cert, made.cert.pem().as_bytes()).map_err(io_error("write", &cert))?;
+        let files = [made.signing_key.serialize_pem(), made.cert.pem()].map(checked::with_line);
+        write_private(&key, files[0].as_bytes()).map_err(io_error("write", &key))?;
+        write_private(&cert, files[1].as_bytes()).map_err(io_error("write", &cert))?;
     }
     Ok((cert, key))
 }

@@ -1,5 +1,6 @@
 //! The data directory: its lock, its keys, the places of streams and index.
 
+pub(crate) mod keychecks;
 pub mod open_files;
 
 use std::fs::{self, File, TryLockError};
@@ -62,7 +63,9 @@ impl DataDir {
     pub(crate) fn redaction_key(&self, new: bool) -> Result<RedactionKey, Error> {
         let id = hex(&random::<3>()?);
         let (path, text) = self.key_file("redaction", new, |hex| format!("k{id}:{hex}\n"))?;
-        RedactionKey::parse(text.trim()).ok_or(Error::Key(path))
+        let key = RedactionKey::parse(text.trim()).ok_or_else(|| Error::Key(path.clone()))?;
+        keychecks::hold(&path, &text)?;
+        Ok(key)
     }
 
     /// The keys that seals are signed with, made at the first start.
@@ -72,6 +75,7 @@ impl DataDir {
         })?;
         let keys =
             Keyring::parse(&text).map_err(|source| Error::SigningKeys { path: path.clone(), source })?;
+        keychecks::hold(&path, &text)?;
         if keys.is_empty() {
             tracing::warn!(path = %path.display(), "there is no signing key: seals are not signed");
         }

@@ -13,7 +13,7 @@ use std::path::{Component, Path, PathBuf};
 use rig_event::keyfile::hex;
 use rig_event::{Epoch, Head, Seq, StreamName, Timestamp};
 use rig_recorder::blob::BlobStore;
-use rig_recorder::{Chain, Durable, EventLog as _, SegmentLog};
+use rig_recorder::{Chain, Checksums, Durable, EventLog as _, SegmentLog};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
@@ -192,6 +192,7 @@ impl<W: Write> Copy<'_, W> {
                 next: &mut next,
                 counted_from,
                 chain: &mut chain,
+                checksums: durable.checksums(segment)?,
             };
             self.entry(&path, segment.bytes, lines)?;
         }
@@ -290,6 +291,7 @@ struct Lines<'a, R> {
     /// Lines before it are in the chain already.
     counted_from: Seq,
     chain: &'a mut Chain,
+    checksums: Checksums,
 }
 
 impl<R: Read> Read for Lines<'_, R> {
@@ -302,6 +304,7 @@ impl<R: Read> Read for Lines<'_, R> {
                 return Err(io::Error::other(format!("the line of seq {} has no end", self.next)));
             }
             let Some((b'\n', line)) = self.line.split_last() else { continue };
+            self.checksums.check(&self.line).map_err(|e| io::Error::other(e.to_string()))?;
             let found = Head::parse(line).map_err(|e| io::Error::other(e.to_string()))?.seq;
             if found != *self.next {
                 return Err(io::Error::other(format!("seq {found} stands where {} should", self.next)));

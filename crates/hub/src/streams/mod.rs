@@ -1,11 +1,12 @@
 //! The streams of a hub: a registry that opens, makes and removes them, and everything that runs for one stream.
 //!
-//! In reading order: `cut` (state and chain at a seq), `ids` (idempotency keys), `meters` (counters), `tail` (prepared frames),
+//! In reading order: `cut` (state and chain at a seq), `held` (what is opened, held against the seals), `ids` (idempotency keys), `meters` (counters), `tail` (prepared frames),
 //! `indexed` (how far the index has come), `writer` (the one task that gives events their place), `announcer` (wakes subscribers), `playback` (a recording as a log),
 //! `stream` (one stream as the rest of the hub sees it), `indexer` (keeps the derived index true), `registry` (all of them).
 
 mod announcer;
 mod cut;
+mod held;
 mod ids;
 mod indexed;
 mod indexer;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock, Weak};
 
 use rig_config::Policy;
@@ -12,7 +12,8 @@ use tokio::sync::{Mutex, mpsc, watch};
 use tokio::task::JoinHandle;
 
 use super::announcer::{Announcer, News, Rounds};
-use super::cut::{Cut, cut_at, put_checkpoint};
+use super::cut::{Cut, put_checkpoint};
+use super::held;
 use super::ids::Ids;
 use super::indexed::Indexed;
 use super::indexer;
@@ -275,7 +276,14 @@ impl Registry {
         };
         let cut_file = data.as_ref().map(|(data, _)| data.cut(name));
         let base = base(log.as_ref(), cut_file.as_deref())?;
-        let cut = cut_at(log.as_ref(), index.as_ref(), &base, log.head()).await.map_err(Error::Fold)?;
+        let named = match (data, log.first_seq()) {
+            (Some((data, _)), 2..) => data.cut(name),
+            (Some((data, _)), _) => data.stream(name).join("stream.json"),
+            (None, _) => PathBuf::new(),
+        };
+        let named = named.display().to_string();
+        let opened = held::open(log.as_ref(), index.as_ref(), &base, &named, &self.parts.keys);
+        let cut = opened.await.map_err(Error::Fold)?;
         // Only now: the description of the stream fits the state before it and the log after it.
         log.settle()?;
         let (inputs, received) = mpsc::channel(QUEUE);
