@@ -231,7 +231,7 @@ impl StreamIndex {
     /// Returns the last event that the index was told anything of. A checkpoint may be ahead of the entries: a hub can be stopped
     /// before they have caught up.
     pub fn last_known(&self) -> Result<Seq, Error> {
-        let checkpoint = self.index.check(self.checkpoints.last())?;
+        let checkpoint = self.index.run(|| self.checkpoints.last())?;
         Ok(self.upto()?.max(checkpoint.and_then(|(key, _)| seq_at(&key, 0)).unwrap_or(0)))
     }
 

@@ -5,7 +5,7 @@
 
 use std::fmt::{self, Write as _};
 
-use rig_event::event::Against;
+use rig_event::event::{Against, DiffComputed, Drift, Request, SnapshotCaptured};
 use rig_event::{Change, Event, Op, Severity, Verdict};
 use serde_json::Value;
 
@@ -50,16 +50,7 @@ pub fn summary(event: &Event, line: &[u8]) -> Summary {
 impl Summary {
     fn describe(&mut self, event: &Event, line: &[u8]) {
         match event {
-            Event::SnapshotCaptured(e) => {
-                self.say(format_args!("{}, {} bytes, {}", e.format, e.bytes, count(e.fields, "field")));
-                if e.redacted > 0 {
-                    self.say(format_args!(", {} redacted", e.redacted));
-                }
-                self.part(e.part);
-                for (key, value) in &e.meta {
-                    self.say(format_args!(", {key}={}", short(value, LABEL)));
-                }
-            }
+            Event::SnapshotCaptured(e) => self.captured(e),
             Event::SnapshotUnchanged(e) => self.say(format_args!("the same document as in {}", e.captured)),
             Event::SnapshotRejected(e) => {
                 self.text(&e.reason);
@@ -67,56 +58,14 @@ impl Summary {
                     self.say(format_args!(" (line {line}, column {column})"));
                 }
             }
-            Event::DiffComputed(e) => {
-                if e.hunks.is_empty() {
-                    let counts = [
-                        (e.added, "added"),
-                        (e.removed, "removed"),
-                        (e.changed, "changed"),
-                        (e.moved, "moved"),
-                    ];
-                    let counts = counts.iter().filter(|(n, _)| *n > 0);
-                    let counts: Vec<String> = counts.map(|(n, what)| format!("{n} {what}")).collect();
-                    self.text(if counts.is_empty() { "no difference".to_owned() } else { counts.join(", ") });
-                } else {
-                    let added = count(e.lines_added, "line");
-                    self.say(format_args!("{added} added, {} removed", e.lines_removed));
-                }
-                self.severity(e.severity);
-                if e.sections.is_empty() {
-                    let changes: Vec<&Change> =
-                        e.changes.iter().filter(|change| change.op.is_difference()).collect();
-                    self.list(&changes, |words, change| words.change(change));
-                } else {
-                    self.list(&e.sections, |words, section| {
-                        words.say(format_args!("{}: {}", section.section, section.summary));
-                    });
-                }
-            }
+            Event::DiffComputed(e) => self.diff(e),
             Event::DriftDetected(e)
             | Event::DriftChanged(e)
             | Event::DriftResolved(e)
-            | Event::DriftAccepted(e)
-            | Event::DriftExpired(e) => {
-                self.0.push(Span::Verdict(e.verdict));
-                self.say(format_args!(", {}", count(e.differing, "field")));
-                if e.against == Against::Declared {
-                    self.text(" of what is declared");
-                }
-                self.severity(e.severity);
-                self.list(&e.fields, |words, field| words.text(&field.path));
-                if !e.accepted.is_empty() {
-                    let ended = matches!(event, Event::DriftExpired(_));
-                    self.text(if ended { "; no longer accepted" } else { "; accepted" });
-                    self.list(&e.accepted, |words, change| words.text(&change.path));
-                }
-                if let Some(until) = e.until {
-                    self.say(format_args!(", until {until}"));
-                }
-                self.because(e.reason.as_deref());
-            }
+            | Event::DriftAccepted(e) => self.drift(e, "; accepted"),
+            Event::DriftExpired(e) => self.drift(e, "; no longer accepted"),
             Event::BaselineApproved(e) => {
-                self.say(format_args!("the config of {}, {}", e.captured, digest(&e.config_digest)));
+                self.say(format_args!("snapshot {}, {}", e.captured, digest(&e.config_digest)));
                 if let Some(key) = &e.key_id {
                     self.say(format_args!(", signed with key {key}"));
                 }
@@ -143,17 +92,7 @@ impl Summary {
                 self.text(said.join(": "));
             }
             Event::ServiceLog(e) => self.text(e.data.trim_end()),
-            Event::RequestCompleted(e) | Event::RequestFailed(e) => {
-                self.edge(&e.source, &e.target);
-                self.say(format_args!(" {} {}", e.method, e.path));
-                if let Some(status) = e.status {
-                    self.say(format_args!(" {status}"));
-                }
-                if let Some(ms) = &e.latency_ms {
-                    self.say(format_args!(" {ms} ms"));
-                }
-                self.because(e.error.as_deref());
-            }
+            Event::RequestCompleted(e) | Event::RequestFailed(e) => self.request(e),
             Event::GrpcCallCompleted(e) => {
                 self.edge(&e.source, &e.target);
                 self.say(format_args!(" {}/{} {}", e.grpc_service, e.method, e.grpc_status));
@@ -169,14 +108,6 @@ impl Summary {
                 self.text(e.environment.as_deref().unwrap_or_default());
                 self.because(e.error.as_deref());
             }
-            Event::Other(_) => self.fields(line),
-            _ => self.describe_own(event),
-        }
-    }
-
-    /// Describes an event of the hub about itself.
-    fn describe_own(&mut self, event: &Event) {
-        match event {
             Event::CollectFailed(e) => {
                 self.text(&e.address);
                 self.because(Some(&e.reason));
@@ -231,8 +162,83 @@ impl Summary {
             Event::AuditDenied(e) => {
                 self.say(format_args!("{} from {}, {}", count(e.requests, "request"), e.peer, e.code));
             }
-            _ => {}
+            Event::Other(_) => self.fields(line),
         }
+    }
+
+    fn captured(&mut self, e: &SnapshotCaptured) {
+        self.say(format_args!("{}, {}, {} bytes", e.format, count(e.fields, "field"), e.bytes));
+        if e.redacted > 0 {
+            self.say(format_args!(", {} redacted", e.redacted));
+        }
+        self.part(e.part);
+        for (key, value) in &e.meta {
+            self.say(format_args!(", {key}={}", short(value, LABEL)));
+        }
+    }
+
+    /// Describes a diff. Counts are left out if every change is named: a list shows its end only where there is room.
+    fn diff(&mut self, e: &DiffComputed) {
+        let changes: Vec<&Change> = e.changes.iter().filter(|change| change.op.is_difference()).collect();
+        self.severity(e.severity);
+        if e.hunks.is_empty() {
+            let counts =
+                [(e.added, "added"), (e.removed, "removed"), (e.changed, "changed"), (e.moved, "moved")];
+            let is_named = (1..=MOST).contains(&changes.len()) && e.sections.is_empty();
+            counts.iter().filter(|(n, _)| *n > 0 && !is_named).for_each(|(n, what)| {
+                self.item(format_args!("{n} {what}"));
+            });
+        } else {
+            if e.lines_added > 0 {
+                self.item(format_args!("{} added", count(e.lines_added, "line")));
+            }
+            if e.lines_removed > 0 {
+                self.item(format_args!("{} removed", count(e.lines_removed, "line")));
+            }
+        }
+        if e.sections.is_empty() {
+            self.list(&changes, |words, change| words.change(change));
+        } else {
+            self.list(&e.sections, |words, section| {
+                words.say(format_args!("{}: {}", section.section, section.summary));
+            });
+        }
+        if self.is_empty() {
+            self.text("no difference");
+        }
+    }
+
+    /// Describes a drift; `decided` is what the event says of the fields in `accepted`.
+    fn drift(&mut self, e: &Drift, decided: &str) {
+        self.0.push(Span::Verdict(e.verdict));
+        if e.against == Against::Declared {
+            self.text(" (declared)");
+        }
+        self.severity(e.severity);
+        if e.fields.len() > MOST || e.fields.len() as u64 != e.differing {
+            self.item(format_args!("{}", count(e.differing, "field")));
+        }
+        self.list(&e.fields, |words, field| words.text(&field.path));
+        if !e.accepted.is_empty() {
+            self.text(decided);
+            self.list(&e.accepted, |words, change| words.text(&change.path));
+        }
+        if let Some(until) = e.until {
+            self.say(format_args!(", until {until}"));
+        }
+        self.because(e.reason.as_deref());
+    }
+
+    fn request(&mut self, e: &Request) {
+        self.edge(&e.source, &e.target);
+        self.say(format_args!(" {} {}", e.method, e.path));
+        if let Some(status) = e.status {
+            self.say(format_args!(" {status}"));
+        }
+        if let Some(ms) = &e.latency_ms {
+            self.say(format_args!(" {ms} ms"));
+        }
+        self.because(e.error.as_deref());
     }
 
     /// Describes an event by the fields of its line: its error or message, or all of them.
@@ -279,10 +285,15 @@ impl Summary {
 
     fn severity(&mut self, severity: Option<Severity>) {
         if let Some(severity) = severity {
-            self.text(" (");
+            self.item(format_args!(""));
             self.0.push(Span::Severity(severity));
-            self.text(")");
         }
+    }
+
+    /// Adds one of several words that are separated by commas.
+    fn item(&mut self, words: fmt::Arguments<'_>) {
+        self.text(if self.is_empty() { "" } else { ", " });
+        self.say(words);
     }
 
     fn part(&mut self, part: Option<(u32, u32)>) {
@@ -301,7 +312,11 @@ impl Summary {
     /// Names the first few items and counts the rest.
     fn list<T>(&mut self, items: &[T], each: impl Fn(&mut Self, &T)) {
         for (number, item) in items.iter().take(MOST).enumerate() {
-            self.text(if number == 0 { ": " } else { ", " });
+            self.text(match number {
+                0 if self.is_empty() => "",
+                0 => ": ",
+                _ => ", ",
+            });
             each(self, item);
         }
         if items.len() > MOST {
@@ -393,14 +408,30 @@ mod tests {
             &format!(
                 r#""type":"diff.computed","service":"api","from":1,"to":2,"added":0,"removed":0,"changed":4,"severity":"low","changes":[{changes}]"#
             ),
-            "4 changed (low): a 1 -> 2, b 1 -> 2, c 1 -> 2 and 1 more",
+            "low, 4 changed: a 1 -> 2, b 1 -> 2, c 1 -> 2 and 1 more",
         );
         check(
             r#""type":"diff.computed","service":"api","from":1,"to":2,"added":1,"removed":1,"changed":0,"moved":1,"changes":[
                 {"op":"added","path":"a","after":{},"severity":"low"},{"op":"removed","path":"b","before":[],"severity":"low"},
                 {"op":"equivalent","path":"c","before":1,"after":"1","severity":"low"},
                 {"op":"moved","path":"l[name=x]","before":0,"after":1,"severity":"low"}]"#,
-            "1 added, 1 removed, 1 moved: +a {}, -b, l[name=x] moved",
+            "+a {}, -b, l[name=x] moved",
+        );
+    }
+
+    #[test]
+    fn a_drift_begins_with_its_verdict() {
+        let field = r#"{"op":"changed","path":"port","before":1,"after":2,"severity":"high"}"#;
+        let drift = |more: &str| {
+            format!(
+                r#""type":"drift.detected","service":"api","against":"baseline","verdict":"drifted","severity":"high",{more}"#
+            )
+        };
+        check(&drift(&format!(r#""differing":1,"fields":[{field}]"#)), "drifted, high: port");
+        check(&drift(&format!(r#""differing":9,"fields":[{field}]"#)), "drifted, high, 9 fields: port");
+        check(
+            r#""type":"drift.resolved","service":"api","against":"declared","verdict":"in-sync","differing":0"#,
+            "in-sync (declared)",
         );
     }
 
