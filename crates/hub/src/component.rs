@@ -16,7 +16,7 @@ use crate::metrics::Exposition;
 use crate::options::READ_BYTES;
 use crate::streams::Stream;
 
-/// What a component adds to a hub. Built by its own crate, mounted by the program.
+/// A part of a hub that is built by its own crate, mounted by the program.
 ///
 /// A component is made of closures, not of a type that a hub could be asked for: no component reaches another one through the hub.
 pub struct Component {
@@ -100,7 +100,7 @@ impl Component {
     }
 }
 
-/// What the components of a hub add to it, together.
+/// Everything that the components of a hub add to it.
 #[derive(Default)]
 pub(crate) struct Mounted {
     pub(crate) routers: Vec<OpenApiRouter>,

@@ -44,7 +44,7 @@ impl WeakCore {
     }
 }
 
-/// What a core is made of.
+/// The parts of a core.
 pub(crate) struct Parts {
     pub(crate) options: Arc<Options>,
     pub(crate) policy: Arc<Policy>,

@@ -9,11 +9,11 @@ pub enum Error {
     /// A folder or file of the data directory cannot be used.
     #[error("cannot {what} {}", path.display())]
     Data {
-        /// What was tried.
+        /// The action that failed.
         what: &'static str,
         /// On what.
         path: PathBuf,
-        /// What the system said.
+        /// The error of the operating system.
         source: std::io::Error,
     },
     /// Another hub has the data directory.
@@ -43,7 +43,7 @@ pub enum Error {
     KeyChecks {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The fault.
         why: String,
     },
     /// A key is gone, though there are streams that were made with it.
@@ -51,7 +51,7 @@ pub enum Error {
     KeyLost {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The error of the operating system.
         source: std::io::Error,
     },
     /// The key of the originals is gone, and there are originals that only it opens.
@@ -69,7 +69,7 @@ pub enum Error {
         path: PathBuf,
         /// The line, from 1.
         line: usize,
-        /// What is wrong with it. Nothing of it is repeated.
+        /// The fault. Nothing of it is repeated.
         why: &'static str,
     },
     /// The Transit service that `hub.toml` names cannot be used.
@@ -80,7 +80,7 @@ pub enum Error {
     SigningKeys {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The fault.
         source: rig_recorder::seal::BadKey,
     },
     /// A log or the index cannot be opened.
@@ -91,7 +91,7 @@ pub enum Error {
     Component {
         /// The component.
         name: &'static str,
-        /// What is wrong with it.
+        /// The fault.
         why: String,
     },
     /// A log does not fold.
@@ -115,7 +115,7 @@ pub enum Error {
     Tls {
         /// The file, if it is about one.
         path: PathBuf,
-        /// What is wrong.
+        /// The fault.
         why: String,
     },
     /// The listener failed.

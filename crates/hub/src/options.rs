@@ -9,18 +9,18 @@ use rig_recorder::Durability;
 
 use crate::settings::{AccessSettings, BlobSettings, Http, TlsSettings};
 
-/// What a hub is to be.
+/// Options of a hub.
 #[derive(Clone, Debug)]
 pub struct Options {
     /// The folder that holds everything; `None`: in memory, gone with the process.
     pub data: Option<PathBuf>,
     /// Rules for secrets, severities, lists, what to ignore and drift.
     pub policy: Policy,
-    /// How originals of documents are kept.
+    /// The storage of originals of documents.
     pub blobs: BlobSettings,
-    /// How many requests and subscribers there may be at once.
+    /// Most requests and subscribers at once.
     pub http: Http,
-    /// Who may speak to the hub, and how.
+    /// Access control.
     pub access: AccessSettings,
     /// The hub's certificate.
     pub tls: TlsSettings,
@@ -29,7 +29,7 @@ pub struct Options {
     /// The keys that seals and session files are signed with, of which the last signs; `None`: those in `keys/signing` of the
     /// folder, made at the first start.
     pub signing_keys: Option<rig_recorder::Keyring>,
-    /// What the hub may do without, though others than this machine reach it.
+    /// Protections that the hub may do without, though others than this machine reach it.
     pub insecure: Insecure,
     /// When an append is answered.
     pub durability: Durability,
@@ -37,21 +37,21 @@ pub struct Options {
     pub seals: Option<Seals>,
     /// A segment of the log that would grow beyond this is ended.
     pub segment_bytes: u64,
-    /// How often the policy's `[retention]` is carried out.
+    /// The interval at which the policy's `[retention]` is carried out.
     pub retention_interval: Duration,
-    /// How often it is looked for originals that the policy does not keep or no event names, give or take a quarter of it.
+    /// The interval at which originals that the policy does not keep or no event names are deleted, give or take a quarter of it.
     pub sweep_interval: Duration,
-    /// How old an original must be that no event names before it is deleted.
+    /// The age at which an original that no event names is deleted.
     pub unnamed_grace: Duration,
-    /// How large, deep and wide a document may be.
+    /// Limits on the size, depth and width of a document.
     pub limits: Limits,
-    /// How many bytes of documents may be in work at once; who comes then waits, and gets 503 after ten seconds.
+    /// Maximum total size of documents being processed. Requests over it wait up to ten seconds, then get 503.
     pub capture_budget: u64,
-    /// How often a subscriber hears from the hub when there is nothing else to say.
+    /// The interval of heartbeats to a subscriber when there is nothing else to send.
     pub heartbeat: Duration,
-    /// How long a client may take for the next piece of a request.
+    /// The time that a client may take for the next piece of a request.
     pub read_timeout: Duration,
-    /// How long requests may go on after the shutdown began.
+    /// The time that requests may go on after the shutdown began.
     pub shutdown_deadline: Duration,
     /// The clock.
     pub clock: fn() -> Timestamp,
@@ -97,7 +97,7 @@ impl Options {
     }
 }
 
-/// What a hub must be told by name before it listens for others than this machine.
+/// Protections that must be given up by name before a hub listens for others than this machine without them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Insecure {
     /// Without tokens: who reaches it reads and writes everything.
@@ -121,5 +121,5 @@ impl Default for Seals {
     }
 }
 
-/// How many bytes of a log are read at once.
+/// Bytes of a log that are read at once.
 pub const READ_BYTES: usize = 256 << 10;

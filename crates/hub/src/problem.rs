@@ -81,7 +81,7 @@ impl Problem {
         self.status
     }
 
-    /// Whether it says that somebody may not, rather than that something is wrong with what was asked for.
+    /// Returns true if it says that somebody may not, rather than that something is wrong with what was asked for.
     pub(crate) fn is_denial(&self) -> bool {
         is_denial(self.status)
     }
@@ -119,7 +119,7 @@ pub(crate) fn no_such_method() -> Problem {
     )
 }
 
-/// Whether an answer with that status says that somebody may not.
+/// Returns true if an answer with that status says that somebody may not.
 pub(crate) fn is_denial(status: StatusCode) -> bool {
     matches!(
         status,

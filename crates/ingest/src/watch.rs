@@ -12,16 +12,16 @@ use tokio::task::{JoinSet, block_in_place};
 
 use crate::files::{Pattern, Watch};
 
-/// Who captures, in events.
+/// The actor of events.
 const ACTOR: &str = "watch";
 
-/// How long a file is left alone that could not be kept through no fault of its own.
+/// The pause before a file that could not be kept through no fault of its own is tried again.
 const RETRY: Duration = Duration::from_secs(5);
 
-/// How long nothing must happen before a file is read, unless `debounce` says otherwise.
+/// The quiet time before a file is read, unless `debounce` says otherwise.
 const DEBOUNCE: Duration = Duration::from_millis(200);
 
-/// How many files are remembered before those that are gone are forgotten.
+/// The number of files that are remembered before those that are gone are forgotten.
 const MAX_TOLD: usize = 50_000;
 
 /// A `[[watch]]` that was checked.
@@ -34,9 +34,9 @@ pub struct Watched {
     pub stream: StreamName,
     /// The files.
     pub paths: Vec<Pattern>,
-    /// What they are written in; else name and content tell.
+    /// Their format; by default, name and content tell it.
     pub format: Option<String>,
-    /// How long nothing must happen before a file is read: 10 ms to a minute.
+    /// The quiet time before a file is read: 10 ms to a minute.
     pub debounce: Duration,
 }
 
@@ -156,7 +156,7 @@ async fn run(core: Core, watched: Watched) {
     }
 }
 
-/// What was told, and which file a service is. Files that are gone are forgotten once in a while.
+/// Warnings that were given, and the file of each service. Files that are gone are forgotten once in a while.
 #[derive(Default)]
 struct Told {
     troubles: BTreeSet<(PathBuf, String)>,
@@ -228,7 +228,7 @@ async fn capture(core: &Core, watched: &Watched, watch: &mut Watch, told: &mut T
     }
 }
 
-/// Whether the same document may be captured a moment later.
+/// Returns true if the same document may be captured a moment later.
 fn is_passing(problem: &Problem) -> bool {
     problem.status().is_server_error()
 }

@@ -20,7 +20,7 @@ use super::settings::Notify;
 const FIRST_WAIT: Duration = Duration::from_millis(500);
 const LONGEST_WAIT: Duration = Duration::from_secs(5 * 60);
 
-/// Who is told, and what became of it.
+/// An endpoint, and the state of its deliveries.
 pub(crate) struct Endpoint {
     pub(super) settings: Notify,
     url: Url,
@@ -28,9 +28,9 @@ pub(crate) struct Endpoint {
     http: reqwest::Client,
     /// Held by the message that is being sent: an endpoint is asked by one at a time.
     pub(super) turn: Mutex<()>,
-    /// What the hub's own stream says of it.
+    /// The cursors that the hub's own stream has of it.
     pub(super) known: std::sync::Mutex<Known>,
-    /// Whether it was told that nothing gets through.
+    /// True if it was told that nothing gets through.
     pub(super) failing: AtomicBool,
     pub(super) sent: AtomicU64,
     pub(super) failed: AtomicU64,
@@ -50,11 +50,11 @@ struct Failure {
     why: String,
     /// This very message will never be taken.
     for_good: bool,
-    /// How long the endpoint wants to be left alone.
+    /// The time that the endpoint wants to be left alone.
     wait: Option<Duration>,
 }
 
-/// What became of an attempt; `news`: it is other than the one before.
+/// The outcome of an attempt; `news`: it differs from the one before.
 pub(super) enum Outcome {
     Taken { news: bool },
     Failed { news: bool, why: String, wait: Duration },

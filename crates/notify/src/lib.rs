@@ -25,14 +25,14 @@ use self::endpoint::{Endpoint, Known, Outcome};
 use self::message::{Grave, Message, message};
 pub use self::settings::{Kind, Names, Notify, check};
 
-/// How often it is looked for new streams.
+/// The interval at which new streams are looked for.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// How often an endpoint's cursor is written down while it is told things, and after how many events that are nothing to it.
+/// The interval at which an endpoint's cursor is written down while it is told things, and after how many events that are nothing to it.
 const RECORD: Duration = Duration::from_secs(10);
 const RECORD_EVENTS: Seq = 100_000;
 
-/// Who tells, in events.
+/// The actor of events.
 const ACTOR: &str = "notify";
 
 /// Returns the component for these endpoints. Their secrets are read, and it is checked where they listen; nothing is connected to.
@@ -79,7 +79,7 @@ fn metrics(endpoints: &[Arc<Endpoint>], text: &mut Exposition) {
     }
 }
 
-/// What the hub's own stream says of endpoints, by name: how far each was told, and whether nothing got through to it.
+/// The endpoints in the hub's own stream, by name: how far each was told, and whether nothing got through to it.
 #[derive(Default)]
 struct Past(BTreeMap<String, (Known, bool)>);
 
@@ -178,7 +178,7 @@ struct Follower {
     stream: Arc<Stream>,
 }
 
-/// How far a follower is, and how far that is written down.
+/// The position of a follower, and how far it is written down.
 struct Cursor {
     next: Seq,
     recorded: Seq,
@@ -319,7 +319,7 @@ impl Follower {
         }
     }
 
-    /// What is not told is told here.
+    /// Records that events are not delivered.
     async fn drop(&self, from: Seq, upto: Seq, why: String) {
         let (endpoint, stream) = (&self.endpoint.settings.name, &self.stream.name);
         tracing::error!(endpoint, %stream, from, upto, why, "a notification was given up");

@@ -1,4 +1,4 @@
-//! What an endpoint is told of an event: which ones, the sentence, the body and its signature.
+//! Messages to endpoints: which ones, the sentence, the body and its signature.
 
 use std::collections::BTreeSet;
 
@@ -14,7 +14,7 @@ use sha2::Sha256;
 
 use super::settings::{Kind, Notify};
 
-/// How many fields a sentence names, and how much of each.
+/// The most fields that a sentence names, and the most of each.
 const FIELDS: usize = 5;
 const FIELD_CHARS: usize = 120;
 
@@ -55,7 +55,7 @@ impl Grave {
     }
 }
 
-/// What an endpoint is told of a line, if anything. Lines come in their order, and every one of them.
+/// Returns the message to an endpoint about a line, if there is one. Lines come in their order, and every one of them.
 pub(super) fn message(settings: &Notify, stream: &Stream, line: &[u8], grave: &mut Grave) -> Option<Message> {
     let type_name = std::str::from_utf8(type_of(line)).ok()?;
     let is_drift = type_name.starts_with("drift.");
@@ -106,7 +106,7 @@ pub(super) fn message(settings: &Notify, stream: &Stream, line: &[u8], grave: &m
     Some(Message { id, body: body.into() })
 }
 
-/// What happened, to whom, how severe, where, and the place in the log. It names fields and no values.
+/// Returns a sentence: what happened, to whom, how severe, where, and the place in the log. It names fields and no values.
 fn sentence(stream: &str, seq: Seq, type_name: &str, service: Option<&str>, drift: Option<&Drift>) -> String {
     let mut text = type_name.to_owned();
     if let Some(service) = service {

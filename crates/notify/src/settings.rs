@@ -14,14 +14,14 @@ use zeroize::Zeroizing;
 /// The shortest key, in bytes.
 const MIN_KEY: usize = 16;
 
-/// What is told where nothing else is said.
+/// The events that are sent by default.
 const EVENTS: [&str; 4] = ["drift.detected", "drift.changed", "drift.resolved", "drift.expired"];
 
 /// A `[[notify]]`.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Notify {
-    /// What the endpoint is called in events, metrics and messages: 1 to 64 of `a-z`, `0-9`, `-` and `_`. An endpoint with another
+    /// The name of the endpoint in events, metrics and messages: 1 to 64 of `a-z`, `0-9`, `-` and `_`. An endpoint with another
     /// name is another endpoint, which begins anew.
     pub name: String,
     /// Where it listens.
@@ -30,7 +30,7 @@ pub struct Notify {
     pub url_env: Option<String>,
     /// The file that holds the URL.
     pub url_file: Option<PathBuf>,
-    /// What it understands.
+    /// The format that it understands.
     #[serde(default)]
     pub kind: Kind,
     /// Events that have a severity are told from this one on: `low`. Of a service whose drift was told, its fall below and its end
@@ -49,7 +49,7 @@ pub struct Notify {
     pub key_env: Option<String>,
     /// The file that holds the key; a newline at its end does not count.
     pub key_file: Option<PathBuf>,
-    /// How long it may take to answer: 10 s.
+    /// The time that it may take to answer: 10 s.
     #[serde(default, deserialize_with = "span_of_time")]
     pub timeout: Option<Duration>,
     /// For how long an event is tried before it is given up: a day.
@@ -57,7 +57,7 @@ pub struct Notify {
     pub give_up: Option<Duration>,
 }
 
-/// What an endpoint understands.
+/// A format that endpoints understand.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Kind {
@@ -77,12 +77,12 @@ pub struct Names {
 }
 
 impl Names {
-    /// Whether one of the patterns matches.
+    /// Returns true if one of the patterns matches.
     pub(crate) fn hold(&self, name: &str) -> bool {
         self.set.is_match(name)
     }
 
-    /// Whether the name itself is one of the patterns.
+    /// Returns true if the name itself is one of the patterns.
     pub(crate) fn name(&self, name: &str) -> bool {
         self.written.iter().any(|written| written == name)
     }
@@ -158,7 +158,7 @@ impl Notify {
         Secret::of("key", self.key_env.as_ref(), self.key_file.as_ref())
     }
 
-    /// What its messages are signed with.
+    /// Reads the key that its messages are signed with.
     pub(crate) fn key(&self) -> Result<Option<Zeroizing<String>>, String> {
         match self.key_source()?.map(|secret| secret.read_now()).transpose()? {
             Some(key) if key.len() < MIN_KEY => Err(format!("the key has less than {MIN_KEY} bytes")),

@@ -1,4 +1,4 @@
-//! What the hub connects to because somebody named it: no address inside, unless `hub.toml` allows it.
+//! Guards connections to addresses that somebody named: no address inside, unless `hub.toml` allows it.
 //!
 //! A name is resolved here, its addresses are checked, and one that passed is connected to: there is no second look at the
 //! name that could give another answer. Addresses are checked as numbers, so their spelling does not matter.
@@ -12,7 +12,7 @@ use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::{ClientBuilder, Url, redirect};
 use serde::Deserialize;
 
-/// How long a name may take to be resolved.
+/// The time that a name may take to be resolved.
 const RESOLVE: Duration = Duration::from_secs(10);
 
 /// `allow` in `hub.toml`: names, addresses and networks inside that the hub may connect to all the same.
@@ -28,7 +28,7 @@ pub struct Allowed {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Network {
     address: IpAddr,
-    /// How many bits they share.
+    /// The number of bits that they share.
     bits: u8,
 }
 
@@ -40,7 +40,7 @@ pub enum Refused {
     Inside {
         /// The name or address that was asked for.
         host: String,
-        /// What lies there.
+        /// The kind of address.
         what: &'static str,
     },
     /// It is no URL, or not one for this.
@@ -51,7 +51,7 @@ pub enum Refused {
     Unknown(String),
 }
 
-/// What is refused of IPv4, in the order in which it is looked for.
+/// Networks of IPv4 that are refused, in the order in which they are looked for.
 const INSIDE_V4: [(Ipv4Addr, u8, &str); 17] = [
     (Ipv4Addr::new(169, 254, 169, 254), 32, METADATA),
     (Ipv4Addr::new(168, 63, 129, 16), 32, METADATA),
@@ -169,7 +169,7 @@ fn within(ip: Ipv6Addr) -> Option<Ipv4Addr> {
     }
 }
 
-/// Whether the hub may connect to `ip`.
+/// Returns true if the hub may connect to `ip`.
 ///
 /// # Errors
 /// [`Refused::Inside`] for an address that is not one of the open internet, unless a network of `allowed` holds it.
@@ -195,7 +195,7 @@ pub fn check(ip: IpAddr, allowed: &Allowed) -> Result<(), Refused> {
     what.map_or(Ok(()), |what| Err(Refused::Inside { host: ip.to_string(), what }))
 }
 
-/// Whether the hub may connect to `ip` as to a device, which usually lies in a private network.
+/// Returns true if the hub may connect to `ip` as to a device, which usually lies in a private network.
 ///
 /// # Errors
 /// [`Refused::Inside`] for an address that a device cannot have or must not be named as, unless a network of `allowed` holds it.
@@ -208,7 +208,7 @@ pub fn check_device(ip: IpAddr, allowed: &Allowed) -> Result<(), Refused> {
     }
 }
 
-/// Whether the hub may send requests to `url`, as far as can be told before its name is resolved.
+/// Returns true if the hub may send requests to `url`, as far as can be told before its name is resolved.
 ///
 /// # Errors
 /// When it is no HTTP address, has a password in it, or is an address inside that is not allowed, however it is spelled.
@@ -280,7 +280,7 @@ pub fn client(allowed: Arc<Allowed>) -> ClientBuilder {
     reqwest::Client::builder().dns_resolver(Resolver(allowed)).redirect(redirect::Policy::none()).no_proxy()
 }
 
-/// What of an error of [`client`] was the guard's.
+/// Returns the refusal of the guard in an error of [`client`], if it is one.
 pub fn refused(error: &reqwest::Error) -> Option<&Refused> {
     let mut cause = std::error::Error::source(error);
     while let Some(error) = cause {

@@ -1,4 +1,4 @@
-//! What became of a service: its timeline, the difference between two points of it, and who changed a field.
+//! Queries about a service: its timeline, the difference between two points of it, and who changed a field.
 //!
 //! All three read the log. What they hold at a time is a piece of it and one service; how far a page of the timeline looks has a
 //! limit, and no more than a few that fold or compare do so at the same time.
@@ -51,10 +51,10 @@ pub fn component() -> Component {
 const MAX_PAGE: u64 = 1000;
 const PAGE: u64 = 100;
 
-/// How many events one page looks through.
+/// The number of events that one page looks through.
 const MAX_LOOKED: u64 = 1_000_000;
 
-/// How many events are looked through at a time, backwards.
+/// The number of events that are looked through at a time, backwards.
 const BLOCK: u64 = 1024;
 
 /// A member of an event with more bytes is named in a timeline, not shown.
@@ -139,7 +139,7 @@ async fn history(
     Ok(Json(page))
 }
 
-/// Whether a timeline tells of events of that type.
+/// Returns true if a timeline tells of events of that type.
 fn tells(type_name: &str) -> bool {
     let family = type_name.split('.').next().unwrap_or_default();
     matches!(family, "snapshot" | "diff" | "drift" | "baseline" | "collect")
@@ -168,7 +168,7 @@ fn entry(line: &[u8]) -> Result<Option<serde_json::Value>, Problem> {
     Ok(Some(entry.into()))
 }
 
-/// What changed between two points
+/// Compare two points of a service
 ///
 /// Under the hub's policy of now.
 #[utoipa::path(get, path = "/v1/streams/{stream}/services/{service}/diff",
@@ -219,7 +219,7 @@ async fn config_at(stream: &Stream, service: &ServiceName, seq: Seq) -> Result<A
     known.map(|known| known.config.clone()).ok_or_else(|| no_snapshot(service, seq))
 }
 
-/// Who set the fields that a pattern covers, when, and from what
+/// Find who set the fields that a pattern covers, when, and from what
 ///
 /// Of one field every change, of a pattern the last of each.
 #[utoipa::path(get, path = "/v1/streams/{stream}/services/{service}/blame",

@@ -3,13 +3,13 @@
 //! It is the CRC-32C of every byte before it, so that nothing has to be parsed, or spelled in one way only, to check it. A file
 //! without one was written by an earlier version, and is read.
 
-/// What stands before the digits.
+/// The text before the digits.
 const MEMBER: &[u8] = b",\"crc32c\":\"";
 
-/// How many digits there are.
+/// The number of digits.
 const DIGITS: usize = 8;
 
-/// What stands behind the digits.
+/// The text behind the digits.
 const END: &[u8] = b"\"}";
 
 /// A file is not what was written.
@@ -43,7 +43,7 @@ pub fn check(text: &[u8]) -> Result<bool, Changed> {
     }
 }
 
-/// What stands before the digits in a line.
+/// The text before the digits in a line.
 const LINE: &[u8] = b"# crc32c ";
 
 /// Returns a text with its checksum in a last line: for files in formats that pass over such a line, such as PEM.

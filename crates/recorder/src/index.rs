@@ -24,16 +24,16 @@ use sled::{Batch, Tree};
 use crate::blob::store::make as make_folder;
 use crate::error::{Error, io_error};
 
-/// How much of the database is cached.
+/// Bytes of the database that are cached.
 const CACHE_BYTES: u64 = 32 << 20;
 
-/// How long a database may take to let go of its files.
+/// The time that a database may take to let go of its files.
 const RELEASE: Duration = Duration::from_secs(2);
 
 /// Marks an index that is damaged, in its folder.
 const DAMAGED: &str = "damaged";
 
-/// How many keys [`StreamIndex::forget_before`] removes at once.
+/// The number of keys that [`StreamIndex::forget_before`] removes at once.
 const FORGET_AT_ONCE: usize = 4096;
 
 /// The first byte of a key says what it leads to.
@@ -49,7 +49,7 @@ pub struct Index {
     dir: PathBuf,
 }
 
-/// What the index is told about an event.
+/// An entry of the index about an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Entry<'a> {
     /// The event.
@@ -97,7 +97,7 @@ impl Index {
         Ok(StreamIndex { index: self.clone(), names, entries: entries?, checkpoints: checkpoints? })
     }
 
-    /// Whether there is, or was, a life of that stream.
+    /// Returns true if there is, or was, a life of that stream.
     pub fn knows(&self, stream: &StreamName) -> bool {
         let of_stream = format!("{stream}/");
         self.db.tree_names().iter().any(|name| name.starts_with(of_stream.as_bytes()))

@@ -50,7 +50,7 @@ pub trait EventLog: Send + Sync + 'static {
     /// whoever wants whole appends calls [`read_appends`]. Past the head nothing comes.
     fn read(&self, from: Seq, to: Seq, max_bytes: usize) -> BoxFuture<'_, Result<Lines, ReadError>>;
 
-    /// What can be deleted, oldest first and at most [`MAX_PRUNABLE`] of it: a prune gives back whole units.
+    /// Returns what can be deleted, oldest first and at most [`MAX_PRUNABLE`] of it: a prune gives back whole units.
     fn prunable(&self) -> Vec<Prunable>;
 
     /// Deletes events before `keep_from`, in the engine's own units: some of them may stay.
@@ -65,17 +65,17 @@ pub trait EventLog: Send + Sync + 'static {
         Ok(())
     }
 
-    /// How many bytes the events take where they are kept.
+    /// The number of bytes the events take where that they are kept.
     fn bytes(&self) -> u64;
 
-    /// How many bytes are enqueued and not yet answered. Keeping that bounded is the caller's part.
+    /// The number of bytes that are enqueued and not yet answered. Keeping that bounded is the caller's part.
     fn queued_bytes(&self) -> u64;
 }
 
 /// Reads whole appends from `from` on, where one must begin: one at least if there is one, and no more bytes than
 /// `max_bytes` beyond that.
 ///
-/// How many lines one [`EventLog::read`] gives is the engine's business, and an append may have more. Its first event says
+/// The number of lines that one [`EventLog::read`] gives is the engine's business, and an append may have more. Its first event says
 /// how many follow, so the rest of it is read piece by piece.
 ///
 /// # Errors
@@ -120,18 +120,18 @@ pub const MAX_PRUNABLE: usize = 1024;
 pub struct Prunable {
     /// Its last event.
     pub last_seq: Seq,
-    /// How many bytes it takes.
+    /// The number of bytes that it takes.
     pub bytes: u64,
 }
 
-/// What a prune did.
+/// The result of a prune.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Pruned {
     /// The oldest event that is left.
     pub first_seq: Seq,
-    /// How many events are gone.
+    /// The number of events that are gone.
     pub events: u64,
-    /// How many bytes that gave back.
+    /// Bytes that were given back.
     pub bytes: u64,
 }
 

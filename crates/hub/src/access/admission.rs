@@ -1,4 +1,4 @@
-//! How many requests are in work at once, how many wait for that, and how many subscribers there are.
+//! Requests in work at once, requests that wait for that, and subscribers: how many there may be of each.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -10,10 +10,10 @@ use crate::metrics::Exposition;
 use crate::problem::Problem;
 use crate::settings::Http;
 
-/// How long a request waits for its turn.
+/// The time that a request waits for its turn.
 const WAIT: Duration = Duration::from_secs(10);
 
-/// Who is let in.
+/// Requests and subscribers that are let in.
 pub(crate) struct Admission {
     working: Semaphore,
     waiting: Semaphore,

@@ -1,4 +1,4 @@
-//! What is told of requests in the hub's own stream: what each changed, what many appended, what was denied.
+//! Audit events of requests, in the hub's own stream: a change each, sums of appends, sums of denials.
 //!
 //! Appends and captures come by the ten thousand, and carry their actor themselves: they are summed up, by token and stream. Denied
 //! requests cost whoever sends them nothing, so they are summed up too, and there is an end to what is told apart.
@@ -17,7 +17,7 @@ use super::rules::{Rule, Trace};
 use super::{Access, Admitted, Denied};
 use crate::problem::{Code, Led, is_denial};
 
-/// How often sums are told. The hub's own stream is kept for ever: a busy token takes 2 MiB of it a day.
+/// The interval at which sums are told. The hub's own stream is kept for ever: a busy token takes 2 MiB of it a day.
 pub(crate) const EVERY: Duration = Duration::from_secs(10);
 
 /// Most kinds of denied requests that are told apart at a time; the rest is `others`.
@@ -26,7 +26,7 @@ const MOST_DENIED: usize = 16;
 /// The id of a token.
 type Id = Arc<str>;
 
-/// What has not been told yet.
+/// Audit sums that are not written yet.
 #[derive(Default)]
 pub(crate) struct Audit {
     /// By token and stream.
@@ -95,7 +95,7 @@ impl Audit {
         row.requests += 1;
     }
 
-    /// What has come together.
+    /// Takes the sums that have come together, as events.
     fn take(&self) -> Vec<Draft> {
         let appended = std::mem::take(&mut *self.appended.lock().unwrap_or_else(PoisonError::into_inner));
         let denied = std::mem::take(&mut *self.denied.lock().unwrap_or_else(PoisonError::into_inner));

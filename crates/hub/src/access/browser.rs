@@ -1,4 +1,4 @@
-//! What protects a hub from a browser on its own machine: a web page can send requests anywhere, and a name of its own can be made
+//! Checks that protect a hub from a browser on its own machine: a web page can send requests anywhere, and a name of its own can be made
 //! to point here (DNS rebinding).
 
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};

@@ -16,7 +16,7 @@ use crate::problem::Problem;
 /// The header of a request's id.
 pub(crate) static REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// Who sent a request.
+/// The sender of a request.
 #[derive(Clone)]
 pub struct Caller {
     /// Absent where the hub stands open.
@@ -85,7 +85,7 @@ impl Caller {
         }
     }
 
-    /// Whether a stream is any of its business.
+    /// Returns true if a stream is any of its business.
     pub(crate) fn sees(&self, stream: &StreamName) -> bool {
         self.token.as_ref().is_none_or(|token| token.is_for(stream))
     }
@@ -112,7 +112,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Caller {
 
 /// The ids of requests.
 pub(super) struct RequestIds {
-    /// What this start of the hub has in common.
+    /// The part that all ids of one start of the hub have in common.
     prefix: String,
     next: AtomicU64,
 }

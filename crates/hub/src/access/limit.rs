@@ -1,4 +1,4 @@
-//! How many requests one token, or one address without a token, may send.
+//! Limits of the requests that one token, or one address without a token, may send.
 
 use std::net::IpAddr;
 use std::num::NonZeroU32;
@@ -11,7 +11,7 @@ use governor::{Quota, RateLimiter};
 use crate::problem::Problem;
 use crate::settings::AccessSettings;
 
-/// What a hub takes that others than this machine reach, unless it is told otherwise.
+/// Requests a second that a hub takes by default if others than this machine reach it.
 const DEFAULT: u32 = 2_000;
 
 /// Whose requests are counted together.

@@ -1,4 +1,4 @@
-//! Who may do what: every request passes here before a route runs, and is accounted for after it.
+//! Access control: every request passes here before a route runs, and is accounted for after it.
 //!
 //! In reading order: `token` (what opens a hub, and the book of all of them); `rules` (the table of routes and what each needs);
 //! `caller` (whom a route gets to know); `ticket` (a subscription for a browser); `browser` (hosts and origins); `limit` (requests a
@@ -43,7 +43,7 @@ use limit::Limits;
 use ticket::Tickets;
 use token::{Token, Tokens, may_give};
 
-/// What the hub knows of those who may speak to it.
+/// The access control of a hub.
 pub(crate) struct Access {
     settings: AccessSettings,
     table: Table,
@@ -54,7 +54,7 @@ pub(crate) struct Access {
     audit: Audit,
     limits: Limits,
     ids: caller::RequestIds,
-    /// Whether only this machine reaches the hub.
+    /// True if only this machine reaches the hub.
     local: bool,
     clock: fn() -> Timestamp,
     redactor: Arc<Redactor>,
@@ -240,7 +240,7 @@ impl Access {
         Ok(Admitted { caller, rule, stream })
     }
 
-    /// Whether a route answers everybody.
+    /// Returns true if a route answers everybody.
     fn is_for_everybody(&self, rule: &Rule) -> bool {
         rule.need == Need::Nothing || rule.path == rules::METRICS && self.settings.open_metrics
     }
@@ -296,7 +296,7 @@ impl Access {
     }
 }
 
-/// What follows `Bearer `, whatever its case.
+/// Returns the text that follows `Bearer `, whatever its case.
 fn bearer(value: &str) -> Option<&str> {
     let (scheme, text) = value.split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then(|| text.trim_matches(' '))
@@ -316,7 +316,7 @@ impl Admitted {
         self.stream.as_ref().filter(|_| std::ptr::eq(self.rule, &APPEND))
     }
 
-    /// Whether what the request does must be told even if its client does not wait for the answer.
+    /// Returns true if what the request does must be told even if its client does not wait for the answer.
     pub(crate) fn is_told_for_sure(&self) -> bool {
         matches!(self.rule.trace, Trace::Each | Trace::Own)
     }

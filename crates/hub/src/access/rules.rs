@@ -23,7 +23,7 @@ pub struct Rule {
     pub trace: Trace,
 }
 
-/// What a route asks for.
+/// The scope that a route asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Need {
     /// Nothing: it tells that the hub is there.
@@ -34,7 +34,7 @@ pub enum Need {
     Hub(Scope),
 }
 
-/// What is told of a request that was not denied.
+/// The audit event of a request that was not denied.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Trace {
     /// Nothing: it changes nothing.
@@ -43,7 +43,7 @@ pub enum Trace {
     Summed,
     /// It, before it is answered.
     Each,
-    /// What the route itself tells, in the hub's own stream.
+    /// The event that the route itself writes into the hub's own stream.
     Own,
 }
 
@@ -161,7 +161,7 @@ pub(super) fn append(stream: &str) -> Found<'_> {
     Found { rule: &APPEND, stream: Some(stream) }
 }
 
-/// Whether a path is one of those that a template stands for, and which stream it names.
+/// Returns true if a path is one of those that a template stands for, and which stream it names.
 fn matches<'a>(template: &str, path: &'a str) -> Option<Option<&'a str>> {
     let (mut templates, mut pieces) = (template.split('/'), path.split('/'));
     let mut stream = None;
@@ -209,7 +209,7 @@ impl Found<'_> {
     }
 }
 
-/// Whether a query has that key, however it is written.
+/// Returns true if a query has that key, however it is written.
 fn names(uri: &Uri, key: &str) -> bool {
     let pairs = axum::extract::Query::<Vec<(String, String)>>::try_from_uri(uri);
     // One that cannot be read is refused by the route; here it counts as if it had all keys.

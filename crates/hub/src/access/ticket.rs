@@ -12,10 +12,10 @@ use super::token::{Token, no_random, unauthorized};
 use crate::data::random;
 use crate::problem::Problem;
 
-/// How every ticket begins.
+/// The beginning of every ticket.
 const PREFIX: &str = "rigt_";
 
-/// How long one may be used, in microseconds.
+/// The life of a ticket, in microseconds.
 const LIFE: i64 = 30_000_000;
 
 /// Most that are out at the same time, and most of them that one token has got.
@@ -95,7 +95,7 @@ pub(super) fn of(uri: &Uri) -> Result<Option<String>, Problem> {
     }
 }
 
-/// Whether there is a ticket in an address.
+/// Returns true if there is a ticket in an address.
 pub(super) fn is_in(uri: &Uri) -> bool {
     pairs(uri).any(|pair| pair.starts_with("ticket="))
 }

@@ -18,7 +18,7 @@ use crate::data::{io_error, write_private};
 use crate::error::Error;
 use crate::settings::TlsSettings;
 
-/// How often the files are looked at, at most: when somebody connects.
+/// The interval at which the files are looked at, at most: when somebody connects.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// The certificate that the hub shows.
@@ -65,7 +65,7 @@ impl Tls {
         Ok(Some(Tls { cert, key, now: Mutex::new(Loaded { config, changed, looked: Instant::now() }) }))
     }
 
-    /// What makes a connection one of TLS. Files that were changed are read again; if they cannot be used, what was before stays.
+    /// Returns the acceptor that makes a connection one of TLS. Files that were changed are read again; if they cannot be used, what was before stays.
     pub(crate) fn acceptor(&self) -> TlsAcceptor {
         let mut now = self.now.lock().unwrap_or_else(PoisonError::into_inner);
         if now.looked.elapsed() >= LOOK_EVERY {
@@ -110,7 +110,7 @@ impl Tls {
     }
 }
 
-/// Whether the files that the settings name can be used.
+/// Returns true if the files that the settings name can be used.
 ///
 /// # Errors
 /// When there is half a pair, they cannot be read, or do not belong together.

@@ -21,7 +21,7 @@ use crate::data::random;
 use crate::error::Error;
 use crate::problem::Problem;
 
-/// How every token begins, so that it is known for what it is wherever it stands.
+/// The beginning of every token, so that it is known for what it is wherever it stands.
 const PREFIX: &str = "rig_";
 
 /// Most tokens that are valid at the same time, most patterns of one, and the longest pattern.
@@ -32,7 +32,7 @@ const MAX_PATTERN: usize = 128;
 /// Longest name: behind it there must be room for what the client says of itself.
 const MAX_NAME: usize = 64;
 
-/// What a token may do.
+/// A scope of a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Scope {
@@ -78,7 +78,7 @@ pub struct NewToken {
     /// Its name, the actor of what is done with it; unless it is said, its id. Up to 64 letters, digits, `.`, `_`, `-` and `@`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    /// What it may do.
+    /// Its scopes.
     pub scopes: Vec<Scope>,
     /// Patterns of the streams it is for: `ci-*`, `{a,b}`, `*`.
     pub streams: Vec<String>,
@@ -117,13 +117,13 @@ pub(crate) struct Listed {
 }
 
 impl Token {
-    /// Whether it may do what `scope` says.
+    /// Returns true if it may do what `scope` says.
     pub(crate) fn may(&self, scope: Scope) -> bool {
         self.scopes.contains(&scope)
             || (matches!(scope, Scope::Read | Scope::Write) && self.scopes.contains(&Scope::Admin))
     }
 
-    /// Whether it is for that stream. The hub's own is for those who are for all.
+    /// Returns true if it is for that stream. The hub's own is for those who are for all.
     pub(crate) fn is_for(&self, stream: &StreamName) -> bool {
         if stream.is_internal() {
             return self.is_for_all() && self.may(Scope::Admin);
@@ -131,7 +131,7 @@ impl Token {
         self.streams.is_match(stream.as_str())
     }
 
-    /// Whether it is for all streams.
+    /// Returns true if it is for all streams.
     pub(crate) fn is_for_all(&self) -> bool {
         self.patterns.iter().any(|pattern| pattern == "*")
     }
@@ -190,7 +190,7 @@ pub(crate) struct Tokens {
     book: RwLock<BTreeMap<String, Arc<Token>>>,
     /// Turns true when the hub stands open no longer: what is being streamed to who has no token ends.
     closed: watch::Sender<bool>,
-    /// Whether a token is needed though there is none.
+    /// True if a token is needed though there is none.
     required: bool,
 }
 
@@ -199,12 +199,12 @@ impl Tokens {
         Tokens { book: RwLock::default(), closed: watch::channel(false).0, required }
     }
 
-    /// Whether requests need a token: once there was one, for ever. When the last has ended, the hub must not stand open.
+    /// Returns true if requests need a token: once there was one, for ever. When the last has ended, the hub must not stand open.
     pub(crate) fn demanded(&self) -> bool {
         self.required || self.exist()
     }
 
-    /// Whether a token was ever made.
+    /// Returns true if a token was ever made.
     pub(crate) fn exist(&self) -> bool {
         !self.read().is_empty()
     }

@@ -1,6 +1,6 @@
 //! A document's way to the writer: received within bounds, parsed, digested and redacted, before anything is encoded.
 //!
-//! What is refused leaves a `snapshot.rejected` with the place of the fault and nothing of the content.
+//! A document that is refused leaves a `snapshot.rejected` with the place of the fault and nothing of the content.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -45,7 +45,7 @@ pub struct Document {
     pub name: Option<String>,
     /// The media type that its sender gave it.
     pub media_type: Option<String>,
-    /// Who captured it.
+    /// The actor that captured it.
     pub actor: Option<String>,
     /// Its idempotency key.
     pub id: Option<String>,
@@ -316,7 +316,7 @@ async fn refuse(stream: &Stream, request: &Document, problem: &Problem, bytes: u
     if passes { Ok(()) } else { reject(stream, request, problem, bytes).await }
 }
 
-/// Whether what stands in the log as by `told` is by the same party: by who sent it, whoever that one said it acts for. What another
+/// Returns true if both actors are the same client. Only the part before `/` is authenticated, so only that is compared. What another
 /// sent is not shown to who guesses its key. Nobody who has to show a token is without a name.
 pub(crate) fn is_by(told: Option<&str>, by: Option<&str>) -> bool {
     let party = |actor: &str| actor.split('/').next().unwrap_or_default().to_owned();

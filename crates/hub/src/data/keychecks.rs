@@ -36,7 +36,7 @@ struct Checks {
     keys: BTreeMap<String, BTreeMap<String, String>>,
 }
 
-/// What became of a key that the hub had.
+/// A change of a key that the hub had.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Change {
     /// Its id has another key now.

@@ -51,7 +51,7 @@ impl DataDir {
         self.stream(name).join("cut.json")
     }
 
-    /// Whether there is no stream yet, so that keys may be made.
+    /// Returns true if there is no stream yet, so that keys may be made.
     pub(crate) fn is_new(&self) -> Result<bool, Error> {
         let path = self.root.join("streams");
         Ok(fs::read_dir(&path).map_err(io_error("read", &path))?.next().is_none())
@@ -106,7 +106,7 @@ impl DataDir {
         }
     }
 
-    /// Whether there is a file of keys for originals.
+    /// Returns true if there is a file of keys for originals.
     pub(crate) fn has_blob_keys(&self) -> bool {
         self.root.join("keys/blobs").exists()
     }

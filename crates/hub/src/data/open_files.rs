@@ -1,4 +1,4 @@
-//! How the files that the process may have open are shared out: a log that cannot open its next file takes no more events, so neither
+//! Shares of the files that the process may have open: a log that cannot open its next file takes no more events, so neither
 //! connections nor streams may take them all.
 
 /// Raises the limit of the process to what the system allows it. Programs start with a low one for the sake of those that use `select`.

@@ -132,7 +132,7 @@ async fn named(
     Ok(named)
 }
 
-/// Whether the policy keeps the original of a snapshot than which so many of the service are newer.
+/// Returns true if the policy keeps the original of a snapshot than which so many of the service are newer.
 fn keeps(retention: &Retention, newer: u64, captured: Timestamp, now: Timestamp) -> bool {
     let by_number = retention.keep.is_none_or(|keep| newer < keep);
     let by_age =

@@ -1,4 +1,4 @@
-//! What routes answer with: JSON, or the events that a request led to.
+//! Answers of routes: JSON, or the events that a request led to.
 
 use axum::Json;
 use axum::http::{StatusCode, header};

@@ -1,4 +1,4 @@
-//! What routes read from requests: the names in an address, its query, who acts and why.
+//! Extractors for routes: the names in an address, its query, who acts and why.
 
 use std::collections::BTreeMap;
 
@@ -167,7 +167,10 @@ pub(crate) fn no_secret(
     }
 }
 
-/// Who does it: whom the hub knows the caller to be, and whom it says it is, without what looks like a secret in it.
+/// Returns the actor of a request: the name that the hub knows of the caller, and the name that the caller gives, redacted.
+///
+/// # Errors
+/// `bad-actor`.
 pub fn actor_name(core: &Core, caller: &Caller, said: Option<String>) -> Result<Option<String>, Problem> {
     let said = said.map(|mut name| {
         core.redactor().redact_log(&mut name);

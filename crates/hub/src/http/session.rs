@@ -17,7 +17,7 @@ use crate::options::READ_BYTES;
 use crate::problem::Problem;
 use crate::streams::{Cut, PlaybackLog, Stream};
 
-/// What stretch is wanted, and how.
+/// The stretch that is wanted, and its form.
 pub(crate) struct Stretch {
     pub(crate) from: Seq,
     pub(crate) to: Seq,

@@ -107,7 +107,7 @@ impl Cursor {
     }
 }
 
-/// How a subscription is to be.
+/// The parts of a subscription.
 pub(crate) struct Subscription {
     pub(crate) cursor: Cursor,
     pub(crate) filter: Filter,

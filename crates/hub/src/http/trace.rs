@@ -1,4 +1,4 @@
-//! What is told of each request: a span with its id, which everything logged meanwhile stands in. No query, no body, no header:
+//! The log of each request: a span with its id, which everything logged meanwhile stands in. No query, no body, no header:
 //! tokens and documents are there.
 
 use std::time::Instant;

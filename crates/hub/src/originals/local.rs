@@ -15,7 +15,7 @@ use super::wrap::{Unavailable, Wrap};
 use crate::data::{DataDir, io_error, keychecks, random};
 use crate::error::Error;
 
-/// What `by` begins with.
+/// The beginning of `by`.
 const FILE: &str = "file:";
 
 /// Bytes of a nonce.

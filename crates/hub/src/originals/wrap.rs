@@ -8,9 +8,9 @@ use rig_recorder::blob::{DataKey, Record, Wrapped};
 #[error("{0}")]
 pub(crate) struct Unavailable(pub(crate) String);
 
-/// Whoever holds key-encryption keys.
+/// A holder of key-encryption keys.
 pub(crate) trait Wrap: Send + Sync {
-    /// Whether it is one of its keys that this data key is wrapped with.
+    /// Returns true if it is one of its keys that this data key is wrapped with.
     fn knows(&self, wrapped: &Wrapped) -> bool;
 
     /// Wraps a data key with the newest key.

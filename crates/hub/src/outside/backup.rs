@@ -28,7 +28,7 @@ const MANIFEST: &str = "manifest.json";
 /// Largest manifest that is read.
 const MAX_MANIFEST: u64 = 256 << 20;
 
-/// How often a prune may come in between before that is an error.
+/// The interval at which a prune may come in between before that is an error.
 const TRIES: usize = 100;
 
 /// Why there is no backup, or nothing restored.
@@ -37,11 +37,11 @@ pub enum BackupError {
     /// A file or folder cannot be used.
     #[error("cannot {what} {}", path.display())]
     Io {
-        /// What was tried.
+        /// The action that failed.
         what: &'static str,
         /// On what.
         path: PathBuf,
-        /// What the system said.
+        /// The error of the operating system.
         source: io::Error,
     },
     /// The folder is no data directory.
@@ -50,12 +50,12 @@ pub enum BackupError {
     /// A log cannot be read.
     #[error(transparent)]
     Log(#[from] rig_recorder::Error),
-    /// What is to be copied, or the copy, is damaged.
+    /// The source or the copy is damaged.
     #[error("{what}: {why}")]
     Damaged {
         /// Where.
         what: String,
-        /// What is wrong.
+        /// The fault.
         why: String,
     },
     /// There is something in the folder.
@@ -63,7 +63,7 @@ pub enum BackupError {
     NotEmpty(PathBuf),
 }
 
-/// What is in a backup.
+/// The content of a backup.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Manifest {
@@ -72,7 +72,7 @@ pub struct Manifest {
     pub rig: String,
     /// When it was begun.
     pub made: Timestamp,
-    /// Whether the keys are in it.
+    /// True if the keys are in it.
     pub with_keys: bool,
     /// The streams.
     pub streams: Vec<StreamCopy>,
@@ -104,7 +104,7 @@ struct FileCopy {
 }
 
 impl Manifest {
-    /// How many files there are.
+    /// The number of files that there are.
     pub fn files(&self) -> usize {
         self.files.len()
     }
@@ -448,7 +448,7 @@ fn check(folder: &Path, copied: &StreamCopy) -> Result<(), BackupError> {
     sync_folder(&dir)
 }
 
-/// Whether a path leads nowhere but down.
+/// Returns true if a path leads nowhere but down.
 fn is_plain(path: &Path) -> bool {
     path.components().all(|part| matches!(part, Component::Normal(_)))
 }
@@ -477,7 +477,7 @@ impl<R: Read> Read for Hashed<R> {
     }
 }
 
-/// What is in a folder, by name; a folder that is not there has nothing in it.
+/// Returns the entries of a folder, by name; a folder that is not there has nothing in it.
 fn listed(folder: &Path) -> Result<Vec<PathBuf>, BackupError> {
     let failed = |e| io_failed("list", folder)(e);
     let entries = match fs::read_dir(folder) {

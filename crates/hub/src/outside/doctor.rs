@@ -25,14 +25,14 @@ use crate::streams::Cut;
 /// Free space below which a hub is about to stop taking events.
 const LITTLE: u64 = 256 << 20;
 
-/// What was found.
+/// The findings.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Report {
-    /// Whether a hub runs on it: then what it is just writing was not looked at.
+    /// True if a hub runs on it: then what it is just writing was not looked at.
     pub running: bool,
     /// The streams whose logs are sound.
     pub streams: Vec<Sound>,
-    /// What is not as it should be, and what is worth knowing.
+    /// Faults, and facts worth knowing.
     pub findings: Vec<Finding>,
 }
 
@@ -62,19 +62,19 @@ pub struct Sound {
 /// Something that was found.
 #[derive(Clone, Debug, Serialize)]
 pub struct Finding {
-    /// How bad it is.
+    /// Its level.
     pub level: Level,
     /// Where.
     pub path: PathBuf,
-    /// What it is.
+    /// The fault.
     pub what: String,
-    /// What to do.
+    /// The advice.
     pub advice: String,
-    /// Whether it was set right.
+    /// True if it was set right.
     pub repaired: bool,
 }
 
-/// How bad a finding is.
+/// The level of a finding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Level {
@@ -87,7 +87,7 @@ pub enum Level {
 }
 
 impl Report {
-    /// Whether something is to be done.
+    /// Returns true if something is to be done.
     pub fn is_fine(&self) -> bool {
         self.findings.iter().all(|finding| finding.level == Level::Note || finding.repaired)
     }
@@ -281,7 +281,7 @@ fn held(report: &mut Report, path: &Path, text: &str, restore: &str) {
     }
 }
 
-/// Whether the certificate for development is what was made.
+/// Returns true if the certificate for development is what was made.
 fn certificate(report: &mut Report, data: &Path) {
     if let Err(e) = tls::examine(&data.join("keys")) {
         let advice = "restore both files from a backup, or delete both: the next start makes new ones, which clients must be told of";
@@ -470,7 +470,7 @@ fn index(report: &mut Report, data: &Path, repair: bool) -> Option<(Index, PathB
     }
 }
 
-/// Whether the index knows of events that the log has no more.
+/// Returns true if the index knows of events that the log has no more.
 fn ahead(report: &mut Report, data: &Path, index: Option<&(Index, PathBuf)>, sound: &Sound) {
     let known =
         index.and_then(|(index, _)| index.stream(&sound.stream, &sound.epoch).ok()?.last_known().ok());
@@ -522,7 +522,7 @@ fn disk(report: &mut Report, data: &Path) {
 #[cfg(not(unix))]
 fn disk(_: &mut Report, _: &Path) {}
 
-/// What is in a folder, by name; of one that cannot be read, nothing.
+/// Returns the entries of a folder, by name; of one that cannot be read, nothing.
 fn listed(folder: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(folder).into_iter().flatten().flatten();
     let mut paths: Vec<PathBuf> = entries.map(|entry| entry.path()).collect();

@@ -11,7 +11,7 @@ use crate::hub::Hub;
 use crate::options::Options;
 use crate::problem::Problem;
 
-/// What is to be done.
+/// A task.
 #[derive(Clone, Debug)]
 pub enum Task {
     /// Make a token.
@@ -28,7 +28,7 @@ pub enum Refused {
     /// The data directory cannot be used: a hub runs on it, say.
     #[error(transparent)]
     Hub(#[from] Error),
-    /// What was asked for makes no sense.
+    /// The task makes no sense.
     #[error("{} [{}]", .0.detail(), .0.code())]
     Problem(Problem),
 }

@@ -3,7 +3,7 @@
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 
-/// How a hub is protected, beyond its tokens. Unknown keys are errors.
+/// The protection of a hub, beyond its tokens. Unknown keys are errors.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct AccessSettings {
@@ -20,7 +20,7 @@ pub struct AccessSettings {
     /// Most requests a second of one token, or of one address without a token; 0: no limit. Unless it is said, 0 where only
     /// this machine reaches the hub, else 2,000.
     pub requests_per_second: Option<u32>,
-    /// How many requests may come at once before that counts; unless it is said, twice as many.
+    /// The number of requests that may come at once before that counts; unless it is said, twice as many.
     pub burst: Option<u32>,
 }
 

@@ -27,10 +27,10 @@ const LONGEST_PAUSE: Duration = Duration::from_millis(100);
 /// A shorter pause than the clock can measure is none.
 const SHORTEST_PAUSE: Duration = Duration::from_millis(1);
 
-/// How many bytes of lines are prepared in one piece. A subscriber that stalls holds no more than that.
+/// The number of bytes of lines that are prepared in one piece. A subscriber that stalls holds no more than that.
 const PIECE: usize = 128 << 10;
 
-/// What subscribers are told. Nothing more comes once the sender is gone: the stream was removed, or the hub stops.
+/// News for subscribers. Nothing more comes once the sender is gone: the stream was removed, or the hub stops.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct News {
     /// The last event to send.
@@ -41,7 +41,7 @@ pub(crate) struct News {
     pub(crate) round: u64,
 }
 
-/// How long rounds take: subscribers tell, the announcer reads.
+/// Measures how long rounds take: subscribers report, the announcer reads.
 pub(crate) struct Rounds {
     start: Instant,
     /// When a subscriber that had kept up was last served, in microseconds after the start.
@@ -64,7 +64,7 @@ impl Rounds {
         self.served.store(self.now(), Relaxed);
     }
 
-    /// How long the round that began at `begun` took up to the last subscriber that was served in it; where nobody was
+    /// Returns how long the round that began at `begun` took up to the last subscriber that was served in it; where nobody was
     /// served yet, it goes on still.
     fn took(&self, begun: u64) -> Duration {
         let served = self.served.load(Relaxed);
@@ -81,7 +81,7 @@ pub(crate) struct Announcer {
     pub(crate) tail: Arc<Tail>,
     pub(crate) news: watch::Sender<News>,
     pub(crate) rounds: Arc<Rounds>,
-    /// How often a subscriber hears from the hub when there is nothing else to say.
+    /// The interval of heartbeats to a subscriber when there is nothing else to send.
     pub(crate) heartbeat: Duration,
     pub(crate) stopping: watch::Receiver<bool>,
 }

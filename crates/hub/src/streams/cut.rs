@@ -15,7 +15,7 @@ pub(crate) struct Cut {
     pub(crate) chain: Chain,
 }
 
-/// How a cut is written.
+/// A cut as it is written.
 #[derive(Serialize, Deserialize)]
 struct Checkpoint {
     chain: String,

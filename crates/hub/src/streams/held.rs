@@ -1,4 +1,4 @@
-//! What a stream is opened with is held against its seals: `stream.json`, `cut.json`, the checkpoint and the signing keys.
+//! Checks what a stream is opened with against its seals: `stream.json`, `cut.json`, the checkpoint and the signing keys.
 //!
 //! Only the lines from a seal on are read: a seal states the chain over all that came before it, so the chain that the hub goes
 //! on with is right if it is the last seal's, continued. The lines before are held against their checksums when they are read.
@@ -11,10 +11,10 @@ use rig_recorder::{Chain, Claim, EventLog, Keyring, StreamIndex};
 use super::cut::{Cut, cut_at};
 use crate::options::READ_BYTES;
 
-/// How many events are looked through for a seal. There is one every 1,000 events, unless sealing is off.
+/// The number of events that are looked through for a seal. There is one every 1,000 events, unless sealing is off.
 const LOOK: Seq = 64 << 10;
 
-/// How many events from the end are looked through first: a hub that stops seals.
+/// The number of events from the end that are looked through first: a hub that stops seals.
 const LOOK_FIRST: Seq = 64;
 
 /// A seal and where it stands.

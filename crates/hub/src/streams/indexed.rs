@@ -1,4 +1,4 @@
-//! How far the derived index of a stream has come, and how it catches up with the log.
+//! The progress of a stream's derived index, and its catching up with the log.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -12,10 +12,10 @@ use tokio::sync::{Mutex, watch};
 
 use crate::options::READ_BYTES;
 
-/// How long something that needs the index waits until it knows what was there when the stream was opened.
+/// The time that something that needs the index waits until it knows what was there when the stream was opened.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// How far a stream's index has come, and whose turn it is to add to it.
+/// The progress of a stream's index, and whose turn it is to add to it.
 pub(crate) struct Indexed {
     /// The last event that the index knows.
     upto: watch::Sender<Seq>,
@@ -24,7 +24,7 @@ pub(crate) struct Indexed {
     /// Held while a piece of a log is indexed. All streams of a hub have the same: with many that are far behind, there are
     /// threads left for requests, and none of them has to wait for all of another.
     turn: Arc<Mutex<()>>,
-    /// How long [`Indexed::caught_up`] waits.
+    /// The time that [`Indexed::caught_up`] waits.
     patience: Duration,
     /// As [`Options::step`](crate::Options::step).
     step: fn(&'static str),

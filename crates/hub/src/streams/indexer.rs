@@ -10,10 +10,10 @@ use super::cut::put_checkpoint;
 use super::indexed::catch_up;
 use super::stream::Stream;
 
-/// How long news may gather before they are indexed.
+/// The time that news may gather before they are indexed.
 const PAUSE: Duration = Duration::from_millis(250);
 
-/// How long after a failure (a full disk, say) it is tried again.
+/// The time that after a failure (a full disk, say) it is tried again.
 const AFTER_FAILURE: Duration = Duration::from_secs(30);
 
 /// Events from one checkpoint of the state to the next.

@@ -138,7 +138,7 @@ impl Meters {
         Subscriber { meters: self.clone(), next }
     }
 
-    /// How many subscribers there are, and how many events the one furthest behind still has to get.
+    /// The number of subscribers that there are, and how many events the one furthest behind still has to get.
     fn subscribers(&self, head: Seq) -> (u64, u64) {
         let subscribers = self.subscribers.lock().unwrap_or_else(PoisonError::into_inner);
         let lags = subscribers
@@ -158,14 +158,14 @@ impl Subscriber {
     }
 }
 
-/// How severe a service's drift is, from its baseline or from what is declared of it: what nobody accepted.
+/// Returns the severity of a service's drift from its baseline or its declaration, without the differences that were accepted.
 pub(crate) fn drift_of(service: Option<&Service>) -> Option<Severity> {
     let service = service?;
     let declared = service.declared.as_ref().and_then(|declared| declared.drift.as_ref());
     service.drift.iter().chain(declared).filter_map(|drift| drift.severity).max()
 }
 
-/// What is to be told of one stream.
+/// The metrics of one stream.
 pub(crate) struct Row<'a> {
     pub(crate) stream: &'a str,
     pub(crate) head: Seq,

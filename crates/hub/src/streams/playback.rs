@@ -47,7 +47,7 @@ impl PlaybackLog {
         }
     }
 
-    /// Whether its lines are those of the Go tool, of which no session file can be made.
+    /// Returns true if its lines are those of the Go tool, of which no session file can be made.
     pub(crate) fn is_rigd(&self) -> bool {
         self.0.timeline.dialect() == Some(Dialect::Rigd)
     }

@@ -33,7 +33,7 @@ pub struct Stream {
     pub(crate) tail: Arc<Tail>,
     /// The last durable event.
     pub(crate) head: watch::Receiver<Seq>,
-    /// What subscribers are told; it follows the head.
+    /// News for subscribers; it follows the head.
     pub(crate) news: watch::Receiver<News>,
     /// Where subscribers tell the announcer that they are served.
     pub(crate) rounds: Arc<Rounds>,
@@ -45,7 +45,7 @@ pub struct Stream {
     pub(crate) meters: Arc<Meters>,
     /// Absent for a stream in memory.
     pub(crate) index: Option<StreamIndex>,
-    /// How far the index has come. It catches up while requests are answered.
+    /// The progress of the index. It catches up while requests are answered.
     pub(crate) indexed: Indexed,
     /// The originals of its documents; absent where none are kept.
     pub(crate) blobs: Option<Arc<Blobs>>,
@@ -54,7 +54,7 @@ pub struct Stream {
     pub(crate) recording: Option<Arc<PlaybackLog>>,
 }
 
-/// What runs for a stream until it is closed.
+/// The tasks of a stream, until it is closed.
 #[derive(Default)]
 pub(crate) struct Tasks {
     pub(crate) writer: Option<JoinHandle<()>>,

@@ -8,7 +8,7 @@ use rig_event::{Epoch, Seq, type_of};
 use rig_recorder::Lines;
 use serde_json::json;
 
-/// How many bytes of frames are kept.
+/// The number of bytes of frames that are kept.
 const TAIL_BYTES: usize = 8 << 20;
 
 /// Consecutive events as SSE frames, in one buffer.

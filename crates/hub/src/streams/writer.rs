@@ -31,13 +31,13 @@ const MAX_IN_FLIGHT: usize = 16;
 const MAX_INPUTS: usize = 4096;
 const MAX_WRITE: usize = 8 << 20;
 
-/// How often acceptances are looked through for those whose date has passed.
+/// The interval at which acceptances are looked through for those whose date has passed.
 const EXPIRE_EVERY: Duration = Duration::from_secs(10);
 
 /// Where an answer goes.
 pub(crate) type Reply<T> = oneshot::Sender<Result<T, Refused>>;
 
-/// What the writer is asked to do.
+/// An input of the writer.
 pub(crate) enum Input {
     /// Append something.
     Write(Write),
@@ -57,11 +57,11 @@ pub(crate) struct Write {
     pub(crate) reply: Reply<Appended>,
 }
 
-/// What is to be appended.
+/// A command to append something.
 pub(crate) enum Command {
     /// Events as they are.
     Append(Vec<Body>),
-    /// What a captured document leads to. Where originals are kept, one that is new and names none is given back, to come
+    /// The events that a captured document leads to. Where originals are kept, one that is new and names none is given back, to come
     /// again once its original is durable: only here is it certain whether it is new.
     Capture { service: ServiceName, capture: Box<Capture>, originals: bool },
     /// Approve a service's current config.
@@ -158,7 +158,7 @@ struct InFlight {
     answers: Vec<Answer>,
 }
 
-/// What to say when a write is durable.
+/// An answer that is sent when a write is durable.
 enum Answer {
     Appended(Reply<Appended>, Appended),
     Inspected(Reply<Cut>, Box<Cut>),
@@ -186,7 +186,7 @@ struct Batch {
     answers: Vec<Answer>,
 }
 
-/// What the writer asks of itself; nobody waits for it.
+/// Returns an input of the writer's own; nobody waits for it.
 fn own(command: Command) -> Input {
     Input::Write(own_write(command))
 }
@@ -242,7 +242,7 @@ impl Writer {
         }
     }
 
-    /// Whether verdicts may be others though nothing is captured: at the first look, for the policy may be new, and when an
+    /// Returns true if verdicts may be others though nothing is captured: at the first look, for the policy may be new, and when an
     /// ignore rule has expired since the last one.
     fn review_is_due(&mut self) -> bool {
         let now = (self.clock)().max(self.cut.state.ts);

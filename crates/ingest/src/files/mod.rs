@@ -27,10 +27,10 @@ use self::pattern::{MAX_DEPTH, Reach, Step};
 const MAX_FILES: usize = 10_000;
 const MAX_FOLDERS: usize = 10_000;
 
-/// How many events may wait to be looked at; more are one: anything may have happened.
+/// The number of events that may wait to be looked at; more are one: anything may have happened.
 const QUEUE: usize = 1_024;
 
-/// How often everything is looked at without being woken: there are file systems that do not tell (NFS).
+/// The interval at which everything is looked at without being woken: there are file systems that do not tell (NFS).
 const LOOK: Duration = Duration::from_secs(60);
 
 /// A file that was changed so shortly before it was read may change again without looking different.
@@ -44,7 +44,7 @@ pub enum Error {
     Pattern {
         /// As it was written.
         pattern: String,
-        /// What is wrong with it.
+        /// The fault.
         why: String,
     },
     /// The system does not let files be watched.
@@ -52,12 +52,12 @@ pub enum Error {
     System(#[from] notify::Error),
 }
 
-/// What is known of a file.
+/// The state of a file.
 #[derive(Default)]
 struct Seen {
-    /// What was read last.
+    /// The content that was read last, hashed.
     hash: Option<u64>,
-    /// How it looked then, unless it could look so again and be another.
+    /// Its look then, unless it could look so again and be another.
     looks: Option<Looks>,
     /// Why it could not be read, as it was told.
     told: Option<String>,
@@ -65,7 +65,7 @@ struct Seen {
     again: Option<Instant>,
 }
 
-/// How a file looks from outside.
+/// The look of a file from outside.
 #[derive(Clone, Copy, PartialEq, Eq)]
 struct Looks {
     bytes: u64,
@@ -90,9 +90,9 @@ impl Looks {
 /// Files that are watched.
 pub struct Watch {
     patterns: Vec<Pattern>,
-    /// How long nothing must happen before a file is read.
+    /// The quiet time before a file is read.
     debounce: Duration,
-    /// How many bytes of a file are read at most.
+    /// The number of bytes of that a file are read at most.
     limit: u64,
     hasher: RandomState,
     watcher: RecommendedWatcher,
@@ -106,7 +106,7 @@ pub struct Watch {
     /// The files, and the ways that lead to them: whoever changes one of those changes a file.
     ways: BTreeSet<PathBuf>,
     seen: BTreeMap<PathBuf, Seen>,
-    /// What was told of the watch as a whole.
+    /// Warnings about the watch as a whole that were given.
     told: BTreeSet<&'static str>,
     warnings: Vec<String>,
 }
@@ -189,7 +189,7 @@ impl Watch {
         found
     }
 
-    /// What is in a file, if it is not what it was when it was read last; `Err`: it cannot be read, which is told once. It may
+    /// Reads a file, if it is not what it was when it was read last; `Err`: it cannot be read, which is told once. It may
     /// be gone again.
     pub fn read(&mut self, path: &Path) -> Option<Result<Vec<u8>, String>> {
         let now = SystemTime::now();
@@ -228,7 +228,7 @@ impl Watch {
         self.seen.entry(path.to_owned()).or_default().again = Some(Instant::now() + wait);
     }
 
-    /// What is to be told of the watch as a whole, each once.
+    /// Takes the warnings about the watch as a whole, each once.
     pub fn warnings(&mut self) -> Vec<String> {
         std::mem::take(&mut self.warnings)
     }
@@ -259,7 +259,7 @@ impl Watch {
         true
     }
 
-    /// Whether what happened to `paths` may have changed a file. What else happens in a folder is nothing to rig, whose own
+    /// Returns true if what happened to `paths` may have changed a file. What else happens in a folder is nothing to rig, whose own
     /// output may be redirected there.
     fn concerns(&mut self, paths: &[PathBuf]) -> bool {
         if self.lost.swap(false, Relaxed) {
@@ -391,7 +391,7 @@ mod tests {
         Watch::new(patterns, Duration::from_millis(20), 1 << 20).unwrap()
     }
 
-    /// What is new, by file name.
+    /// New files, by name.
     fn news(watch: &mut Watch) -> Vec<(String, String)> {
         let mut news = Vec::new();
         for path in watch.scan() {

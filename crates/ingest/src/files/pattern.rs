@@ -7,7 +7,7 @@ use globset::{GlobBuilder, GlobMatcher};
 
 use super::Error;
 
-/// How many steps a path may have.
+/// The most steps that a path may have.
 pub(super) const MAX_DEPTH: usize = 64;
 
 /// Which files are meant: a path whose steps may have `*`, `?`, `[a-z]` and `{a,b}` in them, and where `**` is any number of
@@ -79,14 +79,14 @@ impl Pattern {
         Some(self.base.join(names))
     }
 
-    /// How `path` stands to what is meant.
+    /// Compares `path` with the pattern.
     pub(super) fn reach(&self, path: &Path) -> Reach {
         let Ok(rest) = path.strip_prefix(&self.base) else { return Reach::Beside };
         reach(&self.steps, &rest.iter().collect::<Vec<_>>())
     }
 }
 
-/// How a path stands to a pattern.
+/// The relation of a path to a pattern.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Reach {
     Beside,

@@ -1,10 +1,10 @@
-//! What became of messages, counted.
+//! Counters of messages, by their outcome.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use rig_hub::Exposition;
 
-/// What became of a message.
+/// The outcome of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Outcome {
     /// It led to a `snapshot.captured`.
@@ -47,7 +47,7 @@ impl Outcome {
     }
 }
 
-/// How many messages came to which end. One that was given back counts each time.
+/// Counts messages by outcome. One that was given back counts each time.
 #[derive(Default)]
 pub(super) struct Counters([AtomicU64; Outcome::ALL.len()]);
 

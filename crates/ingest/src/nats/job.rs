@@ -14,18 +14,18 @@ pub(super) struct Job {
     pub(super) read: Result<Snapshot, Malformed>,
     /// Its place in the stream of JetStream.
     pub(super) seq: u64,
-    /// How often it was given out, this time included.
+    /// The number of times it was given out, this time included.
     pub(super) delivered: u32,
     /// Tells the server that it is in work, until it is not.
     pub(super) alive: Alive,
-    /// Whether the server was told what became of it.
+    /// True if the server was told what became of it.
     pub(super) answered: AtomicBool,
     /// Its share of what may be in work.
     pub(super) _permit: OwnedSemaphorePermit,
 }
 
 impl Drop for Job {
-    /// What was taken and not worked on is given back.
+    /// Gives back a message that was taken and not worked on.
     fn drop(&mut self) {
         if !self.answered.load(Relaxed) {
             let message = self.message.clone();

@@ -25,16 +25,16 @@ use super::message::{Malformed, Snapshot};
 use super::session::Session;
 use super::settings::Devices;
 
-/// How many devices a lane remembers; of those it forgets it learns from the log again.
+/// The number of devices that a lane remembers; of those it forgets it learns from the log again.
 const MAX_DEVICES: usize = 8_192;
 
-/// What is given back comes again after a second, then two, four …, at most after the time for an acknowledgement.
+/// The delay of a message that is given back: it comes again after a second, then two, four …, at most after the time for an acknowledgement.
 const FIRST_DELAY: Duration = Duration::from_secs(1);
 
-/// What is known of a device.
+/// The state of a device.
 #[derive(Default)]
 struct Device {
-    /// Whether its snapshots are taken, and the log was asked for the last one.
+    /// True if its snapshots are taken, and the log was asked for the last one.
     is_met: bool,
     /// Its last message that is done.
     done: u64,
@@ -42,7 +42,7 @@ struct Device {
     back: BTreeMap<u64, Instant>,
 }
 
-/// What to do with a message.
+/// A decision about a message.
 enum Verdict {
     /// It is done.
     Done(Outcome),
@@ -142,7 +142,7 @@ impl Session {
         format!("nats:{}:{}", self.origin, seq)
     }
 
-    /// What the log knows of a device: the last message that it was captured from, 0 where there is none; `None` for a device whose
+    /// Returns what the log knows of a device: the last message that it was captured from, 0 where there is none; `None` for a device whose
     /// snapshots are not taken. The stream is made where it may be.
     async fn meet(
         &self,

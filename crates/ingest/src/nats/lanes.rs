@@ -17,10 +17,10 @@ use super::lane::Lane;
 use super::message::Snapshot;
 use super::session::{ANSWER, Left, Session};
 
-/// How many devices are worked on at once.
+/// The number of devices that are worked on at once.
 const LANES: usize = 16;
 
-/// How long the server waits for messages before it says that there are none.
+/// The time that the server waits for messages before it says that there are none.
 const EXPIRES: Duration = Duration::from_secs(5);
 
 impl Session {

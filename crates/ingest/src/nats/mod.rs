@@ -27,7 +27,7 @@ use self::counters::Counters;
 use self::session::Session;
 pub use self::settings::Settings;
 
-/// How long to wait before what did not work is tried again: at first, and at most.
+/// The first and the longest wait before a retry.
 const RETRY: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(5));
 
 /// The name that events are written under.

@@ -15,7 +15,7 @@ use tokio::sync::watch;
 use super::counters::Counters;
 use super::settings::Settings;
 
-/// How long an answer of the server may take.
+/// The time that an answer of the server may take.
 pub(super) const ANSWER: Duration = Duration::from_secs(3);
 
 /// Refused messages that the hub's own stream tells of: so many at once, and then one a second.
@@ -100,12 +100,12 @@ impl Session {
         Ok((session, left))
     }
 
-    /// Whether what is not begun yet is to be given back.
+    /// Returns true if what is not begun yet is to be given back.
     pub(super) fn is_late(&self) -> bool {
         self.late.get().is_some_and(|late| Instant::now() >= *late)
     }
 
-    /// Whether the connection has broken since.
+    /// Returns true if the connection has broken since.
     pub(super) fn is_broken(&self) -> bool {
         self.breaks.has_changed().unwrap_or(true)
     }

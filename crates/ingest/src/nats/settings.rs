@@ -15,7 +15,7 @@ use super::message::uuid;
 /// Longest name of a stream or a consumer: with what is added to it, it must fit an idempotency key.
 const MAX_NAME: usize = 128;
 
-/// What `hub.toml` says under `[nats]`.
+/// `[nats]` of `hub.toml`.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(try_from = "Table")]
 pub struct Settings {
@@ -26,11 +26,11 @@ pub struct Settings {
     pub(super) stream: String,
     pub(super) subject: String,
     pub(super) consumer: String,
-    /// How long a message may be in work without a sign of life before the server gives it out again.
+    /// The time that a message may be in work without a sign of life before the server gives it out again.
     pub(super) ack_wait: Duration,
-    /// How many messages are in work at once.
+    /// The number of messages that are in work at once.
     pub(super) in_flight: usize,
-    /// How often a message is tried before it is given up.
+    /// The number of times that a message is tried before it is given up.
     pub(super) max_deliver: u32,
     pub(super) dead_letter: Option<String>,
     pub(super) devices: Devices,
@@ -39,7 +39,7 @@ pub struct Settings {
     rig_service: String,
 }
 
-/// How the hub proves who it is. Secrets are read when it connects.
+/// The credentials of the hub. Secrets are read when it connects.
 #[derive(Clone, Debug)]
 pub(super) enum Credentials {
     None,
@@ -232,7 +232,7 @@ impl Settings {
         Some((filled(&self.rig_stream)?.parse().ok()?, filled(&self.rig_service)?.parse().ok()?))
     }
 
-    /// How to connect. Reads what secrets it takes.
+    /// Returns the options of a connection, and reads the secrets for it.
     pub(super) async fn options(&self) -> Result<ConnectOptions, String> {
         let options = ConnectOptions::new().name("rig").require_tls(self.tls);
         let options = match &self.ca_file {
@@ -304,7 +304,7 @@ fn is_subject(subject: &str, wildcards: bool) -> bool {
     subject.len() <= 255 && subject.split('.').enumerate().all(token)
 }
 
-/// Whether a subject is among those of a filter.
+/// Returns true if a subject is among those of a filter.
 fn matches(filter: &str, subject: &str) -> bool {
     let (mut filter, mut subject) = (filter.split('.'), subject.split('.'));
     loop {

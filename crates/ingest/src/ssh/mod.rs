@@ -29,10 +29,10 @@ use self::host_keys::HostKeys;
 pub use self::routes::RULES;
 pub use self::settings::{Address, Collect, Device, Kind, check};
 
-/// Who collects, in events.
+/// The actor of events.
 const ACTOR: &str = "ssh";
 
-/// How many events of a service are looked through, from the newest back, for what became of it before a restart.
+/// The number of events of a service that are looked through, from the newest back, for what became of it before a restart.
 const LOOK_BACK: usize = 1_000;
 
 /// All devices.
@@ -97,7 +97,7 @@ struct Watched {
     /// Held while it is spoken to, and only then: the `collect.failed` that is not over, if there is one, in this life of the stream.
     /// Read from the log before the first attempt.
     turn: Mutex<Option<(Epoch, Option<Seq>)>>,
-    /// How many attempts failed since the last that did not.
+    /// The number of attempts that failed since the last that did not.
     failures: AtomicU32,
     /// Tells the schedule that somebody else has collected.
     collected: Notify,
@@ -287,7 +287,7 @@ fn jitter(device: &Device) -> Duration {
     device.jitter.unwrap_or(device.interval / 10)
 }
 
-/// How long a device is left alone: its interval, doubled with every failure after the first up to `max_backoff`, and something by
+/// Returns how long a device is left alone: its interval, doubled with every failure after the first up to `max_backoff`, and something by
 /// chance, which `below` picks below a bound.
 fn next_pause(device: &Device, failures: u32, below: impl Fn(Duration) -> Duration) -> Duration {
     let most = device.max_backoff.max(device.interval);

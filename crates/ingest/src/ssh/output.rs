@@ -1,13 +1,13 @@
-//! What a command printed, within its limit, and how it is told from what is no configuration.
+//! The output of a command, within its limit, and how other text is told from a configuration.
 
 use axum::http::StatusCode;
 
 use rig_hub::Problem;
 
-/// What is kept of one line when prompts are looked for, in bytes.
+/// Bytes of one line that are kept when prompts are looked for.
 const LONGEST_PROMPT: usize = 160;
 
-/// What a command prints.
+/// The output of a command.
 pub(super) struct Output {
     bytes: Vec<u8>,
     /// Also counts what goes to standard error, which is not kept.
@@ -36,7 +36,7 @@ impl Output {
         Ok(())
     }
 
-    /// Whether it has stopped at a prompt to see more.
+    /// Returns true if it has stopped at a prompt to see more.
     pub(super) fn waits_at_pager(&self) -> bool {
         let start = self.bytes.iter().rposition(|&b| b == b'\n').map_or(0, |at| at + 1);
         is_pager(&self.bytes[start..])
@@ -75,7 +75,7 @@ pub(super) fn failure(code: &'static str, detail: impl Into<String>) -> Problem 
     Problem::new(StatusCode::BAD_GATEWAY, code, detail)
 }
 
-/// Whether a line is a pager's prompt, or begins with one that was written over. A configuration may speak of it: behind a prompt
+/// Returns true if a line is a pager's prompt, or begins with one that was written over. A configuration may speak of it: behind a prompt
 /// stands nothing but the rest of it.
 fn is_pager(line: &[u8]) -> bool {
     let shown = first_shown(line);
@@ -87,7 +87,7 @@ fn is_pager(line: &[u8]) -> bool {
         || cut.next().is_some()
 }
 
-/// What a line shows first, in lower case: up to the first control character behind it.
+/// Returns the text that a line shows first, in lower case: up to the first control character behind it.
 fn first_shown(line: &[u8]) -> String {
     let mut shown = String::new();
     let mut bytes = line.iter().take(LONGEST_PROMPT);
@@ -106,7 +106,7 @@ fn first_shown(line: &[u8]) -> String {
     shown.trim().to_owned()
 }
 
-/// Whether a device says so that it does not know the command: many end it with status 0.
+/// Returns true if a device says so that it does not know the command: many end it with status 0.
 fn is_complaint(line: &str) -> bool {
     let line = line.trim_start();
     let routeros = [

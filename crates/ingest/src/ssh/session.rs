@@ -22,10 +22,10 @@ use super::settings::Device;
 use super::target;
 use super::{Collector, Devices};
 
-/// How often a device may ask for answers before it has to let the user in.
+/// The number of times that a device may ask for answers before it has to let the user in.
 const MAX_ROUNDS: usize = 4;
 
-/// What the device's command prints. It ends within the device's `timeout`, and its connection with it.
+/// Returns the output of the device's command. It ends within the device's `timeout`, and its connection with it.
 pub(super) async fn fetch(collector: &Collector, device: &Device) -> Result<Vec<u8>, Problem> {
     let mut output = Output::new(device.max_output);
     match tokio::time::timeout(device.timeout, converse(collector, device, &mut output)).await {
@@ -133,7 +133,7 @@ async fn run(session: &Handle<CheckHostKey>, device: &Device, output: &mut Outpu
     }
 }
 
-/// What logs in.
+/// A credential that logs in.
 enum Credential {
     Password(Zeroizing<String>),
     Key(Arc<russh::keys::PrivateKey>),
@@ -277,7 +277,7 @@ impl client::Handler for CheckHostKey {
     }
 }
 
-/// What the library is told beyond the algorithms.
+/// Returns the settings of the library beyond the algorithms.
 fn config() -> Result<client::Config, Problem> {
     // RouterOS with strong-crypto has groups of 2,048 bits; the library would ask for 3,072 at least.
     let gex =

@@ -14,11 +14,11 @@ use serde::{Deserialize, Deserializer, de};
 /// The longest span of time that a device may have for anything.
 const LONGEST: Duration = Duration::from_secs(52 * 7 * 86_400);
 
-/// What holds for all devices.
+/// `[collect]`: settings of all devices.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Collect {
-    /// How many devices are spoken to at the same time, from 1 to 1,000.
+    /// The number of devices that are spoken to at the same time, from 1 to 1,000.
     #[serde(deserialize_with = "concurrency")]
     pub concurrency: usize,
 }
@@ -40,7 +40,7 @@ pub struct Device {
     pub stream: StreamName,
     /// Where its SSH server listens.
     pub address: Address,
-    /// Who logs in.
+    /// The user that logs in.
     pub user: String,
     /// The environment variable that holds the password.
     #[serde(default)]
@@ -57,7 +57,7 @@ pub struct Device {
     /// The file that holds the passphrase of `key_file`.
     #[serde(default)]
     pub key_passphrase_file: Option<PathBuf>,
-    /// What it is; this says which command and format it has unless they are named.
+    /// The kind of device; this says which command and format it has unless they are named.
     #[serde(default)]
     pub kind: Kind,
     /// The command that prints the configuration.
@@ -66,14 +66,14 @@ pub struct Device {
     /// The format of what it prints.
     #[serde(default)]
     pub format: Option<Format>,
-    /// How often it is asked.
+    /// The interval at which it is asked.
     #[serde(default = "quarter_of_an_hour", deserialize_with = "span")]
     pub interval: Duration,
-    /// How much later than that it may be asked, by chance, so that not all are asked at once; a tenth of `interval` unless it is
+    /// The most that it may be asked later than that, by chance, so that not all are asked at once; a tenth of `interval` unless it is
     /// said.
     #[serde(default, deserialize_with = "span_of_time")]
     pub jitter: Option<Duration>,
-    /// How long one attempt may take, from the first packet to the last.
+    /// The time that one attempt may take, from the first packet to the last.
     #[serde(default = "a_minute", deserialize_with = "span")]
     pub timeout: Duration,
     /// The longest pause between attempts at a device that fails.
@@ -90,7 +90,7 @@ pub struct Device {
     pub legacy_algorithms: bool,
 }
 
-/// What a device is.
+/// A kind of device.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Kind {

@@ -32,7 +32,7 @@ pub(super) async fn resolve(
     }
 }
 
-/// Whether that is the hub's own listener.
+/// Returns true if that is the hub's own listener.
 fn is_own(found: SocketAddr, own: SocketAddr) -> bool {
     let ip = |address: SocketAddr| address.ip().to_canonical();
     // An address that can be bound is one of this machine.

@@ -13,7 +13,7 @@ use super::offsets;
 use super::scan;
 use crate::error::{Error, io_error};
 
-/// How often a prune may come in between before that is an error.
+/// The interval at which a prune may come in between before that is an error.
 const TRIES: usize = 100;
 
 /// The durable part of a stream's log. Its files are open: a prune does not take them away.
@@ -41,7 +41,7 @@ pub struct DurableSegment {
     pub name: String,
     /// The file.
     pub file: File,
-    /// How many bytes of it are durable: whole appends. 0 until [`Durable::measure`].
+    /// The number of bytes of that it are durable: whole appends. 0 until [`Durable::measure`].
     pub bytes: u64,
 }
 
@@ -130,7 +130,7 @@ impl Durable {
         Ok(files::list(&self.dir)?.into_iter().find(|first_seq| *first_seq > last))
     }
 
-    /// Whether no hub has the stream open.
+    /// Returns true if no hub has the stream open.
     pub fn is_stopped(&self) -> bool {
         self.stopped.is_some()
     }
@@ -151,7 +151,7 @@ fn idle(dir: &Path) -> Result<Option<File>, Error> {
     }
 }
 
-/// What the index says was synced of the segment that is being written: bytes and last seq.
+/// Returns what the index says was synced of the segment that is being written: bytes and last seq.
 fn synced(files: &SegmentFiles, file: &File) -> Result<(u64, Seq), Error> {
     let unread = |e| io_error("read", &files.index)(e);
     let mut events = offsets::firm_events(&files.index, files.first_seq).map_err(unread)?;

@@ -27,7 +27,7 @@ pub struct Description {
     /// was cut short is finished at the next opening, and a segment that is missing is not taken for pruned.
     #[serde(default = "one", skip_serializing_if = "is_one")]
     pub first_seq: Seq,
-    /// Whether the file that it was read from has a checksum: one by an earlier version has none.
+    /// True if the file that it was read from has a checksum: one by an earlier version has none.
     #[serde(skip)]
     pub checked: bool,
 }

@@ -77,7 +77,7 @@ use crate::error::{AppendError, Error, ReadError, io_error};
 use crate::lines::Lines;
 use crate::log::{BoxFuture, EventLog, MAX_PRUNABLE, Pending, Prunable, Pruned};
 
-/// How a segment log writes.
+/// Options of writing a segment log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Options {
     /// A segment that would grow beyond this is ended. At most 2 GiB.
@@ -136,14 +136,14 @@ pub struct SegmentLog {
     _lock: File,
 }
 
-/// What the log and its committer both have.
+/// The parts that the log and its committer share.
 struct Shared {
     dir: PathBuf,
     description: Description,
     options: Options,
     disk: Arc<dyn Disk>,
     queue: Queue,
-    /// What is durable, for readers. The head moves after it.
+    /// The durable lines, for readers. The head moves after it.
     view: RwLock<View>,
     head: watch::Sender<Seq>,
     /// Held by a prune, so that there is one at a time. Segments that an earlier one did not come to delete.

@@ -14,12 +14,12 @@ use super::view::Segment;
 use crate::disk::Disk;
 use crate::error::{Error, io_error};
 
-/// What opening a log found to do.
+/// The repairs that opening a log found necessary.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Recovery {
     /// Bytes of a torn tail that were cut off. None of it had been acknowledged as durable.
     pub cut_bytes: u64,
-    /// How many whole events were among them, of an append that was not whole.
+    /// The number of whole events among them, of an append that was not whole.
     pub cut_events: u64,
     /// The segment that was cut.
     pub cut_segment: Option<PathBuf>,
@@ -30,7 +30,7 @@ pub struct Recovery {
 }
 
 impl Recovery {
-    /// Whether the log was as a clean end leaves it.
+    /// Returns true if the log was as a clean end leaves it.
     pub fn is_clean(&self) -> bool {
         *self == Recovery::default()
     }
@@ -44,7 +44,7 @@ pub struct Recovered {
     pub active: Option<Active>,
     /// Segments before the oldest event, which a prune did not come to delete.
     pub leftover: Vec<Seq>,
-    /// What had to be done.
+    /// The repairs.
     pub recovery: Recovery,
 }
 

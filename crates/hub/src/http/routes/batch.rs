@@ -18,7 +18,7 @@ use crate::http::shapes::{CaptureOutcome as Outcome, Captures};
 use crate::problem::{Led, Problem};
 use crate::streams::Stream;
 
-/// What says that a body is a batch.
+/// The media type of a batch.
 pub(super) const MEDIA_TYPE: &str = "application/x-ndjson";
 
 /// Most documents of one request.
@@ -89,7 +89,7 @@ pub(super) async fn capture(
     Ok(response)
 }
 
-/// What all of them together led to, if any of them led to something.
+/// Returns the events that all captures together led to, if there are any.
 fn led(captures: &[Outcome]) -> Option<Led> {
     let ranges = captures.iter().filter_map(|capture| capture.first_seq.zip(capture.last_seq));
     ranges.map(|(first_seq, last_seq)| Led { first_seq, last_seq, events: last_seq + 1 - first_seq }).reduce(

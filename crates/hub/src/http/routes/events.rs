@@ -114,7 +114,7 @@ where
     appended(&stream, events, StatusCode::CREATED).await
 }
 
-/// What a repeated event must have in common with the first: type, service, key and who sent it.
+/// The parts of an event that a repeat must have in common with the first: type, service, key and who sent it.
 struct Shape {
     type_name: String,
     service: Option<ServiceName>,
@@ -231,7 +231,7 @@ fn bodies(
     parsed.collect()
 }
 
-/// Whether the state cannot take the event without a service.
+/// Returns true if the state cannot take the event without a service.
 fn needs_service(event: &Event) -> bool {
     event.family() == "service" && !matches!(event, Event::ServiceLog(_) | Event::Other(_))
 }

@@ -10,7 +10,7 @@ use utoipa::openapi::{InfoBuilder, OpenApi, OpenApiBuilder, Paths};
 
 use crate::http::shapes;
 
-/// What every route may answer, by what stands in its address: status and codes.
+/// Answers that every route may give, by a part of its address: status and codes.
 const EVERYWHERE: [(&str, &str, &str); 10] = [
     ("/v1/", "401", "`no-token`, `bad-token`, `revoked-token`, `expired-token`"),
     ("/v1/", "403", "`no-scope`, `other-stream`, `wrong-origin`"),
@@ -45,7 +45,7 @@ pub(super) async fn openapi(Extension(Document(document)): Extension<Document>) 
     ([(header::CONTENT_TYPE, "application/json")], document.to_string()).into_response()
 }
 
-/// What the routes are added to.
+/// Returns the document that the routes are added to.
 pub(super) fn base() -> OpenApi {
     let description = "A flight recorder for configuration and traffic. Errors are `application/problem+json` with a stable \
         `code`. Parameters that a route does not list are refused. docs/http.md tells it in words.";
@@ -103,7 +103,7 @@ fn problem(description: &str) -> Value {
     json!({ "application/problem+json": { "schema": schema } })
 }
 
-/// What is not said in an address is not there: no parameter is null. Numbers end where the hub's end.
+/// Completes a parameter. One that is absent is not null. Numbers end where the hub's end.
 fn complete_parameter(parameter: &mut Value) {
     let Some(schema) = parameter.get_mut("schema") else { return };
     for choices in ["type", "oneOf"] {

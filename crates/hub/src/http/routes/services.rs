@@ -267,7 +267,7 @@ pub(super) async fn revoke(
     decide(&stream, Command::Revoke { service, by }).await
 }
 
-/// What is declared of a service
+/// The declaration of a service
 ///
 /// And how the config stands against it.
 #[utoipa::path(get, path = "/v1/streams/{stream}/services/{service}/declared", params(shapes::OfService), responses(
@@ -348,7 +348,7 @@ pub(super) async fn withdraw(
     decide(&stream, Command::Withdraw { service, by }).await
 }
 
-/// What `POST …/drift/accept` takes.
+/// The body of `POST …/drift/accept`.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({"paths": ["a.b", "c.**"], "until": "2027-01-31T00:00:00Z", "reason": "until the release"}))]
@@ -363,7 +363,7 @@ pub(super) struct Acceptance {
     /// Why.
     #[schema(required = true, nullable = false, min_length = 1)]
     reason: Option<String>,
-    /// Who accepts it.
+    /// The actor that accepts it.
     #[serde(default)]
     #[schema(min_length = 1, max_length = 256)]
     actor: Option<String>,
@@ -408,7 +408,7 @@ pub(super) async fn accept(
     decide(&stream, Command::Accept { service, paths: acceptance.paths, until, by }).await
 }
 
-/// What every decision says: the stream and the service it is about, who decides and why.
+/// Reads the parts of every decision: the stream and the service it is about, who decides and why.
 fn decider(
     core: &Core,
     caller: &Caller,

@@ -21,13 +21,13 @@ use crate::metrics::Exposition;
 use crate::problem::Problem;
 use crate::streams::{Row, Stream, write_meters};
 
-/// Whether the process runs
+/// Check that the process runs
 #[utoipa::path(get, path = "/healthz", responses((status = 200, description = "It does", body = String)))]
 pub(super) async fn healthz() -> &'static str {
     "ok\n"
 }
 
-/// Whether requests are answered
+/// Check that requests are answered
 ///
 /// They are as soon as the hub listens. The index catches up after that: until `index_lag_events` is 0, what carries an
 /// idempotency key may wait, or be answered 503 `busy`.

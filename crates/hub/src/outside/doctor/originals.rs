@@ -11,7 +11,7 @@ use rig_replay::State;
 use super::{Level, Report, Sound};
 use crate::originals::LocalKeys;
 
-/// What opens originals, as far as it could be read.
+/// The keys that open originals, as far as they could be read.
 pub(super) struct Keys<'a> {
     pub(super) blobs: Option<&'a LocalKeys>,
     /// Makes the address of an original from its content.
@@ -21,24 +21,24 @@ pub(super) struct Keys<'a> {
 /// So many originals of a stream are told of one by one, the rest by its number.
 const TOLD: usize = 10;
 
-/// What a log says of originals.
+/// The originals that a log names.
 #[derive(Default)]
 pub(super) struct Named {
     all: HashSet<BlobId>,
     /// Those of each service's latest snapshot: retention never deletes them.
     current: HashSet<BlobId>,
-    /// How many retention deleted, as far as the log goes back.
+    /// The number that retention deleted, as far as the log goes back.
     deleted: u64,
     pruned: bool,
 }
 
 impl Named {
-    /// What the state before the oldest event names.
+    /// Named by the state before the oldest event.
     pub(super) fn before(cut: &State) -> Named {
         Named { all: current(cut), pruned: cut.seq > 0, ..Named::default() }
     }
 
-    /// What an event names.
+    /// Named by an event.
     pub(super) fn event(&mut self, event: &Event) {
         match event {
             Event::SnapshotCaptured(captured) => {
@@ -49,7 +49,7 @@ impl Named {
         }
     }
 
-    /// What the state after the last event names.
+    /// Named by the state after the last event.
     pub(super) fn head(&mut self, state: &State) {
         self.current = current(state);
     }
@@ -130,7 +130,7 @@ pub(super) fn look(report: &mut Report, folder: &Path, sound: &mut Sound, mut na
     }
 }
 
-/// Whether an original can be read.
+/// True if an original can be read.
 enum Opened {
     Yes,
     /// Its key is not in the data directory.
