@@ -36,7 +36,7 @@ impl Visits {
     }
 }
 
-/// What its routes hold.
+/// The state of its routes.
 #[derive(Clone)]
 struct Greeter {
     core: Core,

@@ -203,7 +203,7 @@ fn flipped(content: &[u8], bit: usize) -> Vec<u8> {
     bytes
 }
 
-/// What a key file, a description or a certificate says to whoever reads it, without comments, checksums and spelling.
+/// The content of a key file, a description or a certificate for its reader, without comments, checksums and spelling.
 fn meaning(path: &Path, content: &[u8]) -> Option<String> {
     let text = str::from_utf8(content).ok()?;
     let name = path.file_name()?.to_str()?;
