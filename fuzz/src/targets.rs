@@ -1,4 +1,4 @@
-//! What must hold for any input, one function a parser.
+//! Properties of the parsers for any input, one function a parser.
 
 use std::sync::LazyLock;
 

@@ -10,6 +10,7 @@
 mod matrix;
 mod metrics;
 mod openapi;
+mod reference;
 
 use rig_cli::hub::{Settings, components};
 use rig_testhub::TestHub;

@@ -51,7 +51,7 @@ const ROUTES: &[(&str, &str, &str, &str)] = &[
     ("DELETE", "/v1/streams/ci-1", "admin", ""),
 ];
 
-/// What answers everybody.
+/// Routes that answer everybody.
 const OPEN: [&str; 3] = ["/healthz", "/readyz", "/openapi.json"];
 
 #[tokio::test(flavor = "multi_thread")]
@@ -78,7 +78,7 @@ async fn the_matrix_has_every_route() {
     hub.stop().await;
 }
 
-/// Whether scopes that are had are those that are needed.
+/// Returns true if scopes that are had are those that are needed.
 fn may(has: &[&str], all: bool, needs: &str) -> bool {
     let (place, needs) = needs.split_once(':').unwrap_or(("stream", needs));
     let includes =

@@ -94,7 +94,7 @@ fn quoted(text: &str) -> impl Iterator<Item = &str> {
     text.split('`').skip(1).step_by(2)
 }
 
-/// What is said of the answers that are errors.
+/// The descriptions of answers that are errors.
 fn descriptions(document: &Value) -> impl Iterator<Item = &str> {
     let operations =
         document["paths"].as_object().unwrap().values().flat_map(|item| item.as_object().unwrap().values());
@@ -195,7 +195,7 @@ async fn answers_have_the_shapes_that_are_described() {
     hub.stop().await;
 }
 
-/// Whether a value is as a schema says, as far as the schemas here go.
+/// Returns true if a value is as a schema says, as far as the schemas here go.
 fn conforms(document: &Value, schema: &Value, value: &Value, at: &str) -> Result<(), String> {
     let members = schema.as_object().ok_or_else(|| format!("{at}: {schema} is no schema"))?;
     if let Some(reference) = members.get("$ref").and_then(Value::as_str) {

@@ -4,7 +4,7 @@
 //! compiler's flags are set here, so it needs neither cargo-fuzz nor a nightly compiler; only a C++ compiler. No address
 //! sanitizer: rig's own code is safe Rust, and what is looked for are panics, broken promises and lost time.
 //!
-//! What was found worth keeping stays in `target/fuzz/corpus`, so the next run begins where this one ended; the first
+//! Inputs worth keeping stay in `target/fuzz/corpus`, so the next run begins where this one ended; the first
 //! one begins with `fuzz/seeds` and the documents in `fixtures`.
 
 use std::fs;
@@ -37,25 +37,24 @@ const TARGETS: &[(&str, &[&str])] = &[
     ("sse", &[]),
 ];
 
-/// How many run at the same time.
-const AT_ONCE: usize = 2;
-
 /// No input may take longer than this, with all the counting that is compiled in.
 const SECONDS_AN_INPUT: u64 = 10;
 
-/// How long a target runs without `--seconds`.
-const SECONDS: u64 = 600;
+/// The time that a target runs without `--seconds`.
+const SECONDS: u32 = 600;
 
-/// `cargo xtask fuzz [--seconds N] [TARGET…]`.
+/// `cargo xtask fuzz [--seconds N] [--seed S] [TARGET…]`.
 pub fn run(root: &Path, options: &[&str]) -> Result<()> {
-    let (mut seconds, mut names) = (SECONDS, Vec::new());
+    let (mut time, mut names) = (Time { seconds: SECONDS, seed: 0 }, Vec::new());
     let mut options = options.iter();
     while let Some(option) = options.next() {
+        let mut number = || {
+            let value = options.next().with_context(|| format!("{option} takes a number"))?;
+            value.parse::<u32>().with_context(|| format!("{option} takes a number, not {value}"))
+        };
         match *option {
-            "--seconds" => {
-                let value = options.next().context("--seconds takes a number")?;
-                seconds = value.parse().with_context(|| format!("--seconds takes a number, not {value}"))?;
-            }
+            "--seconds" => time.seconds = number()?,
+            "--seed" => time.seed = number()?,
             name => names.push(name),
         }
     }
@@ -66,15 +65,22 @@ pub fn run(root: &Path, options: &[&str]) -> Result<()> {
         }
     }
     let wanted = TARGETS.iter().filter(|(name, _)| names.is_empty() || names.contains(name));
-    fuzz(root, seconds, &wanted.map(|(name, _)| *name).collect::<Vec<_>>())
+    fuzz(root, time, &wanted.map(|(name, _)| *name).collect::<Vec<_>>())
 }
 
 /// All targets for so many seconds each, as a part of `cargo xtask test`.
-pub fn all(root: &Path, seconds: u64) -> Result<()> {
-    fuzz(root, seconds, &TARGETS.iter().map(|(name, _)| *name).collect::<Vec<_>>())
+pub fn all(root: &Path, seconds: u32) -> Result<()> {
+    fuzz(root, Time { seconds, seed: 0 }, &TARGETS.iter().map(|(name, _)| *name).collect::<Vec<_>>())
 }
 
-/// What is missing to build it, if anything is.
+/// The time that a target runs, and from which seed; 0 is another one each time.
+#[derive(Clone, Copy)]
+struct Time {
+    seconds: u32,
+    seed: u32,
+}
+
+/// Returns what is missing to build it, if anything is.
 pub fn missing() -> Option<&'static str> {
     let compiler = std::env::var("CXX").unwrap_or_else(|_| "c++".to_owned());
     let there = Command::new(compiler).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status();
@@ -82,20 +88,21 @@ pub fn missing() -> Option<&'static str> {
     (!fine).then_some("there is no C++ compiler for libFuzzer; `apt-get install g++` gets one")
 }
 
-fn fuzz(root: &Path, seconds: u64, names: &[&'static str]) -> Result<()> {
+fn fuzz(root: &Path, time: Time, names: &[&'static str]) -> Result<()> {
     if let Some(missing) = missing() {
         bail!("{missing}");
     }
     let program = build(root)?;
     let folder = root.join("target/fuzz");
+    let at_once = std::thread::available_parallelism().map_or(1, usize::from);
     let mut waiting = names.iter().rev().copied().collect::<Vec<_>>();
     let mut running = Vec::<Running>::new();
     let mut failed = Vec::new();
     while !waiting.is_empty() || !running.is_empty() {
-        while running.len() < AT_ONCE
+        while running.len() < at_once
             && let Some(name) = waiting.pop()
         {
-            running.push(Running::start(root, &program, &folder, name, seconds)?);
+            running.push(Running::start(root, &program, &folder, name, time)?);
         }
         std::thread::sleep(Duration::from_millis(100));
         let mut still = Vec::new();
@@ -164,13 +171,7 @@ struct Running {
 }
 
 impl Running {
-    fn start(
-        root: &Path,
-        program: &Path,
-        folder: &Path,
-        name: &'static str,
-        seconds: u64,
-    ) -> Result<Running> {
+    fn start(root: &Path, program: &Path, folder: &Path, name: &'static str, time: Time) -> Result<Running> {
         let (corpus, found) = (folder.join("corpus").join(name), folder.join("found").join(name));
         fs::create_dir_all(&corpus)?;
         fs::create_dir_all(&found)?;
@@ -178,7 +179,8 @@ impl Running {
         let log = folder.join(format!("{name}.log"));
         let out = fs::File::create(&log).with_context(|| format!("cannot write {}", log.display()))?;
         let child = Command::new(program)
-            .arg(format!("-max_total_time={seconds}"))
+            .arg(format!("-max_total_time={}", time.seconds))
+            .arg(format!("-seed={}", time.seed))
             .arg(format!("-timeout={SECONDS_AN_INPUT}"))
             .args(["-rss_limit_mb=2048", "-max_len=16384", "-print_final_stats=1"])
             .arg(format!("-artifact_prefix={}/", found.display()))
@@ -193,7 +195,7 @@ impl Running {
         Ok(Running { name, child, log, found, begun: Instant::now() })
     }
 
-    /// What its log says of the run in one line.
+    /// Returns what its log says of the run, in one line.
     fn told(&self) -> String {
         let log = fs::read_to_string(&self.log).unwrap_or_default();
         let after = |what: &str| {
@@ -201,11 +203,12 @@ impl Running {
             rest.and_then(|rest| rest.split_whitespace().next()).unwrap_or("?").to_owned()
         };
         format!(
-            "{:<11} {:>4} s, {:>9} inputs, {:>5} edges",
+            "{:<11} {:>4} s, {:>9} inputs, {:>5} edges, seed {}",
             self.name,
             self.begun.elapsed().as_secs(),
             after("stat::number_of_executed_units:"),
-            after("cov: ")
+            after("cov: "),
+            after("INFO: Seed: ")
         )
     }
 

@@ -3,9 +3,12 @@
 
 mod bench;
 mod circles;
+mod cold;
 mod crash;
 mod edges;
+mod english;
 mod fuzz;
+mod licences;
 mod rules;
 mod services;
 mod steps;
@@ -16,7 +19,8 @@ use std::process::ExitCode;
 const HELP: &str = "\
 cargo xtask COMMAND
 
-  test                 everything a change must pass: formatting, clippy, tests, docs, house rules, licences
+  test                 everything a change must pass: formatting, house rules, licences, clippy, docs, tests, fuzzing for a moment;
+                       what this machine cannot run is SKIPPED, which in CI (with CI set) is a failure
   test --no-services   the same without the tests that need servers from outside (sets RIG_NO_SERVICES=1)
   bench log [--quick]  durable appends, memory, start; prints tables and writes target/bench/log.json
   bench sse [--quick]  subscribers beside nginx with nchan; target/bench/sse.json
@@ -26,7 +30,11 @@ cargo xtask COMMAND
   rules                only the house rules, in a second
   circles [FOLDER]     every loop of files, and the shortest way around it with the names that tie it; of a FOLDER such
                        as crates/hub/src, all names that tie its loops
-  fuzz [--seconds N] [TARGET…]
+  english              lowers the numbers in xtask/english.toml: doc lines that begin with Whether, What, Who or How
+  bench build [--base REV]
+                       the first command of the README built from nothing, beside an earlier revision: processor time, time,
+                       size; target/bench/build.json
+  fuzz [--seconds N] [--seed S] [TARGET…]
                        every parser against hostile input, 10 minutes each without --seconds; needs a C++ compiler
   services             installs what tests need besides Rust (as root on Debian; elsewhere it says what is missing)
   crash [--rounds N] [--seed S]
@@ -44,9 +52,11 @@ fn main() -> ExitCode {
         ["rules"] => return ended("rules", rules::check(&root())),
         ["circles"] => return ended("circles", rules::print_circles(&root(), None)),
         ["circles", folder] => return ended("circles", rules::print_circles(&root(), Some(folder))),
+        ["english"] => return ended("english", rules::lower_english(&root())),
         ["bench", bench @ ("log" | "sse" | "config" | "replay"), more @ ..] => {
             return ended("bench", bench::run(&root(), &[&[*bench], more].concat()));
         }
+        ["bench", "build", options @ ..] => return ended("bench", cold::run(&root(), options)),
         ["soak", more @ ..] => return ended("soak", bench::run(&root(), &[&["soak"], more].concat())),
         ["services"] => return ended("services", services::all(&root())),
         ["fuzz", options @ ..] => return ended("fuzz", fuzz::run(&root(), options)),

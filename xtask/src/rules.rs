@@ -7,7 +7,7 @@ use std::process::Command;
 use anyhow::{Context as _, Result, bail};
 
 use crate::circles::{self, Sources};
-use crate::edges;
+use crate::{edges, english};
 
 const LONGEST_SOURCE: usize = 800;
 const LONGEST_ARCHITECTURE: usize = 150;
@@ -24,7 +24,9 @@ pub fn check(root: &Path) -> Result<()> {
         let Ok(bytes) = std::fs::read(root.join(path)) else { continue };
         breaches.extend(in_file(path, &String::from_utf8_lossy(&bytes)));
     }
-    breaches.extend(circles::broken(&sources(root, &files), &read(root, circles::LIST)?)?);
+    let sources = sources(root, &files);
+    breaches.extend(circles::broken(&sources, &read(root, circles::LIST)?)?);
+    breaches.extend(english::broken(&sources, &read(root, english::LIST)?)?);
     println!("   {} files, {} breaches", files.len(), breaches.len());
     if breaches.is_empty() {
         return Ok(());
@@ -100,6 +102,13 @@ pub fn print_circles(root: &Path, folder: Option<&str>) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Lowers the numbers in `english.toml` to what is reached.
+pub fn lower_english(root: &Path) -> Result<()> {
+    let lowered = english::lowered(&sources(root, &tracked(root)?), &read(root, english::LIST)?)?;
+    std::fs::write(root.join(english::LIST), lowered)
+        .with_context(|| format!("{} cannot be written", english::LIST))
 }
 
 /// Reads the Rust files.

@@ -1,4 +1,4 @@
-//! What the tests need beyond Rust: found, installed where that may be done, or asked for in words.
+//! Programs that the tests need besides Rust: found, installed if allowed, or asked for in words.
 
 use std::path::Path;
 use std::process::Command;
@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result, bail};
 
 /// A program that some test starts for itself.
 pub struct Service {
-    /// What it is, or the program itself.
+    /// A name for it, or the program itself.
     pub name: &'static str,
     /// A command that works where it is there: for most of them the program alone, which is looked for and not run.
     pub sign: &'static [&'static str],
@@ -15,7 +15,7 @@ pub struct Service {
     pub package: &'static str,
 }
 
-/// What the tests in tests/proof and in crates/{hub,ingest}/tests/it start.
+/// The programs that the tests in tests/proof and in crates/{hub,ingest}/tests/it start.
 pub const SERVICES: &[Service] = &[
     Service { name: "nginx", sign: &["nginx"], package: "nginx-light" },
     Service { name: "chromium", sign: &["chromium"], package: "chromium" },

@@ -1,4 +1,4 @@
-//! What a person sees: events as lines, values, tables, colours; and a pipe that closes is no failure.
+//! Output for people: events as lines, values, tables, colours. A closed pipe is not a failure.
 
 pub mod diff;
 
@@ -8,8 +8,12 @@ use std::io::{self, IsTerminal as _, Write as _};
 
 use anstyle::{AnsiColor, Style};
 use rig_event::value::DriftField;
-use rig_event::{Change, Envelope, Event, Op, Severity, Verdict};
+use rig_event::{Change, Envelope, Op, Severity, Verdict};
+use rig_replay::summary;
+use rig_replay::summary::{Span, Summary};
 use serde_json::Value;
+
+pub use rig_replay::summary::{count, short};
 
 /// Standard output, with colours only where somebody sees them.
 pub struct Out(anstream::AutoStream<io::StdoutLock<'static>>);
@@ -62,7 +66,7 @@ pub fn note(text: impl std::fmt::Display) {
     let _ = writeln!(anstream::stderr(), "{text}");
 }
 
-/// Whether what is written there should have colours: somebody sees them, and `NO_COLOR` does not say otherwise.
+/// Returns true if the stream should have colours: it is a terminal, and `NO_COLOR` does not forbid them.
 pub fn is_coloured(stream: &impl anstream::stream::RawStream) -> bool {
     anstream::AutoStream::choice(stream) != anstream::ColorChoice::Never
 }
@@ -78,7 +82,7 @@ pub fn chain(error: &anyhow::Error) -> String {
     said
 }
 
-/// Whether the cause of `error` is a reader that went away, as `rig tail … | head` does.
+/// Returns true if the cause of `error` is a reader that went away, as `rig tail … | head` does.
 pub fn is_closed_pipe(error: &anyhow::Error) -> bool {
     error
         .chain()
@@ -99,7 +103,7 @@ pub fn plain(text: &str) -> String {
     shown
 }
 
-/// Whether a character that is no control character turns the line around or breaks it.
+/// Returns true for characters that turn the line around or break it and are not control characters.
 pub(crate) fn steers(c: char) -> bool {
     matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
@@ -132,14 +136,6 @@ pub(crate) fn plain_json(json: String) -> String {
     shown
 }
 
-/// `text` cut to `most` characters, with an ellipsis where something went.
-pub fn short(text: &str, most: usize) -> String {
-    match text.char_indices().nth(most) {
-        Some((end, _)) => format!("{}…", &text[..end]),
-        None => text.to_owned(),
-    }
-}
-
 /// A value of a config on one line.
 pub fn value(value: &Value) -> String {
     match value.get("redacted").and_then(Value::as_str) {
@@ -158,7 +154,7 @@ pub const HEADING: Style = Style::new().bold();
 /// For what is only there to be complete.
 pub const DIM: Style = Style::new().dimmed();
 
-/// How a severity looks.
+/// Returns a severity in its colour.
 pub fn severity(severity: Severity) -> String {
     let colour = |colour: AnsiColor| Style::new().fg_color(Some(colour.into()));
     let style = match severity {
@@ -170,7 +166,7 @@ pub fn severity(severity: Severity) -> String {
     styled(style, severity.as_str())
 }
 
-/// How a verdict looks.
+/// Returns a verdict in its colour.
 pub fn verdict(verdict: Verdict) -> String {
     let colour = match verdict {
         Verdict::Drifted => AnsiColor::Red,
@@ -234,16 +230,9 @@ pub fn diff_line(line: &str) -> String {
     styled(Style::new().fg_color(Some(colour.into())), plain(line))
 }
 
-/// A number and its noun: `1 field`, `2 fields`.
-pub fn count(n: u64, noun: &str) -> String {
-    format!("{n} {noun}{}", if n == 1 { "" } else { "s" })
-}
-
-/// A digest short enough to compare by eye: its last eight digits are dropped for its first.
+/// A digest short enough to compare by eye.
 pub fn digest(digest: &str) -> String {
-    let (scheme, digits) = digest.rsplit_once(':').unwrap_or(("", digest));
-    let joint = if scheme.is_empty() { "" } else { ":" };
-    plain(&format!("{scheme}{joint}{}", short(digits, 12)))
+    plain(&rig_replay::summary::digest(digest))
 }
 
 /// An event on one line: seq, time, type, service, and what it says.
@@ -258,10 +247,7 @@ pub fn event(line: &[u8]) -> String {
 pub fn event_of(line: &[u8], envelope: Option<Envelope>) -> String {
     match envelope {
         Some(envelope) => {
-            let said = match &envelope.event {
-                Event::Other(_) => short(&plain(&String::from_utf8_lossy(line)), 120),
-                known => summary(known),
-            };
+            let said = drawn(&summary(&envelope.event, line));
             let time = envelope.ts.to_string();
             let mut shown = format!(
                 "{:>6}  {}  {}  {:<14}  {said}",
@@ -279,200 +265,16 @@ pub fn event_of(line: &[u8], envelope: Option<Envelope>) -> String {
     }
 }
 
-fn listed(mut text: String, items: impl ExactSizeIterator<Item = String>) -> String {
-    const MOST: usize = 3;
-    let all = items.len();
-    for (i, item) in items.take(MOST).enumerate() {
-        text.push_str(if i == 0 { ": " } else { ", " });
-        text.push_str(&item);
-    }
-    if all > MOST {
-        let _ = write!(text, " and {} more", all - MOST);
-    }
-    text
-}
-
-/// What an event says, without its place.
-fn summary(event: &Event) -> String {
-    let mut text = String::new();
-    match event {
-        Event::SnapshotCaptured(e) => {
-            text = format!("{}, {} bytes, {}", plain(&e.format), e.bytes, count(e.fields, "field"));
-            if e.redacted > 0 {
-                let _ = write!(text, ", {} redacted", e.redacted);
-            }
-            if let Some((i, n)) = e.part {
-                let _ = write!(text, ", part {i} of {n}");
-            }
-            for (key, value) in &e.meta {
-                let _ = write!(text, ", {}={}", plain(key), short(&plain(value), 40));
-            }
-        }
-        Event::SnapshotUnchanged(e) => text = format!("the same document as in {}", e.captured),
-        Event::SnapshotRejected(e) => {
-            text = plain(&e.reason);
-            if let (Some(line), Some(column)) = (e.line, e.column) {
-                let _ = write!(text, " (line {line}, column {column})");
-            }
-        }
-        Event::DiffComputed(e) => {
-            text = if e.hunks.is_empty() {
-                let moved = if e.moved > 0 { format!(", {} moved", e.moved) } else { String::new() };
-                format!("{} added, {} removed, {} changed{moved}", e.added, e.removed, e.changed)
-            } else {
-                format!("{} and {} removed", count(e.lines_added, "line added"), e.lines_removed)
-                    .replace("line addeds", "lines added")
-            };
-            if let Some(level) = e.severity {
-                let _ = write!(text, " ({})", severity(level));
-            }
-            text = if e.sections.is_empty() {
-                listed(text, diff::told(&e.changes).map(|c| plain(&c.path)).collect::<Vec<_>>().into_iter())
-            } else {
-                listed(
-                    text,
-                    e.sections.iter().map(|s| format!("{}: {}", plain(&s.section), plain(&s.summary))),
-                )
-            };
-        }
-        Event::DriftDetected(e)
-        | Event::DriftChanged(e)
-        | Event::DriftResolved(e)
-        | Event::DriftAccepted(e)
-        | Event::DriftExpired(e) => {
-            text = format!("{}, {}", verdict(e.verdict), count(e.differing, "field"));
-            if e.against == rig_event::event::Against::Declared {
-                text.push_str(" of what is declared");
-            }
-            if let Some(level) = e.severity {
-                let _ = write!(text, " ({})", severity(level));
-            }
-            text = listed(text, e.fields.iter().map(|f| plain(&f.path)));
-            if !e.accepted.is_empty() {
-                let ended = matches!(event, Event::DriftExpired(_));
-                text.push_str(if ended { "; no longer accepted" } else { "; accepted" });
-                text = listed(text, e.accepted.iter().map(|c| plain(&c.path)));
-            }
-            if let Some(until) = e.until {
-                let _ = write!(text, ", until {until}");
-            }
-            if let Some(reason) = &e.reason {
-                let _ = write!(text, ", because: {}", plain(reason));
-            }
-        }
-        Event::BaselineApproved(e) => {
-            text = format!("the config of {}, {}", e.captured, digest(&e.config_digest));
-            if let Some(key) = &e.key_id {
-                let _ = write!(text, ", signed with key {}", plain(key));
-            }
-            because(&mut text, e.reason.as_deref());
-        }
-        Event::BaselineRejected(e) => because(&mut text, Some(&e.reason)),
-        Event::BaselineDeclared(e) => {
-            text = format!("{}, {}", count(e.config.len() as u64, "field"), digest(&e.config_digest));
-            if let Some((i, n)) = e.part {
-                let _ = write!(text, ", part {i} of {n}");
-            }
-            because(&mut text, e.reason.as_deref());
-        }
-        Event::BaselineRevoked(e) | Event::BaselineWithdrawn(e) => {
-            text = digest(&e.digest);
-            because(&mut text, e.reason.as_deref());
-        }
-        Event::ServiceStarting(e)
-        | Event::ServiceHealthy(e)
-        | Event::ServiceReady(e)
-        | Event::ServiceFailed(e)
-        | Event::ServiceStopping(e)
-        | Event::ServiceStopped(e) => {
-            text =
-                [&e.error, &e.message].into_iter().flatten().map(|t| plain(t)).collect::<Vec<_>>().join(": ");
-        }
-        Event::ServiceLog(e) => text = plain(e.data.trim_end()),
-        Event::RequestCompleted(e) | Event::RequestFailed(e) => {
-            text = plain(&format!("{} -> {} {} {}", e.source, e.target, e.method, e.path));
-            if let Some(status) = e.status {
-                let _ = write!(text, " {status}");
-            }
-            if let Some(ms) = &e.latency_ms {
-                let _ = write!(text, " {ms} ms");
-            }
-            because(&mut text, e.error.as_deref());
-        }
-        Event::GrpcCallCompleted(e) => {
-            text = plain(&format!(
-                "{} -> {} {}/{} {}",
-                e.source, e.target, e.grpc_service, e.method, e.grpc_status
-            ));
-        }
-        Event::KafkaRequestCompleted(e) | Event::ConnectionOpened(e) | Event::ConnectionClosed(e) => {
-            text =
-                plain(&format!("{} -> {}, {} bytes in, {} out", e.source, e.target, e.bytes_in, e.bytes_out));
-        }
-        Event::EnvironmentUp(e)
-        | Event::EnvironmentFailing(e)
-        | Event::EnvironmentDestroying(e)
-        | Event::EnvironmentDown(e) => {
-            text = plain(e.environment.as_deref().unwrap_or_default());
-            because(&mut text, e.error.as_deref());
-        }
-        Event::CollectFailed(e) => {
-            text = plain(&e.address);
-            because(&mut text, Some(&e.reason));
-        }
-        Event::CollectRecovered(e) => {
-            text = plain(&format!("{} after {}", e.address, count(e.failures, "failure")));
-        }
-        Event::HostKeyPinned(e) | Event::HostKeyChanged(e) | Event::HostKeyForgotten(e) => {
-            text = plain(&format!("{} {} {}", e.address, e.algorithm, e.fingerprint));
-            if let Some(expected) = &e.expected {
-                let _ = write!(text, ", not {}", plain(expected));
-            }
-        }
-        Event::NotifyBegan(e)
-        | Event::NotifyEnded(e)
-        | Event::NotifyDelivered(e)
-        | Event::NotifyDropped(e)
-        | Event::NotifyFailing(e)
-        | Event::NotifyRecovered(e) => {
-            text = plain(&e.endpoint);
-            if let (Some(stream), Some(upto)) = (&e.stream, e.upto) {
-                let _ = write!(text, " {}@{upto}", plain(stream));
-            }
-            because(&mut text, e.reason.as_deref());
-        }
-        Event::LogSealed(e) => text = format!("up to {}, {}", e.upto, digest(&e.chain)),
-        Event::LogPruned(e) => text = format!("{} before {}", count(e.events, "event"), e.first_seq),
-        Event::BlobCollected(e) => {
-            text = format!("{} expired, {} that no event names", count(e.expired, "original"), e.unnamed);
-        }
-        Event::AuditRawRead(e) => text = format!("the original of {} in stream {}", e.captured, e.stream),
-        Event::TokenIssued(e) => {
-            text = plain(&format!("{} {}: {} for {}", e.id, e.name, e.scopes.join(","), e.streams.join(" ")));
-        }
-        Event::TokenRevoked(e) => text = plain(&format!("{} {}", e.id, e.name)),
-        Event::AuditChanged(e) => {
-            text = format!("{} {}", plain(&e.request), e.status);
-            if let Some(stream) = &e.stream {
-                let _ = write!(text, " in {stream}");
-            }
-        }
-        Event::AuditAppended(e) => {
-            text =
-                format!("{} by {} to {}", count(e.events, "event"), count(e.requests, "request"), e.stream);
-        }
-        Event::AuditDenied(e) => {
-            text = plain(&format!("{} from {}, {}", count(e.requests, "request"), e.peer, e.code));
-        }
-        Event::Other(_) => {}
-    }
-    text
-}
-
-fn because(text: &mut String, reason: Option<&str>) {
-    if let Some(reason) = reason {
-        let _ = write!(text, "{}{}", if text.is_empty() { "" } else { ", because: " }, plain(reason));
-    }
+/// Draws a summary: its words made safe for a terminal, the rest in colour.
+fn drawn(summary: &Summary) -> String {
+    let draw = |span: &Span| match span {
+        Span::Text(text) => plain(text),
+        Span::Severity(level) => severity(*level),
+        Span::Verdict(is) => verdict(*is),
+        Span::Value(of) => value(of),
+        Span::Arrow => " -> ".to_owned(),
+    };
+    summary.0.iter().map(draw).collect()
 }
 
 #[cfg(test)]

@@ -38,6 +38,8 @@
 pub mod audit;
 mod error;
 #[cfg(feature = "figment")]
+mod extension;
+#[cfg(feature = "figment")]
 mod figments;
 pub mod git;
 #[cfg(feature = "hub")]
@@ -55,7 +57,7 @@ pub mod writer;
 
 pub use error::Error;
 #[cfg(feature = "figment")]
-pub use figments::FigmentExt;
+pub use extension::FigmentExt;
 #[cfg(feature = "hub")]
 pub use hub::Hub;
 #[cfg(feature = "figment")]

@@ -20,7 +20,7 @@ use serde::de::DeserializeOwned;
 use crate::Hub;
 use crate::{Error, Redaction, Writer, Written, audit, figments, writer};
 
-/// What happens when a configuration is not what its baseline says.
+/// The reaction to a configuration that differs from its baseline.
 pub enum OnDrift {
     /// A warning is logged, with the paths of what differs.
     Warn,
@@ -40,7 +40,7 @@ impl fmt::Debug for OnDrift {
     }
 }
 
-/// How a configuration differs from its baseline. Secrets are redacted.
+/// The difference between a configuration and its baseline. Secrets are redacted.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Drifted {
     /// The baseline's address.
@@ -69,7 +69,7 @@ struct Tasks {
     hubs: Vec<Hub>,
 }
 
-/// What became of one thing that was to be done with a snapshot.
+/// The result of one task on a snapshot.
 #[derive(Debug)]
 pub enum Outcome {
     /// It was written.
@@ -135,18 +135,20 @@ impl Recorder {
 
     /// Compares the snapshot with the snapshot file at a path or address, and acts on what differs.
     ///
-    /// What the policy ignores is left out, and secrets are compared where both have a fingerprint under one key.
+    /// Fields that the policy ignores are left out. Secrets are compared if both have a fingerprint under the
+    /// same key.
     pub fn with_baseline_snapshot(mut self, address: &str, on_drift: OnDrift) -> Recorder {
         self.baseline = Some((address.to_owned(), on_drift));
         self
     }
 
-    /// Which fields are secrets beyond those of type [`crate::Secret`], and what to ignore against a baseline.
+    /// Sets the policy: it names secrets beyond those of type [`crate::Secret`], and differences from a
+    /// baseline to ignore.
     pub fn with_policy(self, policy: Policy) -> Recorder {
         Recorder { policy, ..self }
     }
 
-    /// How secrets are replaced; by `***redacted***` otherwise.
+    /// Sets the replacement for secrets; the default is `***redacted***`.
     pub fn with_redaction(self, redaction: Redaction) -> Recorder {
         Recorder { redaction: Some(redaction), ..self }
     }
@@ -265,7 +267,7 @@ impl Drop for Done {
     }
 }
 
-/// What is behind the lock is whole at any time, also after a panic.
+/// Locks the state. It is consistent at any time, even after a panic.
 fn lock(progress: &Progress) -> MutexGuard<'_, State> {
     progress.state.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -321,7 +323,7 @@ async fn work(
     }
 }
 
-/// How a snapshot differs from its baseline, if it does.
+/// Compares a snapshot with its baseline; returns the difference, if there is one.
 async fn compare(address: &str, snapshot: &SnapshotFile, policy: &Policy) -> Result<Option<Drifted>, Error> {
     let baseline = writer::read(address, writer::LIMIT).await?;
     let Diff { mut changes, .. } = rig_config::diff(&baseline.config, &snapshot.config, policy);

@@ -7,11 +7,13 @@
 //! The crate is pure: no clock, no files, no environment. It takes hostile input: whatever the bytes are, the answer
 //! is a document or an [`Error`] that names the place, within the bounds of [`Limits`].
 //!
-//! In reading order: [`mod@format`] (what a document is written in), [`mod@parse`] (bytes to a [`Document`]), [`mod@normalise`] (what a text loses before), [`path`] (how a
-//! field is named), [`pattern`] (how rules name fields), [`redact`] (secrets leave), [`digest`] (what identifies a
-//! configuration), [`merge`] and [`provenance`] (layers, and where a field came from), [`snapshot_file`] (a configuration
-//! in a file), [`mod@diff`] and [`text`] (what changed), [`policy`] (what matters), [`mod@drift`] (whether it is what was
-//! approved), [`baseline`] (who approved it, signed).
+//! In reading order, each file importing only those before it: `lines`, [`mod@format`], [`error`], `random`,
+//! `shown`, [`path`] (names of fields), `number`, `routeros`, [`pattern`] (rules over fields), [`sections`]
+//! (of texts), `detect` (the format of a document), [`mod@normalise`] (texts before they are compared),
+//! [`policy`] (secrets, severities, noise), [`document`], [`redact`] (secrets leave), `tree` and `flatten` (a
+//! document to fields), [`mod@parse`] (bytes to a [`Document`]), [`digest`], [`provenance`] (sources of
+//! fields), [`mod@diff`] and [`text`] (differences), [`mod@drift`] (from what was approved), `idle` (rules
+//! that do nothing), [`baseline`] (signed approvals), [`snapshot_file`], [`merge`] (layers).
 
 pub mod baseline;
 mod detect;

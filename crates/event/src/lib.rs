@@ -25,10 +25,11 @@ pub use draft::{Body, Draft, MAX_LINE, rewrite};
 pub use envelope::{Envelope, Head, type_of};
 pub use event::Event;
 pub use name::{Epoch, Seq, ServiceName, StreamName};
+pub use spelled::FlatConfig;
 pub use time::Timestamp;
-pub use value::{Change, DriftField, FlatConfig, Hunk, Op, SectionSummary, Severity, Verdict};
+pub use value::{Change, DriftField, Hunk, Op, SectionSummary, Severity, Verdict};
 
-/// What can be wrong with a name or a line.
+/// Errors in a name or a line.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
     /// A stream, service or epoch name breaks the rules.
@@ -44,7 +45,7 @@ pub enum Error {
     /// A line is not an event.
     #[error("not an event: {why}")]
     Malformed {
-        /// What is wrong, with the column where the JSON parser stopped.
+        /// The mistake, with the column where the JSON parser stopped.
         why: String,
     },
     /// An event would be longer than [`MAX_LINE`].

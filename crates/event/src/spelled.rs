@@ -1,4 +1,4 @@
-//! JSON values whose numbers stay as they are spelled.
+//! JSON values and flat configurations, whose numbers stay as they are spelled.
 //!
 //! `serde_json` keeps a number's text but writes a sign into an exponent that has none when it *reads*: `1e3` becomes
 //! `1e+3`. A configuration would then not equal its own recording. What is read here keeps every character; fields
@@ -10,9 +10,14 @@ use serde::{Deserialize, Deserializer, Serialize, de};
 use serde_json::value::RawValue;
 use serde_json::{Number, Value};
 
-use crate::FlatConfig;
+/// A configuration as flat paths (`database.host`, `servers[0].port`) to leaf values.
+///
+/// A leaf is null, a boolean, a number as it was spelled, a string, an empty list, an empty map,
+/// or the marker of a redacted secret, `{"redacted":"…"}`. The map is sorted, so writing it without
+/// white space gives its canonical form.
+pub type FlatConfig = BTreeMap<String, Value>;
 
-/// How deep a value may be nested, as in `serde_json`. A leaf of a configuration is hardly nested at all.
+/// Maximum nesting of a value, as in `serde_json`. A leaf of a configuration is hardly nested at all.
 const MAX_DEPTH: usize = 128;
 
 /// The number that a text spells in JSON's grammar (RFC 8259, section 6), if it spells one.
@@ -41,12 +46,12 @@ pub fn number(text: &str) -> Option<Number> {
 /// Reads JSON. Of equal keys the last wins.
 ///
 /// # Errors
-/// What is no JSON, or nested deeper than 128 levels.
+/// If the text is not JSON, or is nested deeper than 128 levels.
 pub fn from_str(text: &str) -> serde_json::Result<Value> {
     read(serde_json::from_str(text)?, MAX_DEPTH)
 }
 
-/// What a value is in JSON, its maps sorted.
+/// Converts a value to JSON with sorted maps.
 ///
 /// # Errors
 /// Where the value has no form in JSON.
@@ -89,7 +94,7 @@ impl<'de> Deserialize<'de> for Spelled {
 /// Reads a value; to be named in `deserialize_with`.
 ///
 /// # Errors
-/// What is nested deeper than 128 levels.
+/// If the value is nested deeper than 128 levels.
 pub fn value<'de, D: Deserializer<'de>>(d: D) -> Result<Value, D::Error> {
     Spelled::deserialize(d).map(|Spelled(value)| value)
 }
@@ -114,7 +119,7 @@ pub fn optional<'de, D: Deserializer<'de>>(d: D) -> Result<Option<Value>, D::Err
 /// Reads a flat configuration, also behind an `Arc`; to be named in `deserialize_with`.
 ///
 /// # Errors
-/// What is no map, and as [`value`].
+/// If it is not a map, and as [`value`].
 pub fn config<'de, D: Deserializer<'de>, C: From<FlatConfig>>(d: D) -> Result<C, D::Error> {
     let fields = BTreeMap::<String, Spelled>::deserialize(d)?;
     let fields: FlatConfig = fields.into_iter().map(|(path, Spelled(value))| (path, value)).collect();

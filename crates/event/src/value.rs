@@ -1,8 +1,7 @@
-//! Flat configuration and the vocabulary of change: what a diff says about one field.
+//! The vocabulary of change: the terms in which a diff describes one field.
 //!
 //! `rig-config` computes these and events carry them, so they stand here once.
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
@@ -11,14 +10,9 @@ use serde_json::Value;
 
 use crate::spelled;
 
-/// A configuration as flat paths (`database.host`, `servers[0].port`) to leaf values.
-///
-/// A leaf is null, a boolean, a number as it was spelled, a string, an empty list, an empty map,
-/// or the marker of a redacted secret, `{"redacted":"…"}`. The map is sorted, so writing it without
-/// white space gives its canonical form.
-pub type FlatConfig = BTreeMap<String, Value>;
+pub use crate::spelled::FlatConfig;
 
-/// How much a change matters.
+/// The importance of a change.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
@@ -65,7 +59,7 @@ impl FromStr for Severity {
     }
 }
 
-/// What happened to a field.
+/// The kind of a change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Op {
@@ -99,7 +93,7 @@ impl Op {
         }
     }
 
-    /// Whether it is something to be told; the others are there so that a fold is exact.
+    /// Returns true if it is a difference. The other kinds only make the fold exact.
     pub fn is_difference(self) -> bool {
         !matches!(self, Op::Equivalent | Op::Placed)
     }
@@ -108,7 +102,7 @@ impl Op {
 /// One field's change between two configurations.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Change {
-    /// What happened.
+    /// The kind of the change.
     pub op: Op,
     /// The flat path of the field.
     pub path: String,
@@ -118,7 +112,7 @@ pub struct Change {
     /// The value after; absent for a removed field.
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "spelled::present")]
     pub after: Option<Value>,
-    /// What policy says of it.
+    /// The severity by the policy.
     #[serde(default)]
     pub severity: Severity,
 }
@@ -147,7 +141,7 @@ fn json_type(value: &Value) -> &'static str {
 /// One field in which a service differs from what it should be.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DriftField {
-    /// How it differs.
+    /// The kind of the difference.
     pub op: Op,
     /// Its flat path; for a text, the section.
     pub path: String,
@@ -157,10 +151,10 @@ pub struct DriftField {
     /// The value that is there.
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "spelled::present")]
     pub after: Option<Value>,
-    /// What policy says of it.
+    /// The severity by the policy.
     #[serde(default)]
     pub severity: Severity,
-    /// Whether somebody accepted exactly this difference.
+    /// True if somebody accepted exactly this difference.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub accepted: bool,
 }
@@ -171,17 +165,17 @@ pub struct Hunk {
     /// First line of the hunk in the old text, counted from 1; for a hunk without old lines, the
     /// line it comes after.
     pub old_start: u64,
-    /// How many old lines the hunk covers.
+    /// Number of old lines in the hunk.
     pub old_lines: u64,
     /// First line of the hunk in the new text, counted like `old_start`.
     pub new_start: u64,
-    /// How many new lines the hunk covers.
+    /// Number of new lines in the hunk.
     pub new_lines: u64,
     /// The lines, each behind ` ` (context), `-` (removed) or `+` (added), without line ends.
     pub lines: Vec<String>,
 }
 
-/// What changed in one section of a sectioned text.
+/// The changes in one section of a sectioned text.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SectionSummary {
     /// The section, for example `ip/firewall/filter`.
@@ -190,7 +184,7 @@ pub struct SectionSummary {
     pub summary: String,
 }
 
-/// Whether a service's configuration is what was approved.
+/// The result of comparing a service's configuration with what was approved.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Verdict {

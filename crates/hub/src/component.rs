@@ -16,7 +16,7 @@ use crate::metrics::Exposition;
 use crate::options::READ_BYTES;
 use crate::streams::Stream;
 
-/// A crate's addition to a hub. Built by that crate, mounted by the program.
+/// A part of a hub that is built by its own crate, mounted by the program.
 ///
 /// A component consists of closures, and a hub cannot be asked for one: no component reaches another through the hub.
 pub struct Component {
@@ -100,7 +100,7 @@ impl Component {
     }
 }
 
-/// The additions of all components of a hub.
+/// Everything that the components of a hub add to it.
 #[derive(Default)]
 pub(crate) struct Mounted {
     pub(crate) routers: Vec<OpenApiRouter>,
@@ -143,9 +143,10 @@ impl Mounted {
 /// [`Error::Component`], if two rules overlap.
 pub(crate) fn table(own: &'static [Rule], components: &[Component]) -> Result<Table, Error> {
     let mut table = Table::default();
-    table.add(own).map_err(|why| Error::Component { name: "hub", why })?;
+    table.add("hub", own).map_err(|why| Error::Component { name: "hub", why })?;
     for component in components {
-        table.add(component.rules()).map_err(|why| Error::Component { name: component.name, why })?;
+        let name = component.name;
+        table.add(name, component.rules()).map_err(|why| Error::Component { name, why })?;
     }
     Ok(table)
 }

@@ -9,11 +9,11 @@ pub enum Error {
     /// A folder or file of the data directory cannot be used.
     #[error("cannot {what} {}", path.display())]
     Data {
-        /// The operation that failed.
+        /// The action that failed.
         what: &'static str,
         /// Its path.
         path: PathBuf,
-        /// The system's error.
+        /// The error of the operating system.
         source: std::io::Error,
     },
     /// Another hub uses the data directory.
@@ -22,12 +22,36 @@ pub enum Error {
     /// The redaction key is damaged.
     #[error("{} is no redaction key (`ID:64 hexadecimal digits`); restore it from a backup: a new key would make every known secret look changed", .0.display())]
     Key(PathBuf),
-    /// A key is missing, though there are streams that were made with it.
+    /// A key is another than the hub had.
+    #[error("{}: the key {id} is not the one that this hub was started with: a bit of it was changed. Restore it from a backup; a new key needs a new id", path.display())]
+    KeyChanged {
+        /// The file.
+        path: PathBuf,
+        /// The id of the key.
+        id: String,
+    },
+    /// The line of a key was changed.
+    #[error("{}: the key {id} stands there under another id or in a comment: its line was changed. Restore it from a backup; to remove a key, delete its whole line", path.display())]
+    KeyLine {
+        /// The file.
+        path: PathBuf,
+        /// The id that the key had.
+        id: String,
+    },
+    /// The check values of the keys are damaged.
+    #[error("{}: {why}. Restore it from a backup; if the keys beside it are right, delete it, and the hub makes it anew", path.display())]
+    KeyChecks {
+        /// The file.
+        path: PathBuf,
+        /// The fault.
+        why: String,
+    },
+    /// A key is gone, though there are streams that were made with it.
     #[error("{} is gone, and there are streams already: restore it from a backup. A new redaction key makes every known secret look changed, and a new signing key cannot continue the old one; to go on with one all the same, make the file", path.display())]
     KeyLost {
         /// The file.
         path: PathBuf,
-        /// The system's error.
+        /// The error of the operating system.
         source: std::io::Error,
     },
     /// The key file of the originals is missing, and there are originals that only it can open.
@@ -45,7 +69,7 @@ pub enum Error {
         path: PathBuf,
         /// The line, from 1.
         line: usize,
-        /// The fault. Nothing of the line is repeated.
+        /// The fault. Nothing of it is repeated.
         why: &'static str,
     },
     /// The Transit service that `hub.toml` names cannot be used.

@@ -15,11 +15,11 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::access::tls::Tls;
-use crate::access::{AUDIT_EVERY, Access};
+use crate::access::{AUDIT_EVERY, Access, Rule};
 use crate::capture::{Budget, Captures};
 use crate::component::{Component, Mounted, Recall, recall, table};
 use crate::core::{self, Core};
-use crate::data::{DataDir, random};
+use crate::data::{DataDir, keychecks, random};
 use crate::error::Error;
 use crate::housekeeping;
 use crate::http::{self, Site};
@@ -75,6 +75,11 @@ impl Hub {
     pub fn certificate(&self) -> Result<Option<(PathBuf, String)>, Error> {
         let told = self.tls.as_ref().map(|tls| Ok((tls.cert().to_owned(), tls.fingerprint()?)));
         told.transpose()
+    }
+
+    /// Returns the rules of its routes, each with the component that it is of; the hub's own are of `hub`.
+    pub fn rules(&self) -> &[(&'static str, &'static Rule)] {
+        self.core.access().rules()
     }
 
     /// Returns true if requests need a token.
@@ -197,6 +202,10 @@ async fn assemble(
     });
     if let Some(own) = core.streams().get(&StreamName::hub()) {
         recall(&own, recalls).await?;
+    }
+    // Only now: the seals and originals that the keys made were held against them.
+    if let Some(data) = &core.options().data {
+        keychecks::note(&data.join("keys"))?;
     }
     let tls = address.map(|address| tls_of(core, address)).transpose()?.flatten();
     if let Some(address) = address.filter(|address| !address.ip().to_canonical().is_loopback()) {

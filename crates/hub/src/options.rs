@@ -9,16 +9,16 @@ use rig_recorder::Durability;
 
 use crate::settings::{AccessSettings, BlobSettings, Http, TlsSettings};
 
-/// The options of a hub.
+/// Options of a hub.
 #[derive(Clone, Debug)]
 pub struct Options {
     /// The data directory; `None`: everything is in memory, and lost when the process ends.
     pub data: Option<PathBuf>,
     /// Rules for secrets, severities, lists, ignored fields and drift.
     pub policy: Policy,
-    /// Storage of the originals of documents.
+    /// The storage of originals of documents.
     pub blobs: BlobSettings,
-    /// Limits on requests and subscribers.
+    /// Most requests and subscribers at once.
     pub http: Http,
     /// Access control.
     pub access: AccessSettings,
@@ -29,7 +29,7 @@ pub struct Options {
     /// The keys for signing seals and session files, of which the last signs; `None`: those in `keys/signing` of the data
     /// directory, created at the first start.
     pub signing_keys: Option<rig_recorder::Keyring>,
-    /// Protections that the hub may lack although other machines can reach it.
+    /// Protections that the hub may do without, though others than this machine reach it.
     pub insecure: Insecure,
     /// The moment at which an append is answered.
     pub durability: Durability,
@@ -37,21 +37,21 @@ pub struct Options {
     pub seals: Option<Seals>,
     /// Maximum size of a segment of the log, in bytes; one that would exceed it is ended.
     pub segment_bytes: u64,
-    /// Interval at which the policy's `[retention]` is applied.
+    /// The interval at which the policy's `[retention]` is carried out.
     pub retention_interval: Duration,
-    /// Interval of the search for originals that the policy does not keep or no event names, varied by up to a quarter.
+    /// The interval at which originals that the policy does not keep or no event names are deleted, give or take a quarter of it.
     pub sweep_interval: Duration,
-    /// Minimum age at which an original that no event names is deleted.
+    /// The age at which an original that no event names is deleted.
     pub unnamed_grace: Duration,
-    /// Limits on size, depth and number of fields of a document.
+    /// Limits on the size, depth and width of a document.
     pub limits: Limits,
-    /// Maximum total size of documents being processed, in bytes. Requests over it wait up to ten seconds, then get 503.
+    /// Maximum total size of documents being processed. Requests over it wait up to ten seconds, then get 503.
     pub capture_budget: u64,
-    /// Interval of heartbeats to a subscriber that has no events to receive.
+    /// The interval of heartbeats to a subscriber when there is nothing else to send.
     pub heartbeat: Duration,
-    /// Maximum time that a client may take for the next piece of a request.
+    /// The time that a client may take for the next piece of a request.
     pub read_timeout: Duration,
-    /// Maximum time that requests may continue after the shutdown began.
+    /// The time that requests may go on after the shutdown began.
     pub shutdown_deadline: Duration,
     /// The clock.
     pub clock: fn() -> Timestamp,
@@ -97,7 +97,7 @@ impl Options {
     }
 }
 
-/// Permissions to listen without protection where other machines can reach the hub.
+/// Protections that must be given up by name before a hub listens for others than this machine without them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Insecure {
     /// Listen without tokens: any client can read and write everything.
@@ -122,5 +122,5 @@ impl Default for Seals {
     }
 }
 
-/// Maximum number of bytes of a log that are read at once.
+/// Bytes of a log that are read at once.
 pub const READ_BYTES: usize = 256 << 10;

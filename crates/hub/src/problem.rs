@@ -81,7 +81,7 @@ impl Problem {
         self.status
     }
 
-    /// Returns true if the client lacks permission, rather than the request being wrong.
+    /// Returns true if it says that somebody may not, rather than that something is wrong with what was asked for.
     pub(crate) fn is_denial(&self) -> bool {
         is_denial(self.status)
     }
@@ -119,7 +119,7 @@ pub(crate) fn no_such_method() -> Problem {
     )
 }
 
-/// Returns true if a response with that status means that the client lacks permission.
+/// Returns true if an answer with that status says that somebody may not.
 pub(crate) fn is_denial(status: StatusCode) -> bool {
     matches!(
         status,

@@ -12,16 +12,16 @@ use tokio::task::{JoinSet, block_in_place};
 
 use crate::files::{Pattern, Watch};
 
-/// The actor of its events.
+/// The actor of events.
 const ACTOR: &str = "watch";
 
-/// Wait before another attempt, if a file could not be captured for a reason outside it.
+/// The pause before a file that could not be kept through no fault of its own is tried again.
 const RETRY: Duration = Duration::from_secs(5);
 
-/// Default time without events before a file is read.
+/// The quiet time before a file is read, unless `debounce` says otherwise.
 const DEBOUNCE: Duration = Duration::from_millis(200);
 
-/// Maximum number of remembered files; beyond it, those that are gone are forgotten.
+/// The number of files that are remembered before those that are gone are forgotten.
 const MAX_TOLD: usize = 50_000;
 
 /// A `[[watch]]` that was checked.
@@ -34,9 +34,9 @@ pub struct Watched {
     pub stream: StreamName,
     /// The files.
     pub paths: Vec<Pattern>,
-    /// The format of the files; if absent, derived from name and content.
+    /// Their format; by default, name and content tell it.
     pub format: Option<String>,
-    /// The time without events before a file is read: 10 ms to a minute.
+    /// The quiet time before a file is read: 10 ms to a minute.
     pub debounce: Duration,
 }
 
@@ -156,7 +156,7 @@ async fn run(core: Core, watched: Watched) {
     }
 }
 
-/// The reported problems, and the file of each service. Files that are gone are forgotten now and then.
+/// Warnings that were given, and the file of each service. Files that are gone are forgotten once in a while.
 #[derive(Default)]
 struct Told {
     troubles: BTreeSet<(PathBuf, String)>,
@@ -228,7 +228,7 @@ async fn capture(core: &Core, watched: &Watched, watch: &mut Watch, told: &mut T
     }
 }
 
-/// Returns true if the same document may be accepted a moment later.
+/// Returns true if the same document may be captured a moment later.
 fn is_passing(problem: &Problem) -> bool {
     problem.status().is_server_error()
 }

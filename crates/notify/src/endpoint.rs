@@ -20,7 +20,7 @@ use super::settings::Notify;
 const FIRST_WAIT: Duration = Duration::from_millis(500);
 const LONGEST_WAIT: Duration = Duration::from_secs(5 * 60);
 
-/// A recipient of notifications, with its state and counters.
+/// An endpoint, and the state of its deliveries.
 pub(crate) struct Endpoint {
     pub(super) settings: Notify,
     url: Url,
@@ -28,9 +28,9 @@ pub(crate) struct Endpoint {
     http: reqwest::Client,
     /// Held while a message is sent: an endpoint gets one request at a time.
     pub(super) turn: Mutex<()>,
-    /// Its state in the hub's own stream.
+    /// The cursors that the hub's own stream has of it.
     pub(super) known: std::sync::Mutex<Known>,
-    /// True once it was recorded that nothing gets through.
+    /// True if it was told that nothing gets through.
     pub(super) failing: AtomicBool,
     pub(super) sent: AtomicU64,
     pub(super) failed: AtomicU64,
@@ -50,11 +50,11 @@ struct Failure {
     why: String,
     /// True if this message will never be accepted.
     for_good: bool,
-    /// The wait that the endpoint asks for.
+    /// The time that the endpoint wants to be left alone.
     wait: Option<Duration>,
 }
 
-/// The result of an attempt. `news` is true if it differs from the one before.
+/// The outcome of an attempt; `news`: it differs from the one before.
 pub(super) enum Outcome {
     Taken { news: bool },
     Failed { news: bool, why: String, wait: Duration },

@@ -25,15 +25,14 @@ use self::endpoint::{Endpoint, Known, Outcome};
 use self::message::{Grave, Message, message};
 pub use self::settings::{Kind, Names, Notify, check};
 
-/// Interval of the search for new streams.
+/// The interval at which new streams are looked for.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// Interval at which the cursor of an endpoint is recorded while it gets messages, and the number of unwanted events after which
-/// it is.
+/// The interval at which an endpoint's cursor is written down while it is told things, and after how many events that are nothing to it.
 const RECORD: Duration = Duration::from_secs(10);
 const RECORD_EVENTS: Seq = 100_000;
 
-/// The actor of its events.
+/// The actor of events.
 const ACTOR: &str = "notify";
 
 /// Returns the component for these endpoints. Reads their secrets and checks their URLs, but does not connect.
@@ -80,7 +79,7 @@ fn metrics(endpoints: &[Arc<Endpoint>], text: &mut Exposition) {
     }
 }
 
-/// The state of endpoints in the hub's own stream, by name: their cursors, and whether they are failing.
+/// The endpoints in the hub's own stream, by name: how far each was told, and whether nothing got through to it.
 #[derive(Default)]
 struct Past(BTreeMap<String, (Known, bool)>);
 
@@ -179,7 +178,7 @@ struct Follower {
     stream: Arc<Stream>,
 }
 
-/// The position of a follower, and the position that is recorded.
+/// The position of a follower, and how far it is written down.
 struct Cursor {
     next: Seq,
     recorded: Seq,
@@ -320,7 +319,7 @@ impl Follower {
         }
     }
 
-    /// Records that a message was given up.
+    /// Records that events are not delivered.
     async fn drop(&self, from: Seq, upto: Seq, why: String) {
         let (endpoint, stream) = (&self.endpoint.settings.name, &self.stream.name);
         tracing::error!(endpoint, %stream, from, upto, why, "a notification was given up");

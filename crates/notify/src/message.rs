@@ -1,4 +1,4 @@
-//! The message about an event: the selection of events, the sentence, the body and its signature.
+//! Messages to endpoints: which ones, the sentence, the body and its signature.
 
 use std::collections::BTreeSet;
 
@@ -14,7 +14,7 @@ use sha2::Sha256;
 
 use super::settings::{Kind, Notify};
 
-/// Maximum number of fields that a sentence names, and of characters of each.
+/// The most fields that a sentence names, and the most of each.
 const FIELDS: usize = 5;
 const FIELD_CHARS: usize = 120;
 
@@ -55,7 +55,7 @@ impl Grave {
     }
 }
 
-/// Returns the message about a line, or `None` if the endpoint does not want it. Must be called with every line, in order.
+/// Returns the message to an endpoint about a line, if there is one. Lines come in their order, and every one of them.
 pub(super) fn message(settings: &Notify, stream: &Stream, line: &[u8], grave: &mut Grave) -> Option<Message> {
     let type_name = std::str::from_utf8(type_of(line)).ok()?;
     let is_drift = type_name.starts_with("drift.");
@@ -106,8 +106,7 @@ pub(super) fn message(settings: &Notify, stream: &Stream, line: &[u8], grave: &m
     Some(Message { id, body: body.into() })
 }
 
-/// Returns the sentence: what happened, to which service, how severe, in which fields, and the position in the log. Contains no
-/// values.
+/// Returns a sentence: what happened, to whom, how severe, where, and the place in the log. It names fields and no values.
 fn sentence(stream: &str, seq: Seq, type_name: &str, service: Option<&str>, drift: Option<&Drift>) -> String {
     let mut text = type_name.to_owned();
     if let Some(service) = service {

@@ -14,15 +14,15 @@ use zeroize::Zeroizing;
 /// Minimum length of a key, in bytes.
 const MIN_KEY: usize = 16;
 
-/// Default event types.
+/// The events that are sent by default.
 const EVENTS: [&str; 4] = ["drift.detected", "drift.changed", "drift.resolved", "drift.expired"];
 
 /// A `[[notify]]`.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Notify {
-    /// The name of the endpoint in events, metrics and messages: 1 to 64 of `a-z`, `0-9`, `-` and `_`. Under another name it is a
-    /// new endpoint.
+    /// The name of the endpoint in events, metrics and messages: 1 to 64 of `a-z`, `0-9`, `-` and `_`. An endpoint with another
+    /// name is another endpoint, which begins anew.
     pub name: String,
     /// Its URL.
     pub url: Option<String>,
@@ -30,7 +30,7 @@ pub struct Notify {
     pub url_env: Option<String>,
     /// The file that holds the URL.
     pub url_file: Option<PathBuf>,
-    /// The format of its messages.
+    /// The format that it understands.
     #[serde(default)]
     pub kind: Kind,
     /// The minimum severity of events that have one; default: `low`. If the drift of a service was notified, its fall below this
@@ -49,7 +49,7 @@ pub struct Notify {
     pub key_env: Option<String>,
     /// The file that holds the key. A newline at its end is ignored.
     pub key_file: Option<PathBuf>,
-    /// Maximum time that it may take to answer: 10 s.
+    /// The time that it may take to answer: 10 s.
     #[serde(default, deserialize_with = "span_of_time")]
     pub timeout: Option<Duration>,
     /// Maximum time that an event is retried before it is given up: a day.
@@ -57,7 +57,7 @@ pub struct Notify {
     pub give_up: Option<Duration>,
 }
 
-/// The format of messages.
+/// A format that endpoints understand.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Kind {

@@ -1,4 +1,4 @@
-//! Connections to addresses that users name: none to internal ones, unless `hub.toml` allows it.
+//! Guards connections to addresses that somebody named: no address inside, unless `hub.toml` allows it.
 //!
 //! A name is resolved here, its addresses are checked, and the hub connects to one that passed: the name is not resolved a second
 //! time, which could give another answer. Addresses are compared as numbers, so their spelling does not matter.
@@ -12,7 +12,7 @@ use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::{ClientBuilder, Url, redirect};
 use serde::Deserialize;
 
-/// Maximum time to resolve a name.
+/// The time that a name may take to be resolved.
 const RESOLVE: Duration = Duration::from_secs(10);
 
 /// `allow` in `hub.toml`: internal names, addresses and networks that the hub may nevertheless connect to.
@@ -28,7 +28,7 @@ pub struct Allowed {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Network {
     address: IpAddr,
-    /// Length of the prefix, in bits.
+    /// The number of bits that they share.
     bits: u8,
 }
 
@@ -51,7 +51,7 @@ pub enum Refused {
     Unknown(String),
 }
 
-/// Internal addresses of IPv4, in the order in which they are checked.
+/// Networks of IPv4 that are refused, in the order in which they are looked for.
 const INSIDE_V4: [(Ipv4Addr, u8, &str); 17] = [
     (Ipv4Addr::new(169, 254, 169, 254), 32, METADATA),
     (Ipv4Addr::new(168, 63, 129, 16), 32, METADATA),
@@ -169,7 +169,7 @@ fn within(ip: Ipv6Addr) -> Option<Ipv4Addr> {
     }
 }
 
-/// Checks that the hub may connect to `ip`.
+/// Returns true if the hub may connect to `ip`.
 ///
 /// # Errors
 /// [`Refused::Inside`] for an address that is not on the public internet, unless a network of `allowed` contains it.
@@ -195,7 +195,7 @@ pub fn check(ip: IpAddr, allowed: &Allowed) -> Result<(), Refused> {
     what.map_or(Ok(()), |what| Err(Refused::Inside { host: ip.to_string(), what }))
 }
 
-/// Checks that the hub may connect to `ip` as to a device, which usually is in a private network.
+/// Returns true if the hub may connect to `ip` as to a device, which usually lies in a private network.
 ///
 /// # Errors
 /// [`Refused::Inside`] for an address that a device cannot have or must not be named as, unless a network of `allowed` contains
@@ -209,7 +209,7 @@ pub fn check_device(ip: IpAddr, allowed: &Allowed) -> Result<(), Refused> {
     }
 }
 
-/// Checks that the hub may send requests to `url`, as far as is known before its name is resolved.
+/// Returns true if the hub may send requests to `url`, as far as can be told before its name is resolved.
 ///
 /// # Errors
 /// If it is not an HTTP URL, contains a user name or password, or is an internal address that is not allowed, in any spelling.
@@ -282,7 +282,7 @@ pub fn client(allowed: Arc<Allowed>) -> ClientBuilder {
     reqwest::Client::builder().dns_resolver(Resolver(allowed)).redirect(redirect::Policy::none()).no_proxy()
 }
 
-/// Returns the guard's refusal from an error of [`client`], if it is one.
+/// Returns the refusal of the guard in an error of [`client`], if it is one.
 pub fn refused(error: &reqwest::Error) -> Option<&Refused> {
     let mut cause = std::error::Error::source(error);
     while let Some(error) = cause {

@@ -1,4 +1,4 @@
-//! The past of a service: its timeline, the difference between two points of it, and the author of each field.
+//! Queries about a service: its timeline, the difference between two points of it, and who changed a field.
 //!
 //! All three read the log. They hold a piece of it and one service in memory. The number of events that a page of the timeline
 //! reads is limited, and so is the number of requests that fold or compare at the same time.
@@ -51,10 +51,10 @@ pub fn component() -> Component {
 const MAX_PAGE: u64 = 1000;
 const PAGE: u64 = 100;
 
-/// Maximum number of events that are read for one page.
+/// The number of events that one page looks through.
 const MAX_LOOKED: u64 = 1_000_000;
 
-/// Number of events that are read at a time, backwards.
+/// The number of events that are looked through at a time, backwards.
 const BLOCK: u64 = 1024;
 
 /// Maximum size of a member of an event that a timeline shows, in bytes; larger ones are only named.
@@ -139,7 +139,7 @@ async fn history(
     Ok(Json(page))
 }
 
-/// Returns true if the timeline contains events of that type.
+/// Returns true if a timeline tells of events of that type.
 fn tells(type_name: &str) -> bool {
     let family = type_name.split('.').next().unwrap_or_default();
     matches!(family, "snapshot" | "diff" | "drift" | "baseline" | "collect")
@@ -168,7 +168,7 @@ fn entry(line: &[u8]) -> Result<Option<serde_json::Value>, Problem> {
     Ok(Some(entry.into()))
 }
 
-/// The difference between two points
+/// Compare two points of a service
 ///
 /// Under the hub's policy of now.
 #[utoipa::path(get, path = "/v1/streams/{stream}/services/{service}/diff",
@@ -219,7 +219,7 @@ async fn config_at(stream: &Stream, service: &ServiceName, seq: Seq) -> Result<A
     known.map(|known| known.config.clone()).ok_or_else(|| no_snapshot(service, seq))
 }
 
-/// The author, time and source of the fields that a pattern covers
+/// Find who set the fields that a pattern covers, when, and from what
 ///
 /// Of one field every change, of a pattern the last of each.
 #[utoipa::path(get, path = "/v1/streams/{stream}/services/{service}/blame",

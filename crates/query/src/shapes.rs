@@ -25,7 +25,7 @@ pub(crate) struct History {
     pub next_before: Option<u64>,
 }
 
-/// What changed between two points, as a `diff.computed` has it.
+/// The changes between two points, as a `diff.computed` has it.
 #[derive(Serialize, Deserialize, ToSchema)]
 pub(crate) struct Diff {
     /// The stream.
@@ -49,7 +49,7 @@ pub(crate) struct Diff {
     /// The changes by path.
     #[serde(default)]
     pub changes: Vec<Change>,
-    /// What a diff of text has beside these (docs/formats.md).
+    /// Further members of a diff of text (docs/formats.md).
     #[serde(flatten)]
     pub more: BTreeMap<String, Value>,
 }
@@ -62,17 +62,17 @@ pub(crate) struct Change {
     pub op: String,
     /// The field.
     pub path: String,
-    /// What it was.
+    /// The value before.
     #[serde(default)]
     pub before: Value,
-    /// What it became.
+    /// The value after.
     #[serde(default)]
     pub after: Value,
-    /// How much it matters.
+    /// The severity.
     pub severity: Severity,
 }
 
-/// Who set the fields that a pattern covers.
+/// The origin of the fields that a pattern covers.
 #[derive(Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Blame {
@@ -84,7 +84,7 @@ pub(crate) struct Blame {
     pub seq: u64,
     /// The fields.
     pub fields: Vec<BlamedField>,
-    /// How many fields more there are.
+    /// The number of fields more that there are.
     pub left_out: u64,
 }
 
@@ -94,13 +94,13 @@ pub(crate) struct Blame {
 pub(crate) struct BlamedField {
     /// The field.
     pub path: String,
-    /// What it is; absent when it is not there (any more).
+    /// Its value; absent when it is not there (any more).
     #[serde(default)]
     pub value: Value,
-    /// Whether it was there before the log begins.
+    /// True if it was there before the log begins.
     pub before_recording: bool,
     /// Its changes, newest first: `op`, `before`, `after`, `seq`, `ts`, `snapshot` and who it was.
     pub changes: Vec<BTreeMap<String, Value>>,
-    /// How many older changes there are.
+    /// The number of older changes that there are.
     pub older: u64,
 }

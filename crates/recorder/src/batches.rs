@@ -20,7 +20,7 @@ impl Batches {
         self.batches.front().map(|batch| batch.first_seq)
     }
 
-    /// How many batches there are.
+    /// The number of batches that there are.
     pub fn len(&self) -> usize {
         self.batches.len()
     }
@@ -55,7 +55,7 @@ impl Batches {
 
     /// The lines from `from` to `to` up to `max_bytes`, one at least; `None` when `from` is not held.
     ///
-    /// What lies in one batch is shared, and only what lies in several is copied together.
+    /// Lines of one batch are shared; only those of several are copied together.
     pub fn read(&self, from: Seq, to: Seq, max_bytes: usize) -> Option<Lines> {
         let at = self.batches.partition_point(|batch| batch.last_seq() < from);
         let first = self.batches.get(at)?;
@@ -81,7 +81,8 @@ impl Batches {
     }
 }
 
-fn joined(mut run: Vec<Lines>, bytes: usize) -> Lines {
+/// Joins runs that follow one another without a gap, of which there is one at least.
+pub(crate) fn joined(mut run: Vec<Lines>, bytes: usize) -> Lines {
     if run.len() == 1 {
         return run.swap_remove(0);
     }

@@ -1,4 +1,4 @@
-//! What can go wrong with a log, in words for the person who has to do something about it.
+//! Errors of a log, in words for the person who has to do something about it.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -12,11 +12,11 @@ pub enum Error {
     /// The operating system refused something.
     #[error("cannot {what} {}: {source}", path.display())]
     Io {
-        /// What was tried, as a verb: `open`, `sync` …
+        /// The action that failed, as a verb: `open`, `sync` …
         what: &'static str,
         /// On which file or folder.
         path: PathBuf,
-        /// What the system said.
+        /// The error of the operating system.
         source: io::Error,
     },
     /// Another process has the stream open, or this one has it open already.
@@ -48,7 +48,7 @@ pub enum Error {
     Description {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The fault.
         why: String,
     },
     /// Events that were there are damaged or gone.
@@ -59,7 +59,7 @@ pub enum Error {
     Index {
         /// The index's folder.
         path: PathBuf,
-        /// What sled said.
+        /// The error of sled.
         why: String,
     },
 }
@@ -76,7 +76,7 @@ pub struct Corrupt {
     pub segment: PathBuf,
     /// Where in that file its line begins.
     pub offset: u64,
-    /// What is wrong.
+    /// The fault.
     pub why: String,
 }
 
@@ -114,7 +114,7 @@ pub enum ReadError {
     /// The events asked for were deleted.
     #[error("seq {from} was pruned: the oldest event is {first_seq}")]
     Pruned {
-        /// What was asked for.
+        /// The range that was asked for.
         from: Seq,
         /// The oldest event there is.
         first_seq: Seq,
@@ -122,12 +122,22 @@ pub enum ReadError {
     /// An event is damaged.
     #[error(transparent)]
     Corrupt(#[from] Corrupt),
+    /// An event does not say of which append it is, or the log ends within its append.
+    #[error("stream {stream}, seq {seq}: {why}")]
+    BrokenAppend {
+        /// The stream.
+        stream: StreamName,
+        /// The event.
+        seq: Seq,
+        /// The fault.
+        why: String,
+    },
     /// The operating system refused something.
     #[error("cannot read {}: {source}", path.display())]
     Io {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The error of the operating system.
         source: io::Error,
     },
 }

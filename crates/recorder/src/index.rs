@@ -7,6 +7,9 @@
 //! because they are large. Should `upto` be ahead of the log's head (the log is synced at intervals and the power
 //! failed), the index belongs to lost events: [`StreamIndex::remove`] it and start again.
 //!
+//! sled checks what it reads, at the latest when it reads it: an index that turns out damaged while it is used is marked, and the
+//! next opening builds a new one. So does an opening that finds what it needs damaged.
+//!
 //! sled's background flush is off: with it, one kill in some 130 left a database that would not open.
 
 use std::ops::RangeInclusive;
@@ -21,13 +24,16 @@ use sled::{Batch, Tree};
 use crate::blob::store::make as make_folder;
 use crate::error::{Error, io_error};
 
-/// How much of the database is cached.
+/// Bytes of the database that are cached.
 const CACHE_BYTES: u64 = 32 << 20;
 
-/// How long a database may take to let go of its files.
+/// The time that a database may take to let go of its files.
 const RELEASE: Duration = Duration::from_secs(2);
 
-/// How many keys [`StreamIndex::forget_before`] removes at once.
+/// Marks an index that is damaged, in its folder.
+const DAMAGED: &str = "damaged";
+
+/// The number of keys that [`StreamIndex::forget_before`] removes at once.
 const FORGET_AT_ONCE: usize = 4096;
 
 /// The first byte of a key says what it leads to.
@@ -43,7 +49,7 @@ pub struct Index {
     dir: PathBuf,
 }
 
-/// What the index is told about an event.
+/// An entry of the index about an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Entry<'a> {
     /// The event.
@@ -83,15 +89,15 @@ impl Index {
         let of_life = format!("{stream}/{epoch}/");
         for name in self.db.tree_names() {
             if name.starts_with(of_stream.as_bytes()) && !name.starts_with(of_life.as_bytes()) {
-                self.check(self.db.drop_tree(&name))?;
+                self.run(|| self.db.drop_tree(&name))?;
             }
         }
         let names = ["entries", "checkpoints"].map(|kind| format!("{of_life}{kind}"));
-        let [entries, checkpoints] = names.clone().map(|name| self.check(self.db.open_tree(name)));
+        let [entries, checkpoints] = names.clone().map(|name| self.run(|| self.db.open_tree(name)));
         Ok(StreamIndex { index: self.clone(), names, entries: entries?, checkpoints: checkpoints? })
     }
 
-    /// Whether there is, or was, a life of that stream.
+    /// Returns true if there is, or was, a life of that stream.
     pub fn knows(&self, stream: &StreamName) -> bool {
         let of_stream = format!("{stream}/");
         self.db.tree_names().iter().any(|name| name.starts_with(of_stream.as_bytes()))
@@ -99,11 +105,39 @@ impl Index {
 
     /// Makes everything so far durable.
     pub fn flush(&self) -> Result<(), Error> {
-        self.check(self.db.flush()).map(drop)
+        self.run(|| self.db.flush()).map(drop)
     }
 
-    fn check<T>(&self, result: sled::Result<T>) -> Result<T, Error> {
-        result.map_err(|e| Error::Index { path: self.dir.clone(), why: e.to_string() })
+    /// Reads all of it.
+    ///
+    /// # Errors
+    /// When a part of it is damaged.
+    pub fn read_through(&self) -> Result<(), Error> {
+        for name in self.db.tree_names() {
+            self.run(|| self.db.open_tree(&name)?.iter().try_for_each(|entry| entry.map(drop)))?;
+        }
+        Ok(())
+    }
+
+    /// Asks the database for something. On some damage it panics where it could have said so.
+    fn run<T>(&self, ask: impl FnOnce() -> sled::Result<T>) -> Result<T, Error> {
+        let failed = |why: String| Error::Index { path: self.dir.clone(), why };
+        match std::panic::catch_unwind(AssertUnwindSafe(ask)) {
+            Ok(Ok(answer)) => Ok(answer),
+            Ok(Err(e @ (sled::Error::Io(_) | sled::Error::CollectionNotFound(_)))) => {
+                Err(failed(e.to_string()))
+            }
+            Ok(Err(e)) => Err(failed(self.damaged(&e.to_string()))),
+            Err(_) => Err(failed(self.damaged("sled panicked"))),
+        }
+    }
+
+    /// Leaves a mark that the next opening finds, and says what to do.
+    fn damaged(&self, why: &str) -> String {
+        match fs::write(self.dir.join(DAMAGED), why) {
+            Ok(()) => format!("{why}; restart the hub, and it is rebuilt from the log"),
+            Err(_) => format!("{why}; stop the hub and delete the folder, and it is rebuilt from the log"),
+        }
     }
 }
 
@@ -132,9 +166,21 @@ fn open_released(dir: &Path) -> Result<sled::Db, Unopened> {
 fn open_db(dir: &Path) -> Result<sled::Db, Unopened> {
     // It holds states, and the folder that it lies in may be open to others.
     make_folder(dir).map_err(Unopened::System)?;
+    if dir.join(DAMAGED).exists() {
+        return Err(Unopened::Broken("it turned out damaged while it was used".to_owned()));
+    }
     let config = sled::Config::new().path(dir).flush_every_ms(None).cache_capacity(CACHE_BYTES);
     // On some damage sled panics where it could have said so.
-    let opened = std::panic::catch_unwind(AssertUnwindSafe(|| config.open()));
+    let opened = std::panic::catch_unwind(AssertUnwindSafe(|| {
+        let db = config.open()?;
+        // What every opening of a stream asks for.
+        for name in db.tree_names() {
+            let tree = db.open_tree(name)?;
+            tree.get(UPTO)?;
+            tree.last()?;
+        }
+        Ok(db)
+    }));
     match opened {
         Ok(Ok(db)) => Ok(db),
         Ok(Err(sled::Error::Io(e))) if e.to_string().contains("could not acquire lock") => {
@@ -178,8 +224,15 @@ pub struct StreamIndex {
 impl StreamIndex {
     /// The seq up to which the index is true; 0 for a new one.
     pub fn upto(&self) -> Result<Seq, Error> {
-        let upto = self.index.check(self.entries.get(UPTO))?;
+        let upto = self.index.run(|| self.entries.get(UPTO))?;
         Ok(upto.and_then(|value| seq_at(&value, 0)).unwrap_or(0))
+    }
+
+    /// Returns the last event that the index was told anything of. A checkpoint may be ahead of the entries: a hub can be stopped
+    /// before they have caught up.
+    pub fn last_known(&self) -> Result<Seq, Error> {
+        let checkpoint = self.index.run(|| self.checkpoints.last())?;
+        Ok(self.upto()?.max(checkpoint.and_then(|(key, _)| seq_at(&key, 0)).unwrap_or(0)))
     }
 
     /// Adds entries; with them the index is true up to `upto`.
@@ -198,12 +251,12 @@ impl StreamIndex {
             }
         }
         batch.insert(UPTO, &upto.to_be_bytes());
-        self.index.check(self.entries.apply_batch(batch))
+        self.index.run(|| self.entries.apply_batch(batch))
     }
 
     /// The first and last seq of the append that had this idempotency key.
     pub fn find_id(&self, id: &str) -> Result<Option<(Seq, Seq)>, Error> {
-        let found = self.index.check(self.entries.get(id_key(id)))?;
+        let found = self.index.run(|| self.entries.get(id_key(id)))?;
         Ok(found.and_then(|value| Some((seq_at(&value, 0)?, seq_at(&value, 8)?))))
     }
 
@@ -220,22 +273,24 @@ impl StreamIndex {
         if range.is_empty() {
             return Ok(Vec::new());
         }
-        let found = self.entries.range(keys).keys();
         let seq_of = |key: sled::Result<sled::IVec>| {
-            let key = self.index.check(key)?;
+            let key = key?;
             Ok(seq_at(&key, key.len().saturating_sub(8)).unwrap_or(0))
         };
-        if reverse {
-            found.rev().take(limit).map(seq_of).collect()
-        } else {
-            found.take(limit).map(seq_of).collect()
-        }
+        self.index.run(|| {
+            let found = self.entries.range(keys).keys();
+            if reverse {
+                found.rev().take(limit).map(seq_of).collect()
+            } else {
+                found.take(limit).map(seq_of).collect()
+            }
+        })
     }
 
     /// Shows every reference to an original: service, seq, time and id; all of a service in a row, the newest first.
     pub fn each_blob(&self, mut show: impl FnMut(&str, Seq, Timestamp, &str)) -> Result<(), Error> {
-        for entry in self.entries.scan_prefix([BLOB]).rev() {
-            let (key, value) = self.index.check(entry)?;
+        let mut entries = self.entries.scan_prefix([BLOB]).rev();
+        while let Some((key, value)) = self.index.run(|| entries.next().transpose())? {
             let service = key.get(5..key.len().saturating_sub(8)).and_then(|name| str::from_utf8(name).ok());
             let id = value.get(8..).and_then(|id| str::from_utf8(id).ok());
             let ts = seq_at(&value, 0).map(|bits| Timestamp::from_micros(bits.cast_signed()));
@@ -250,13 +305,14 @@ impl StreamIndex {
 
     /// Keeps the state at `seq`, as bytes that mean nothing here.
     pub fn put_checkpoint(&self, seq: Seq, state: &[u8]) -> Result<(), Error> {
-        self.index.check(self.checkpoints.insert(seq.to_be_bytes(), state)).map(drop)
+        self.index.run(|| self.checkpoints.insert(seq.to_be_bytes(), state)).map(drop)
     }
 
     /// The newest state kept for `at_or_before` or earlier, with its seq.
     pub fn checkpoint(&self, at_or_before: Seq) -> Result<Option<(Seq, Vec<u8>)>, Error> {
-        let found = self.checkpoints.range(..=at_or_before.to_be_bytes()).next_back();
-        let found = self.index.check(found.transpose())?;
+        let found = self
+            .index
+            .run(|| self.checkpoints.range(..=at_or_before.to_be_bytes()).next_back().transpose())?;
         Ok(found.and_then(|(key, state)| Some((seq_at(&key, 0)?, state.to_vec()))))
     }
 
@@ -277,18 +333,18 @@ impl StreamIndex {
 
     fn forget(&self, tree: &Tree, stale: impl Fn(&[u8], &[u8]) -> bool) -> Result<(), Error> {
         let (mut batch, mut count) = (Batch::default(), 0);
-        for entry in tree.iter() {
-            let (key, value) = self.index.check(entry)?;
+        let mut entries = tree.iter();
+        while let Some((key, value)) = self.index.run(|| entries.next().transpose())? {
             if stale(&key, &value) {
                 batch.remove(key);
                 count += 1;
             }
             if count == FORGET_AT_ONCE {
-                self.index.check(tree.apply_batch(std::mem::take(&mut batch)))?;
+                self.index.run(|| tree.apply_batch(std::mem::take(&mut batch)))?;
                 count = 0;
             }
         }
-        self.index.check(tree.apply_batch(batch))
+        self.index.run(|| tree.apply_batch(batch))
     }
 
     /// Makes everything so far durable.
@@ -298,7 +354,7 @@ impl StreamIndex {
 
     /// Deletes the index of this stream.
     pub fn remove(self) -> Result<(), Error> {
-        self.names.iter().try_for_each(|name| self.index.check(self.index.db.drop_tree(name)).map(drop))
+        self.names.iter().try_for_each(|name| self.index.run(|| self.index.db.drop_tree(name)).map(drop))
     }
 }
 

@@ -4,7 +4,7 @@
 //! [`segment`] (the engine of plain JSONL files, and what is true after a crash), [`memory`] (the engine that keeps
 //! nothing), [`store`] (where all streams of a hub are kept), [`disk`] (the file operations below), [`chain`] (the hash over all lines), [`seal`] (signatures over it),
 //! [`session`] (recordings as files), [`blob`] (the originals of documents, encrypted), [`index`] (what can be derived and is asked
-//! for by key), [`error`].
+//! for by key), [`checked`] (the checksum of a JSON file), [`error`].
 //!
 //! An engine stores lines and does not understand them. Seqs, time stamps, idempotency and the chain are the
 //! business of the one writer above it.
@@ -12,6 +12,7 @@
 mod batches;
 pub mod blob;
 pub mod chain;
+pub mod checked;
 pub mod disk;
 pub mod error;
 pub mod index;
@@ -27,9 +28,9 @@ pub use chain::Chain;
 pub use error::{AppendError, Corrupt, Error, ReadError};
 pub use index::{Entry, Index, StreamIndex};
 pub use lines::Lines;
-pub use log::{BoxFuture, EventLog, Pending, Prunable, Pruned};
+pub use log::{BoxFuture, EventLog, Pending, Prunable, Pruned, read_appends};
 pub use memory::MemoryLog;
 pub use seal::{Claim, Keyring};
-pub use segment::{Durability, Durable, DurableSegment, Options, Recovery, SegmentLog};
+pub use segment::{Checksums, Durability, Durable, DurableSegment, Options, Recovery, SegmentLog};
 pub use session::{Dialect, Ending, Output, Problem, Record, SessionError, SessionReader, SessionWriter};
 pub use store::{Folders, Memory, Store};

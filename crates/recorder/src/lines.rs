@@ -37,12 +37,12 @@ impl Lines {
         Lines { first_seq, bytes, ends }
     }
 
-    /// How many lines there are.
+    /// The number of lines that there are.
     pub fn len(&self) -> usize {
         self.ends.len()
     }
 
-    /// Whether there is no line.
+    /// Returns true if there is no line.
     pub fn is_empty(&self) -> bool {
         self.ends.is_empty()
     }
@@ -100,7 +100,7 @@ impl Lines {
         self.slice(self.first_seq, self.first_seq + fitting as Seq - 1)
     }
 
-    /// Whether `ends` rises, each end stands just past a line end, the last one is the end of `bytes`, and no line
+    /// Returns true if `ends` rises, each end stands just past a line end, the last one is the end of `bytes`, and no line
     /// is longer than [`MAX_LINE`].
     ///
     /// That no line holds another line end is not looked at: it would cost a pass over the bytes.
@@ -115,7 +115,7 @@ impl Lines {
         }) && start == self.bytes.len()
     }
 
-    /// Whether these are the events of whole appends, one or several, as `seq` and `more` tell it. It reads every line.
+    /// Returns true if these are the events of whole appends, one or several, as `seq` and `more` tell it. It reads every line.
     pub fn is_whole_appends(&self) -> bool {
         let mut due = None;
         let fits = self.iter().all(|(seq, line)| {

@@ -4,9 +4,10 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use rig_event::{Epoch, Seq, StreamName};
+use rig_event::{Epoch, Head, Seq, StreamName};
 use tokio::sync::{oneshot, watch};
 
+use crate::batches::joined;
 use crate::error::{AppendError, Error, ReadError};
 use crate::lines::Lines;
 
@@ -44,21 +45,71 @@ pub trait EventLog: Send + Sync + 'static {
     /// The durable lines from `from` to `to`, both included: one at least if there is one, and no more bytes
     /// than `max_bytes` beyond that.
     ///
-    /// It may give fewer than fit (at the end of a segment): whoever wants all reads on from
-    /// `last_seq() + 1` until `to` or until nothing comes. Past the head nothing comes.
+    /// It may give fewer than fit (at the end of a segment, or after some thousand lines), also when asked again with a
+    /// larger `max_bytes`: whoever wants all reads on from `last_seq() + 1` until `to` or until nothing comes, and
+    /// whoever wants whole appends calls [`read_appends`]. Past the head nothing comes.
     fn read(&self, from: Seq, to: Seq, max_bytes: usize) -> BoxFuture<'_, Result<Lines, ReadError>>;
 
-    /// What can be deleted, oldest first and at most [`MAX_PRUNABLE`] of it: a prune gives back whole units.
+    /// Returns what can be deleted, oldest first and at most [`MAX_PRUNABLE`] of it: a prune gives back whole units.
     fn prunable(&self) -> Vec<Prunable>;
 
     /// Deletes events before `keep_from`, in the engine's own units: some of them may stay.
     fn prune(&self, keep_from: Seq) -> BoxFuture<'_, Result<Pruned, Error>>;
 
-    /// How many bytes the events take where they are kept.
+    /// Deletes what recovery found to be in the way and has kept so far. The caller has checked that the state before the oldest event
+    /// fits the log. An engine that keeps nothing of the kind does nothing.
+    ///
+    /// # Errors
+    /// Something cannot be deleted.
+    fn settle(&self) -> Result<(), Error> {
+        Ok(())
+    }
+
+    /// The number of bytes the events take where that they are kept.
     fn bytes(&self) -> u64;
 
-    /// How many bytes are enqueued and not yet answered. Keeping that bounded is the caller's part.
+    /// The number of bytes that are enqueued and not yet answered. Keeping that bounded is the caller's part.
     fn queued_bytes(&self) -> u64;
+}
+
+/// Reads whole appends from `from` on, where one must begin: one at least if there is one, and no more bytes than
+/// `max_bytes` beyond that.
+///
+/// The number of lines that one [`EventLog::read`] gives is the engine's business, and an append may have more. Its first event says
+/// how many follow, so the rest of it is read piece by piece.
+///
+/// # Errors
+///
+/// As [`EventLog::read`], and when the log ends within the append.
+pub async fn read_appends(log: &dyn EventLog, from: Seq, max_bytes: usize) -> Result<Lines, ReadError> {
+    let first = log.read(from, log.head(), max_bytes).await?;
+    let Some(line) = first.get(first.first_seq) else { return Ok(first) };
+    let broken = |seq, why| ReadError::BrokenAppend { stream: log.stream().clone(), seq, why };
+    let head = Head::parse(line).map_err(|e| broken(first.first_seq, e.to_string()))?;
+    let last = first.first_seq + Seq::from(head.more);
+    if first.last_seq() >= last {
+        let ends_append = |&seq: &Seq| {
+            first.get(seq).is_some_and(|line| Head::parse(line).is_ok_and(|head| head.more == 0))
+        };
+        // Damage behind the first append is for the caller to find: it reads every line.
+        let end = (last..=first.last_seq()).rev().find(ends_append).unwrap_or(last);
+        return Ok(first.slice(first.first_seq, end));
+    }
+    let (mut next, mut bytes, mut pieces) = (first.last_seq() + 1, first.bytes.len(), vec![first]);
+    while next <= last {
+        // It is read whole however much it is.
+        let piece = log.read(next, last, usize::MAX).await?;
+        if piece.is_empty() {
+            return Err(broken(
+                next,
+                format!("the append that ends with seq {last} is not there as a whole"),
+            ));
+        }
+        next = piece.last_seq() + 1;
+        bytes += piece.bytes.len();
+        pieces.push(piece);
+    }
+    Ok(joined(pieces, bytes))
 }
 
 /// Most units that [`EventLog::prunable`] names at once.
@@ -69,18 +120,18 @@ pub const MAX_PRUNABLE: usize = 1024;
 pub struct Prunable {
     /// Its last event.
     pub last_seq: Seq,
-    /// How many bytes it takes.
+    /// The number of bytes that it takes.
     pub bytes: u64,
 }
 
-/// What a prune did.
+/// The result of a prune.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Pruned {
     /// The oldest event that is left.
     pub first_seq: Seq,
-    /// How many events are gone.
+    /// The number of events that are gone.
     pub events: u64,
-    /// How many bytes that gave back.
+    /// Bytes that were given back.
     pub bytes: u64,
 }
 

@@ -15,7 +15,7 @@ use rig_event::session::Outcome;
 use rig_event::{Epoch, Seq, StreamName};
 use sha2::Sha256;
 
-/// What is signed: the state of a stream, named in full, at a seq.
+/// A claim that is signed: the state of a stream, named in full, at a seq.
 #[derive(Clone, Copy, Debug)]
 pub struct Claim<'a> {
     /// The stream.
@@ -47,7 +47,7 @@ impl Claim<'_> {
     }
 }
 
-/// What a signature is worth.
+/// The result of checking a signature.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Checked {
     /// A key of the ring made it over exactly this claim.
@@ -99,7 +99,7 @@ impl Keyring {
         Ok(Keyring(keys.collect::<Result<_, _>>()?))
     }
 
-    /// Whether there is no key at all.
+    /// Returns true if there is no key at all.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }

@@ -26,7 +26,7 @@ pub trait Store: Send + Sync + 'static {
         now: Timestamp,
     ) -> BoxFuture<'a, Result<Arc<dyn EventLog>, Error>>;
 
-    /// Opens a stream, recovering it first if it was not closed.
+    /// Opens a stream, recovering it first if it was not closed. Nothing is deleted before [`EventLog::settle`].
     fn open<'a>(&'a self, name: &'a StreamName) -> BoxFuture<'a, Result<Arc<dyn EventLog>, Error>>;
 
     /// Removes a stream for good.
@@ -102,7 +102,7 @@ impl Store for Folders {
     }
 
     fn open<'a>(&'a self, name: &'a StreamName) -> BoxFuture<'a, Result<Arc<dyn EventLog>, Error>> {
-        let log = SegmentLog::open(&self.folder(name), self.options);
+        let log = SegmentLog::open_keeping(&self.folder(name), self.options);
         Box::pin(std::future::ready(log.map(|(log, _)| Arc::new(log) as Arc<dyn EventLog>)))
     }
 

@@ -1,12 +1,12 @@
-//! What the log folds into, and what is decided from it. Pure: no clock, no files, no tasks.
+//! Folds the log into states, and decides from them. Pure: no clock, no files, no tasks.
 //!
 //! The hub's current state is a replay that never stops; `rig replay` is the same code over a file. In reading order:
 //! [`state`] (what there is at a seq, its JSON and its hash), [`apply`] (one event onto a state), [`mod@judge`] (the events
 //! that a capture, an approval or a passing date leads to), [`provenance`]
 //! (the sources of fields, of which events carry what is new), [`split`] (payloads too large for one event), [`timeline`] (a
 //! recording with an index: any event, and the state at any of them, at once), and what is read out of one: [`explain`] (what
-//! broke, and what was changed before), [`traffic`], [`logs`], [`blame`], [`why`], [`compare`] (by what events are: [`identity`])
-//! and [`bisect`].
+//! broke, and what was changed before), [`traffic`], [`logs`], [`blame`], [`why`], [`compare`] (by what events are: [`identity`]),
+//! [`bisect`], and [`mod@summary`] (an event in words).
 
 pub mod apply;
 pub mod bisect;
@@ -19,12 +19,14 @@ pub mod logs;
 pub mod provenance;
 pub mod split;
 pub mod state;
+pub mod summary;
 pub mod timeline;
 pub mod traffic;
 pub mod why;
 
 pub use judge::{Capture, Refusal, judge};
 pub use state::{Acceptance, Baseline, Declared, Drift, Edge, Environment, Service, State};
+pub use summary::summary;
 pub use timeline::Timeline;
 
 use rig_event::{Envelope, Seq};
@@ -55,7 +57,7 @@ pub enum Error {
         seq: Seq,
         /// Whose.
         service: String,
-        /// What does not fit.
+        /// The mismatch.
         why: String,
     },
     /// Parts of a split payload are missing or out of order.
@@ -81,7 +83,7 @@ pub enum Error {
         type_name: String,
         /// Whose.
         service: String,
-        /// What is missing.
+        /// The thing that is missing.
         why: &'static str,
     },
     /// A seal states another state than the events before it lead to.
@@ -91,7 +93,7 @@ pub enum Error {
     Seal {
         /// The seal.
         seq: Seq,
-        /// What it covers.
+        /// The last event that it covers.
         upto: Seq,
     },
     /// The events do not lead to the seq that was asked for.
@@ -107,7 +109,7 @@ pub enum Error {
     Read {
         /// Where.
         offset: u64,
-        /// What the system says.
+        /// The system's error.
         why: std::io::Error,
     },
     /// A recording does not have so many events.
@@ -115,7 +117,7 @@ pub enum Error {
     Beyond {
         /// The position that was asked for.
         wanted: usize,
-        /// How many there are.
+        /// The number of events.
         len: usize,
     },
     /// A saved state cannot be read.

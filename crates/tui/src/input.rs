@@ -1,88 +1,18 @@
-//! From keys and mouse to messages. One table holds the keys: it is what they do and what the help page says.
+//! Translates keys and mouse events to messages, by the key table.
 
-use crossterm::event::{Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers, MouseButton, MouseEventKind};
+use crossterm::event::KeyCode::{self, Char};
+use crossterm::event::{Event, KeyEvent, KeyEventKind, MouseButton, MouseEventKind};
 
-use crate::state::{Message, Mode, Pane};
+use crate::state::keys::{CONTROL, KEYS, SHIFT};
+use crate::state::{Message, Mode};
 
-/// A line of the table.
-#[derive(Debug)]
-pub struct Key {
-    /// As the help page writes it.
-    pub shown: &'static str,
-    /// What it does, in words.
-    pub does: &'static str,
-    /// The keys.
-    keys: &'static [(KeyCode, KeyModifiers, Message)],
-}
-
-const NONE: KeyModifiers = KeyModifiers::NONE;
-const SHIFT: KeyModifiers = KeyModifiers::SHIFT;
-const CONTROL: KeyModifiers = KeyModifiers::CONTROL;
-
-macro_rules! keys {
-    ($($section:literal { $($shown:literal $does:literal: [$($code:expr, $modifiers:expr => $message:expr);+ $(;)?])* })*) => {
-        /// The keys, by what they are about.
-        pub const KEYS: &[(&str, &[Key])] = &[$(
-            ($section, &[$(Key { shown: $shown, does: $does, keys: &[$(($code, $modifiers, $message)),+] }),*]),
-        )*];
-    };
-}
-
-use KeyCode::{Char, Down, Left, Right, Up};
-
-keys! {
-    "Time" {
-        "Space" "play or pause": [Char(' '), NONE => Message::TogglePlay]
-        "← →" "one event back, on": [Left, NONE => Message::Step(-1); Right, NONE => Message::Step(1);
-            Char('h'), NONE => Message::Step(-1); Char('l'), NONE => Message::Step(1)]
-        ", ." "ten events (also Shift ← →)": [Char(','), NONE => Message::Step(-10); Char('.'), NONE => Message::Step(10);
-            Left, SHIFT => Message::Step(-10); Right, SHIFT => Message::Step(10)]
-        "PgUp PgDn" "a thousand events": [KeyCode::PageUp, NONE => Message::Step(-1000); KeyCode::PageDown, NONE => Message::Step(1000)]
-        "Home End" "the beginning, the end (follows a live stream)": [KeyCode::Home, NONE => Message::Seek(0); KeyCode::End, NONE => Message::End;
-            Char('G'), NONE => Message::End]
-        "g" "go to a seq, 50%, a time, +30s, -2m": [Char('g'), NONE => Message::AskPlace]
-        "+ -" "faster, slower: 1x to 100x": [Char('+'), NONE => Message::Faster; Char('='), NONE => Message::Faster;
-            Char('-'), NONE => Message::Slower]
-        "i" "leave idle time out": [Char('i'), NONE => Message::ToggleIdle]
-    }
-    "Jump" {
-        "!" "the first failure": [Char('!'), NONE => Message::FirstFailure]
-        "f F" "next, previous failure": [Char('f'), NONE => Message::NextFailure; Char('F'), NONE => Message::PreviousFailure]
-        "d D" "next, previous drift": [Char('d'), NONE => Message::NextDrift; Char('D'), NONE => Message::PreviousDrift]
-        "c C" "next, previous config change": [Char('c'), NONE => Message::NextChange; Char('C'), NONE => Message::PreviousChange]
-        "n N" "next, previous event that the filter takes": [Char('n'), NONE => Message::NextFound; Char('N'), NONE => Message::PreviousFound]
-    }
-    "Look" {
-        "Tab 1…6" "the next pane, a pane": [KeyCode::Tab, NONE => Message::NextPane; KeyCode::BackTab, NONE => Message::PreviousPane;
-            Char('1'), NONE => Message::Focus(Pane::Services); Char('2'), NONE => Message::Focus(Pane::Config);
-            Char('3'), NONE => Message::Focus(Pane::Events); Char('4'), NONE => Message::Focus(Pane::Logs);
-            Char('5'), NONE => Message::Focus(Pane::Traffic); Char('6'), NONE => Message::Focus(Pane::Graph)]
-        "↑ ↓" "move in the pane; in a list of events, through time": [Up, NONE => Message::Move(-1); Down, NONE => Message::Move(1);
-            Char('k'), NONE => Message::Move(-1); Char('j'), NONE => Message::Move(1)]
-        "Enter" "detail; fold a group": [KeyCode::Enter, NONE => Message::Open]
-        "z" "this pane alone": [Char('z'), NONE => Message::Zoom]
-        "/" "filter: type:diff.* service:api failed text": [Char('/'), NONE => Message::AskFilter]
-        "s" "filter by the selected service": [Char('s'), NONE => Message::FilterService]
-        "m" "mark here, and show what changes from here on": [Char('m'), NONE => Message::Mark]
-        "M" "jump to the mark": [Char('M'), NONE => Message::ToMark]
-        "Esc" "close, end the comparison, drop the filter": [KeyCode::Esc, NONE => Message::Back]
-    }
-    "Take along" {
-        "y" "copy the event as JSON": [Char('y'), NONE => Message::CopyJson]
-        "Y" "copy the request as curl": [Char('Y'), NONE => Message::CopyCurl]
-        "?" "this page": [Char('?'), NONE => Message::Help; KeyCode::F(1), NONE => Message::Help]
-        "q" "quit (also Ctrl-C); Ctrl-Z leaves it to the shell": [Char('q'), NONE => Message::Quit;
-            Char('c'), CONTROL => Message::Quit; Char('z'), CONTROL => Message::Suspend]
-    }
-}
-
-/// What the keys of the table mean, key by key.
+/// Returns the message of each key in the table.
 pub fn messages() -> impl Iterator<Item = Message> {
     let keys = KEYS.iter().flat_map(|(_, keys)| keys.iter()).flat_map(|key| key.keys);
     keys.map(|(_, _, message)| message.clone())
 }
 
-/// What an event of the terminal means, if anything.
+/// Translates an event of the terminal to a message, if it has one.
 pub fn message(event: &Event, mode: Mode) -> Option<Message> {
     match event {
         Event::Key(key) if key.kind != KeyEventKind::Release => pressed(*key, mode),
@@ -145,7 +75,11 @@ fn pressed(key: KeyEvent, mode: Mode) -> Option<Message> {
 
 #[cfg(test)]
 mod tests {
+    use crossterm::event::KeyModifiers;
+
     use super::*;
+
+    const NONE: KeyModifiers = KeyModifiers::NONE;
 
     fn press(code: KeyCode, modifiers: KeyModifiers, mode: Mode) -> Option<Message> {
         message(&Event::Key(KeyEvent::new(code, modifiers)), mode)

@@ -3,7 +3,7 @@
 //! It draws, reads keys, and does no other I/O: the timeline comes in, and what is new of it through a channel ([`News`]), so
 //! that the first frame is there at once and a large file is indexed while it is shown. Three parts that know each other in
 //! one direction only: [`state`] (the model: [`Player::update`] takes a [`Message`]), [`input`] (keys and mouse to messages,
-//! one table that is also the help page), [`view`] (the model to a frame; one file a pane). [`run`] ties them to a terminal:
+//! by the table [`state::keys`] that is also the help page), [`view`] (the model to a frame; one file a pane). [`run`] ties them to a terminal:
 //! at most thirty frames a second, and none when nothing changed.
 //!
 //! ```

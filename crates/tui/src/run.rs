@@ -18,29 +18,27 @@ use crossterm::{cursor, execute, queue};
 use ratatui::Terminal;
 use ratatui::backend::CrosstermBackend;
 
+use crate::state::copy::MAX_CLIPBOARD;
 use crate::state::{Effect, Message, News, Player};
 use crate::{input, view};
 
 /// The shortest time between two frames.
 const FRAME: Duration = Duration::from_millis(33);
 
-/// How long the first frame waits for the first events.
+/// Time that the first frame waits for the first events.
 const FIRST: Duration = Duration::from_millis(100);
 
-/// How long it is waited for the stop that was asked for, in looks at whether it is over already: a group that nobody could
-/// wake again is not stopped by the system.
+/// Maximum wait for the suspension, in checks whether it is over already: the system does not stop a process
+/// group that nobody could wake again.
 const STOPPING: u32 = 100;
 const LOOK: Duration = Duration::from_millis(10);
 
-/// How long work goes on before the keys are looked at again.
+/// Time for background work before the keys are checked again.
 const WORK: Duration = Duration::from_millis(12);
 
-/// How long to wait for a key while something may come from the source, and while nothing can.
+/// Time to wait for a key, while the source is open and after it has ended.
 const OPEN: Duration = Duration::from_millis(20);
 const IDLE: Duration = Duration::from_millis(250);
-
-/// The longest text that terminals take for the clipboard, in bytes.
-pub(crate) const MAX_CLIPBOARD: usize = 74_000;
 
 /// Why the player ended without being asked to.
 #[derive(Debug, thiserror::Error)]

@@ -7,8 +7,8 @@ use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 /// Longest text that is made ready for one place on the screen, in characters.
 const LONGEST: usize = 4096;
 
-/// What can be shown of a text: control characters become pictures of themselves, and those that turn the direction of
-/// writing around or hide are replaced.
+/// Makes a text safe to show: control characters become pictures of themselves, and characters that hide or
+/// change the direction of writing are replaced.
 pub fn plain(text: &str) -> String {
     text.chars().take(LONGEST).map(visible).collect()
 }
@@ -34,7 +34,7 @@ pub fn lines(text: &str) -> Vec<String> {
     text.lines().map(plain).collect()
 }
 
-/// How many columns a text takes.
+/// Returns the number of columns that a text takes.
 pub fn width(text: &str) -> usize {
     text.width()
 }

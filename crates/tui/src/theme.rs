@@ -1,13 +1,13 @@
-//! What things look like, by what they mean: the sixteen colours of every terminal, or with `NO_COLOR` none at all.
+//! Styles by meaning: the sixteen colours of every terminal, or with `NO_COLOR` none at all.
 //!
 //! Colour is never the only sign: what is red also has a mark or a word.
 
 use ratatui::style::{Color, Modifier, Style};
 
-/// Whether there are colours.
+/// The styles, with or without colours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Theme {
-    /// Whether colours may be used.
+    /// True if colours may be used.
     pub colour: bool,
 }
 
@@ -41,7 +41,7 @@ impl Theme {
         self.tint(Color::Magenta, Modifier::empty())
     }
 
-    /// What matters less, or has not happened yet.
+    /// For text that matters less, or has not happened yet.
     pub fn dim(self) -> Style {
         self.tint(Color::DarkGray, Modifier::DIM)
     }
@@ -61,7 +61,7 @@ impl Theme {
         Style::new().add_modifier(Modifier::REVERSED)
     }
 
-    /// What just changed.
+    /// For values that have just changed.
     pub fn fresh(self) -> Style {
         if self.colour {
             Style::new().fg(Color::Black).bg(Color::Yellow)

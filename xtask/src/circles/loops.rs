@@ -29,7 +29,7 @@ pub struct Circle<'a> {
     members: Vec<&'a str>,
 }
 
-/// How many names of a tie are printed; the rest are counted.
+/// Number of names of a tie that are printed; the rest are counted.
 const NAMES: usize = 6;
 
 /// Finds the loops of a crate, folder by folder. A file counts as one with the folder of its child modules.

@@ -22,7 +22,7 @@ pub fn ties(krate: &Crate) -> Ties {
     ties
 }
 
-/// What a path stands for.
+/// The meaning of a path.
 #[derive(Clone, Copy, PartialEq)]
 enum Target {
     Module(usize),

@@ -37,7 +37,7 @@ pub struct Names {
     pub globs: Vec<Vec<String>>,
 }
 
-/// What a name stands for. A name can have several bindings: a module, a type, a function, a macro.
+/// The meaning of a name. A name can have several bindings: a module, a type, a function, a macro.
 pub enum Binding {
     Module(usize),
     Item,
@@ -169,7 +169,7 @@ impl Names {
 /// One name that a `use` imports.
 pub struct Leaf {
     pub path: Vec<String>,
-    /// What it is called here; none for a glob.
+    /// Its name here; none for a glob.
     pub name: Option<String>,
 }
 

@@ -17,8 +17,8 @@ use serde_json::{Value, json};
 
 use self::predicate::{Condition, is_drifted, would_drift};
 use self::program::Program;
+use super::Interrupts;
 use super::blame::{events_until, last_seq, values};
-use super::{Interrupts, serve};
 use crate::Answer;
 use crate::output::{self, Out};
 use crate::policy;
@@ -52,7 +52,7 @@ pub struct Args {
     /// A program that tells good from bad, run by sh
     #[arg(long, value_name = "CMD")]
     check: Option<String>,
-    /// What is true of a bad state
+    /// A condition that is true of a bad state
     #[arg(long = "where", value_name = "CONDITION", id = "bad_where")]
     bad_where: Option<Condition>,
     /// A state is bad when a service, or the one that is named, has drifted
@@ -67,10 +67,10 @@ pub struct Args {
     /// The state after this event is bad [default: the last]
     #[arg(long, value_name = "SEQ")]
     bad: Option<Seq>,
-    /// How long one check may take (ms, s, m); one that takes longer cannot say
-    #[arg(long, value_name = "TIME", value_parser = serve::time, default_value = "60s")]
+    /// The time for one check (ms, s, m); a check that takes longer gives no answer
+    #[arg(long, value_name = "TIME", value_parser = super::time, default_value = "60s")]
     timeout: Duration,
-    /// How many checks at most
+    /// Maximum number of checks
     #[arg(long, value_name = "N", default_value_t = 500)]
     max_checks: u64,
     /// Show what the checks print

@@ -67,10 +67,10 @@ pub struct Args {
     /// When an append is answered: always (after it was synced) or interval=50ms (synced so much later at most)
     #[arg(long, value_name = "MODE", env = "RIG_DURABILITY", default_value = "always")]
     durability: Durability,
-    /// How long requests may go on after the end was asked for
-    #[arg(long, value_name = "TIME", env = "RIG_SHUTDOWN_DEADLINE", default_value = "10s", value_parser = super::serve::time)]
+    /// Time that open requests get to finish when the hub is asked to end
+    #[arg(long, value_name = "TIME", env = "RIG_SHUTDOWN_DEADLINE", default_value = "10s", value_parser = super::time)]
     shutdown_deadline: Duration,
-    /// How the log on standard error is written
+    /// The format of the log on standard error
     #[arg(long, value_name = "FORMAT", env = "RIG_LOG_FORMAT", default_value = "text")]
     log_format: LogFormat,
 }

@@ -31,6 +31,7 @@ pub mod why;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use clap::{Parser, Subcommand};
@@ -147,8 +148,8 @@ pub fn run_diff(alone: diff::Alone) -> Result<Answer> {
 /// Runs a command's future.
 ///
 /// # Errors
-/// What the command says, or that there are no threads to be had.
-fn block_on(command: impl Future<Output = Result<Answer>>) -> Result<Answer> {
+/// The error of the command, or an error if threads cannot be started.
+pub fn block_on(command: impl Future<Output = Result<Answer>>) -> Result<Answer> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -156,12 +157,22 @@ fn block_on(command: impl Future<Output = Result<Answer>>) -> Result<Answer> {
     runtime.block_on(command)
 }
 
+/// Reads a time with its unit, such as `500ms`.
+fn time(text: &str) -> Result<Duration, String> {
+    let units = [("ms", 1), ("s", 1_000), ("m", 60_000)];
+    let found = units.iter().find_map(|(unit, factor)| {
+        let count = text.strip_suffix(unit)?.parse::<u64>().ok()?;
+        count.checked_mul(*factor).filter(|ms| *ms > 0)
+    });
+    found.map(Duration::from_millis).ok_or_else(|| "write a time such as 500ms, 2s or 1m".to_owned())
+}
+
 /// The event at a position of a recording, on one line.
 fn event_line(timeline: &Timeline, at: usize) -> Result<String> {
     Ok(crate::output::event_of(&timeline.line(at)?, Some(timeline.envelope(at)?)))
 }
 
-/// What is read from one end to the other, and how strictly.
+/// A source that is read from one end to the other.
 #[derive(Debug, clap::Args)]
 pub struct ReadArgs {
     /// A session file, -, a rigd log, or a hub's stream
@@ -201,7 +212,7 @@ impl HubArgs {
     }
 }
 
-/// What goes with a captured document.
+/// Facts that go with a captured document.
 #[derive(Debug, clap::Args)]
 pub struct CaptureArgs {
     /// Read it as json, jsonc, yaml, toml, ini, env, properties, hcl, xml, routeros, nginx, text or snapshot, whatever its
@@ -211,7 +222,7 @@ pub struct CaptureArgs {
     /// Something to remember with it, such as git_sha=4f2c9e1 or operator=ana; may be given more than once
     #[arg(long, value_name = "KEY=VALUE", value_parser = pair)]
     meta: Vec<(String, String)>,
-    /// Who does this
+    /// The actor that events name
     #[arg(long, value_name = "NAME", env = "RIG_ACTOR")]
     actor: Option<String>,
 }
@@ -226,7 +237,8 @@ impl CaptureArgs {
         given.chain(self.audit(path).into_iter().map(|(key, value)| (format!("meta.{key}"), value))).collect()
     }
 
-    /// Who captures what lies at `path`, where, of which version; what was said with --meta stands over what was found.
+    /// Collects the user, host and version for a document at `path`. Values given with --meta override those
+    /// found.
     fn audit(&self, path: Option<&Path>) -> BTreeMap<String, String> {
         let mut audit = rig_client::audit::collect(path.unwrap_or(Path::new(".")));
         audit.extend(self.actor.clone().map(|actor| ("operator".to_owned(), actor)));

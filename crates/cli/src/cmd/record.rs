@@ -1,6 +1,7 @@
 //! `rig record`: a stream, or a command's run, into a session file.
 
 mod command;
+mod ended;
 mod lines;
 mod posting;
 
@@ -20,7 +21,7 @@ use crate::output;
 use crate::recording::Recording;
 use crate::source::Source;
 
-/// How often what was written is handed on, so that a reader of the file is not far behind.
+/// Interval between flushes, so that a reader of the file is not far behind.
 const FLUSH: Duration = Duration::from_millis(250);
 
 /// Record a stream, or a command's run, to a session file
@@ -48,7 +49,7 @@ pub struct Args {
     /// The command to run, and its arguments
     #[arg(last = true, value_name = "CMD", conflicts_with_all = ["source", "from", "until_caught_up", "rotate_size", "rotate_age", "json"])]
     command: Vec<OsString>,
-    /// What the command is called in the events [default: the name of its program]
+    /// The command's name in events [default: the name of its program]
     #[arg(long, value_name = "NAME", requires = "command")]
     service: Option<ServiceName>,
     /// The session file; .zst at its end compresses it
@@ -60,7 +61,8 @@ pub struct Args {
     /// End when everything that is there was recorded
     #[arg(long)]
     until_caught_up: bool,
-    /// How it ended, for the footer: passed, failed, crashed or interrupted [default: passed; interrupted after a signal; of a command, as it ended]
+    /// The outcome for the footer: passed, failed, crashed or interrupted [default: passed; interrupted after
+    /// a signal; of a command, as it ended]
     #[arg(long, value_parser = outcome)]
     outcome: Option<Outcome>,
     /// The keys that a command's recording is signed with, as `rig verify` takes them: the last signs. A hub signs what comes from it

@@ -31,7 +31,7 @@ Examples:
 pub struct Args {
     /// A session file, -, or a log
     session: Source,
-    /// How fast: 1x, 10x, 0.5x; max: everything is there at once
+    /// The speed: 1x, 10x, 0.5x; max: everything is there at once
     #[arg(long, value_name = "SPEED", default_value = "1x", value_parser = speed)]
     speed: Speed,
     /// Everything before this event has happened already
@@ -41,7 +41,7 @@ pub struct Args {
     #[arg(long)]
     paused: bool,
     /// The longest pause between two events (ms, s, m)
-    #[arg(long, value_name = "TIME", value_parser = time)]
+    #[arg(long, value_name = "TIME", value_parser = super::time)]
     idle: Option<Duration>,
     /// Where to listen; port 0 takes a free one
     #[arg(long, value_name = "ADDR", env = "RIG_LISTEN", default_value = "127.0.0.1:7070")]
@@ -63,16 +63,6 @@ fn speed(text: &str) -> Result<Speed, String> {
         Some(speed) if speed.is_finite() && (0.001..=1_000_000.0).contains(&speed) => Ok(Some(speed)),
         _ => Err("write 10x, 0.5x or max".to_owned()),
     }
-}
-
-/// A time with its unit.
-pub(super) fn time(text: &str) -> Result<Duration, String> {
-    let units = [("ms", 1), ("s", 1_000), ("m", 60_000)];
-    let found = units.iter().find_map(|(unit, factor)| {
-        let count = text.strip_suffix(unit)?.parse::<u64>().ok()?;
-        count.checked_mul(*factor).filter(|ms| *ms > 0)
-    });
-    found.map(Duration::from_millis).ok_or_else(|| "write a time such as 500ms, 2s or 1m".to_owned())
 }
 
 pub(super) async fn run(args: Args) -> Result<Answer> {
@@ -175,7 +165,7 @@ async fn advance(timeline: &Timeline, pace: Pace, head: &watch::Sender<Seq>) {
     }
 }
 
-/// What the stream is called, its epoch, and the chain before its first event.
+/// Returns the stream's name, its epoch, and the chain before its first event.
 fn named(timeline: &Timeline, what: &str) -> Result<(StreamName, Epoch, Chain)> {
     let Some(header) = timeline.header() else {
         // A log says neither; its lines are the same all the same.

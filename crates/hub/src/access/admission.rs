@@ -1,4 +1,4 @@
-//! Limits on requests in progress, on requests that wait for their turn, and on subscribers.
+//! Requests in work at once, requests that wait for that, and subscribers: how many there may be of each.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -10,10 +10,10 @@ use crate::metrics::Exposition;
 use crate::problem::Problem;
 use crate::settings::Http;
 
-/// Maximum time that a request waits for its turn.
+/// The time that a request waits for its turn.
 const WAIT: Duration = Duration::from_secs(10);
 
-/// The limits, and the number of requests and subscribers that were refused.
+/// Requests and subscribers that are let in.
 pub(crate) struct Admission {
     working: Semaphore,
     waiting: Semaphore,

@@ -1,4 +1,4 @@
-//! The audit events in the hub's own stream: requests that changed something, sums of appends, and denied requests.
+//! Audit events of requests, in the hub's own stream: a change each, sums of appends, sums of denials.
 //!
 //! Appends and captures arrive by the ten thousand and carry their actor themselves, so they are summed up by token and stream. A
 //! denied request costs its sender nothing, so these are summed up too, and the number of distinct sums is limited.
@@ -17,7 +17,7 @@ use super::rules::{Rule, Trace};
 use super::{Access, Admitted, Denied};
 use crate::problem::{Code, Led, is_denial};
 
-/// Interval at which sums are written. The hub's own stream is kept for ever: a busy token adds 2 MiB to it a day.
+/// The interval at which sums are told. The hub's own stream is kept for ever: a busy token takes 2 MiB of it a day.
 pub(crate) const EVERY: Duration = Duration::from_secs(10);
 
 /// Maximum number of distinct sums of denied requests in an interval. Further ones are counted under `others`.
@@ -26,7 +26,7 @@ const MOST_DENIED: usize = 16;
 /// The id of a token.
 type Id = Arc<str>;
 
-/// The sums that have not been written yet.
+/// Audit sums that are not written yet.
 #[derive(Default)]
 pub(crate) struct Audit {
     /// By token and stream.
@@ -95,7 +95,7 @@ impl Audit {
         row.requests += 1;
     }
 
-    /// Takes all sums as drafts of events, and starts new ones.
+    /// Takes the sums that have come together, as events.
     fn take(&self) -> Vec<Draft> {
         let appended = std::mem::take(&mut *self.appended.lock().unwrap_or_else(PoisonError::into_inner));
         let denied = std::mem::take(&mut *self.denied.lock().unwrap_or_else(PoisonError::into_inner));

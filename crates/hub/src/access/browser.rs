@@ -1,5 +1,5 @@
-//! Protection against a browser on the hub's own machine: a web page can send requests to any address, and its own host name can
-//! be made to resolve to this hub (DNS rebinding).
+//! Checks that protect a hub from a browser on its own machine: a web page can send requests anywhere, and a name of its own can be made
+//! to point here (DNS rebinding).
 
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse as _, Response};

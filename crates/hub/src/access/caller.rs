@@ -16,7 +16,7 @@ use crate::problem::Problem;
 /// The header that holds a request's id.
 pub(crate) static REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// The client that sent a request.
+/// The sender of a request.
 #[derive(Clone)]
 pub struct Caller {
     /// `None` if the hub needs no token.
@@ -30,8 +30,8 @@ impl Caller {
         Caller { token, peer, request_id }
     }
 
-    /// Returns the name that events record as the actor, or `None` if the hub needs no token.
-    pub(crate) fn name(&self) -> Option<&str> {
+    /// The name that what it does is written under; none where the hub stands open.
+    pub fn name(&self) -> Option<&str> {
         self.token.as_deref().map(|token| token.name.as_str())
     }
 
@@ -85,7 +85,7 @@ impl Caller {
         }
     }
 
-    /// Returns true if the caller may see the stream.
+    /// Returns true if a stream is any of its business.
     pub(crate) fn sees(&self, stream: &StreamName) -> bool {
         self.token.as_ref().is_none_or(|token| token.is_for(stream))
     }
@@ -113,7 +113,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Caller {
 
 /// A generator of request ids.
 pub(super) struct RequestIds {
-    /// The part that all ids have in common until the hub is restarted.
+    /// The part that all ids of one start of the hub have in common.
     prefix: String,
     next: AtomicU64,
 }

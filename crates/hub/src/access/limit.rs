@@ -1,4 +1,4 @@
-//! Rate limits on requests, by token, or by address for requests without a token.
+//! Limits of the requests that one token, or one address without a token, may send.
 
 use std::net::IpAddr;
 use std::num::NonZeroU32;
@@ -11,7 +11,7 @@ use governor::{Quota, RateLimiter};
 use crate::problem::Problem;
 use crate::settings::AccessSettings;
 
-/// Default requests a second for a hub that other machines can reach.
+/// Requests a second that a hub takes by default if others than this machine reach it.
 const DEFAULT: u32 = 2_000;
 
 /// The key by which requests are counted together.

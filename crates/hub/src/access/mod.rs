@@ -1,4 +1,4 @@
-//! Access control: every request is admitted here before a route runs, and recorded after it.
+//! Access control: every request passes here before a route runs, and is accounted for after it.
 //!
 //! In reading order: `token` (the credentials, and the book of all of them); `rules` (the table of routes and what each needs);
 //! `caller` (what a route learns of the client); `ticket` (a subscription for a browser); `browser` (hosts and origins); `limit`
@@ -43,7 +43,7 @@ use limit::Limits;
 use ticket::Tickets;
 use token::{Token, Tokens, may_give};
 
-/// The state of access control: rules, credentials, limits and pending audit events.
+/// The access control of a hub.
 pub(crate) struct Access {
     settings: AccessSettings,
     table: Table,
@@ -54,7 +54,7 @@ pub(crate) struct Access {
     audit: Audit,
     limits: Limits,
     ids: caller::RequestIds,
-    /// True if only this machine can reach the hub.
+    /// True if only this machine reaches the hub.
     local: bool,
     clock: fn() -> Timestamp,
     redactor: Arc<Redactor>,
@@ -95,6 +95,11 @@ impl Access {
             redactor,
             streams,
         })
+    }
+
+    /// Returns all rules, each with the component that it is of.
+    pub(crate) fn rules(&self) -> &[(&'static str, &'static Rule)] {
+        self.table.rules()
     }
 
     /// Returns true if requests need a token.
@@ -235,7 +240,7 @@ impl Access {
         Ok(Admitted { caller, rule, stream })
     }
 
-    /// Returns true if the route answers without a check of host, origin, rate or token.
+    /// Returns true if a route answers everybody.
     fn is_for_everybody(&self, rule: &Rule) -> bool {
         rule.need == Need::Nothing || rule.path == rules::METRICS && self.settings.open_metrics
     }
@@ -291,7 +296,7 @@ impl Access {
     }
 }
 
-/// Returns what follows `Bearer `, in any case.
+/// Returns the text that follows `Bearer `, whatever its case.
 fn bearer(value: &str) -> Option<&str> {
     let (scheme, text) = value.split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then(|| text.trim_matches(' '))
@@ -311,7 +316,7 @@ impl Admitted {
         self.stream.as_ref().filter(|_| std::ptr::eq(self.rule, &APPEND))
     }
 
-    /// Returns true if the request must be audited even if its client disconnects before the response.
+    /// Returns true if what the request does must be told even if its client does not wait for the answer.
     pub(crate) fn is_told_for_sure(&self) -> bool {
         matches!(self.rule.trace, Trace::Each | Trace::Own)
     }

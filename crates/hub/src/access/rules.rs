@@ -13,14 +13,17 @@ use crate::problem::{Problem, no_such_address, no_such_method};
 /// A route.
 #[derive(Debug)]
 pub struct Rule {
-    pub(crate) method: Method,
-    /// The address, written as in the router.
-    pub(crate) path: &'static str,
-    pub(crate) need: Need,
-    pub(crate) trace: Trace,
+    /// Its method.
+    pub method: Method,
+    /// The address, as the router has it.
+    pub path: &'static str,
+    /// The scope that it asks for.
+    pub need: Need,
+    /// Its audit event.
+    pub trace: Trace,
 }
 
-/// The access that a route needs.
+/// The scope that a route asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Need {
     /// Nothing. Only for routes that report that the hub is up.
@@ -31,7 +34,7 @@ pub enum Need {
     Hub(Scope),
 }
 
-/// The trace that a request leaves in the hub's own stream, if it was not denied.
+/// The audit event of a request that was not denied.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Trace {
     /// None: it changes nothing.
@@ -40,7 +43,7 @@ pub enum Trace {
     Summed,
     /// An event of its own, written before the response.
     Each,
-    /// Events that the route itself writes.
+    /// The event that the route itself writes into the hub's own stream.
     Own,
 }
 
@@ -49,31 +52,35 @@ pub(crate) static APPEND: Rule = Rule::new(Method::POST, EVENTS, Need::Scope(Wri
 
 /// All rules of a hub, its own and those of its components.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Table(Vec<&'static Rule>);
+pub(crate) struct Table(Vec<(&'static str, &'static Rule)>);
 
 impl Table {
     /// Adds rules.
     ///
     /// # Errors
-    /// A message, if one of them overlaps with an existing one: some address would have two rules for one method.
-    pub(crate) fn add(&mut self, rules: &'static [Rule]) -> Result<(), String> {
+    /// In words, when one of them overlaps with one that is there: some address would have two rules for one method.
+    pub(crate) fn add(&mut self, owner: &'static str, rules: &'static [Rule]) -> Result<(), String> {
         for rule in rules {
-            let other =
-                self.0.iter().find(|other| other.method == rule.method && overlap(other.path, rule.path));
-            if let Some(other) = other {
+            let is_other = |other: &Rule| other.method == rule.method && overlap(other.path, rule.path);
+            if let Some((_, other)) = self.0.iter().find(|(_, other)| is_other(other)) {
                 return Err(format!("the rules {other} and {rule} overlap"));
             }
-            self.0.push(rule);
+            self.0.push((owner, rule));
         }
         Ok(())
     }
 
-    /// Returns the row of a request. Addresses are compared as the router does it: segment by segment, undecoded. `HEAD` counts
-    /// as `GET`.
+    /// Returns the rules, each with the component that it is of; the hub's own are of `hub`.
+    pub(crate) fn rules(&self) -> &[(&'static str, &'static Rule)] {
+        &self.0
+    }
+
+    /// Returns the row of a request. Addresses are compared as the router compares them: piece by piece, undecoded. `GET` stands for
+    /// `HEAD` too.
     pub(super) fn find<'a>(&self, method: &Method, path: &'a str) -> Result<Found<'a>, Unknown> {
         let method = if method == Method::HEAD { &Method::GET } else { method };
         let mut allowed = Vec::new();
-        for rule in &self.0 {
+        for (_, rule) in &self.0 {
             let Some(stream) = matches(rule.path, path) else { continue };
             if rule.method == *method {
                 return Ok(Found { rule, stream });
@@ -154,7 +161,7 @@ pub(super) fn append(stream: &str) -> Found<'_> {
     Found { rule: &APPEND, stream: Some(stream) }
 }
 
-/// Matches a path with a template. Returns the stream that it names, or `None` if it does not match.
+/// Returns true if a path is one of those that a template stands for, and which stream it names.
 fn matches<'a>(template: &str, path: &'a str) -> Option<Option<&'a str>> {
     let (mut templates, mut pieces) = (template.split('/'), path.split('/'));
     let mut stream = None;
@@ -202,7 +209,7 @@ impl Found<'_> {
     }
 }
 
-/// Returns true if the query has that key, in whatever encoding.
+/// Returns true if a query has that key, however it is written.
 fn names(uri: &Uri, key: &str) -> bool {
     let pairs = axum::extract::Query::<Vec<(String, String)>>::try_from_uri(uri);
     // The route refuses a query that cannot be parsed; until then it counts as having all keys.
@@ -251,7 +258,7 @@ mod tests {
             Rule::new(Method::GET, "/v1/streams/{stream}/state", Need::Scope(Scope::Read), Trace::Not),
         ];
         let mut table = Table::default();
-        table.add(RULES).unwrap();
+        table.add("hub", RULES).unwrap();
         let found = |method, path| table.find(&method, path).map(|found| (found.rule.path, found.stream));
         assert_eq!(found(Method::GET, "/v1/streams").unwrap(), ("/v1/streams", None));
         assert_eq!(
@@ -284,9 +291,9 @@ mod tests {
             Rule::new(Method::GET, "/v1/streams/{x}", Need::Nothing, Trace::Not),
         ];
         let mut table = Table::default();
-        table.add(ONE).unwrap();
-        table.add(OTHER).unwrap();
-        let why = table.add(SAME).unwrap_err();
+        table.add("hub", ONE).unwrap();
+        table.add("a", OTHER).unwrap();
+        let why = table.add("a", SAME).unwrap_err();
         assert!(why.contains("GET /v1/streams/{x}/{y}"), "{why}");
     }
 

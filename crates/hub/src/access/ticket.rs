@@ -13,10 +13,10 @@ use super::token::{Token, no_random, unauthorized};
 use crate::data::random;
 use crate::problem::Problem;
 
-/// The prefix of every ticket.
+/// The beginning of every ticket.
 const PREFIX: &str = "rigt_";
 
-/// Lifetime of a ticket, in microseconds.
+/// The life of a ticket, in microseconds.
 const LIFE: i64 = 30_000_000;
 
 /// Maximum number of unused tickets, in total and for one token.
@@ -96,7 +96,7 @@ pub(super) fn of(uri: &Uri) -> Result<Option<String>, Problem> {
     }
 }
 
-/// Returns true if the address has a ticket.
+/// Returns true if there is a ticket in an address.
 pub(super) fn is_in(uri: &Uri) -> bool {
     pairs(uri).any(|pair| pair.starts_with("ticket="))
 }

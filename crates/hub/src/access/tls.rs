@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use rig_event::keyfile::hex;
+use rig_recorder::checked;
 use sha2::{Digest as _, Sha256};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
@@ -17,7 +18,7 @@ use crate::data::{io_error, write_private};
 use crate::error::Error;
 use crate::settings::TlsSettings;
 
-/// Minimum interval between checks of the files. A new connection triggers the check.
+/// The interval at which the files are looked at, at most: when somebody connects.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// The certificate that the hub presents.
@@ -64,8 +65,7 @@ impl Tls {
         Ok(Some(Tls { cert, key, now: Mutex::new(Loaded { config, changed, looked: Instant::now() }) }))
     }
 
-    /// Returns an acceptor for a connection. Files that were changed are read again; if they cannot be used, the old certificate
-    /// stays.
+    /// Returns the acceptor that makes a connection one of TLS. Files that were changed are read again; if they cannot be used, what was before stays.
     pub(crate) fn acceptor(&self) -> TlsAcceptor {
         let mut now = self.now.lock().unwrap_or_else(PoisonError::into_inner);
         if now.looked.elapsed() >= LOOK_EVERY {
@@ -110,7 +110,7 @@ impl Tls {
     }
 }
 
-/// Checks that the files that the settings name can be used.
+/// Returns true if the files that the settings name can be used.
 ///
 /// # Errors
 /// If only one of them is named, they cannot be read, or do not belong together.
@@ -127,8 +127,8 @@ fn changed(path: &Path) -> Option<SystemTime> {
 
 fn load(cert: &Path, key: &Path) -> Result<Arc<ServerConfig>, Error> {
     let chain = chain(cert)?;
-    // The parser's error is not repeated: it might quote the key.
-    let text = fs::read(key).map_err(io_error("read", key))?;
+    // What is wrong with a key is not repeated: it might be quoted.
+    let text = unchanged(key)?;
     let key_der = PrivateKeyDer::from_pem_slice(&text).map_err(|_| Error::Tls {
         path: key.to_owned(),
         why: "there is no private key in it, as PEM".to_owned(),
@@ -141,8 +141,26 @@ fn load(cert: &Path, key: &Path) -> Result<Arc<ServerConfig>, Error> {
     Ok(Arc::new(config))
 }
 
-fn chain(path: &Path) -> Result<Vec<CertificateDer<'static>>, Error> {
+/// Reads a file, and checks it against its checksum where the hub made it.
+fn unchanged(path: &Path) -> Result<Vec<u8>, Error> {
     let text = fs::read(path).map_err(io_error("read", path))?;
+    match checked::check_line(&text) {
+        Ok(()) => Ok(text),
+        Err(e) => Err(Error::Tls { path: path.to_owned(), why: e.to_string() }),
+    }
+}
+
+/// Checks the certificate for development, if there is one in the folder `keys`.
+///
+/// # Errors
+/// When it or its key was changed, or they do not belong together.
+pub(crate) fn examine(keys: &Path) -> Result<(), Error> {
+    let (cert, key) = (keys.join("tls-cert.pem"), keys.join("tls-key.pem"));
+    if cert.exists() && key.exists() { load(&cert, &key).map(drop) } else { Ok(()) }
+}
+
+fn chain(path: &Path) -> Result<Vec<CertificateDer<'static>>, Error> {
+    let text = unchanged(path)?;
     let bad =
         || Error::Tls { path: path.to_owned(), why: "there is no certificate in it, as PEM".to_owned() };
     let chain = CertificateDer::pem_slice_iter(&text).collect::<Result<Vec<_>, _>>().map_err(|_| bad())?;
@@ -156,8 +174,9 @@ fn self_signed(data: &Path, names: Vec<String>) -> Result<(PathBuf, PathBuf), Er
     if !cert.exists() || !key.exists() {
         let made = rcgen::generate_simple_self_signed(names)
             .map_err(|e| Error::Tls { path: cert.clone(), why: e.to_string() })?;
-        write_private(&key, made.signing_key.serialize_pem().as_bytes()).map_err(io_error("write", &key))?;
-        write_private(&cert, made.cert.pem().as_bytes()).map_err(io_error("write", &cert))?;
+        let files = [made.signing_key.serialize_pem(), made.cert.pem()].map(checked::with_line);
+        write_private(&key, files[0].as_bytes()).map_err(io_error("write", &key))?;
+        write_private(&cert, files[1].as_bytes()).map_err(io_error("write", &cert))?;
     }
     Ok((cert, key))
 }

@@ -21,7 +21,7 @@ use crate::data::random;
 use crate::error::Error;
 use crate::problem::Problem;
 
-/// The prefix of every token, by which it is recognized anywhere.
+/// The beginning of every token, so that it is known for what it is wherever it stands.
 const PREFIX: &str = "rig_";
 
 /// Maximum number of tokens valid at the same time, of patterns of a token, and of bytes of a pattern.
@@ -32,7 +32,7 @@ const MAX_PATTERN: usize = 128;
 /// Maximum length of a token name. Leaves room for the client's own suffix in `actor`.
 const MAX_NAME: usize = 64;
 
-/// A permission of a token.
+/// A scope of a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Scope {
@@ -78,7 +78,7 @@ pub struct NewToken {
     /// Its name, recorded as the actor of what is done with it; absent: its id. Up to 64 letters, digits, `.`, `_`, `-` and `@`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    /// Its permissions.
+    /// Its scopes.
     pub scopes: Vec<Scope>,
     /// Patterns of the streams it gives access to: `ci-*`, `{a,b}`, `*`.
     pub streams: Vec<String>,
@@ -117,13 +117,13 @@ pub(crate) struct Listed {
 }
 
 impl Token {
-    /// Returns true if it has the permission `scope`, itself or by `admin`.
+    /// Returns true if it may do what `scope` says.
     pub(crate) fn may(&self, scope: Scope) -> bool {
         self.scopes.contains(&scope)
             || (matches!(scope, Scope::Read | Scope::Write) && self.scopes.contains(&Scope::Admin))
     }
 
-    /// Returns true if it gives access to that stream. The hub's own stream needs `admin` for all streams.
+    /// Returns true if it is for that stream. The hub's own is for those who are for all.
     pub(crate) fn is_for(&self, stream: &StreamName) -> bool {
         if stream.is_internal() {
             return self.is_for_all() && self.may(Scope::Admin);
@@ -131,7 +131,7 @@ impl Token {
         self.streams.is_match(stream.as_str())
     }
 
-    /// Returns true if it gives access to all streams.
+    /// Returns true if it is for all streams.
     pub(crate) fn is_for_all(&self) -> bool {
         self.patterns.iter().any(|pattern| pattern == "*")
     }
@@ -190,7 +190,7 @@ pub(crate) struct Tokens {
     book: RwLock<BTreeMap<String, Arc<Token>>>,
     /// Turns true once the hub needs tokens. Streaming to clients without one then ends.
     closed: watch::Sender<bool>,
-    /// True if tokens are needed even if none was ever issued.
+    /// True if a token is needed though there is none.
     required: bool,
 }
 
@@ -199,13 +199,12 @@ impl Tokens {
         Tokens { book: RwLock::default(), closed: watch::channel(false).0, required }
     }
 
-    /// Returns true if requests need a token. Once a token was issued, this stays so: a hub must not become open when its last
-    /// token ends.
+    /// Returns true if requests need a token: once there was one, for ever. When the last has ended, the hub must not stand open.
     pub(crate) fn demanded(&self) -> bool {
         self.required || self.exist()
     }
 
-    /// Returns true if a token was ever issued.
+    /// Returns true if a token was ever made.
     pub(crate) fn exist(&self) -> bool {
         !self.read().is_empty()
     }

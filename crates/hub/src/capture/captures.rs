@@ -317,8 +317,8 @@ async fn refuse(stream: &Stream, request: &Document, problem: &Problem, bytes: u
     if passes { Ok(()) } else { reject(stream, request, problem, bytes).await }
 }
 
-/// Returns true if both actors are the same client. Only the part before `/` is authenticated, so only that is compared. Events
-/// of another client are not shown to a caller that guesses its key. Where tokens are needed, every caller has a name.
+/// Returns true if both actors are the same client. Only the part before `/` is authenticated, so only that is compared. What another
+/// sent is not shown to who guesses its key. Nobody who has to show a token is without a name.
 pub(crate) fn is_by(told: Option<&str>, by: Option<&str>) -> bool {
     let party = |actor: &str| actor.split('/').next().unwrap_or_default().to_owned();
     by.is_none_or(|by| told.map(party) == Some(party(by)))

@@ -13,7 +13,7 @@ use crate::problem::{Problem, UNKNOWN_CODING};
 /// The largest window of zstd, as a power of two: 8 MiB, the most that HTTP allows (RFC 9659).
 const WINDOW: u32 = 23;
 
-/// The compression of a body.
+/// The coding of a packed body.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Coding {
     Gzip,
@@ -21,7 +21,7 @@ pub(crate) enum Coding {
 }
 
 impl Coding {
-    /// Reads `Content-Encoding`; `None` if the body is plain.
+    /// Reads `Content-Encoding`; `None`: it is plain.
     pub(crate) fn of(headers: &HeaderMap) -> Result<Option<Coding>, Problem> {
         let mut given = headers.get_all(header::CONTENT_ENCODING).iter();
         let Some(coding) = given.next() else { return Ok(None) };

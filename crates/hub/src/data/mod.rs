@@ -1,5 +1,6 @@
 //! The data directory: its lock, its keys, the paths of streams and index.
 
+pub(crate) mod keychecks;
 pub mod open_files;
 
 use std::fs::{self, File, TryLockError};
@@ -50,7 +51,7 @@ impl DataDir {
         self.stream(name).join("cut.json")
     }
 
-    /// Returns true if there is no stream yet, so that keys may be created.
+    /// Returns true if there is no stream yet, so that keys may be made.
     pub(crate) fn is_new(&self) -> Result<bool, Error> {
         let path = self.root.join("streams");
         Ok(fs::read_dir(&path).map_err(io_error("read", &path))?.next().is_none())
@@ -63,7 +64,9 @@ impl DataDir {
     pub(crate) fn redaction_key(&self, new: bool) -> Result<RedactionKey, Error> {
         let id = hex(&random::<3>()?);
         let (path, text) = self.key_file("redaction", new, |hex| format!("k{id}:{hex}\n"))?;
-        RedactionKey::parse(text.trim()).ok_or(Error::Key(path))
+        let key = RedactionKey::parse(text.trim()).ok_or_else(|| Error::Key(path.clone()))?;
+        keychecks::hold(&path, &text)?;
+        Ok(key)
     }
 
     /// Returns the keys that seals are signed with, created at the first start.
@@ -73,6 +76,7 @@ impl DataDir {
         })?;
         let keys =
             Keyring::parse(&text).map_err(|source| Error::SigningKeys { path: path.clone(), source })?;
+        keychecks::hold(&path, &text)?;
         if keys.is_empty() {
             tracing::warn!(path = %path.display(), "there is no signing key: seals are not signed");
         }
@@ -104,7 +108,7 @@ impl DataDir {
         }
     }
 
-    /// Returns true if the file of keys for originals exists.
+    /// Returns true if there is a file of keys for originals.
     pub(crate) fn has_blob_keys(&self) -> bool {
         self.root.join("keys/blobs").exists()
     }

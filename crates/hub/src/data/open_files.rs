@@ -1,5 +1,5 @@
-//! Shares of the process's limit on open files. A log that cannot open its next file accepts no more events, so neither
-//! connections nor streams may use them all.
+//! Shares of the files that the process may have open: a log that cannot open its next file takes no more events, so neither
+//! connections nor streams may take them all.
 
 /// Raises the process's limit to the maximum that the system allows. The default is low for the sake of programs that use
 /// `select`.

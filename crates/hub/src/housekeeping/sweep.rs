@@ -51,7 +51,7 @@ async fn sweep(
 ) -> Result<BlobCollected, String> {
     blobs.begin_sweep();
     // Whatever was named before the sweep began is in the log by now, and in the index after this.
-    catch_up(stream.log.as_ref(), index).await?;
+    catch_up(stream.log.as_ref(), index, &stream.indexed).await?;
     let named = named(options, stream, index).await?;
     let now = SystemTime::now();
     let mut going = Vec::new();

@@ -1,4 +1,4 @@
-//! The bodies of responses: JSON, or the events that a request led to.
+//! Answers of routes: JSON, or the events that a request led to.
 
 use axum::Json;
 use axum::http::{StatusCode, header};

@@ -1,4 +1,4 @@
-//! The parts of a request that routes read: names in the address, query, actor and reason.
+//! Extractors for routes: the names in an address, its query, who acts and why.
 
 use std::collections::BTreeMap;
 
@@ -8,6 +8,7 @@ use axum::http::request::Parts;
 use rig_event::{Seq, ServiceName, Timestamp};
 
 use crate::access::Caller;
+use crate::capture::{Document, MAX_META};
 use crate::core::Core;
 use crate::problem::Problem;
 use crate::streams::Stream;
@@ -166,8 +167,10 @@ pub(crate) fn no_secret(
     }
 }
 
-/// Returns the actor: the name of the caller's token, and the name that the client gives itself, with what looks like a secret
-/// redacted.
+/// Returns the actor of a request: the name that the hub knows of the caller, and the name that the caller gives, redacted.
+///
+/// # Errors
+/// `bad-actor`.
 pub fn actor_name(core: &Core, caller: &Caller, said: Option<String>) -> Result<Option<String>, Problem> {
     let said = said.map(|mut name| {
         core.redactor().redact_log(&mut name);
@@ -234,4 +237,12 @@ pub fn service_name(name: &str) -> Result<ServiceName, Problem> {
 /// Returns the answer for a service that has no snapshot at `seq`.
 pub fn no_snapshot(name: &ServiceName, seq: Seq) -> Problem {
     Problem::not_found("no-snapshot", format!("service {name} has no snapshot at seq {seq}"))
+}
+
+/// Refuses a document about which something is said that cannot be kept.
+pub(crate) fn check_document(core: &Core, document: &Document) -> Result<(), Problem> {
+    if document.meta.iter().map(|(k, v)| k.len() + v.len()).sum::<usize>() > MAX_META {
+        return Err(Problem::bad_request("bad-query", "all of `meta.…` takes up to 16 KiB"));
+    }
+    no_secret(core.redactor(), &document.service)
 }

@@ -19,7 +19,7 @@ use crate::core::Core;
 use crate::data::open_files;
 use crate::error::Error;
 
-/// The parts that are served.
+/// A site that is served.
 pub(crate) struct Site {
     pub(crate) core: Core,
     pub(crate) router: Router,
@@ -162,7 +162,7 @@ impl Hangups {
     }
 }
 
-/// Returns true if accepting may work again in a moment: the client has disconnected already, or too many files are open.
+/// Returns true if accepting may work again in a moment: a client was gone already, or too many files are open.
 fn is_passing(e: &std::io::Error) -> bool {
     use std::io::ErrorKind::{ConnectionAborted, ConnectionReset, Interrupted};
     const ENFILE: i32 = 23;

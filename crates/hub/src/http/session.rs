@@ -17,7 +17,7 @@ use crate::options::READ_BYTES;
 use crate::problem::Problem;
 use crate::streams::{Cut, PlaybackLog, Stream};
 
-/// The stretch that is asked for, and its form.
+/// The stretch that is wanted, and its form.
 pub(crate) struct Stretch {
     pub(crate) from: Seq,
     pub(crate) to: Seq,
@@ -109,6 +109,9 @@ async fn rigd_log(stream: Arc<Stream>, log: Arc<PlaybackLog>, stretch: Stretch) 
                 Some(lines) => lines,
                 None => log.read(next, to, READ_BYTES).await.map_err(io::Error::other)?,
             };
+            if lines.is_empty() {
+                Err(io::Error::other("the recording ends before its head"))?;
+            }
             next = lines.last_seq() + 1;
             for (_, line) in lines.iter().filter(|(_, line)| !line.is_empty()) {
                 output.write_all(line)?;

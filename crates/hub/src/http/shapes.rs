@@ -48,7 +48,7 @@ pub struct Stretch {
     pub to: Option<u64>,
 }
 
-/// How the body is packed.
+/// The coding of a packed body.
 #[derive(Serialize, Deserialize, IntoParams)]
 #[into_params(parameter_in = Header)]
 pub struct Packed {
@@ -57,7 +57,7 @@ pub struct Packed {
     pub content_encoding: Option<String>,
 }
 
-/// What a request is known by when it is repeated.
+/// The key of a request that may be repeated.
 #[derive(Serialize, Deserialize, IntoParams)]
 #[into_params(parameter_in = Header)]
 pub struct IdempotencyKey {
@@ -66,18 +66,18 @@ pub struct IdempotencyKey {
     pub idempotency_key: Option<String>,
 }
 
-/// Who decides, and why.
+/// The decider and the reason.
 #[derive(Serialize, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub struct By {
-    /// Who decides: 1 to 256 bytes without control characters.
+    /// The decider: 1 to 256 bytes without control characters.
     #[param(min_length = 1, max_length = 256)]
     pub actor: Option<String>,
     /// Why.
     pub reason: Option<String>,
 }
 
-/// What a document is.
+/// The format of a document.
 #[derive(Serialize, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub struct OfDocument {
@@ -88,7 +88,7 @@ pub struct OfDocument {
     pub name: Option<String>,
 }
 
-/// What is said about a document beside it.
+/// Metadata of a document.
 #[derive(Serialize, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub struct Meta {
@@ -114,7 +114,7 @@ pub enum Flag {
     False,
 }
 
-/// How a session ended.
+/// The outcome of a session.
 #[derive(Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Outcome {
@@ -147,9 +147,9 @@ pub struct Problem {
     pub title: String,
     /// The status.
     pub status: u16,
-    /// What it is, for programs; docs/http.md lists them all.
+    /// The stable code, for programs; docs/http.md lists them all.
     pub code: String,
-    /// What happened, where, and what to do, for people.
+    /// A sentence for people: what happened, where, and what to do.
     pub detail: String,
     /// Where the fault is: `line`, `column`, `index`, `head` and the like.
     #[serde(flatten)]
@@ -165,7 +165,7 @@ pub struct Event {
     /// Its time, in UTC with microseconds.
     #[schema(format = DateTime)]
     pub ts: String,
-    /// What happened, `family.verb`.
+    /// The type, `family.verb`.
     pub r#type: String,
     /// The members of its type.
     #[serde(flatten)]
@@ -176,7 +176,7 @@ pub struct Event {
 #[derive(Serialize, Deserialize, ToSchema)]
 #[schema(example = json!({"type": "service.ready", "service": "api"}))]
 pub struct NewEvent {
-    /// What happened, `family.verb`, lowercase.
+    /// The type, `family.verb`, lowercase.
     #[schema(pattern = r"^[a-z][a-z0-9_-]*(\.[a-z][a-z0-9_-]*)+$")]
     pub r#type: String,
     /// The service it is about.
@@ -191,7 +191,7 @@ pub struct NewEvent {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub cause: Option<u64>,
-    /// Who did it.
+    /// The actor.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub actor: Option<String>,
@@ -226,17 +226,17 @@ pub struct Appended {
     pub events: Vec<Event>,
 }
 
-/// What came of a document, or of each of a batch.
+/// The result of a document, or of each of a batch.
 #[derive(Serialize, Deserialize, ToSchema)]
 #[serde(untagged)]
 pub enum Captured {
     /// The events that it led to.
     One(Appended),
-    /// What came of each.
+    /// The result of each.
     Many(Captures),
 }
 
-/// What came of the documents of a batch.
+/// The results of the documents of a batch.
 #[derive(Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Captures {
@@ -248,7 +248,7 @@ pub struct Captures {
     pub captures: Vec<CaptureOutcome>,
 }
 
-/// What came of one document of a batch.
+/// The result of one document of a batch.
 #[derive(Default, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CaptureOutcome {
@@ -334,9 +334,9 @@ pub struct Service {
     pub config_digest: String,
     /// The fields by their paths.
     pub config: BTreeMap<String, Value>,
-    /// How many diffs there were.
+    /// The number of diffs that there were.
     pub diffs: u64,
-    /// How it stands against its baseline.
+    /// The comparison with its baseline.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub drift: Option<Drift>,
@@ -345,13 +345,13 @@ pub struct Service {
     pub more: BTreeMap<String, Value>,
 }
 
-/// How a config stands against a baseline or a declaration.
+/// The comparison of a config with a baseline or a declaration.
 #[derive(Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Drift {
-    /// What it was held against.
+    /// The side that it was compared with.
     pub against: String,
-    /// How many fields differ; `fields` may list fewer.
+    /// The number of fields that differ; `fields` may list fewer.
     pub differing: u64,
     /// The fields that differ.
     pub fields: Vec<Value>,
@@ -367,7 +367,7 @@ pub struct Drift {
     pub verdict: String,
 }
 
-/// How much a change matters.
+/// The severity of a change.
 #[derive(Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
@@ -391,7 +391,7 @@ pub struct BaselineOf {
     pub service: String,
     /// The baseline.
     pub baseline: Baseline,
-    /// How the config stands against it.
+    /// The comparison of the config with it.
     #[schema(required = true)]
     pub drift: Option<Drift>,
 }
@@ -408,7 +408,7 @@ pub struct Baseline {
     pub captured: u64,
     /// The event that approved it.
     pub approved_seq: u64,
-    /// Who approved it.
+    /// The actor that approved it.
     #[schema(required = true)]
     pub actor: Option<String>,
     /// Why.
@@ -425,7 +425,7 @@ pub struct Baseline {
     pub signature: Option<String>,
 }
 
-/// What is declared of a service, and how its config stands against it.
+/// The declaration of a service, and the comparison of its config with it.
 #[derive(Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DeclaredOf {
@@ -441,7 +441,7 @@ pub struct DeclaredOf {
 #[derive(Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Declared {
-    /// Who declared it.
+    /// The actor that declared it.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub actor: Option<String>,
@@ -457,17 +457,17 @@ pub struct Declared {
     pub declared_seq: u64,
     /// Keyed digest of the document.
     pub digest: String,
-    /// How the config stands against it.
+    /// The comparison of the config with it.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub drift: Option<Drift>,
 }
 
-/// Who does it.
+/// The actor.
 #[derive(Serialize, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub struct Actor {
-    /// Who does it: 1 to 256 bytes without control characters.
+    /// The actor: 1 to 256 bytes without control characters.
     #[param(min_length = 1, max_length = 256)]
     pub actor: Option<String>,
 }
@@ -479,7 +479,7 @@ pub struct NewToken {
     /// Its name, the actor of what is done with it; unless it is said, its id.
     #[schema(min_length = 1, max_length = 64, pattern = r"^[A-Za-z0-9._@-]+$")]
     pub name: Option<String>,
-    /// What it may do.
+    /// Its scopes.
     #[schema(min_items = 1)]
     pub scopes: Vec<Scope>,
     /// Patterns of the streams it is for: `ci-*`, `{a,b}`, `*`.
@@ -490,7 +490,7 @@ pub struct NewToken {
     pub expires: Option<String>,
 }
 
-/// What a token may do.
+/// A scope of a token.
 #[derive(Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Scope {
@@ -514,7 +514,7 @@ pub struct MadeToken {
     pub id: String,
     /// Its name.
     pub name: String,
-    /// What it may do.
+    /// Its scopes.
     pub scopes: Vec<Scope>,
     /// Patterns of the streams it is for.
     pub streams: Vec<String>,
@@ -530,7 +530,7 @@ pub struct Token {
     pub id: String,
     /// Its name.
     pub name: String,
-    /// What it may do.
+    /// Its scopes.
     pub scopes: Vec<Scope>,
     /// Patterns of the streams it is for.
     pub streams: Vec<String>,

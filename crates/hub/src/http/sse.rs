@@ -107,7 +107,7 @@ impl Cursor {
     }
 }
 
-/// A subscription that was asked for.
+/// The parts of a subscription.
 pub(crate) struct Subscription {
     pub(crate) cursor: Cursor,
     pub(crate) filter: Filter,

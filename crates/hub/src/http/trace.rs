@@ -1,5 +1,5 @@
-//! The log of requests: each has a span with its id, around everything logged meanwhile. Queries, bodies and headers are never
-//! logged: they hold tokens and documents.
+//! The log of each request: a span with its id, which everything logged meanwhile stands in. No query, no body, no header:
+//! tokens and documents are there.
 
 use std::time::Instant;
 

@@ -92,7 +92,7 @@ impl Blobs {
     }
 }
 
-/// What became of the originals of a hub when their keys were wrapped anew.
+/// The result of wrapping the keys of a hub's originals anew.
 #[derive(Debug, Default, PartialEq, Eq, serde::Serialize, utoipa::ToSchema)]
 pub(crate) struct Rewrapped {
     /// Wrapped with the newest key now.

@@ -19,7 +19,7 @@ pub(crate) struct Keys {
 }
 
 impl Keys {
-    /// Opens the keys that the settings name, and those that existing originals may need.
+    /// Opens the keys that the settings ask for, and those that originals from before may need.
     pub(crate) fn open(data: &DataDir, settings: &BlobSettings) -> Result<Option<Keys>, Error> {
         let transit = settings.transit.as_ref().map(Transit::new).transpose()?;
         let local = match (&transit, settings.keep || data.has_blob_keys()) {

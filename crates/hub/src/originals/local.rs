@@ -12,10 +12,10 @@ use rig_recorder::blob::{DataKey, Record, Wrapped};
 use zeroize::Zeroizing;
 
 use super::wrap::{Unavailable, Wrap};
-use crate::data::{DataDir, io_error, random};
+use crate::data::{DataDir, io_error, keychecks, random};
 use crate::error::Error;
 
-/// The prefix of `by`.
+/// The beginning of `by`.
 const FILE: &str = "file:";
 
 /// Size of a nonce, in bytes.
@@ -43,6 +43,7 @@ impl LocalKeys {
     pub(super) fn of(data: &DataDir) -> Result<Self, Error> {
         let (path, text) = data.blob_keys()?;
         let keys = parse(&text).map_err(|(line, why)| Error::BlobKeys { path: path.clone(), line, why })?;
+        keychecks::hold(&path, &text)?;
         Ok(LocalKeys { path, keys: RwLock::new(keys) })
     }
 
@@ -56,6 +57,8 @@ impl LocalKeys {
     /// Reads the file again.
     pub(super) fn reload(&self) -> Result<(), Error> {
         let read = LocalKeys::read(&self.path)?.keys.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let text = fs::read_to_string(&self.path).map_err(io_error("read", &self.path))?;
+        keychecks::hold(&self.path, &Zeroizing::new(text))?;
         *self.keys.write().unwrap_or_else(PoisonError::into_inner) = read;
         Ok(())
     }

@@ -18,10 +18,10 @@ use super::wrap::{Unavailable, Wrap};
 use crate::error::Error;
 use crate::settings::{TransitSettings, is_name};
 
-/// The prefix of `by`.
+/// The beginning of `by`.
 const TRANSIT: &str = "transit:";
 
-/// Timeouts of a connection and of a whole request. Captures wait for them.
+/// The time that a connection and a whole request may take. Captures wait for it.
 const CONNECT: Duration = Duration::from_secs(1);
 const WHOLE: Duration = Duration::from_secs(3);
 
@@ -152,7 +152,7 @@ impl Engine {
     }
 }
 
-/// Describes a failed request, without its address, which is in the settings.
+/// Describes a failure of the client, without the address, which stands in the settings.
 fn no_answer(e: &reqwest::Error) -> Unavailable {
     let why = if e.is_timeout() {
         "it does not answer in time"
@@ -164,7 +164,7 @@ fn no_answer(e: &reqwest::Error) -> Unavailable {
     Unavailable(format!("the Transit service holds the key, and {why}"))
 }
 
-/// Describes an error response, with a hint. The response is not quoted.
+/// Returns what to do about an error that it answered. The text of the answer is not repeated.
 fn refused(status: StatusCode) -> Unavailable {
     let hint = match status.as_u16() {
         400 => "the key does not exist or cannot be used for this",

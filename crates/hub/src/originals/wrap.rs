@@ -10,7 +10,7 @@ pub(crate) struct Unavailable(pub(crate) String);
 
 /// A holder of key-encryption keys.
 pub(crate) trait Wrap: Send + Sync {
-    /// Returns true if the data key is wrapped with one of its keys.
+    /// Returns true if it is one of its keys that this data key is wrapped with.
     fn knows(&self, wrapped: &Wrapped) -> bool;
 
     /// Wraps a data key with the newest key.

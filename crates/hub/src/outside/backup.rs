@@ -13,7 +13,7 @@ use std::path::{Component, Path, PathBuf};
 use rig_event::keyfile::hex;
 use rig_event::{Epoch, Head, Seq, StreamName, Timestamp};
 use rig_recorder::blob::BlobStore;
-use rig_recorder::{Chain, Durable, EventLog as _, SegmentLog};
+use rig_recorder::{Chain, Checksums, Durable, EventLog as _, SegmentLog};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
@@ -28,7 +28,7 @@ const MANIFEST: &str = "manifest.json";
 /// Largest manifest that is read.
 const MAX_MANIFEST: u64 = 256 << 20;
 
-/// Maximum number of attempts to copy a log that is pruned meanwhile. After these it is an error.
+/// The interval at which a prune may come in between before that is an error.
 const TRIES: usize = 100;
 
 /// Why there is no backup, or nothing restored.
@@ -104,7 +104,7 @@ struct FileCopy {
 }
 
 impl Manifest {
-    /// Returns the number of files.
+    /// The number of files that there are.
     pub fn files(&self) -> usize {
         self.files.len()
     }
@@ -192,6 +192,7 @@ impl<W: Write> Copy<'_, W> {
                 next: &mut next,
                 counted_from,
                 chain: &mut chain,
+                checksums: durable.checksums(segment)?,
             };
             self.entry(&path, segment.bytes, lines)?;
         }
@@ -290,6 +291,7 @@ struct Lines<'a, R> {
     /// Lines before it are in the chain already.
     counted_from: Seq,
     chain: &'a mut Chain,
+    checksums: Checksums,
 }
 
 impl<R: Read> Read for Lines<'_, R> {
@@ -297,10 +299,12 @@ impl<R: Read> Read for Lines<'_, R> {
         let read = self.from.read(buffer)?;
         for piece in buffer[..read].split_inclusive(|&byte| byte == b'\n') {
             self.line.extend_from_slice(piece);
-            if self.line.len() > rig_event::MAX_LINE {
+            // With its line end.
+            if self.line.len() > rig_event::MAX_LINE + 1 {
                 return Err(io::Error::other(format!("the line of seq {} has no end", self.next)));
             }
             let Some((b'\n', line)) = self.line.split_last() else { continue };
+            self.checksums.check(&self.line).map_err(|e| io::Error::other(e.to_string()))?;
             let found = Head::parse(line).map_err(|e| io::Error::other(e.to_string()))?.seq;
             if found != *self.next {
                 return Err(io::Error::other(format!("seq {found} stands where {} should", self.next)));
@@ -444,7 +448,7 @@ fn check(folder: &Path, copied: &StreamCopy) -> Result<(), BackupError> {
     sync_folder(&dir)
 }
 
-/// Returns true if a path stays below its folder.
+/// Returns true if a path leads nowhere but down.
 fn is_plain(path: &Path) -> bool {
     path.components().all(|part| matches!(part, Component::Normal(_)))
 }

@@ -8,7 +8,7 @@ use std::fs::{self, File, TryLockError};
 use std::io::{self, BufRead as _, BufReader, Read as _};
 use std::path::{Path, PathBuf};
 
-use rig_config::RedactionKey;
+use rig_config::{Policy, RedactionKey, Redactor};
 use rig_event::{Envelope, Epoch, Event, Seq, StreamName};
 use rig_recorder::seal::Checked;
 use rig_recorder::store::holds_stream;
@@ -16,6 +16,8 @@ use rig_recorder::{Chain, Claim, Durable, Index, Keyring};
 use serde::Serialize;
 
 use self::originals::Named;
+use crate::access::tls;
+use crate::data::keychecks;
 use crate::error::Error;
 use crate::originals::LocalKeys;
 use crate::streams::Cut;
@@ -85,7 +87,7 @@ pub enum Level {
 }
 
 impl Report {
-    /// Returns true if nothing is left to be done: all findings are notes, or were repaired.
+    /// Returns true if something is to be done.
     pub fn is_fine(&self) -> bool {
         self.findings.iter().all(|finding| finding.level == Level::Note || finding.repaired)
     }
@@ -136,7 +138,8 @@ pub fn examine(data: &Path, repair: bool) -> io::Result<Report> {
     // Held while it lasts: no hub starts in the middle of a repair.
     let repair = repair && lock.as_ref().is_some_and(Option::is_some);
     permissions(&mut report, data, repair);
-    let keys = keys(&mut report, data);
+    let (keys, redactor) = keys(&mut report, data);
+    certificate(&mut report, data);
     let blob_keys = blob_keys(&mut report, data);
     let index = if report.running { None } else { index(&mut report, data, repair) };
     let streams = data.join("streams");
@@ -157,7 +160,8 @@ pub fn examine(data: &Path, repair: bool) -> io::Result<Report> {
         };
         match stream(&mut report, &folder, &name, &keys) {
             Ok((mut sound, named)) => {
-                originals::look(&mut report, &folder, &mut sound, named, blob_keys.as_ref());
+                let keys = originals::Keys { blobs: blob_keys.as_ref(), redactor: redactor.as_ref() };
+                originals::look(&mut report, &folder, &mut sound, named, &keys);
                 ahead(&mut report, data, index.as_ref(), &sound);
                 report.streams.push(sound);
             }
@@ -217,8 +221,8 @@ fn permissions(report: &mut Report, data: &Path, repair: bool) {
 #[cfg(not(unix))]
 fn permissions(_: &mut Report, _: &Path, _: bool) {}
 
-/// Checks that the keys can be read. Returns those that check seals.
-fn keys(report: &mut Report, data: &Path) -> Keyring {
+/// Checks that the keys can be read. Returns those that check seals, and what makes the addresses of originals.
+fn keys(report: &mut Report, data: &Path) -> (Keyring, Option<Redactor>) {
     let restore = "restore it from a backup with keys: a new one makes every known secret look changed, and cannot continue the seals";
     let mut read = |name: &str| {
         let path = data.join("keys").join(name);
@@ -231,13 +235,18 @@ fn keys(report: &mut Report, data: &Path) -> Keyring {
         }
     };
     let (redaction, signing) = (read("redaction"), read("signing"));
-    if let Some((path, text)) = redaction
-        && RedactionKey::parse(text.trim()).is_none()
-    {
-        report.add(Level::Error, &path, "it is no redaction key (`ID:64 hexadecimal digits`)", restore);
+    for (path, text) in redaction.iter().chain(&signing) {
+        held(report, path, text, restore);
     }
-    let Some((path, text)) = signing else { return Keyring::default() };
-    match Keyring::parse(&text) {
+    let redactor = redaction.and_then(|(path, text)| {
+        let key = RedactionKey::parse(text.trim());
+        if key.is_none() {
+            report.add(Level::Error, &path, "it is no redaction key (`ID:64 hexadecimal digits`)", restore);
+        }
+        Some(Redactor::new(key?, &Policy::default()))
+    });
+    let Some((path, text)) = signing else { return (Keyring::default(), redactor) };
+    let keys = match Keyring::parse(&text) {
         Ok(keys) if keys.is_empty() => {
             report.add(Level::Warning, &path, "there is no signing key in it: seals are not signed", restore);
             keys
@@ -247,19 +256,52 @@ fn keys(report: &mut Report, data: &Path) -> Keyring {
             report.add(Level::Error, &path, e.to_string(), restore);
             Keyring::default()
         }
+    };
+    (keys, redactor)
+}
+
+/// Tells which keys of a file are not those that the hub had.
+fn held(report: &mut Report, path: &Path, text: &str, restore: &str) {
+    let changes = match keychecks::compare(path, text) {
+        Ok(changes) => changes,
+        Err(e) => {
+            let advice = "if the keys are right, delete this file: the hub makes it anew";
+            report.add(Level::Error, &path.with_file_name("checks"), e.to_string(), advice);
+            return;
+        }
+    };
+    for (id, change) in changes {
+        match change.refused(path, &id) {
+            Some(e) => report.add(Level::Error, path, e.to_string(), restore),
+            None => {
+                let what = format!("the key {id}, which the hub had, is no longer in it");
+                report.add(Level::Note, path, what, "if you did not remove it, put its line back")
+            }
+        };
+    }
+}
+
+/// Returns true if the certificate for development is what was made.
+fn certificate(report: &mut Report, data: &Path) {
+    if let Err(e) = tls::examine(&data.join("keys")) {
+        let advice = "restore both files from a backup, or delete both: the next start makes new ones, which clients must be told of";
+        report.add(Level::Error, &data.join("keys/tls-cert.pem"), e.to_string(), advice);
     }
 }
 
 /// The keys of originals, where they lie in a file.
 fn blob_keys(report: &mut Report, data: &Path) -> Option<LocalKeys> {
     let path = data.join("keys/blobs");
+    let restore = "restore it from a backup with keys: without it no original can be read";
     match LocalKeys::read(&path) {
-        Ok(keys) => Some(keys),
+        Ok(keys) => {
+            held(report, &path, &fs::read_to_string(&path).unwrap_or_default(), restore);
+            Some(keys)
+        }
         // Made with the first original, and absent with Transit: it is missed only if an original needs it.
         Err(Error::Data { source, .. }) if source.kind() == io::ErrorKind::NotFound => None,
         Err(e) => {
-            let advice = "restore it from a backup with keys: without it no original can be read";
-            report.add(Level::Error, &path, e.to_string(), advice);
+            report.add(Level::Error, &path, e.to_string(), restore);
             None
         }
     }
@@ -291,14 +333,17 @@ fn stream(
         return Err(format!("cut.json is the state at seq {seq}, and the log has {first} to {last_seq}"));
     }
     let named = Named::before(&cut.state);
-    let mut reading = Reading { state: cut.state, chain: cut.chain, seals: 0, signed_upto: 0, named };
+    let mut reading =
+        Reading { state: cut.state, chain: cut.chain, seals: 0, signed_upto: 0, unknown_key: None, named };
     let mut next = durable.first_seq;
     for segment in &durable.segments {
         let path = folder.join(&segment.name);
         let unread = |e: io::Error| format!("{} cannot be read: {e}", segment.name);
+        let mut checksums = durable.checksums(segment).map_err(text)?;
         let mut lines = BufReader::with_capacity(256 << 10, (&segment.file).take(segment.bytes));
         let mut line = Vec::new();
         while lines.read_until(b'\n', &mut line).map_err(unread)? > 0 {
+            checksums.check(&line).map_err(text)?;
             let bytes = line.strip_suffix(b"\n").unwrap_or(&line);
             reading
                 .line(bytes, next, &durable, keys)
@@ -314,7 +359,12 @@ fn stream(
             );
             report.add(Level::Note, &path, what, "the next start of a hub cuts them off");
         }
-        if durable.is_stopped() && !path.with_extension("idx").exists() {
+        let index = path.with_extension("idx");
+        if durable.is_stopped() && index.exists() && checksums.unknown() > 0 {
+            let what = format!("{} of its checksums are damaged; the lines are whole", checksums.unknown());
+            report.add(Level::Note, &index, what, "the hub makes them new when it reads them");
+        }
+        if durable.is_stopped() && !index.exists() {
             report.add(
                 Level::Note,
                 &path,
@@ -327,7 +377,14 @@ fn stream(
         return Err(format!("event {next} is missing"));
     }
     let Durable { stream, epoch, first_seq, .. } = durable;
-    let Reading { state, seals, signed_upto, mut named, .. } = reading;
+    let Reading { state, seals, signed_upto, mut named, unknown_key, .. } = reading;
+    if let Some(id) = unknown_key.filter(|_| !keys.is_empty()) {
+        let what = format!(
+            "the last seal of stream {stream} is signed by key {id}, which keys/signing does not hold"
+        );
+        let advice = "put its line back; if you removed it, nothing: the next seal is by another key";
+        report.add(Level::Warning, folder, what, advice);
+    }
     named.head(&state);
     let (state, originals, unnamed) = (state.hash(), 0, 0);
     Ok((Sound { stream, epoch, first_seq, last_seq, seals, signed_upto, state, originals, unnamed }, named))
@@ -339,6 +396,8 @@ struct Reading {
     chain: Chain,
     seals: u64,
     signed_upto: Seq,
+    /// The key that signed the last seal, where it is not known.
+    unknown_key: Option<String>,
     named: Named,
 }
 
@@ -360,13 +419,14 @@ impl Reading {
             }
             let (stream, epoch, upto) = (&durable.stream, &durable.epoch, seal.upto);
             let claim = Claim { stream, epoch, upto, chain: &seal.chain, state: &seal.state, end: None };
+            self.unknown_key = None;
             for signature in &seal.signatures {
                 match keys.check(&claim, signature) {
                     Checked::Valid => self.signed_upto = upto,
                     Checked::Forged => {
                         return Err(format!("the seal's signature is not by key {}", signature.key_id));
                     }
-                    Checked::UnknownKey => {}
+                    Checked::UnknownKey => self.unknown_key = Some(signature.key_id.clone()),
                 }
             }
             self.seals += 1;
@@ -391,9 +451,12 @@ fn index(report: &mut Report, data: &Path, repair: bool) -> Option<(Index, PathB
         return None;
     }
     match Index::open(&copy) {
-        Ok((index, None)) => Some((index, copy)),
+        Ok((index, None)) if index.read_through().is_ok() => Some((index, copy)),
         _ => {
-            let told = ["the index does not open", "delete the folder: it is rebuilt from the logs"];
+            let told = [
+                "the index does not open, or cannot be read to its end",
+                "delete the folder: it is rebuilt from the logs",
+            ];
             report.mend(repair, Level::Warning, &path, told, || fs::remove_dir_all(&path));
             for left in listed(&std::env::temp_dir()) {
                 let ours = copy.file_name().and_then(|name| name.to_str()).unwrap_or_default();
@@ -407,9 +470,10 @@ fn index(report: &mut Report, data: &Path, repair: bool) -> Option<(Index, PathB
     }
 }
 
-/// Adds a finding if the index knows of events that the log no longer has.
+/// Returns true if the index knows of events that the log has no more.
 fn ahead(report: &mut Report, data: &Path, index: Option<&(Index, PathBuf)>, sound: &Sound) {
-    let known = index.and_then(|(index, _)| index.stream(&sound.stream, &sound.epoch).ok()?.upto().ok());
+    let known =
+        index.and_then(|(index, _)| index.stream(&sound.stream, &sound.epoch).ok()?.last_known().ok());
     if known.is_some_and(|known| known > sound.last_seq) {
         let folder = data.join("streams").join(sound.stream.as_str());
         let what = format!(

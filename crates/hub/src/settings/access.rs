@@ -3,7 +3,7 @@
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 
-/// Access settings of a hub, beside its tokens. Unknown keys are errors.
+/// The protection of a hub, beyond its tokens. Unknown keys are errors.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct AccessSettings {
@@ -20,7 +20,7 @@ pub struct AccessSettings {
     /// Maximum requests a second with one token, or from one address without a token; 0: no limit. Default: 0 if only this
     /// machine can reach the hub, else 2,000.
     pub requests_per_second: Option<u32>,
-    /// Maximum number of requests at once before that limit applies. Default: twice the limit.
+    /// The number of requests that may come at once before that counts; unless it is said, twice as many.
     pub burst: Option<u32>,
 }
 

@@ -11,7 +11,7 @@ use rig_outbound::Secret;
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct BlobSettings {
-    /// Store the original of each new document, encrypted. Default: true. A hub in memory stores none.
+    /// True if the original of each new document is kept, encrypted. It is, unless this says `false`; a hub in memory keeps none.
     pub keep: bool,
     /// The service that holds the key. Without it, the key is in `DATA/keys/blobs`.
     pub transit: Option<TransitSettings>,
@@ -33,7 +33,7 @@ pub struct TransitSettings {
     pub mount: String,
     /// The name of the key, with the stream's name for `{stream}`: `rig_{stream}`.
     pub key: String,
-    /// The source of the token.
+    /// The place of the token.
     pub token: Secret,
     /// A PEM file of certificates, one of which must have signed the server's; default: those of the system.
     pub ca: Option<PathBuf>,
@@ -91,7 +91,7 @@ impl TryFrom<Form> for TransitSettings {
     }
 }
 
-/// Returns true if the text needs no escaping in an address.
+/// Returns true if it can stand in an address as it is.
 pub(crate) fn is_name(text: &str) -> bool {
     let fine = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-');
     (1..=256).contains(&text.len()) && text.bytes().all(fine) && !text.bytes().all(|b| b == b'.')

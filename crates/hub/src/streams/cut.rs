@@ -1,7 +1,7 @@
 //! State and chain at a seq: where a fold can begin, kept as checkpoints and found again.
 
-use rig_event::{Envelope, Epoch, Seq, StreamName};
-use rig_recorder::{Chain, EventLog, StreamIndex};
+use rig_event::{Envelope, Epoch, Event, Seq, StreamName};
+use rig_recorder::{Chain, EventLog, StreamIndex, checked};
 use rig_replay::State;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -28,14 +28,16 @@ impl Cut {
         Cut { state: State::default(), chain: Chain::genesis(stream, epoch) }
     }
 
+    /// Returns the cut as it is kept, with a checksum.
     pub(crate) fn to_json(&self, stream: &StreamName) -> Result<Vec<u8>, String> {
         let state = serde_json::to_string(&self.state.view(stream.as_str())).and_then(RawValue::from_string);
         let cut =
             state.and_then(|state| serde_json::to_vec(&Checkpoint { chain: self.chain.to_string(), state }));
-        cut.map_err(|e| e.to_string())
+        cut.map(checked::with_checksum).map_err(|e| e.to_string())
     }
 
     pub(crate) fn from_json(json: &[u8]) -> Result<Cut, String> {
+        checked::check(json).map_err(|e| e.to_string())?;
         let kept: Checkpoint = serde_json::from_slice(json).map_err(|e| e.to_string())?;
         let state = State::from_json(kept.state.get().as_bytes()).map_err(|e| e.to_string())?;
         let chain = kept.chain.parse().map_err(|_| "its chain is no hash".to_owned())?;
@@ -69,7 +71,19 @@ pub(crate) async fn cut_at(
     seq: Seq,
 ) -> Result<Cut, String> {
     let found = index.and_then(|index| checkpoint(index, seq)).filter(|cut| cut.state.seq >= base.state.seq);
-    let mut cut = found.unwrap_or_else(|| base.clone());
+    if let Some(found) = found {
+        match fold(log, found, seq).await {
+            Ok(cut) => return Ok(cut),
+            Err(why) => {
+                tracing::warn!(why, seq, "a checkpoint of the index leads nowhere; folding from the start");
+            }
+        }
+    }
+    fold(log, base.clone(), seq).await
+}
+
+/// Folds the log onto `cut` up to `seq`, holding it against every seal on the way.
+async fn fold(log: &dyn EventLog, mut cut: Cut, seq: Seq) -> Result<Cut, String> {
     while cut.state.seq < seq {
         let lines = log.read(cut.state.seq + 1, seq, READ_BYTES).await.map_err(|e| e.to_string())?;
         if lines.is_empty() {
@@ -79,6 +93,14 @@ pub(crate) async fn cut_at(
         for (seq, line) in lines.iter() {
             let at = |e: &dyn std::fmt::Display| format!("stream {}, seq {seq}: {e}", log.stream());
             let envelope = Envelope::parse(line).map_err(|e| at(&e))?;
+            // The state holds its own hash against that of the seal.
+            if let Event::LogSealed(seal) = &envelope.event
+                && seal.chain != cut.chain.to_string()
+            {
+                return Err(at(
+                    &"the hash chain of this seal is another: a line before it, stream.json or cut.json was changed",
+                ));
+            }
             cut.state.apply(&envelope).map_err(|e| at(&e))?;
             cut.chain.push(line);
         }

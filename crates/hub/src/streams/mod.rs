@@ -1,12 +1,14 @@
 //! The streams of a hub: a registry that opens, makes and removes them, and everything that runs for one stream.
 //!
-//! In reading order: `cut` (state and chain at a seq), `ids` (idempotency keys), `meters` (counters), `tail` (prepared frames),
-//! `writer` (the one task that gives events their place), `announcer` (wakes subscribers), `playback` (a recording as a log),
+//! In reading order: `cut` (state and chain at a seq), `held` (what is opened, held against the seals), `ids` (idempotency keys), `meters` (counters), `tail` (prepared frames),
+//! `indexed` (how far the index has come), `writer` (the one task that gives events their place), `announcer` (wakes subscribers), `playback` (a recording as a log),
 //! `stream` (one stream as the rest of the hub sees it), `indexer` (keeps the derived index true), `registry` (all of them).
 
 mod announcer;
 mod cut;
+mod held;
 mod ids;
+mod indexed;
 mod indexer;
 mod meters;
 mod playback;
@@ -17,7 +19,7 @@ mod writer;
 
 pub(crate) use self::announcer::News;
 pub(crate) use self::cut::Cut;
-pub(crate) use self::indexer::catch_up;
+pub(crate) use self::indexed::catch_up;
 pub(crate) use self::meters::{Row, write as write_meters};
 pub use self::playback::Playback;
 pub(crate) use self::playback::PlaybackLog;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock, Weak};
 
 use rig_config::Policy;
@@ -12,8 +12,10 @@ use tokio::sync::{Mutex, mpsc, watch};
 use tokio::task::JoinHandle;
 
 use super::announcer::{Announcer, News, Rounds};
-use super::cut::{Cut, cut_at, put_checkpoint};
+use super::cut::{Cut, put_checkpoint};
+use super::held;
 use super::ids::Ids;
+use super::indexed::Indexed;
 use super::indexer;
 use super::meters::{Meters, drift_of};
 use super::playback::{Playback, PlaybackLog};
@@ -58,12 +60,19 @@ struct Registry {
     streams: RwLock<BTreeMap<StreamName, Arc<Stream>>>,
     /// Held while a stream is made or removed.
     changing: Mutex<()>,
+    /// Held while a piece of a log is indexed.
+    indexing: Arc<Mutex<()>>,
 }
 
 impl Streams {
     /// A registry without streams.
     pub(crate) fn new(parts: Parts) -> Streams {
-        Streams(Arc::new(Registry { parts, streams: RwLock::default(), changing: Mutex::default() }))
+        Streams(Arc::new(Registry {
+            parts,
+            streams: RwLock::default(),
+            changing: Mutex::default(),
+            indexing: Arc::default(),
+        }))
     }
 
     /// Opens every stream of the store, and makes `main` and `_hub` where they are not there.
@@ -260,12 +269,23 @@ impl Registry {
             }
             _ => None,
         };
-        if let Some(index) = &index {
-            indexer::catch_up(log.as_ref(), index).await.map_err(Error::Fold)?;
-        }
+        // It catches up once the stream is open: look-ups by key must not keep everything else waiting.
+        let indexed = match &index {
+            Some(index) => Indexed::new(log.as_ref(), index, self.indexing.clone(), options.step)?,
+            None => Indexed::none(),
+        };
         let cut_file = data.as_ref().map(|(data, _)| data.cut(name));
         let base = base(log.as_ref(), cut_file.as_deref())?;
-        let cut = cut_at(log.as_ref(), index.as_ref(), &base, log.head()).await.map_err(Error::Fold)?;
+        let named = match (data, log.first_seq()) {
+            (Some((data, _)), 2..) => data.cut(name),
+            (Some((data, _)), _) => data.stream(name).join("stream.json"),
+            (None, _) => PathBuf::new(),
+        };
+        let named = named.display().to_string();
+        let opened = held::open(log.as_ref(), index.as_ref(), &base, &named, &self.parts.keys);
+        let cut = opened.await.map_err(Error::Fold)?;
+        // Only now: the description of the stream fits the state before it and the log after it.
+        log.settle()?;
         let (inputs, received) = mpsc::channel(QUEUE);
         let (head, heads) = watch::channel(log.head());
         let meters = Arc::new(Meters::default());
@@ -306,6 +326,7 @@ impl Registry {
             cut_file,
             meters,
             index,
+            indexed,
             blobs,
             tasks: Mutex::new(tasks),
             recording: None,
@@ -338,6 +359,7 @@ impl Registry {
             cut_file: None,
             meters: Arc::default(),
             index: None,
+            indexed: Indexed::none(),
             blobs: None,
             tasks: Mutex::new(Tasks { announcer: Some(announced.task), ..Tasks::default() }),
             recording: Some(log),
@@ -382,7 +404,7 @@ impl Registry {
             )));
         }
         let mut trees = index.stream(name, log.epoch())?;
-        let known = trees.upto()?;
+        let known = trees.last_known()?;
         if known > log.head() {
             if options.durability == Durability::Always {
                 let (head, index) = (log.head(), data.index());
@@ -416,9 +438,13 @@ fn base(log: &dyn EventLog, cut_file: Option<&Path>) -> Result<Cut, Error> {
     let bytes = fs::read(path).map_err(io_error("read", path))?;
     let fold = |why: String| Error::Fold(format!("{}: {why}", path.display()));
     let cut = Cut::from_json(&bytes).map_err(fold)?;
-    if cut.state.seq + 1 < log.first_seq() {
-        let why =
-            format!("it is the state at seq {}, and the log begins with {}", cut.state.seq, log.first_seq());
+    if cut.state.seq + 1 < log.first_seq() || cut.state.seq > log.head() {
+        let why = format!(
+            "it is the state at seq {}, and the log has {} to {}: nothing was deleted; restore the stream from a backup",
+            cut.state.seq,
+            log.first_seq(),
+            log.head()
+        );
         return Err(fold(why));
     }
     Ok(cut)

@@ -13,6 +13,7 @@ use tokio::task::JoinHandle;
 
 use super::announcer::{News, Rounds};
 use super::cut::{Cut, cut_at};
+use super::indexed::Indexed;
 use super::meters::Meters;
 use super::playback::PlaybackLog;
 use super::tail::Tail;
@@ -44,6 +45,8 @@ pub struct Stream {
     pub(crate) meters: Arc<Meters>,
     /// Absent for a stream in memory.
     pub(crate) index: Option<StreamIndex>,
+    /// The progress of the index. It catches up while requests are answered.
+    pub(crate) indexed: Indexed,
     /// The originals of its documents; absent where none are kept.
     pub(crate) blobs: Option<Arc<Blobs>>,
     pub(crate) tasks: Mutex<Tasks>,
@@ -81,7 +84,8 @@ impl Stream {
         self.recording.as_ref().map(|log| &log.0.timeline)
     }
 
-    /// Appends, and waits until it is durable.
+    /// Appends, and waits until it is durable. An append with an idempotency key first waits until the index knows the keys that were
+    /// used before the stream was opened.
     pub(crate) async fn write(
         &self,
         command: Command,
@@ -90,6 +94,13 @@ impl Stream {
     ) -> Result<Appended, Refused> {
         if self.recording.is_some() {
             return Err(Refused::ReadOnly);
+        }
+        let keyed = match &command {
+            Command::Append(bodies) => bodies.iter().any(|body| body.draft.id.is_some()),
+            _ => false,
+        };
+        if (keyed || id.is_some()) && !self.indexed.caught_up().await {
+            return Err(Refused::Behind(self.indexed.lag(self.head())));
         }
         let (reply, answer) = oneshot::channel();
         let write = Write { command, expected, id, reply };
@@ -190,19 +201,24 @@ impl Stream {
     }
 
     /// Returns the events of a service in a range of seqs: at most `most` of them, newest first if `backwards`. `None` for a stream
-    /// that has no index: it began with this hub, or is a recording.
+    /// that has no index: it began with this hub, or is a recording. Waits up to ten seconds until the index knows what was there when
+    /// the stream was opened.
     ///
     /// # Errors
-    /// `storage`.
-    pub fn seqs_of(
+    /// `busy`, `storage`.
+    pub async fn seqs_of(
         &self,
         service: &str,
         range: RangeInclusive<Seq>,
         most: usize,
         backwards: bool,
     ) -> Result<Option<Vec<Seq>>, Problem> {
-        let seqs = self.index.as_ref().map(|index| index.seqs_of(service, range, most, backwards));
-        seqs.transpose().map_err(|e| Problem::internal("storage", e.to_string()))
+        let Some(index) = &self.index else { return Ok(None) };
+        if !self.indexed.caught_up().await {
+            return Err(Refused::Behind(self.indexed.lag(self.head())).into());
+        }
+        let seqs = index.seqs_of(service, range, most, backwards);
+        seqs.map(Some).map_err(|e| Problem::internal("storage", e.to_string()))
     }
 
     /// Counts a document that was refused with that code.
@@ -233,7 +249,7 @@ impl Stream {
         while next <= appended.last_seq {
             let lines = self.read(next, appended.last_seq, READ_BYTES).await?;
             if lines.is_empty() {
-                break;
+                return Err(Problem::internal("damaged-log", format!("event {next} is missing")));
             }
             next = lines.last_seq() + 1;
             bytes.extend_from_slice(&lines.bytes);

@@ -110,6 +110,10 @@ pub(crate) enum Refused {
     Event(#[from] rig_event::Error),
     #[error("the log takes no events any more: {0}; restart the hub once the cause is mended")]
     Log(Arc<str>),
+    #[error(
+        "which keys were used before is not known yet: {0} events are still to be indexed; send it again in a moment"
+    )]
+    Behind(u64),
     #[error("this is a recording that is played back: it can be read, and nothing can be changed")]
     ReadOnly,
     #[error("the stream was removed, or the hub is stopping")]
@@ -515,6 +519,7 @@ impl From<Refused> for Problem {
             }
             Refused::Event(e) => event_problem(&e),
             Refused::Log(_) => Problem::unavailable("log-failed", detail),
+            Refused::Behind(_) => Problem::unavailable("busy", detail),
             Refused::ReadOnly => Problem::new(StatusCode::FORBIDDEN, "read-only", detail),
             Refused::Closed => Problem::unavailable("closed", detail),
         }

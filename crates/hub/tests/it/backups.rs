@@ -128,3 +128,23 @@ async fn what_is_damaged_or_elsewhere_is_not_restored() {
         std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     assert_eq!(left, ["data"]);
 }
+
+/// A log takes lines of [`rig_event::MAX_LINE`] bytes, and so must everything that reads them.
+#[test]
+fn a_line_of_the_most_bytes_is_backed_up_and_restored() {
+    use rig_recorder::{EventLog as _, Lines, SegmentLog};
+    let folder = tempfile::tempdir().unwrap();
+    let (data, restored) = (folder.path().join("data"), folder.path().join("restored"));
+    let (stream, epoch) = (rig_event::StreamName::main(), "e1".parse().unwrap());
+    let dir = data.join("streams/main");
+    let log = SegmentLog::create(&dir, stream, epoch, Timestamp::default(), Default::default()).unwrap();
+    let frame = r#"{"seq":1,"ts":"2026-11-20T10:30:05Z","type":"a.b","text":""}"#;
+    let text = "x".repeat(rig_event::MAX_LINE - frame.len());
+    let line = format!("{}{text}\"}}\n", &frame[..frame.len() - 2]);
+    log.append(Lines::split(1, line.clone())).wait().unwrap();
+    drop(log);
+    let (_, bytes) = save(&data, false);
+    backup::restore(&bytes[..], &restored).unwrap();
+    let (log, _) = SegmentLog::open(&restored.join("streams/main"), Default::default()).unwrap();
+    assert!(log.read_blocking(1, 1, 0).unwrap().bytes == line);
+}

@@ -11,6 +11,9 @@ mod access;
 mod backups;
 mod bodies;
 mod captures;
+mod catching_up;
+mod component;
+mod flips;
 mod model;
 mod operation;
 mod originals;
@@ -18,4 +21,4 @@ mod random;
 mod retention;
 mod streaming;
 
-use rig_testhub::{TestHub, answer, serve, try_answer, types, unsealed};
+use rig_testhub::{TestHub, Told, answer, serve, try_answer, types, unsealed};

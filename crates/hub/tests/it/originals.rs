@@ -7,6 +7,7 @@ use rig_config::Policy;
 use rig_hub::settings::BlobSettings;
 use serde_json::{Value, json};
 
+use crate::catching_up::Gate;
 use crate::{TestHub, answer, types, unsealed};
 use rig_testhub::tokens::{admin, issue, token};
 
@@ -545,4 +546,33 @@ async fn a_transit_that_makes_no_sense_stops_captures_and_nothing_else() {
         assert!(asked.contains("x-vault-token: hunter2-token") && !asked.contains(SECRET), "{what}: {asked}");
     }
     assert!(elsewhere.1.lock().unwrap().is_empty(), "the token went elsewhere");
+}
+
+/// Only the index knows which older originals the log names: nothing is deleted before it knows all of them.
+#[tokio::test(flavor = "multi_thread")]
+async fn originals_stay_while_the_index_catches_up() {
+    let folder = Data::new();
+    let hub = start(options(folder.path())).await;
+    for n in 1..=3 {
+        take(&hub, "api", &document(n)).await;
+    }
+    let (_, tail) = hub.get("state").await;
+    hub.stop().await;
+    std::fs::remove_dir_all(folder.path().join("index")).unwrap();
+
+    let held = rig_hub::Options { step: Gate::hold::<1>, ..sweeping(folder.path(), "") };
+    let hub = start(held).await;
+    assert_eq!(hub.get("state").await.1["hash"], tail["hash"]);
+    let yaml = "application/yaml".to_owned();
+    let all_there = async || {
+        assert_eq!(raw(&hub, "api/config?raw=1&at=1").await, (200, yaml.clone(), document(1)));
+        assert_eq!(raw(&hub, "api/config?raw=1").await, (200, yaml.clone(), document(3)));
+        assert_eq!(blobs(folder.path()).len(), 3);
+    };
+    all_there().await;
+    Gate::open::<1>();
+    // A sweep counts what it looked through.
+    until("a sweep", async || metric(&hub, "rig_blobs").await == 3).await;
+    all_there().await;
+    hub.stop().await;
 }

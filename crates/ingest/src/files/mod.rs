@@ -27,10 +27,10 @@ use self::pattern::{MAX_DEPTH, Reach, Step};
 const MAX_FILES: usize = 10_000;
 const MAX_FOLDERS: usize = 10_000;
 
-/// Maximum number of events that wait to be read. If there are more, anything may have changed.
+/// The number of events that may wait to be looked at; more are one: anything may have happened.
 const QUEUE: usize = 1_024;
 
-/// Interval of scans without an event: some file systems report none (NFS).
+/// The interval at which everything is looked at without being woken: there are file systems that do not tell (NFS).
 const LOOK: Duration = Duration::from_secs(60);
 
 /// Maximum age of a change at which a file may change again without looking different.
@@ -52,12 +52,12 @@ pub enum Error {
     System(#[from] notify::Error),
 }
 
-/// The known state of a file.
+/// The state of a file.
 #[derive(Default)]
 struct Seen {
-    /// The hash of the content that was last read.
+    /// The content that was read last, hashed.
     hash: Option<u64>,
-    /// Its metadata at that time, unless the file could change without changing them.
+    /// Its look then, unless it could look so again and be another.
     looks: Option<Looks>,
     /// The reported reason why it could not be read.
     told: Option<String>,
@@ -65,7 +65,7 @@ struct Seen {
     again: Option<Instant>,
 }
 
-/// The metadata by which a change is recognized.
+/// The look of a file from outside.
 #[derive(Clone, Copy, PartialEq, Eq)]
 struct Looks {
     bytes: u64,
@@ -90,9 +90,9 @@ impl Looks {
 /// Files that are watched.
 pub struct Watch {
     patterns: Vec<Pattern>,
-    /// The time without events before a file is read.
+    /// The quiet time before a file is read.
     debounce: Duration,
-    /// Maximum number of bytes of a file that are read.
+    /// The number of bytes of that a file are read at most.
     limit: u64,
     hasher: RandomState,
     watcher: RecommendedWatcher,
@@ -106,7 +106,7 @@ pub struct Watch {
     /// The files, and the paths that lead to them: a change of one of these changes a file.
     ways: BTreeSet<PathBuf>,
     seen: BTreeMap<PathBuf, Seen>,
-    /// The reported faults of the watch as a whole.
+    /// Warnings about the watch as a whole that were given.
     told: BTreeSet<&'static str>,
     warnings: Vec<String>,
 }
@@ -189,8 +189,8 @@ impl Watch {
         found
     }
 
-    /// Returns the content of a file if it differs from what was last read. Returns `Err` if it cannot be read, once for each
-    /// reason. The file may be gone.
+    /// Reads a file, if it is not what it was when it was read last; `Err`: it cannot be read, which is told once. It may
+    /// be gone again.
     pub fn read(&mut self, path: &Path) -> Option<Result<Vec<u8>, String>> {
         let now = SystemTime::now();
         let content = self.content(path);
@@ -228,7 +228,7 @@ impl Watch {
         self.seen.entry(path.to_owned()).or_default().again = Some(Instant::now() + wait);
     }
 
-    /// Takes the warnings about the watch as a whole, each only once.
+    /// Takes the warnings about the watch as a whole, each once.
     pub fn warnings(&mut self) -> Vec<String> {
         std::mem::take(&mut self.warnings)
     }
@@ -259,8 +259,8 @@ impl Watch {
         true
     }
 
-    /// Returns true if events for `paths` may have changed a file. Other files in a folder do not matter: rig's own output may be
-    /// redirected to one.
+    /// Returns true if what happened to `paths` may have changed a file. What else happens in a folder is nothing to rig, whose own
+    /// output may be redirected there.
     fn concerns(&mut self, paths: &[PathBuf]) -> bool {
         if self.lost.swap(false, Relaxed) {
             self.stale = true;
@@ -391,7 +391,7 @@ mod tests {
         Watch::new(patterns, Duration::from_millis(20), 1 << 20).unwrap()
     }
 
-    /// Returns the new contents, by file name.
+    /// New files, by name.
     fn news(watch: &mut Watch) -> Vec<(String, String)> {
         let mut news = Vec::new();
         for path in watch.scan() {

@@ -7,7 +7,7 @@ use globset::{GlobBuilder, GlobMatcher};
 
 use super::Error;
 
-/// Maximum number of steps of a path.
+/// The most steps that a path may have.
 pub(super) const MAX_DEPTH: usize = 64;
 
 /// A pattern for files: a path whose steps may contain `*`, `?`, `[a-z]` and `{a,b}`, and in which `**` stands for any number of
@@ -79,7 +79,7 @@ impl Pattern {
         Some(self.base.join(names))
     }
 
-    /// Returns the relation of `path` to the pattern.
+    /// Compares `path` with the pattern.
     pub(super) fn reach(&self, path: &Path) -> Reach {
         let Ok(rest) = path.strip_prefix(&self.base) else { return Reach::Beside };
         reach(&self.steps, &rest.iter().collect::<Vec<_>>())

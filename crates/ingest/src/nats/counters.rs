@@ -1,4 +1,4 @@
-//! Counters of the outcomes of messages.
+//! Counters of messages, by their outcome.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
@@ -47,7 +47,7 @@ impl Outcome {
     }
 }
 
-/// The number of messages by outcome. A message that was given back counts each time.
+/// Counts messages by outcome. One that was given back counts each time.
 #[derive(Default)]
 pub(super) struct Counters([AtomicU64; Outcome::ALL.len()]);
 

@@ -6,70 +6,35 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
 use async_nats::HeaderMap;
+use async_nats::jetstream::AckKind;
 use async_nats::jetstream::context::GetStreamByNameErrorKind;
-use async_nats::jetstream::{self, AckKind};
 use axum::http::StatusCode;
 use rig_event::event::SnapshotRejected;
 use rig_event::{Draft, Envelope, Event, Head, ServiceName, StreamName};
 use rig_hub::{Appended, Document, Problem, refusal_id};
-use tokio::sync::{OwnedSemaphorePermit, mpsc};
-use tokio::task::AbortHandle;
+use tokio::sync::mpsc;
 
 use super::ACTOR;
 use super::counters::Outcome;
+use super::job::Job;
 use super::message::{Malformed, Snapshot};
 use super::session::Session;
 use super::settings::Devices;
 
-/// Maximum number of devices that a lane remembers. The others are looked up in the log again.
+/// The number of devices that a lane remembers; of those it forgets it learns from the log again.
 const MAX_DEVICES: usize = 8_192;
 
-/// Delay of the first redelivery. It doubles with each, up to the time for an acknowledgement.
+/// The delay of a message that is given back: it comes again after a second, then two, four …, at most after the time for an acknowledgement.
 const FIRST_DELAY: Duration = Duration::from_secs(1);
 
-/// A message in progress.
-pub(super) struct Job {
-    pub(super) message: jetstream::Message,
-    pub(super) read: Result<Snapshot, Malformed>,
-    /// Its sequence number in the stream of JetStream.
-    pub(super) seq: u64,
-    /// The number of its deliveries, with this one.
-    pub(super) delivered: u32,
-    /// Reports progress to the server until it is dropped.
-    pub(super) alive: Alive,
-    /// True once the server was told the outcome.
-    pub(super) answered: AtomicBool,
-    /// Its share of the messages in progress.
-    pub(super) _permit: OwnedSemaphorePermit,
-}
-
-impl Drop for Job {
-    /// Gives back a message that was taken and not processed.
-    fn drop(&mut self) {
-        if !self.answered.load(Relaxed) {
-            let message = self.message.clone();
-            tokio::spawn(async move { message.ack_with(AckKind::Nak(None)).await });
-        }
-    }
-}
-
-/// A task that is aborted when this is dropped.
-pub(super) struct Alive(pub(super) AbortHandle);
-
-impl Drop for Alive {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
-}
-
-/// The known state of a device.
+/// The state of a device.
 #[derive(Default)]
 struct Device {
-    /// True if its snapshots are accepted, and its last message was looked up in the log.
+    /// True if its snapshots are taken, and the log was asked for the last one.
     is_met: bool,
     /// The sequence number of its last message that is done.
     done: u64,
@@ -77,7 +42,7 @@ struct Device {
     back: BTreeMap<u64, Instant>,
 }
 
-/// The decision about a message.
+/// A decision about a message.
 enum Verdict {
     /// It is done.
     Done(Outcome),
@@ -177,8 +142,8 @@ impl Session {
         format!("nats:{}:{}", self.origin, seq)
     }
 
-    /// Looks a device up in the log. Returns the last message that it was captured from, or 0 if there is none; `None` if its
-    /// snapshots are not accepted. Creates the stream if that is allowed.
+    /// Returns what the log knows of a device: the last message that it was captured from, 0 where there is none; `None` for a device whose
+    /// snapshots are not taken. The stream is made where it may be.
     async fn meet(
         &self,
         (stream, service): &(StreamName, ServiceName),

@@ -13,7 +13,7 @@ use sha2::{Digest as _, Sha256};
 /// Maximum length of a system version that is kept, in bytes.
 const MAX_VERSION: usize = 64;
 
-/// The content of a message. It holds secrets, so it has no `Debug`.
+/// The content of a message. It holds secrets, so it cannot be printed.
 pub(super) struct Snapshot {
     /// UUIDs in lowercase.
     pub(super) tenant: String,
@@ -22,7 +22,7 @@ pub(super) struct Snapshot {
     pub(super) text: String,
     /// SHA-256 of the text as the collector normalised it.
     pub(super) hash: [u8; 32],
-    /// Metadata of the snapshot.
+    /// Metadata that is kept beside the snapshot.
     pub(super) meta: BTreeMap<String, String>,
 }
 
@@ -96,7 +96,7 @@ impl Snapshot {
         Ok(Snapshot { tenant, device, text, hash, meta })
     }
 
-    /// Returns true if the text has the expected hash.
+    /// Returns true if the text is the one that was hashed.
     pub(super) fn is_whole(&self) -> bool {
         let found: [u8; 32] = Sha256::digest(collector_v1(&self.text)).into();
         found == self.hash

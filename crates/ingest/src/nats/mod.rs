@@ -1,15 +1,17 @@
 //! Router snapshots from NATS JetStream: at least once in, exactly one `snapshot.captured` a config out.
 //!
-//! Three things ensure this. The idempotency key of a message's events is its position in the stream of JetStream, so a
-//! redelivered message has no further effect. A message that repeats the device's latest snapshot has none either. And a device's
-//! messages are processed in the stream's order: within a connection by the lanes, across connections by [`session`], which first
-//! takes the messages that were left unacknowledged.
+//! Three things make it so. The idempotency key of what a message leads to is its place in the stream of JetStream, so one that comes
+//! again leads to nothing again. A message that repeats the device's latest snapshot leads to nothing. And a device's messages are done
+//! in the stream's order: within a connection by the lanes, over its end by [`lanes`], which takes what was left unacknowledged
+//! first.
 //!
-//! In reading order: `settings`, `message` (parsing), `session` (a connection at work), `lane` (the path of a message),
-//! `counters`.
+//! In reading order: `settings`, `message` (what is read), `job` (a message in work), `session` (a connection),
+//! `lane` (one message's way), `lanes` (all of them at work), `counters`.
 
 mod counters;
+mod job;
 mod lane;
+mod lanes;
 mod message;
 mod session;
 mod settings;
@@ -25,7 +27,7 @@ use self::counters::Counters;
 use self::session::Session;
 pub use self::settings::Settings;
 
-/// The first and the maximum wait before another attempt.
+/// The first and the longest wait before a retry.
 const RETRY: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(5));
 
 /// The actor of its events.

@@ -15,7 +15,7 @@ use super::message::uuid;
 /// Maximum length of a stream or consumer name: with what is added to it, it must fit an idempotency key.
 const MAX_NAME: usize = 128;
 
-/// The settings of `[nats]` in `hub.toml`.
+/// `[nats]` of `hub.toml`.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(try_from = "Table")]
 pub struct Settings {
@@ -26,11 +26,11 @@ pub struct Settings {
     pub(super) stream: String,
     pub(super) subject: String,
     pub(super) consumer: String,
-    /// Maximum time that a message may take without a progress report before the server redelivers it.
+    /// The time that a message may be in work without a sign of life before the server gives it out again.
     pub(super) ack_wait: Duration,
-    /// Maximum number of messages in progress.
+    /// The number of messages that are in work at once.
     pub(super) in_flight: usize,
-    /// Maximum number of attempts before a message is given up.
+    /// The number of times that a message is tried before it is given up.
     pub(super) max_deliver: u32,
     pub(super) dead_letter: Option<String>,
     pub(super) devices: Devices,
@@ -232,7 +232,7 @@ impl Settings {
         Some((filled(&self.rig_stream)?.parse().ok()?, filled(&self.rig_service)?.parse().ok()?))
     }
 
-    /// Returns the options of a connection. Reads the secrets.
+    /// Returns the options of a connection, and reads the secrets for it.
     pub(super) async fn options(&self) -> Result<ConnectOptions, String> {
         let options = ConnectOptions::new().name("rig").require_tls(self.tls);
         let options = match &self.ca_file {
@@ -304,7 +304,7 @@ fn is_subject(subject: &str, wildcards: bool) -> bool {
     subject.len() <= 255 && subject.split('.').enumerate().all(token)
 }
 
-/// Returns true if a filter matches a subject.
+/// Returns true if a subject is among those of a filter.
 fn matches(filter: &str, subject: &str) -> bool {
     let (mut filter, mut subject) = (filter.split('.'), subject.split('.'));
     loop {

@@ -10,7 +10,7 @@ use tokio::sync::Mutex;
 
 use super::ACTOR;
 
-/// The known host keys, by address.
+/// The host keys, by address.
 #[derive(Default)]
 pub(super) struct HostKeys(Mutex<BTreeMap<String, Known>>);
 

@@ -30,10 +30,10 @@ use self::host_keys::HostKeys;
 pub use self::routes::RULES;
 pub use self::settings::{Address, Collect, Device, Kind, check};
 
-/// The actor of its events.
+/// The actor of events.
 const ACTOR: &str = "ssh";
 
-/// Maximum number of events of a service that are searched, newest first, for its state before a restart.
+/// The number of events of a service that are looked through, from the newest back, for what became of it before a restart.
 const LOOK_BACK: usize = 1_000;
 
 /// All devices.
@@ -98,7 +98,7 @@ struct Watched {
     /// Locked during an attempt. Holds the `collect.failed` that is not over, if there is one, in this epoch of the stream. Read
     /// from the log before the first attempt.
     turn: Mutex<Option<(Epoch, Option<Seq>)>>,
-    /// The number of failed attempts since the last success.
+    /// The number of attempts that failed since the last that did not.
     failures: AtomicU32,
     /// Notifies the schedule of a collection on request.
     collected: Notify,
@@ -264,7 +264,7 @@ async fn tell(
 async fn last_failure(stream: &Stream, device: &Device) -> Result<Option<Seq>, Problem> {
     // A stream without an index was created by this process.
     let range = stream.first_seq()..=stream.head();
-    let Some(seqs) = stream.seqs_of(device.service.as_str(), range, LOOK_BACK, true)? else {
+    let Some(seqs) = stream.seqs_of(device.service.as_str(), range, LOOK_BACK, true).await? else {
         return Ok(None);
     };
     let mut captured = 0;
@@ -288,8 +288,8 @@ fn jitter(device: &Device) -> Duration {
     device.jitter.unwrap_or(device.interval / 10)
 }
 
-/// Returns the pause of a device: its interval, doubled with every failure after the first up to `max_backoff`, plus a random
-/// part. `below` returns a random duration below a bound.
+/// Returns how long a device is left alone: its interval, doubled with every failure after the first up to `max_backoff`, and something by
+/// chance, which `below` picks below a bound.
 fn next_pause(device: &Device, failures: u32, below: impl Fn(Duration) -> Duration) -> Duration {
     let most = device.max_backoff.max(device.interval);
     let doubled = 2u32.saturating_pow(failures.saturating_sub(1));

@@ -1,10 +1,10 @@
-//! The output of a command, within its limit, and the checks that it is a configuration.
+//! The output of a command, within its limit, and how other text is told from a configuration.
 
 use axum::http::StatusCode;
 
 use rig_hub::Problem;
 
-/// Maximum length of a line that is searched for prompts, in bytes.
+/// Bytes of one line that are kept when prompts are looked for.
 const LONGEST_PROMPT: usize = 160;
 
 /// The output of a command.
@@ -36,7 +36,7 @@ impl Output {
         Ok(())
     }
 
-    /// Returns true if the output has stopped at the prompt of a pager.
+    /// Returns true if it has stopped at a prompt to see more.
     pub(super) fn waits_at_pager(&self) -> bool {
         let start = self.bytes.iter().rposition(|&b| b == b'\n').map_or(0, |at| at + 1);
         is_pager(&self.bytes[start..])
@@ -75,8 +75,8 @@ pub(super) fn failure(code: &'static str, detail: impl Into<String>) -> Problem 
     Problem::new(StatusCode::BAD_GATEWAY, code, detail)
 }
 
-/// Returns true if a line is a pager's prompt, or begins with one that was overwritten. Since a configuration may mention such a
-/// prompt, nothing but the rest of the prompt may follow.
+/// Returns true if a line is a pager's prompt, or begins with one that was written over. A configuration may speak of it: behind a prompt
+/// stands nothing but the rest of it.
 fn is_pager(line: &[u8]) -> bool {
     let shown = first_shown(line);
     let rest_of = |prompt: &str| shown.strip_prefix(prompt).map(str::trim);
@@ -87,7 +87,7 @@ fn is_pager(line: &[u8]) -> bool {
         || cut.next().is_some()
 }
 
-/// Returns the part of a line that is shown first, in lower case: up to the first control character after it.
+/// Returns the text that a line shows first, in lower case: up to the first control character behind it.
 fn first_shown(line: &[u8]) -> String {
     let mut shown = String::new();
     let mut bytes = line.iter().take(LONGEST_PROMPT);
@@ -106,7 +106,7 @@ fn first_shown(line: &[u8]) -> String {
     shown.trim().to_owned()
 }
 
-/// Returns true if a line is a device's message that it does not know the command. Many devices then report status 0.
+/// Returns true if a device says so that it does not know the command: many end it with status 0.
 fn is_complaint(line: &str) -> bool {
     let line = line.trim_start();
     let routeros = [

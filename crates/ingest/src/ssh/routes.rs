@@ -47,7 +47,7 @@ pub(super) fn router(collector: Collector) -> OpenApiRouter {
     (status = 500, description = "`credentials-unreadable`"),
     (status = 502, description = "`device-unreachable`, `authentication-failed`, `host-key-changed`, `ssh-failed`, `command-failed`, `empty-output`, \
         `output-incomplete`, `output-not-utf8`, `output-too-large`, `pager-prompt`"),
-    (status = 503, description = "`closed`, `log-failed`"),
+    (status = 503, description = "`busy`, `closed`, `log-failed`"),
     (status = 504, description = "`device-timeout`"),
 ))]
 async fn collect(

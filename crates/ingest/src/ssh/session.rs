@@ -22,10 +22,10 @@ use super::settings::Device;
 use super::target;
 use super::{Collector, Devices};
 
-/// Maximum number of rounds of prompts before a device has to let the user in.
+/// The number of times that a device may ask for answers before it has to let the user in.
 const MAX_ROUNDS: usize = 4;
 
-/// Runs the device's command and returns its output. Takes at most the device's `timeout`; the connection is then closed.
+/// Returns the output of the device's command. It ends within the device's `timeout`, and its connection with it.
 pub(super) async fn fetch(collector: &Collector, device: &Device) -> Result<Vec<u8>, Problem> {
     let mut output = Output::new(device.max_output);
     match tokio::time::timeout(device.timeout, converse(collector, device, &mut output)).await {
@@ -134,7 +134,7 @@ async fn run(session: &Handle<CheckHostKey>, device: &Device, output: &mut Outpu
     }
 }
 
-/// The credential of a login.
+/// A credential that logs in.
 enum Credential {
     Password(Zeroizing<String>),
     Key(Arc<russh::keys::PrivateKey>),
@@ -279,7 +279,7 @@ impl client::Handler for CheckHostKey {
     }
 }
 
-/// Returns the settings of the library, except the algorithms.
+/// Returns the settings of the library beyond the algorithms.
 fn config() -> Result<client::Config, Problem> {
     // RouterOS with strong-crypto has groups of 2,048 bits; the library would require at least 3,072.
     let gex =

@@ -14,11 +14,11 @@ use serde::{Deserialize, Deserializer, de};
 /// Maximum length of a duration in the settings of a device.
 const LONGEST: Duration = Duration::from_secs(52 * 7 * 86_400);
 
-/// The settings of all devices together.
+/// `[collect]`: settings of all devices.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Collect {
-    /// Maximum number of devices that are connected at the same time, from 1 to 1,000.
+    /// The number of devices that are spoken to at the same time, from 1 to 1,000.
     #[serde(deserialize_with = "concurrency")]
     pub concurrency: usize,
 }
@@ -40,7 +40,7 @@ pub struct Device {
     pub stream: StreamName,
     /// The address of its SSH server.
     pub address: Address,
-    /// The user name of the login.
+    /// The user that logs in.
     pub user: String,
     /// The environment variable that holds the password.
     #[serde(default)]
@@ -57,7 +57,7 @@ pub struct Device {
     /// The file that holds the passphrase of `key_file`.
     #[serde(default)]
     pub key_passphrase_file: Option<PathBuf>,
-    /// Its kind, which determines the default command and format.
+    /// The kind of device; this says which command and format it has unless they are named.
     #[serde(default)]
     pub kind: Kind,
     /// The command that prints the configuration.
@@ -66,13 +66,14 @@ pub struct Device {
     /// The format of the output.
     #[serde(default)]
     pub format: Option<Format>,
-    /// The interval between attempts.
+    /// The interval at which it is asked.
     #[serde(default = "quarter_of_an_hour", deserialize_with = "span")]
     pub interval: Duration,
-    /// Maximum random delay added to the interval, so that not all devices are connected at once. Default: a tenth of `interval`.
+    /// The most that it may be asked later than that, by chance, so that not all are asked at once; a tenth of `interval` unless it is
+    /// said.
     #[serde(default, deserialize_with = "span_of_time")]
     pub jitter: Option<Duration>,
-    /// Maximum duration of an attempt, from the first packet to the last.
+    /// The time that one attempt may take, from the first packet to the last.
     #[serde(default = "a_minute", deserialize_with = "span")]
     pub timeout: Duration,
     /// Maximum pause between attempts at a device that fails.
@@ -89,7 +90,7 @@ pub struct Device {
     pub legacy_algorithms: bool,
 }
 
-/// The kind of a device.
+/// A kind of device.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Kind {

@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 
-/// What a receiver does with a request.
+/// The reaction of a receiver to a request.
 enum Answers {
     Status(u16),
     /// It sends the hub elsewhere.

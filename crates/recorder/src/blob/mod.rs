@@ -14,7 +14,7 @@ use rig_event::keyfile::is_id;
 pub use sealed::{DataKey, Record, Sealed, SealedError, Wrapped};
 pub use store::{BlobStore, Stored};
 
-/// What an original is found by: a keyed hash of its bytes, `hmac:KEY:HEX` with 64 digits. Whoever has no key cannot tell from it
+/// The address of an original: a keyed hash of its bytes, `hmac:KEY:HEX` with 64 digits. Whoever has no key cannot tell from it
 /// what a short document says.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct BlobId {

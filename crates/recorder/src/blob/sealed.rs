@@ -20,13 +20,13 @@ const VERSION: u32 = 1;
 /// Longest first line, in bytes.
 const MAX_HEAD: usize = 16 << 10;
 
-/// What encryption adds to the compressed document.
+/// Bytes that encryption adds to the compressed document.
 const TAG: usize = 16;
 
 /// Longest document that is opened, in bytes.
 const MAX_DOCUMENT: u64 = 1 << 30;
 
-/// How hard it is compressed: what zstd takes by itself.
+/// The level of compression: the default of zstd.
 const LEVEL: i32 = 3;
 
 /// Which document a blob is the original of.
@@ -34,12 +34,12 @@ const LEVEL: i32 = 3;
 pub struct Record {
     /// The stream whose events name it.
     pub stream: StreamName,
-    /// What they name it by.
+    /// The address that they name it by.
     pub id: BlobId,
 }
 
 impl Record {
-    /// What is authenticated with whatever is encrypted for this record; `purpose` keeps document and key apart.
+    /// The data that is authenticated with whatever is encrypted for this record; `purpose` keeps document and key apart.
     pub fn associated(&self, purpose: &str) -> Vec<u8> {
         format!("rig {purpose} {VERSION}\n{}\n{}\n", self.stream, self.id).into_bytes()
     }
@@ -84,7 +84,7 @@ impl fmt::Debug for DataKey {
 /// A data key as it may be written down.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Wrapped {
-    /// What it is wrapped with: `file:ID` or `transit:KEY`.
+    /// The key that it is wrapped with: `file:ID` or `transit:KEY`.
     pub by: String,
     /// The wrapped key, in the form of whoever wrapped it.
     pub wrapped: String,

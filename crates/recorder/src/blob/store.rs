@@ -24,7 +24,7 @@ pub struct BlobStore {
 /// A blob that is there.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Stored {
-    /// What it is found by.
+    /// Its address.
     pub id: BlobId,
     /// Bytes of its file.
     pub bytes: u64,
@@ -51,7 +51,7 @@ impl BlobStore {
         BlobStore { dir: dir.to_owned(), step: |_| (), written: AtomicU64::new(0) }
     }
 
-    /// Whether there is any blob in `dir`.
+    /// Returns true if there is any blob in `dir`.
     ///
     /// # Errors
     /// [`Error::Io`].
@@ -69,7 +69,7 @@ impl BlobStore {
         self.dir.join(id.shard()).join(id.file_name())
     }
 
-    /// Whether it is there.
+    /// Returns true if it is there.
     ///
     /// # Errors
     /// [`Error::Io`].

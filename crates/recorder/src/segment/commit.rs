@@ -23,7 +23,7 @@ pub struct Active {
     pub data: Box<dyn DiskFile>,
     /// Their index.
     pub index: Box<dyn DiskFile>,
-    /// How many events it has.
+    /// The number of events that it has.
     pub events: u64,
     /// The bytes of their lines.
     pub bytes: u64,
@@ -47,7 +47,7 @@ impl Active {
     }
 }
 
-/// What was tried on which file, and what the system said: the reason of a poisoned log.
+/// The action that failed, the file and the error of the system: the reason of a poisoned log.
 type Failure = String;
 
 fn failure(what: &str, path: &Path) -> impl FnOnce(io::Error) -> Failure {
@@ -64,9 +64,9 @@ pub struct Committer {
     records: Vec<u8>,
     /// Since when there is something written and not synced; with [`Durability::Interval`] only.
     unsynced_since: Option<Instant>,
-    /// How many events the last two groups had.
+    /// The numbers of events of the last two groups.
     events: [u64; 2],
-    /// How long the last sync took; zero without one.
+    /// The time that the last sync took; zero without one.
     synced_in: Duration,
 }
 
@@ -111,7 +111,7 @@ impl Committer {
         }
     }
 
-    /// How many bytes fit the active segment.
+    /// Returns the bytes that fit the active segment.
     fn room(&self) -> u64 {
         let used = self.active.as_ref().map_or(0, |active| active.bytes);
         self.shared.options.segment_bytes.saturating_sub(used)

@@ -7,12 +7,13 @@ use std::path::{Path, PathBuf};
 
 use rig_event::{Epoch, Head, Seq, StreamName};
 
+use super::checksums::Checksums;
 use super::files::{self, Description, SegmentFiles};
 use super::offsets;
 use super::scan;
 use crate::error::{Error, io_error};
 
-/// How often a prune may come in between before that is an error.
+/// The interval at which a prune may come in between before that is an error.
 const TRIES: usize = 100;
 
 /// The durable part of a stream's log. Its files are open: a prune does not take them away.
@@ -40,7 +41,7 @@ pub struct DurableSegment {
     pub name: String,
     /// The file.
     pub file: File,
-    /// How many bytes of it are durable: whole appends. 0 until [`Durable::measure`].
+    /// The number of bytes of that it are durable: whole appends. 0 until [`Durable::measure`].
     pub bytes: u64,
 }
 
@@ -67,8 +68,7 @@ impl Durable {
             }
             let begins = segments.first().map_or(1, |segment| segment.first_seq);
             if begins == description.first_seq {
-                let text = serde_json::to_vec(&description)
-                    .map_err(|e| io_error("read", &Description::path(dir))(io::Error::other(e)))?;
+                let text = description.to_bytes().map_err(io_error("read", &Description::path(dir)))?;
                 let Description { stream, epoch, first_seq, .. } = description;
                 let dir = dir.to_owned();
                 return Ok(Durable { stream, epoch, first_seq, description: text, segments, dir, stopped });
@@ -115,12 +115,22 @@ impl Durable {
         Ok(head)
     }
 
+    /// Returns the checksums of a segment's lines, to read them by.
+    ///
+    /// # Errors
+    /// When there is an index and it cannot be read.
+    pub fn checksums(&self, segment: &DurableSegment) -> Result<Checksums, Error> {
+        let files = SegmentFiles::new(&self.dir, &self.stream, segment.first_seq);
+        let index = files.index.clone();
+        Checksums::open(files).map_err(io_error("read", &index))
+    }
+
     /// Where the next segment begins, if one was begun since.
     fn ended_since(&self, last: Seq) -> Result<Option<Seq>, Error> {
         Ok(files::list(&self.dir)?.into_iter().find(|first_seq| *first_seq > last))
     }
 
-    /// Whether no hub has the stream open.
+    /// Returns true if no hub has the stream open.
     pub fn is_stopped(&self) -> bool {
         self.stopped.is_some()
     }
@@ -141,7 +151,7 @@ fn idle(dir: &Path) -> Result<Option<File>, Error> {
     }
 }
 
-/// What the index says was synced of the segment that is being written: bytes and last seq.
+/// Returns what the index says was synced of the segment that is being written: bytes and last seq.
 fn synced(files: &SegmentFiles, file: &File) -> Result<(u64, Seq), Error> {
     let unread = |e| io_error("read", &files.index)(e);
     let mut events = offsets::firm_events(&files.index, files.first_seq).map_err(unread)?;

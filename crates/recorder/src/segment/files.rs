@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use rig_event::{Epoch, Seq, StreamName, Timestamp};
 use serde::{Deserialize, Serialize};
 
+use crate::checked;
 use crate::error::{Corrupt, Error, io_error};
 
 /// Version of the folder's layout.
@@ -26,6 +27,9 @@ pub struct Description {
     /// was cut short is finished at the next opening, and a segment that is missing is not taken for pruned.
     #[serde(default = "one", skip_serializing_if = "is_one")]
     pub first_seq: Seq,
+    /// True if the file that it was read from has a checksum: one by an earlier version has none.
+    #[serde(skip)]
+    pub checked: bool,
 }
 
 fn one() -> Seq {
@@ -39,7 +43,7 @@ fn is_one(seq: &Seq) -> bool {
 impl Description {
     /// The description of a stream without events.
     pub fn new(stream: StreamName, epoch: Epoch, created: Timestamp) -> Self {
-        Description { v: VERSION, stream, epoch, created, first_seq: 1 }
+        Description { v: VERSION, stream, epoch, created, first_seq: 1, checked: false }
     }
 
     /// Reads it; [`Error::NoStream`] when there is none.
@@ -57,11 +61,22 @@ impl Description {
             v: u32,
         }
         let bad = |why: String| Error::Description { path: path.clone(), why };
+        let checked = checked::check(&text);
+        let checked =
+            checked.map_err(|e| bad(format!("{e}. Nothing was deleted; restore it from a backup")))?;
         let Version { v } = serde_json::from_slice(&text).map_err(|e| bad(e.to_string()))?;
         if v != VERSION {
             return Err(bad(format!("its layout has version {v}, and this rig reads version {VERSION}")));
         }
-        serde_json::from_slice(&text).map_err(|e| bad(e.to_string()))
+        let read = serde_json::from_slice(&text).map_err(|e| bad(e.to_string()))?;
+        Ok(Description { checked, ..read })
+    }
+
+    /// Returns the content of its file, with its checksum.
+    pub fn to_bytes(&self) -> io::Result<Vec<u8>> {
+        let mut text = checked::with_checksum(serde_json::to_vec(self)?);
+        text.push(b'\n');
+        Ok(text)
     }
 
     /// Writes it so that after a crash there is the old one or the new one.
@@ -70,8 +85,7 @@ impl Description {
         let new = path.with_extension("json.new");
         let write = || {
             let mut file = File::create(&new)?;
-            serde_json::to_writer(&mut file, self)?;
-            file.write_all(b"\n")?;
+            file.write_all(&self.to_bytes()?)?;
             file.sync_all()?;
             fs::rename(&new, &path)?;
             File::open(dir)?.sync_all()

@@ -3,7 +3,7 @@
 //! # On disk
 //!
 //! ```text
-//! stream.json                   whose events these are; after a prune, where they begin
+//! stream.json                   whose events these are; after a prune, where they begin; with a checksum
 //! lock                          held while a process has the stream open
 //! 00000000000000000001.jsonl    the lines of seq 1 and on, and nothing else
 //! 00000000000000000001.idx      for each line 12 bytes: its end, its CRC-32C, a check over both and the seq
@@ -41,6 +41,7 @@
 //! every line ever read from a file. What can't be seen here is the loss of whole segments at the end; the seals in
 //! the log are for that.
 
+mod checksums;
 mod commit;
 mod durable;
 mod files;
@@ -62,6 +63,7 @@ use std::{fs, io};
 use rig_event::{Epoch, Seq, StreamName, Timestamp};
 use tokio::sync::watch;
 
+pub use checksums::Checksums;
 pub use durable::{Durable, DurableSegment};
 pub use recover::Recovery;
 
@@ -75,7 +77,7 @@ use crate::error::{AppendError, Error, ReadError, io_error};
 use crate::lines::Lines;
 use crate::log::{BoxFuture, EventLog, MAX_PRUNABLE, Pending, Prunable, Pruned};
 
-/// How a segment log writes.
+/// Options of writing a segment log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Options {
     /// A segment that would grow beyond this is ended. At most 2 GiB.
@@ -134,18 +136,18 @@ pub struct SegmentLog {
     _lock: File,
 }
 
-/// What the log and its committer both have.
+/// The parts that the log and its committer share.
 struct Shared {
     dir: PathBuf,
     description: Description,
     options: Options,
     disk: Arc<dyn Disk>,
     queue: Queue,
-    /// What is durable, for readers. The head moves after it.
+    /// The durable lines, for readers. The head moves after it.
     view: RwLock<View>,
     head: watch::Sender<Seq>,
-    /// Held by a prune, so that there is one at a time.
-    pruning: Mutex<()>,
+    /// Held by a prune, so that there is one at a time. Segments that an earlier one did not come to delete.
+    pruning: Mutex<Vec<Seq>>,
 }
 
 impl SegmentLog {
@@ -181,6 +183,18 @@ impl SegmentLog {
 
     /// Opens the stream in `dir`, with appends going through `disk`.
     pub fn open_on(disk: Arc<dyn Disk>, dir: &Path, options: Options) -> Result<(Self, Recovery), Error> {
+        let (log, recovery) = Self::open_keeping_on(disk, dir, options)?;
+        log.settle()?;
+        Ok((log, recovery))
+    }
+
+    /// Opens the stream in `dir` and deletes no segment: for whoever checks more than the log can before it calls
+    /// [`SegmentLog::settle`].
+    pub fn open_keeping(dir: &Path, options: Options) -> Result<(Self, Recovery), Error> {
+        Self::open_keeping_on(Arc::new(RealDisk), dir, options)
+    }
+
+    fn open_keeping_on(disk: Arc<dyn Disk>, dir: &Path, options: Options) -> Result<(Self, Recovery), Error> {
         // Read first, so that a folder that is no stream gets no lock file.
         match Description::read(dir) {
             Err(Error::NoStream { dir }) if !files::list(&dir)?.is_empty() => {
@@ -199,7 +213,7 @@ impl SegmentLog {
     ) -> Result<(Self, Recovery), Error> {
         let options = Options { segment_bytes: options.segment_bytes.min(2 << 30), ..options };
         let description = Description::read(dir)?;
-        let Recovered { segments, active, recovery } = recover::recover(&*disk, dir, &description)?;
+        let Recovered { segments, active, leftover, recovery } = recover::recover(&*disk, dir, &description)?;
         let head = active.as_ref().map_or(0, |active| active.next_seq() - 1);
         let shared = Arc::new(Shared {
             dir: dir.to_owned(),
@@ -209,7 +223,7 @@ impl SegmentLog {
             queue: Queue::new(head + 1),
             view: RwLock::new(View::new(segments)),
             head: watch::Sender::new(head),
-            pruning: Mutex::new(()),
+            pruning: Mutex::new(leftover),
         });
         let committer = Committer::new(shared.clone(), active);
         let committer = std::thread::Builder::new()
@@ -240,6 +254,17 @@ impl SegmentLog {
     /// [`EventLog::prune`] for code that is not asynchronous.
     pub fn prune_blocking(&self, keep_from: Seq) -> Result<Pruned, Error> {
         self.shared.prune(keep_from)
+    }
+
+    /// Deletes the segments that a prune left when it was cut short, which lie before the oldest event, where no read leads. A
+    /// `stream.json` that an earlier version wrote gets its checksum.
+    pub fn settle(&self) -> Result<(), Error> {
+        let mut leftover = self.shared.pruning.lock().unwrap_or_else(PoisonError::into_inner);
+        leftover.iter().try_for_each(|&first_seq| self.shared.files(first_seq).delete())?;
+        leftover.clear();
+        // A prune writes it too, and it is held off here.
+        let current = Description::read(&self.shared.dir)?;
+        if current.checked { Ok(()) } else { current.write(&self.shared.dir) }
     }
 
     /// Takes no more appends, commits and syncs what is queued, and tells whether all of it is durable.
@@ -387,6 +412,10 @@ impl EventLog for SegmentLog {
             let pruning = tokio::task::spawn_blocking(move || shared.prune(keep_from));
             pruning.await.unwrap_or_else(|e| Err(io_error("prune", &dir)(io::Error::other(e))))
         })
+    }
+
+    fn settle(&self) -> Result<(), Error> {
+        SegmentLog::settle(self)
     }
 
     fn bytes(&self) -> u64 {

@@ -10,7 +10,7 @@ use rig_event::Seq;
 /// Bytes of one record.
 pub const RECORD: usize = 12;
 
-/// What the index knows of a line.
+/// The entry of the index for a line.
 ///
 /// On disk: `end`, `crc` and a check over them and the seq, each 32 bits little-endian. The check tells a damaged record
 /// from a damaged line; that of a provisional record has all bits inverted.
@@ -106,7 +106,7 @@ impl Records {
     }
 }
 
-/// How many lines the index says were synced: up to the last firm record.
+/// Returns the number of lines that were synced according to the index: up to the last firm record.
 pub fn firm_events(path: &Path, first_seq: Seq) -> io::Result<u64> {
     let mut records = Records::open(path, first_seq)?;
     let (mut count, mut firm) = (0, 0);

@@ -24,7 +24,7 @@ pub struct Queued {
     answer: oneshot::Sender<Result<(), AppendError>>,
 }
 
-/// What the committer does next.
+/// The next action of the committer.
 pub enum Next {
     /// Commit the group that was handed over.
     Group,
@@ -34,7 +34,7 @@ pub enum Next {
     Closed,
 }
 
-/// What a group waits for before it is committed: a sync costs the same for one event as for fifty.
+/// The events that a group waits for before it is committed: a sync costs the same for one event as for fifty.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Gather {
     /// So many events wait for no more.
@@ -52,9 +52,9 @@ pub struct Queue {
 
 struct Inner {
     batches: VecDeque<Queued>,
-    /// How many events wait.
+    /// The number of events that wait.
     events: u64,
-    /// How many have to wait before the committer is woken.
+    /// The number of have to that wait before the committer is woken.
     wanted: u64,
     next_seq: Seq,
     closed: bool,

@@ -13,7 +13,7 @@ use super::scan;
 use crate::error::{Error, ReadError};
 use crate::lines::Lines;
 
-/// The most lines that one read gives, which bounds what it takes of the index.
+/// The most lines that one read gives, which bounds what it takes of the index. An append may have more of them.
 const MAX_LINES: u64 = 4096;
 
 /// The lines from `from` to `to` of one segment, which holds at least these `events`; one line at least.

@@ -14,23 +14,23 @@ use super::view::Segment;
 use crate::disk::Disk;
 use crate::error::{Error, io_error};
 
-/// What opening a log found to do.
+/// The repairs that opening a log found necessary.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Recovery {
     /// Bytes of a torn tail that were cut off. None of it had been acknowledged as durable.
     pub cut_bytes: u64,
-    /// How many whole events were among them, of an append that was not whole.
+    /// The number of whole events among them, of an append that was not whole.
     pub cut_events: u64,
     /// The segment that was cut.
     pub cut_segment: Option<PathBuf>,
     /// Index records that were made new.
     pub index_records: u64,
-    /// Segments deleted to finish a prune that was cut short.
+    /// Segments that a prune left when it was cut short: deleted at the end of opening, once everything has been checked.
     pub pruned_segments: u64,
 }
 
 impl Recovery {
-    /// Whether the log was as a clean end leaves it.
+    /// Returns true if the log was as a clean end leaves it.
     pub fn is_clean(&self) -> bool {
         *self == Recovery::default()
     }
@@ -42,20 +42,21 @@ pub struct Recovered {
     pub segments: Vec<Segment>,
     /// The one that takes the next events, if there is a segment at all.
     pub active: Option<Active>,
-    /// What had to be done.
+    /// Segments before the oldest event, which a prune did not come to delete.
+    pub leftover: Vec<Seq>,
+    /// The repairs.
     pub recovery: Recovery,
 }
 
-/// Reads a stream's folder; the lock is held.
+/// Reads a stream's folder; the lock is held. It deletes no segment: what says where the stream begins may be damaged, and
+/// whoever opens the log can check more of that than is known here.
 pub fn recover(disk: &dyn Disk, dir: &Path, description: &Description) -> Result<Recovered, Error> {
     let mut recovery = Recovery::default();
     let at = |first_seq| SegmentFiles::new(dir, &description.stream, first_seq);
     let mut found = files::list(dir)?;
     let pruned = found.partition_point(|&first_seq| first_seq < description.first_seq);
-    for first_seq in found.drain(..pruned) {
-        at(first_seq).delete()?;
-        recovery.pruned_segments += 1;
-    }
+    let leftover: Vec<Seq> = found.drain(..pruned).collect();
+    recovery.pruned_segments = leftover.len() as u64;
     for first_seq in files::indexed(dir)? {
         let files = at(first_seq);
         let records =
@@ -67,12 +68,12 @@ pub fn recover(disk: &dyn Disk, dir: &Path, description: &Description) -> Result
     }
     let Some((&last, sealed)) = found.split_last() else {
         if description.first_seq > 1 {
-            return Err(missing(&at(description.first_seq)));
+            return Err(misplaced(&at(description.first_seq), leftover.first().copied()));
         }
-        return Ok(Recovered { segments: Vec::new(), active: None, recovery });
+        return Ok(Recovered { segments: Vec::new(), active: None, leftover, recovery });
     };
     if found[0] != description.first_seq {
-        return Err(missing(&at(description.first_seq)));
+        return Err(misplaced(&at(description.first_seq), leftover.first().or(found.first()).copied()));
     }
 
     let mut segments = Vec::with_capacity(found.len());
@@ -95,11 +96,20 @@ pub fn recover(disk: &dyn Disk, dir: &Path, description: &Description) -> Result
         let records = recovery.index_records;
         tracing::warn!(stream = %description.stream, records, "index records were made new from the segments");
     }
-    Ok(Recovered { segments, active: Some(active), recovery })
+    Ok(Recovered { segments, active: Some(active), leftover, recovery })
 }
 
 fn missing(files: &SegmentFiles) -> Error {
     files.corrupt(files.first_seq, 0, "the segment that begins with it is missing").into()
+}
+
+/// No segment begins where `stream.json` says that the stream does; the oldest one there is begins with `oldest`.
+fn misplaced(files: &SegmentFiles, oldest: Option<Seq>) -> Error {
+    let Some(oldest) = oldest else { return missing(files) };
+    let why = format!(
+        "stream.json says that the stream begins with it, and no segment does: the oldest one begins with {oldest}; nothing was deleted"
+    );
+    files.corrupt(files.first_seq, 0, why).into()
 }
 
 /// A segment that was rolled: its index was synced, so it is trusted where it fits the file and what follows.

@@ -9,7 +9,7 @@ use super::files::SegmentFiles;
 use super::offsets::{self, RECORD, Record, Records};
 use crate::error::{Error, io_error};
 
-/// What a segment holds.
+/// The content of a segment.
 #[derive(Debug, Default)]
 pub struct Scan {
     /// Events up to the end of the last whole append.
@@ -24,7 +24,7 @@ pub struct Scan {
     pub torn_bytes: u64,
     /// Index records that were missing or damaged, made new.
     pub repairs: Repairs,
-    /// Whether the index knows all these events as synced.
+    /// True if the index knows all these events as synced.
     pub firm: bool,
 }
 
@@ -54,7 +54,7 @@ impl Repairs {
         self.runs.iter().map(|(place, run)| (place * RECORD as u64, run.as_slice()))
     }
 
-    /// How many records there are.
+    /// The number of records that there are.
     pub fn len(&self) -> u64 {
         self.runs.iter().map(|(_, run)| (run.len() / RECORD) as u64).sum()
     }
@@ -63,7 +63,7 @@ impl Repairs {
 /// Why a place in a segment does not hold the line that it should.
 struct Flaw {
     why: String,
-    /// Whether an interrupted write can have left it so.
+    /// True if an interrupted write can have left it so.
     can_be_torn: bool,
 }
 
@@ -129,7 +129,7 @@ pub fn scan(files: &SegmentFiles, limit: Option<u64>) -> Result<Scan, Error> {
     Ok(scan)
 }
 
-/// Whether a line is the one that stands at this place; then how many of its append follow it.
+/// Returns true if a line is the one that stands at this place; then how many of its append follow it.
 fn judge(line: &[u8], seq: Seq, offset: u64, more: u32, record: Option<Record>) -> Result<u32, Flaw> {
     let torn = |why: &str| Flaw { why: why.to_owned(), can_be_torn: true };
     // A page that never reached the disk reads as NULs, which no event holds.

@@ -1,4 +1,4 @@
-//! What readers of a segment log see: the segments with durable events, and the newest batches in memory.
+//! The view of readers of a segment log: the segments with durable events, and the newest batches in memory.
 
 use rig_event::Seq;
 
@@ -6,7 +6,7 @@ use super::offsets::RECORD;
 use crate::batches::Batches;
 use crate::lines::Lines;
 
-/// How much of the log's end stays in memory. Followers read there, without touching a file.
+/// Bytes of the log's end that stay in memory. Followers read there, without touching a file.
 const RECENT_BYTES: usize = 2 << 20;
 
 /// The most batches that stay in memory, for those of one short event.
@@ -17,7 +17,7 @@ const RECENT_BATCHES: usize = 4096;
 pub struct Segment {
     /// The seq of its first event.
     pub first_seq: Seq,
-    /// How many durable events it has; at least one.
+    /// The number of durable events that it has; at least one.
     pub events: u64,
     /// The bytes of its lines.
     pub bytes: u64,

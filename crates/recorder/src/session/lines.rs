@@ -4,10 +4,10 @@ use std::io::{self, BufRead, BufReader, Chain, Cursor, Read};
 
 use rig_event::session::BYTE_ORDER_MARK;
 
-/// How many bytes tell a compressed file.
+/// The number of bytes tell that a compressed file.
 pub const ZSTD_START: usize = 4;
 
-/// Whether a file that begins so is compressed; `start` are its first [`ZSTD_START`] bytes, or all it has.
+/// Returns true if a file that begins so is compressed; `start` are its first [`ZSTD_START`] bytes, or all it has.
 pub fn is_zstd(start: &[u8]) -> bool {
     let magic: [u8; ZSTD_START] = [0x28, 0xb5, 0x2f, 0xfd];
     !start.is_empty() && magic.starts_with(start)
@@ -27,7 +27,7 @@ pub enum Found {
     Line {
         /// Its bytes.
         text: Vec<u8>,
-        /// Whether it has its line end; the file ends in it otherwise.
+        /// True if it has its line end; the file ends in it otherwise.
         whole: bool,
     },
     /// A line that is longer than the limit.
@@ -46,7 +46,7 @@ pub struct LineReader<R: BufRead> {
     pub offset: u64,
     /// The number of the line read last.
     pub line_no: u64,
-    /// Whether a compressed file ended within its frame.
+    /// True if a compressed file ended within its frame.
     pub cut: bool,
 }
 
@@ -68,7 +68,7 @@ impl<R: BufRead> LineReader<R> {
         Ok(LineReader { input, offset: 0, line_no: 0, cut: false })
     }
 
-    /// Whether the file is compressed.
+    /// Returns true if the file is compressed.
     pub fn is_compressed(&self) -> bool {
         matches!(self.input, Input::Zstd(_))
     }

@@ -28,11 +28,11 @@ pub struct SessionError {
     pub line_no: u64,
     /// Where the line begins.
     pub offset: u64,
-    /// What is wrong there.
+    /// The fault there.
     pub problem: Problem,
 }
 
-/// What is wrong with a line of a session file.
+/// A fault in a line of a session file.
 #[derive(Debug, thiserror::Error)]
 pub enum Problem {
     /// It is longer than any line may be; it was passed over.
@@ -47,29 +47,29 @@ pub enum Problem {
     /// It is no event.
     #[error("{why}")]
     NotAnEvent {
-        /// What the parser said.
+        /// The error of the parser.
         why: String,
     },
     /// Events are missing before this one, which comes next.
     #[error("seq {found} follows {}: {} events are missing", expected - 1, found - expected)]
     Gap {
-        /// What should stand here.
+        /// The value that should stand here.
         expected: Seq,
-        /// What does.
+        /// The value that does.
         found: Seq,
     },
     /// The event, or a later one, was there already; it was passed over.
     #[error("seq {found} stands where {expected} should")]
     Repeat {
-        /// What should stand here.
+        /// The value that should stand here.
         expected: Seq,
-        /// What does.
+        /// The value that does.
         found: Seq,
     },
     /// A header, checkpoint or footer that does not belong here, or an event after the footer.
     #[error("{what} does not belong here")]
     Misplaced {
-        /// What it is.
+        /// The fault.
         what: &'static str,
     },
     /// The recording begins in the middle, and the state there is not in it.

@@ -38,7 +38,7 @@ pub enum Dialect {
     Rigd,
 }
 
-/// How a file ended.
+/// The end of a file.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Ending {
     /// With its footer, whose chain and counts fit the lines.
@@ -47,7 +47,7 @@ pub enum Ending {
     Altered {
         /// The footer.
         footer: Footer,
-        /// What does not fit.
+        /// The part that does not fit.
         why: String,
     },
     /// After a whole line, without a footer.
@@ -146,12 +146,12 @@ impl<R: BufRead> SessionReader<R> {
         self.chain
     }
 
-    /// How the file ended, once the iteration has.
+    /// Returns how the file ended, once the iteration has.
     pub fn ending(&self) -> Option<&Ending> {
         self.ending.as_ref()
     }
 
-    /// Whether there is nothing in it but what a recording begins with, cut within its first line, or compressed and cut before that.
+    /// Returns true if there is nothing in it but what a recording begins with, cut within its first line, or compressed and cut before that.
     pub fn is_cut_at_start(&self) -> bool {
         self.cut_at_start
     }
@@ -258,7 +258,7 @@ impl<R: BufRead> SessionReader<R> {
         }
     }
 
-    /// What a line is: an event, or `None` for what is no event and no error.
+    /// Returns what a line is: an event, or `None` for what is no event and no error.
     fn judge(&mut self, text: Vec<u8>, offset: u64) -> Result<Option<Record>, SessionError> {
         let is_session = self.dialect == Some(Dialect::Session);
         if !is_session && text.trim_ascii().is_empty() {

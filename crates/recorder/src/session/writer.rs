@@ -67,7 +67,7 @@ impl<W: Write> SessionWriter<W> {
         self.signatures.push(signature);
     }
 
-    /// What is written to.
+    /// The output that is written to.
     pub fn get_mut(&mut self) -> &mut W {
         &mut self.out
     }

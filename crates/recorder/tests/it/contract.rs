@@ -1,11 +1,12 @@
 //! What every engine must do, whichever it is.
 
 use std::future::Future;
+use std::path::Path;
 use std::sync::Arc;
 use std::task::{Context, Waker};
 
 use rig_event::{Seq, StreamName};
-use rig_recorder::{AppendError, EventLog, Lines, MemoryLog, Pending, ReadError};
+use rig_recorder::{AppendError, EventLog, Lines, MemoryLog, Pending, ReadError, SegmentLog, read_appends};
 
 use crate::support::{batch, batch_of, create, quick_dir, small_segments};
 
@@ -17,6 +18,7 @@ pub async fn event_log_contract(make: impl Fn() -> Arc<dyn EventLog>) {
     enqueued_by_the_call(&*make()).await;
     refusals(&*make()).await;
     slices(&*make()).await;
+    appends_are_read_whole(&*make()).await;
     the_head_is_told(&*make()).await;
     pruning(&*make()).await;
     readers_meanwhile(make()).await;
@@ -96,6 +98,39 @@ async fn slices(log: &dyn EventLog) {
     assert!(log.read(13, 20, 99).await.unwrap().is_empty());
     let from_0 = log.read(0, 1, 99).await.unwrap();
     assert_eq!((from_0.first_seq, from_0.len()), (1, 1));
+}
+
+/// Sizes around what an engine gives with one read, up to the most events that a hub takes at once.
+const APPENDS: [u64; 9] = [3, 4_095, 1, 4_096, 2, 4_097, 8_193, 10_000, 1];
+
+async fn appends_are_read_whole(log: &dyn EventLog) {
+    let all = fill(log, &APPENDS).await;
+    read_in_whole_appends(log, &all, &APPENDS, &[1, 4_096, 256 << 10, usize::MAX]).await;
+}
+
+/// Reads a log of appends of these sizes append by append, and some at once where they fit.
+async fn read_in_whole_appends(log: &dyn EventLog, all: &[u8], sizes: &[u64], limits: &[usize]) {
+    let begins: Vec<Seq> = sizes
+        .iter()
+        .scan(1, |next, size| {
+            *next += size;
+            Some(*next - size)
+        })
+        .collect();
+    for &max_bytes in limits {
+        let (mut next, mut read) = (1, Vec::new());
+        while next <= log.head() {
+            let lines = read_appends(log, next, max_bytes).await.unwrap();
+            assert_eq!(lines.first_seq, next, "max_bytes {max_bytes}");
+            assert!(!lines.is_empty() && lines.is_well_formed() && lines.is_whole_appends());
+            next = lines.last_seq() + 1;
+            let appends = begins.iter().filter(|begin| (lines.first_seq..next).contains(begin)).count();
+            assert!(appends == 1 || lines.bytes.len() <= max_bytes, "{appends} appends in {max_bytes} bytes");
+            read.extend_from_slice(&lines.bytes);
+        }
+        assert!(read == all, "max_bytes {max_bytes}");
+        assert!(read_appends(log, next, max_bytes).await.unwrap().is_empty());
+    }
 }
 
 async fn the_head_is_told(log: &dyn EventLog) {
@@ -202,6 +237,47 @@ async fn segments_keep_the_contract() {
             Arc::new(create(&dir.path().join(made.get().to_string()), small_segments(segment_bytes)))
         })
         .await;
+    }
+}
+
+/// A log with these batches, nothing of which is in memory.
+async fn reopened(dir: &Path, batches: &[Lines]) -> SegmentLog {
+    let log = create(dir, Default::default());
+    for lines in batches {
+        log.append(lines.clone()).await.unwrap();
+    }
+    drop(log);
+    SegmentLog::open(dir, Default::default()).unwrap().0
+}
+
+/// A log that was just opened has nothing in memory: every line comes from its files, some thousand with one read.
+#[tokio::test]
+async fn appends_are_read_whole_from_files() {
+    let dir = quick_dir();
+    let batches = crate::support::batches(&APPENDS);
+    let log = reopened(dir.path(), &batches).await;
+    assert!(log.read(4, Seq::MAX, usize::MAX).await.unwrap().last_seq() < log.head(), "one read is not all");
+    let all = crate::support::text(&batches);
+    read_in_whole_appends(&log, &all, &APPENDS, &[0, 1, 4_096, 256 << 10, usize::MAX]).await;
+}
+
+#[tokio::test]
+async fn appends_around_the_bytes_of_a_read_are_read_whole() {
+    // The last has lines of the most bytes that a line may have.
+    for (count, payload) in [(1, 300), (40, 300), (900, 300), (3, rig_event::MAX_LINE - 100)] {
+        let batches = [batch(1, 1), batch_of(2, count, payload), batch(2 + count, 1)];
+        let all = crate::support::text(&batches);
+        let around = batches[1].bytes.len();
+        let limits = [around - 1, around, around + 1, all.len() - 1, all.len(), all.len() + 1];
+        let sizes = [1, count, 1];
+        let dir = quick_dir();
+        let log = reopened(dir.path(), &batches).await;
+        read_in_whole_appends(&log, &all, &sizes, &limits).await;
+        let log = MemoryLog::new(StreamName::main(), "e0".parse().unwrap());
+        for lines in batches {
+            log.append(lines).await.unwrap();
+        }
+        read_in_whole_appends(&log, &all, &sizes, &limits).await;
     }
 }
 

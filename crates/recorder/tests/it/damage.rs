@@ -167,6 +167,50 @@ fn a_flipped_bit_is_found_or_harmless() {
     assert!(found > 4000 && harmless > 400, "{found} found, {harmless} harmless");
 }
 
+/// Every bit of the file that says whose the events are and where they begin.
+#[test]
+fn a_flipped_bit_of_the_description_is_told_or_changes_nothing() {
+    let options = small_segments(1);
+    let dir = quick_dir();
+    store(dir.path(), options, &batches(&[2; 4]));
+    let (log, _) = SegmentLog::open(dir.path(), options).unwrap();
+    log.prune_blocking(5).unwrap();
+    drop(log);
+    let path = dir.path().join("stream.json");
+    let text = fs::read(&path).unwrap();
+    let before = contents(dir.path());
+    let mut told = 0;
+    for bit in 0..text.len() * 8 {
+        let mut flipped = text.clone();
+        flipped[bit / 8] ^= 1 << (bit % 8);
+        fs::write(&path, &flipped).unwrap();
+        match SegmentLog::open(dir.path(), options) {
+            Ok((log, _)) => {
+                assert_eq!((log.first_seq(), log.head(), log.epoch().as_str()), (5, 8, "e0"), "bit {bit}");
+                assert_eq!(log.created(), rig_event::Timestamp::from_micros(0), "bit {bit}");
+            }
+            Err(Error::Description { .. }) => told += 1,
+            Err(other) => panic!("bit {bit}: {other}"),
+        }
+        fs::write(&path, &text).unwrap();
+    }
+    assert!(contents(dir.path()) == before && told > text.len() * 6, "{told} of {} bits", text.len() * 8);
+}
+
+/// A description without a checksum, as earlier versions wrote it, opens and gets one.
+#[test]
+fn a_description_of_before_there_were_checksums_gets_one() {
+    let dir = quick_dir();
+    store(dir.path(), Options::default(), &batches(&[2]));
+    let path = dir.path().join("stream.json");
+    let checked = fs::read_to_string(&path).unwrap();
+    let earlier = checked.split(",\"crc32c\"").next().unwrap().to_owned() + "}\n";
+    assert_ne!(earlier, checked);
+    fs::write(&path, earlier).unwrap();
+    assert_eq!(open_and_read(dir.path(), Options::default()).unwrap().0, text(&batches(&[2])));
+    assert_eq!(fs::read_to_string(&path).unwrap(), checked);
+}
+
 /// Pages that never reached the disk, past what the index covers.
 #[test]
 fn zeros_where_a_write_was_interrupted_are_a_torn_tail() {
@@ -245,6 +289,47 @@ fn an_index_that_is_gone_is_made_new_for_every_segment() {
     let (read, recovery) = open_and_read(dir.path(), options).unwrap();
     assert_eq!((read, recovery.index_records), (text(&all), 7));
     assert!(open_and_read(dir.path(), options).unwrap().1.is_clean());
+}
+
+/// The names and contents of a folder's files.
+fn contents(dir: &Path) -> Vec<(std::ffi::OsString, Vec<u8>)> {
+    let entries = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap());
+    let mut files: Vec<_> =
+        entries.map(|entry| (entry.file_name(), fs::read(entry.path()).unwrap())).collect();
+    files.sort();
+    files
+}
+
+/// One changed digit of `first_seq` once deleted a whole pruned stream.
+#[test]
+fn a_changed_first_seq_deletes_nothing() {
+    let options = small_segments(1);
+    let dir = quick_dir();
+    store(dir.path(), options, &batches(&[2; 10]));
+    let (log, _) = SegmentLog::open(dir.path(), options).unwrap();
+    assert_eq!(log.prune_blocking(7).unwrap().first_seq, 7);
+    drop(log);
+    let description = fs::read_to_string(dir.path().join("stream.json")).unwrap();
+    // As written before there were checksums, so that nothing but the segments tells.
+    let description =
+        description.split(",\"crc32c\"").next().unwrap().trim_end().trim_end_matches('}').to_owned();
+    assert!(description.ends_with("\"first_seq\":7"), "{description}");
+    for (digits, seq) in [("1", 1), ("3", 3), ("5", 5), ("6", 6), ("8", 8), ("87", 87), ("70", 70)] {
+        let changed = description.replace("\"first_seq\":7", &format!("\"first_seq\":{digits}")) + "}";
+        fs::write(dir.path().join("stream.json"), changed).unwrap();
+        let before = contents(dir.path());
+        let error = SegmentLog::open(dir.path(), options).map(drop).unwrap_err();
+        let Error::Corrupt(corrupt) = error else { panic!("{error}") };
+        assert_eq!(corrupt.seq, seq, "{corrupt}");
+        assert!(contents(dir.path()) == before, "first_seq {digits}: something was changed");
+    }
+    // Where a segment does begin there, whoever opens the log is asked before any is deleted.
+    fs::write(dir.path().join("stream.json"), description.replace("_seq\":7", "_seq\":13") + "}").unwrap();
+    let before = contents(dir.path());
+    let (log, recovery) = SegmentLog::open_keeping(dir.path(), options).unwrap();
+    assert_eq!((recovery.pruned_segments, log.first_seq(), log.head()), (3, 13, 20));
+    drop(log);
+    assert!(contents(dir.path()) == before);
 }
 
 proptest! {

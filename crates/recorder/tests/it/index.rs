@@ -55,12 +55,19 @@ fn checkpoints_are_found_at_or_before() {
     let main = life(&index, "main", "e0");
     assert_eq!(main.checkpoint(u64::MAX).unwrap(), None);
     let large = vec![7; 1 << 20];
+    assert_eq!(main.last_known().unwrap(), 0);
     main.put_checkpoint(100, b"hundred").unwrap();
     main.put_checkpoint(300, &large).unwrap();
     assert_eq!(main.checkpoint(99).unwrap(), None);
     assert_eq!(main.checkpoint(100).unwrap(), Some((100, b"hundred".to_vec())));
     assert_eq!(main.checkpoint(299).unwrap(), Some((100, b"hundred".to_vec())));
     assert_eq!(main.checkpoint(u64::MAX).unwrap(), Some((300, large)));
+    // The entries may be behind a checkpoint or ahead of it.
+    assert_eq!(main.last_known().unwrap(), 300);
+    main.add(&[], 299).unwrap();
+    assert_eq!(main.last_known().unwrap(), 300);
+    main.add(&[], 301).unwrap();
+    assert_eq!(main.last_known().unwrap(), 301);
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! What can be typed in: where to go, and what to filter by.
+//! Reads what the user types: a place to go to, or a filter.
 
 use rig_event::Timestamp;
 use rig_replay::Timeline;
@@ -82,7 +82,8 @@ fn time(text: &str, here: Timestamp) -> Option<Timestamp> {
     format!("{day}T{text}{seconds}Z").parse().ok()
 }
 
-/// What is wanted in the lists: `type:diff.*`, `service:api`, `failed`, and whatever else stands there as a text.
+/// Reads a filter for the lists: `type:diff.*`, `service:api`, `failed`; all other words are searched for as
+/// text.
 pub fn filter(text: &str) -> Filter {
     let mut filter = Filter::default();
     let mut rest = Vec::new();

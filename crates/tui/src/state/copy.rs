@@ -6,6 +6,9 @@ use serde_json::Value;
 /// Most bytes of a body that are put into a command.
 const MAX_BODY: usize = 256 << 10;
 
+/// The longest text that terminals take for the clipboard, in bytes.
+pub(crate) const MAX_CLIPBOARD: usize = 74_000;
+
 /// An event's line, indented.
 pub fn json(line: &[u8]) -> String {
     match serde_json::from_slice::<Value>(line) {

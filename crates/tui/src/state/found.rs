@@ -3,13 +3,13 @@
 use rig_replay::timeline::Filter;
 use rig_replay::{Result, Timeline};
 
-/// How many events are looked at in one piece of work, by the index alone.
+/// Number of events to check in one piece of work, by the index alone.
 const BY_INDEX: usize = 100_000;
 
-/// How many bytes are read in one piece of work.
+/// Number of bytes to read in one piece of work.
 const BY_TEXT: usize = 4 << 20;
 
-/// What a filter takes.
+/// The events that a filter takes.
 #[derive(Clone, Debug, Default)]
 pub struct Found {
     filter: Filter,
@@ -26,7 +26,7 @@ impl Found {
         Found { filter, all, matches: Vec::new(), looked_at: 0 }
     }
 
-    /// What it looks for.
+    /// Returns the filter.
     pub fn filter(&self) -> &Filter {
         &self.filter
     }
@@ -74,22 +74,22 @@ impl Found {
         Ok(self.looked_at < timeline.len())
     }
 
-    /// Whether there is more to look at.
+    /// Returns true if there are events left to check.
     pub fn is_open(&self, timeline: &Timeline) -> bool {
         self.looked_at < timeline.len()
     }
 
-    /// How many percent were looked at.
+    /// Returns the share of events checked, in percent.
     pub fn percent(&self, timeline: &Timeline) -> usize {
         if timeline.is_empty() { 100 } else { self.looked_at * 100 / timeline.len() }
     }
 
-    /// How many were found.
+    /// Returns the number of events found.
     pub fn len(&self) -> usize {
         if self.all { self.looked_at } else { self.matches.len() }
     }
 
-    /// Whether nothing was found so far.
+    /// Returns true if nothing was found so far.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
@@ -99,13 +99,13 @@ impl Found {
         if self.all { (i < self.looked_at).then_some(i) } else { self.matches.get(i).map(|at| *at as usize) }
     }
 
-    /// How many of those found lie before position `n`.
+    /// Counts the events found before position `n`.
     pub fn before(&self, n: usize) -> usize {
         if self.all { n.min(self.looked_at) } else { super::index::before(&self.matches, n) }
     }
 }
 
-/// Whether a line has a text in it; upper and lower case are the same.
+/// Returns true if the line contains the text, ignoring case.
 fn contains(line: &[u8], lower: &str) -> bool {
     let lower = lower.as_bytes();
     let Some(first) = lower.first() else { return true };

@@ -11,10 +11,10 @@ use rig_replay::timeline::Cursor;
 use rig_replay::{Result, Service, Timeline};
 use serde_json::Value;
 
-/// How many changes are looked at before the rest of the fields is left without an answer.
+/// Maximum number of changes to read; fields not found by then stay without an answer.
 const MAX_CHANGES: usize = 20_000;
 
-/// How many histories are kept.
+/// Number of histories that are kept.
 const KEPT: usize = 16;
 
 /// The event that made a field what it is.
@@ -39,7 +39,7 @@ pub struct History {
     /// Since when, as far as it is known.
     pub since: BTreeMap<String, Since>,
     open: BTreeSet<String>,
-    /// How many events before the change that is looked at next.
+    /// The position of the change to read next.
     next: Option<usize>,
     /// The config after that change.
     after: Arc<FlatConfig>,
@@ -107,7 +107,7 @@ impl History {
         Ok(before)
     }
 
-    /// Whether there is more to find out.
+    /// Returns true if there are fields left to find out about.
     pub fn is_open(&self) -> bool {
         self.cursor.is_some()
     }

@@ -1,5 +1,5 @@
-//! What the player knows of a whole recording beside its timeline: where the failures, drifts and config changes lie, and
-//! the lives of the services. It grows with the timeline; nothing here is computed for a frame.
+//! The player's index of a whole recording beside its timeline: positions of failures, drifts and config
+//! changes, and the lives of the services. It grows with the timeline; nothing here is computed for a frame.
 
 use std::collections::BTreeMap;
 
@@ -24,11 +24,12 @@ pub struct Index {
     pub changes: Marks,
     /// By service.
     pub services: BTreeMap<String, Life>,
-    /// How many services are not in `services`, because there are too many: events about them, at least one each.
+    /// Number of events about services that are not in `services`, because there are too many; at least one
+    /// each.
     pub unlisted: u64,
 }
 
-/// What happened to a service.
+/// The life of a service.
 #[derive(Clone, Debug, Default)]
 pub struct Life {
     /// Its failures, and failed requests to it.
@@ -122,7 +123,7 @@ impl Life {
     }
 }
 
-/// How many marks lie before position `n`.
+/// Counts the marks before position `n`.
 pub fn before(marks: &[u32], n: usize) -> usize {
     marks.partition_point(|at| (*at as usize) < n)
 }

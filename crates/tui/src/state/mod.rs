@@ -1,4 +1,4 @@
-//! What the player is about, without a terminal: where it stands in the timeline, what is selected, what it plays.
+//! The model of the player, without a terminal: its place in the timeline, its selection, its pace.
 //!
 //! [`Player::update`] takes a [`Message`] and is the only way to change it; [`Player::take`] takes what comes from the
 //! source. [`Player::work`] does a piece of what would take too long for a frame, and [`Player::prepare`] makes ready what
@@ -9,6 +9,8 @@ pub mod copy;
 pub mod found;
 pub mod history;
 pub mod index;
+pub mod keys;
+pub mod layout;
 mod moves;
 pub mod rows;
 pub mod split;
@@ -22,10 +24,10 @@ use rig_replay::{State, Timeline};
 
 use crate::text;
 use crate::theme::Theme;
-use crate::view::layout::Layout;
 use found::Found;
 use history::Histories;
 use index::Index;
+use layout::Layout;
 use rows::{Row, Rows};
 
 /// The speeds that the keys choose from.
@@ -46,11 +48,11 @@ pub enum Pane {
     Config,
     /// The events.
     Events,
-    /// What services wrote.
+    /// Output of services.
     Logs,
     /// Requests and connections.
     Traffic,
-    /// Who talks to whom.
+    /// Edges between services.
     Graph,
 }
 
@@ -72,7 +74,7 @@ impl Pane {
     }
 }
 
-/// Who gets the keys.
+/// The receiver of the keys.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
     /// The panes.
@@ -83,7 +85,7 @@ pub enum Mode {
     Popup,
 }
 
-/// What somebody wants.
+/// A request of the user.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the table of keys says what each does")]
 pub enum Message {
@@ -134,7 +136,7 @@ pub enum Message {
     Tick(Duration),
 }
 
-/// What the model cannot do itself.
+/// An effect that the model cannot have itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Effect {
     /// Put a text on the clipboard.
@@ -145,7 +147,7 @@ pub enum Effect {
     Quit,
 }
 
-/// What comes from the source.
+/// News from the source.
 #[derive(Debug)]
 pub enum News {
     /// The next chunk.
@@ -162,18 +164,18 @@ pub enum News {
     Ended,
 }
 
-/// What is being typed.
+/// The text being typed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Prompt {
-    /// What it is for.
+    /// Its purpose.
     pub what: Ask,
     /// As far as it was typed.
     pub text: String,
-    /// What is wrong with it.
+    /// The mistake in it.
     pub wrong: Option<String>,
 }
 
-/// What a prompt asks for.
+/// The purpose of a prompt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ask {
     /// A place to go to.
@@ -189,7 +191,7 @@ pub struct Popup {
     pub title: String,
     /// Its lines, fit to be shown; `None`: the help.
     pub lines: Option<Vec<String>>,
-    /// How many lines are above the window.
+    /// Number of lines above the window.
     pub scroll: usize,
 }
 
@@ -202,7 +204,7 @@ pub struct Mark {
     pub state: State,
 }
 
-/// What the next frame shows.
+/// The content of the next frame.
 #[derive(Clone, Debug, Default)]
 pub struct Shown {
     /// Rows of the lists.
@@ -215,11 +217,11 @@ pub struct Shown {
     pub service: Option<String>,
     /// The rows of its tree.
     pub tree: Vec<tree::Row>,
-    /// What `tree` was made of.
+    /// The key that `tree` was made for.
     tree_key: Option<(String, u64, bool, u64)>,
-    /// What differs from the mark.
+    /// The differences from the mark.
     pub split: Vec<split::Difference>,
-    /// What `split` was made of.
+    /// The key that `split` was made for.
     split_key: Option<(usize, usize)>,
 }
 
@@ -232,27 +234,27 @@ pub struct Player {
     pub cursor: Cursor,
     /// Marks of the recording.
     pub index: Index,
-    /// What is played, for the header.
+    /// The name of the source, for the header.
     pub source: String,
-    /// How many bytes there are to be indexed, where that is known.
+    /// Number of bytes to index, if known.
     pub total: Option<u64>,
-    /// Whether the source grows as things happen.
+    /// True if the source grows as things happen.
     pub live: bool,
-    /// Whether it goes along with the tip.
+    /// True if it follows the tip.
     pub following: bool,
-    /// Whether nothing more will come.
+    /// True if nothing more will come.
     pub ended: bool,
     /// All that was there has come, and more may: how many bytes of an unfinished line there are.
     pub(crate) waiting: Option<u64>,
     /// Why the source could not be read on.
     pub broken: Option<String>,
-    /// What is to be said until the next key.
+    /// A note that is shown until the next key.
     pub note: Option<String>,
     /// The size of the screen.
     pub size: (u16, u16),
     /// The pane with the keyboard.
     pub pane: Pane,
-    /// Whether it is alone on the screen.
+    /// True if the pane is alone on the screen.
     pub zoom: bool,
     /// The selected service, by its place in `services`; 0 is all of them.
     pub selected: usize,
@@ -271,43 +273,43 @@ pub struct Player {
     pub logs: Found,
     /// Traffic that is listed.
     pub traffic: Found,
-    /// What was typed as a filter.
+    /// The filter as it was typed.
     pub filter: String,
-    /// What is being typed.
+    /// The text being typed.
     pub prompt: Option<Prompt>,
-    /// What lies over the panes.
+    /// The page over the panes.
     pub popup: Option<Popup>,
     /// The other end of a comparison.
     pub mark: Option<Mark>,
-    /// How it plays.
+    /// The pace of playing.
     pub pace: Pace,
-    /// Whether it plays, and since when the event it stands on is shown.
+    /// Set while it plays: the time since which the current event is shown.
     pub playing: Option<Option<Duration>>,
-    /// Whether the mouse holds the scrubber.
+    /// True while the mouse holds the scrubber.
     dragging: bool,
     /// Histories of configs.
     pub histories: Histories,
     rows: Rows,
-    /// What the next frame shows.
+    /// The content of the next frame.
     pub shown: Shown,
-    /// How things look.
+    /// The styles.
     pub theme: Theme,
     /// The seq to go to once it is indexed.
     wanted: Option<u64>,
-    /// Whether anybody went anywhere yet.
+    /// True once the user has moved.
     moved: bool,
 }
 
-/// How a player begins.
+/// Options for a new player.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// What is played, for the header.
+    /// The name of the source, for the header.
     pub source: String,
-    /// How many bytes there are to be indexed, where that is known.
+    /// Number of bytes to index, if known.
     pub total: Option<u64>,
-    /// Whether the source grows as things happen.
+    /// True if the source grows as things happen.
     pub live: bool,
-    /// Whether the player begins at its tip and goes along with it.
+    /// True if the player begins at the tip and follows it.
     pub follow: bool,
     /// The seq to begin at.
     pub at: Option<u64>,
@@ -367,7 +369,7 @@ impl Player {
         Ok(player)
     }
 
-    /// Who gets the keys.
+    /// The receiver of the keys.
     pub fn mode(&self) -> Mode {
         if self.prompt.is_some() {
             Mode::Prompt
@@ -393,7 +395,7 @@ impl Player {
         self.cursor.state()
     }
 
-    /// Whether it shows what happens now.
+    /// Returns true if it shows the present.
     pub fn is_live(&self) -> bool {
         self.live && self.following && !self.ended
     }
@@ -434,12 +436,12 @@ impl Player {
         }
     }
 
-    /// Whether it broke off before anything came.
+    /// Returns true if it broke off before the first event.
     pub fn is_cut_short(&self) -> bool {
         self.broken.is_some() && self.timeline.indexed() == 0
     }
 
-    /// Whether nothing more is to come, as far as anybody knows.
+    /// Returns true if nothing more is expected.
     pub fn is_over(&self) -> bool {
         self.ended || (self.waiting.is_some() && !self.live)
     }
@@ -470,7 +472,7 @@ impl Player {
         }
     }
 
-    /// What is wrong with the recording, if anything is.
+    /// Returns the defect of the recording, if it has one.
     pub fn trouble(&self) -> Option<String> {
         if let Some(damage) = self.timeline.damage() {
             return Some(format!("DAMAGED, readable to here: {}", text::plain(&damage.to_string())));
@@ -619,7 +621,7 @@ impl Player {
         })
     }
 
-    /// How long until there is something to do while it plays.
+    /// Returns the time until the next thing to do while it plays.
     pub fn due_in(&self, now: Duration) -> Option<Duration> {
         let since = self.playing?;
         let (Some(here), Some(since)) = (self.here(), since) else { return Some(Duration::ZERO) };

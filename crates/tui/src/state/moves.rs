@@ -1,17 +1,18 @@
-//! What each message does.
+//! Carries out messages.
 
 use std::time::Duration;
 
 use rig_replay::traffic::Exchange;
 
+use super::keys::KEYS;
+use super::layout::{Hit, Layout, scrolled};
 use super::{
     Ask, Effect, LONGEST_PAUSE, MAX_DETAIL, Mark, Message, Mode, Pane, Player, Popup, Prompt, SPEEDS, ask,
     copy, found::Found, index, tree,
 };
 use crate::text;
-use crate::view::layout::{Hit, Layout};
 
-/// How many events a tick looks at when time flies.
+/// Maximum number of events in one tick at high speed.
 const MAX_TICK: usize = 200_000;
 
 /// The longest text that is typed, in characters.
@@ -222,12 +223,12 @@ impl Player {
         }
     }
 
-    /// How many lines the comparison has.
+    /// Counts the lines of the comparison.
     pub fn split_lines(&self) -> usize {
         self.shown.split.iter().map(|difference| 1 + difference.fields.len()).sum()
     }
 
-    /// How many lines the graph has.
+    /// Counts the lines of the graph.
     pub fn graph_lines(&self) -> usize {
         self.state().edges.values().map(|targets| 1 + targets.len()).sum()
     }
@@ -380,7 +381,7 @@ impl Player {
     fn copied(&mut self, what: &str, copied: &str) {
         let mut lines = text::lines(copied);
         lines.truncate(MAX_DETAIL);
-        let title = if copied.len() > crate::run::MAX_CLIPBOARD {
+        let title = if copied.len() > copy::MAX_CLIPBOARD {
             format!("{what}: too long for a terminal's clipboard ({} KiB)", copied.len() >> 10)
         } else {
             format!("{what}, sent to the terminal's clipboard")
@@ -478,8 +479,17 @@ impl Player {
         None
     }
 
+    /// Counts the lines of the page that is open; 0 if none is.
+    pub(crate) fn page_lines(&self) -> usize {
+        match self.popup.as_ref().map(|popup| &popup.lines) {
+            Some(Some(lines)) => lines.len(),
+            Some(None) => KEYS.iter().map(|(_, keys)| keys.len() + 2).sum::<usize>().saturating_sub(1),
+            None => 0,
+        }
+    }
+
     fn scroll_page(&mut self, by: isize) {
-        let most = crate::view::popup::lines(self).saturating_sub(1);
+        let most = self.page_lines().saturating_sub(1);
         if let Some(popup) = &mut self.popup {
             popup.scroll = popup.scroll.saturating_add_signed(by).min(most);
         }
@@ -514,8 +524,7 @@ impl Player {
             Pane::Logs => at(&self.shown.logs),
             Pane::Traffic => at(&self.shown.traffic),
             Pane::Services => {
-                let first =
-                    crate::view::scrolled(self.selected, self.services.len(), Layout::new(self).rows(pane));
+                let first = scrolled(self.selected, self.services.len(), Layout::new(self).rows(pane));
                 self.selected = (first + row).min(self.services.len().saturating_sub(1));
                 self.line = 0;
                 self.look();
@@ -523,7 +532,7 @@ impl Player {
             }
             Pane::Config => {
                 let len = if self.mark.is_some() { self.split_lines() } else { self.shown.tree.len() };
-                let first = crate::view::scrolled(self.line, len, Layout::new(self).rows(pane));
+                let first = scrolled(self.line, len, Layout::new(self).rows(pane));
                 self.line = (first + row).min(len.saturating_sub(1));
                 None
             }

@@ -1,16 +1,15 @@
-//! What a list says of an event, read once and kept for a while.
+//! Rows of the lists: the words for an event, read once and kept for a while.
 
 use std::collections::HashMap;
 
-use rig_event::{Event, Seq, Timestamp};
-use rig_replay::Timeline;
+use rig_event::{Seq, Timestamp};
 use rig_replay::logs::Output;
-use rig_replay::traffic;
-use serde_json::Value;
+use rig_replay::summary::{Span, Summary};
+use rig_replay::{Timeline, summary, traffic};
 
 use crate::text;
 
-/// How many rows are kept.
+/// Number of rows that are kept.
 const KEPT: usize = 4_096;
 
 /// A longer line is not read for a list; its detail shows it.
@@ -29,15 +28,15 @@ pub struct Row {
     pub type_name: String,
     /// The service, or who spoke to whom.
     pub who: String,
-    /// What it says.
+    /// The words for the event.
     pub text: String,
     /// Status of a request.
     pub status: Option<String>,
     /// Microseconds that a request took.
     pub latency_us: Option<u64>,
-    /// Whether something failed.
+    /// True for a failure.
     pub failure: bool,
-    /// Whether it went to stderr.
+    /// True for output on stderr.
     pub stderr: bool,
 }
 
@@ -101,7 +100,7 @@ fn read(timeline: &Timeline, at: usize) -> Row {
     } else {
         row.text = match timeline.parse(&line) {
             Ok(envelope) => {
-                let mut said = summary(&envelope.event, &line);
+                let mut said = drawn(&summary(&envelope.event, &line));
                 if let Some(actor) = &envelope.actor {
                     said = format!("{said}  by {actor}");
                 }
@@ -113,105 +112,14 @@ fn read(timeline: &Timeline, at: usize) -> Row {
     row
 }
 
-/// What an event says beside its type and service.
-fn summary(event: &Event, line: &[u8]) -> String {
-    match event {
-        Event::SnapshotCaptured(e) => {
-            let meta: Vec<String> = e.meta.iter().map(|(key, value)| format!("{key}={value}")).collect();
-            format!("{} {} fields  {}", e.format, e.fields, meta.join(" "))
-        }
-        Event::SnapshotUnchanged(e) => format!("as in {}", e.captured),
-        Event::SnapshotRejected(e) => e.reason.clone(),
-        Event::DiffComputed(e) => {
-            let counts = if e.hunks.is_empty() {
-                format!("+{} -{} ~{}", e.added, e.removed, e.changed)
-            } else {
-                format!("+{} -{} lines", e.lines_added, e.lines_removed)
-            };
-            let severity = e.severity.map(|level| format!(" {level}")).unwrap_or_default();
-            let told = e.changes.iter().filter(|change| change.op.is_difference());
-            let what: Vec<String> = match e.sections.is_empty() {
-                true => told.take(4).map(change).collect(),
-                false => e.sections.iter().take(4).map(|s| format!("{}: {}", s.section, s.summary)).collect(),
-            };
-            format!("{counts}{severity}  {}", what.join(", "))
-        }
-        Event::DriftDetected(e)
-        | Event::DriftChanged(e)
-        | Event::DriftResolved(e)
-        | Event::DriftAccepted(e)
-        | Event::DriftExpired(e) => {
-            let severity = e.severity.map(|level| format!(" {level}")).unwrap_or_default();
-            let fields: Vec<&str> = e.fields.iter().take(4).map(|field| field.path.as_str()).collect();
-            format!("{}{severity}, {} fields  {}", e.verdict.as_str(), e.differing, fields.join(", "))
-        }
-        Event::BaselineApproved(e) => {
-            format!("snapshot {}  {}", e.captured, e.reason.as_deref().unwrap_or_default())
-        }
-        Event::BaselineRejected(e) => e.reason.clone(),
-        Event::ServiceStarting(e)
-        | Event::ServiceHealthy(e)
-        | Event::ServiceReady(e)
-        | Event::ServiceFailed(e)
-        | Event::ServiceStopping(e)
-        | Event::ServiceStopped(e) => {
-            [&e.error, &e.message].into_iter().flatten().cloned().collect::<Vec<_>>().join(" ")
-        }
-        Event::EnvironmentUp(e)
-        | Event::EnvironmentFailing(e)
-        | Event::EnvironmentDestroying(e)
-        | Event::EnvironmentDown(e) => {
-            [&e.environment, &e.error].into_iter().flatten().cloned().collect::<Vec<_>>().join(" ")
-        }
-        Event::CollectFailed(e) => format!("{} {}", e.address, e.reason),
-        Event::CollectRecovered(e) => format!("{} after {} failures", e.address, e.failures),
-        Event::HostKeyPinned(e) | Event::HostKeyForgotten(e) => format!("{} {}", e.address, e.fingerprint),
-        Event::HostKeyChanged(e) => {
-            format!("{} {} → {}", e.address, e.expected.as_deref().unwrap_or_default(), e.fingerprint)
-        }
-        Event::NotifyBegan(e)
-        | Event::NotifyEnded(e)
-        | Event::NotifyDelivered(e)
-        | Event::NotifyDropped(e)
-        | Event::NotifyFailing(e)
-        | Event::NotifyRecovered(e) => [Some(&e.endpoint), e.stream.as_ref(), e.reason.as_ref()]
-            .into_iter()
-            .flatten()
-            .cloned()
-            .collect::<Vec<_>>()
-            .join(" "),
-        Event::LogSealed(e) => format!("up to {}", e.upto),
-        Event::LogPruned(e) => format!("{} events, now from {}", e.events, e.first_seq),
-        _ => other(line),
-    }
-}
-
-fn change(change: &rig_event::Change) -> String {
-    match (&change.before, &change.after) {
-        (Some(before), Some(after)) => {
-            format!("{} {} → {}", change.path, text::value(before), text::value(after))
-        }
-        (None, Some(after)) => format!("+{} {}", change.path, text::value(after)),
-        (Some(_), None) => format!("-{}", change.path),
-        (None, None) => change.path.clone(),
-    }
-}
-
-/// What a type without columns of its own says: what went wrong, or whatever stands in it.
-fn other(line: &[u8]) -> String {
-    let Ok(Value::Object(mut fields)) = serde_json::from_slice::<Value>(line) else { return String::new() };
-    for key in ["error", "message", "text", "note"] {
-        if let Some(text) = fields.get(key).and_then(Value::as_str).filter(|text| !text.is_empty()) {
-            return text.to_owned();
-        }
-    }
-    for key in ["seq", "ts", "timestamp", "type", "service", "environment", "more", "id", "actor"] {
-        fields.remove(key);
-    }
-    let mut said = String::new();
-    for (key, value) in &fields {
-        let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-        said.push_str(&format!("{key}={value} "));
-    }
-    said
+/// Draws a summary: values as the panes show them.
+fn drawn(summary: &Summary) -> String {
+    let draw = |span: &Span| match span {
+        Span::Text(text) => text.clone(),
+        Span::Severity(severity) => severity.as_str().to_owned(),
+        Span::Verdict(verdict) => verdict.as_str().to_owned(),
+        Span::Value(value) => text::value(value),
+        Span::Arrow => " → ".to_owned(),
+    };
+    summary.0.iter().map(draw).collect()
 }

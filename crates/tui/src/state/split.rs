@@ -1,4 +1,4 @@
-//! What changed between two moments.
+//! The changes between two moments.
 
 use std::sync::Arc;
 
@@ -16,9 +16,9 @@ pub const MAX_FIELDS: usize = 2_000;
 pub struct Difference {
     /// Its name.
     pub service: String,
-    /// What is different beside the config, in words.
+    /// The differences besides the config, in words.
     pub words: Vec<String>,
-    /// How many fields of its config differ.
+    /// Number of fields of its config that differ.
     pub differing: usize,
     /// The fields: path, there, here.
     pub fields: Vec<(String, Option<String>, Option<String>)>,

@@ -11,24 +11,24 @@ use crate::text;
 /// A row of the tree.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Row {
-    /// How deep it lies.
+    /// Its depth.
     pub depth: usize,
     /// Its last step.
     pub label: String,
     /// Its whole path; of a group, without what comes after it.
     pub path: String,
-    /// What it is.
+    /// The kind of the row.
     pub kind: Kind,
 }
 
-/// What a row is.
+/// The kind of a row.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// Has others below it.
     Group {
-        /// Whether they are shown.
+        /// True if its fields are shown.
         open: bool,
-        /// How many fields there are.
+        /// Number of fields.
         fields: usize,
     },
     /// A field, with its value as it is shown.
@@ -39,7 +39,7 @@ pub enum Kind {
     Line {
         /// The line.
         text: String,
-        /// Whether it was not in the text before.
+        /// True if the line is new in the text.
         fresh: bool,
     },
 }

@@ -4,7 +4,8 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::text::Line;
 
-use super::{paint, put, scrolled, span};
+use super::{paint, put, span};
+use crate::state::layout::scrolled;
 use crate::state::tree::Kind;
 use crate::state::{Pane, Player};
 use crate::text;

@@ -1,10 +1,11 @@
-//! Who talks to whom, as a list of edges with what went over them.
+//! Draws the edges between services, with the traffic over each.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::text::Line;
 
-use super::{paint, put, scrolled, span};
+use super::{paint, put, span};
+use crate::state::layout::scrolled;
 use crate::state::{Pane, Player};
 use crate::text;
 

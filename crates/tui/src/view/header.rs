@@ -3,9 +3,9 @@
 use ratatui::buffer::Buffer;
 use ratatui::text::Line;
 
-use super::layout::Layout;
 use super::{put, span};
 use crate::state::Player;
+use crate::state::layout::Layout;
 use crate::text;
 
 pub(super) fn draw(player: &Player, layout: &Layout, buffer: &mut Buffer) {

@@ -109,7 +109,7 @@ pub(super) fn events(player: &Player, area: Rect, buffer: &mut Buffer) {
     });
 }
 
-/// What happened, with status and latency of a request in front.
+/// Returns the words for an event, with status and latency of a request in front.
 fn said(row: &Row) -> String {
     let status = row.status.as_ref().map(|status| format!("{status} ")).unwrap_or_default();
     let latency = row.latency_us.map(|us| format!("  {}", latency(us))).unwrap_or_default();

@@ -3,9 +3,8 @@
 mod config;
 mod graph;
 mod header;
-pub mod layout;
 mod lists;
-pub mod popup;
+mod popup;
 mod scrubber;
 mod services;
 mod status;
@@ -17,9 +16,9 @@ use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 use ratatui::widgets::{Block, BorderType, Widget as _};
 
+use crate::state::layout::{self, Layout};
 use crate::state::{Pane, Player};
 use crate::text;
-use layout::Layout;
 
 /// The smallest screen that anything is shown on.
 const SMALLEST: (u16, u16) = (20, 4);
@@ -83,12 +82,6 @@ fn framed(player: &Player, pane: Pane, area: Rect, buffer: &mut Buffer) -> Rect 
     let inner = block.inner(area);
     block.render(area, buffer);
     inner
-}
-
-/// The first row that is shown of a list in which one is chosen.
-pub fn scrolled(chosen: usize, len: usize, rows: usize) -> usize {
-    let first = chosen.saturating_sub(rows / 2);
-    first.min(len.saturating_sub(rows))
 }
 
 /// Puts a line into a row of an area.

@@ -6,23 +6,14 @@ use ratatui::text::{Line, Span};
 use ratatui::widgets::{Block, BorderType, Clear, Widget as _};
 
 use super::{put, span};
-use crate::input::KEYS;
 use crate::state::Player;
+use crate::state::keys::KEYS;
 use crate::text;
-
-/// How many lines the page has.
-pub fn lines(player: &Player) -> usize {
-    match player.popup.as_ref().map(|popup| &popup.lines) {
-        Some(Some(lines)) => lines.len(),
-        Some(None) => KEYS.iter().map(|(_, keys)| keys.len() + 2).sum::<usize>().saturating_sub(1),
-        None => 0,
-    }
-}
 
 pub(super) fn draw(player: &Player, screen: Rect, buffer: &mut Buffer) {
     let Some(popup) = &player.popup else { return };
     let theme = player.theme;
-    let all = lines(player);
+    let all = player.page_lines();
     let width = screen.width.saturating_sub(4).min(if popup.lines.is_none() { 76 } else { 140 }).max(10);
     let height =
         (all as u16).saturating_add(2).min(screen.height.saturating_sub(2)).max(3).min(screen.height);

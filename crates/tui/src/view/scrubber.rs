@@ -5,8 +5,8 @@ use ratatui::layout::Rect;
 use ratatui::style::Style;
 use ratatui::text::Line;
 
-use super::layout::Layout;
 use super::{put, span};
+use crate::state::layout::Layout;
 use crate::state::{Player, index};
 
 const BARS: [&str; 9] = [" ", "▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"];
@@ -65,7 +65,7 @@ pub(super) fn draw(player: &Player, layout: &Layout, buffer: &mut Buffer) {
     }
 }
 
-/// How high the bar of each column is, by the logarithm of how much happened in it.
+/// Returns the height of each column's bar: the logarithm of the number of events in it.
 fn heights(player: &Player, layout: &Layout) -> Vec<usize> {
     let by_number = player.pace.longest.is_some();
     let weight = |column: u16| {

@@ -5,7 +5,8 @@ use ratatui::layout::Rect;
 use ratatui::text::Line;
 use rig_event::Verdict;
 
-use super::{paint, put, scrolled, span};
+use super::{paint, put, span};
+use crate::state::layout::scrolled;
 use crate::state::{Pane, Player, index};
 use crate::text;
 
@@ -48,7 +49,7 @@ pub(super) fn draw(player: &Player, area: Rect, buffer: &mut Buffer) {
     }
 }
 
-/// How wide the columns are.
+/// Widths of the columns.
 #[derive(Clone, Copy)]
 struct Columns {
     name: usize,
@@ -108,7 +109,7 @@ fn fails(player: &Player, failures: u64) -> ratatui::text::Span<'static> {
     }
 }
 
-/// How long it took to start, or has been starting.
+/// Returns the time that a service took to start, or has been starting.
 fn start(player: &Player, name: &str) -> String {
     let Some((began, up)) = player.index.services.get(name).and_then(|life| life.start(player.at())) else {
         return String::new();

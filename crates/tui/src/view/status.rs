@@ -3,8 +3,8 @@
 use ratatui::buffer::Buffer;
 use ratatui::text::Line;
 
-use super::layout::Layout;
 use super::{put, span};
+use crate::state::layout::Layout;
 use crate::state::{Ask, Player};
 use crate::text;
 

@@ -6,7 +6,7 @@
 use std::ffi::OsString;
 use std::io::{IsTerminal as _, Read, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
@@ -19,12 +19,13 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
 use super::FLUSH;
+use super::ended::Ended;
 use super::posting::{Lost, Pipe, Posted, Poster, Posting, Waiting};
 use crate::client::Client;
 use crate::follow::{Follow, News, Wanted};
 use crate::hub::builder;
 use crate::output;
-use crate::process::{Group, Signal, exit_code, not_started, signal_of};
+use crate::process::{Group, Signal, not_started};
 use crate::recording::Recording;
 use crate::{Answer, keys};
 
@@ -34,13 +35,13 @@ const PIECE: usize = 32 << 10;
 /// The most that a pipe holds: what comes beyond it after the command has ended is not the command's.
 const LARGEST_PIPE: u64 = 2 << 20;
 
-/// How long output may still come after the command has ended, before what it started is ended too.
+/// Time for more output after the command has ended, before the processes that it left behind are ended too.
 const LINGER: Duration = Duration::from_millis(300);
 
-/// How long what the command left behind may take to end after it was asked to.
+/// Time for the processes that the command left behind to end after they were asked to.
 const GRACE: Duration = Duration::from_secs(2);
 
-/// What to run, and where to record it.
+/// The command to run, and the file to record it to.
 pub(super) struct Run {
     pub(super) command: Vec<OsString>,
     pub(super) file: PathBuf,
@@ -91,31 +92,6 @@ pub(super) async fn run(run: Run) -> Result<Answer> {
         private.finish(&run.file, run.outcome.unwrap_or(ended.outcome), posted).await;
     }
     Ok(Answer::Code(ended.code))
-}
-
-/// How the command ended.
-pub(super) struct Ended {
-    pub(super) code: u8,
-    pub(super) outcome: Outcome,
-    pub(super) error: Option<String>,
-}
-
-impl Ended {
-    fn of(status: ExitStatus, interrupted: bool) -> Ended {
-        let code = exit_code(status);
-        let outcome = match signal_of(status) {
-            _ if code == 0 => Outcome::Passed,
-            _ if interrupted => Outcome::Interrupted,
-            Some(_) => Outcome::Crashed,
-            None => Outcome::Failed,
-        };
-        let error = match signal_of(status) {
-            Some(signal) => Some(format!("ended by signal {signal}")),
-            None if code != 0 => Some(format!("exit code {code}")),
-            None => None,
-        };
-        Ended { code, outcome, error }
-    }
 }
 
 /// Passes output and signals on until the command and its output are at their end.
@@ -174,12 +150,12 @@ async fn supervise(
     ended
 }
 
-/// How far the output has come.
+/// The progress of the output.
 #[derive(Default)]
 struct Flow {
     /// Bytes that were read.
     read: AtomicU64,
-    /// How many outputs have bytes that are not yet where they should be.
+    /// Number of outputs with bytes that are not yet passed on.
     busy: AtomicUsize,
 }
 
@@ -251,7 +227,7 @@ struct Private {
     /// The last event that the file must have, once it is known.
     last: watch::Sender<Option<Seq>>,
     recorder: JoinHandle<Recorded>,
-    /// Whether there are keys to sign with.
+    /// True if there are keys to sign with.
     is_signed: bool,
     /// Removed with everything in it.
     _data: tempfile::TempDir,

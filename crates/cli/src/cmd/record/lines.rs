@@ -53,7 +53,7 @@ impl LogLines {
         self.line = 0;
     }
 
-    /// Whether the line that has just ended is within a private key whose end is still to come.
+    /// Returns true if the line that has just ended is within a private key whose end is still to come.
     fn is_in_key(&self) -> bool {
         let line = &self.held[self.line.min(self.held.len())..];
         let begins = has(line, b"-----BEGIN ") && has(line, b"PRIVATE KEY");

@@ -9,16 +9,16 @@ use serde_json::json;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio::task::JoinHandle;
 
-use super::command::Ended;
+use super::ended::Ended;
 use super::lines::LogLines;
 use crate::client::{Client, Problem};
 use crate::output;
 
-/// How many bytes of output may wait to be recorded, so that the command need not. What comes while there is no room for it
-/// is missing in the recording, which says so.
+/// Maximum size of output waiting to be recorded, so that the command need not wait. If there is no room,
+/// output is left out, and the recording says so.
 const WAITING: usize = 64 << 20;
 
-/// What a piece takes beside its bytes: some programs write one by one.
+/// Overhead of a piece: some programs write byte by byte.
 const OVERHEAD: usize = 128;
 
 /// Events are posted in batches of about so many bytes.
@@ -38,7 +38,7 @@ pub(super) enum Pipe {
 struct Piece {
     from: Pipe,
     bytes: Vec<u8>,
-    /// What of the same output had no room before it.
+    /// Lost output of the same pipe before this piece.
     lost: Lost,
     /// Its own room.
     _room: OwnedSemaphorePermit,
@@ -94,7 +94,7 @@ impl Pipe {
 /// The task that turns output into events.
 pub(super) struct Posting {
     task: JoinHandle<Option<Poster>>,
-    /// Whether to go on without what is still to come.
+    /// Set to go on without the rest of the output.
     abandon: watch::Sender<bool>,
     stopping: bool,
 }
@@ -165,7 +165,7 @@ impl Posting {
     }
 }
 
-/// What became of the events.
+/// The result of posting the events.
 #[derive(Default)]
 pub(super) struct Posted {
     pub(super) missing: u64,
@@ -185,7 +185,7 @@ struct Log<'a> {
 pub(super) struct Poster {
     client: Client,
     service: ServiceName,
-    /// What is to be posted: each batch with the number of its events. The last takes more.
+    /// Batches to post, each with the number of its events. The last one takes more.
     batches: Vec<(Vec<u8>, u64)>,
     missing: u64,
     /// Why the first of them is missing.

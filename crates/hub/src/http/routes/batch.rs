@@ -9,12 +9,11 @@ use axum::response::Response;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::services::check;
 use crate::access::Caller;
 use crate::capture::Document;
 use crate::core::Core;
 use crate::http::answer::answer;
-use crate::http::request::{actor_name, idempotency_key, service_name};
+use crate::http::request::{actor_name, check_document, idempotency_key, service_name};
 use crate::http::shapes::{CaptureOutcome as Outcome, Captures};
 use crate::problem::{Led, Problem};
 use crate::streams::Stream;
@@ -90,7 +89,7 @@ pub(super) async fn capture(
     Ok(response)
 }
 
-/// Returns the events that all captures together led to, or `None` if there are none.
+/// Returns the events that all captures together led to, if there are any.
 fn led(captures: &[Outcome]) -> Option<Led> {
     let ranges = captures.iter().filter_map(|capture| capture.first_seq.zip(capture.last_seq));
     ranges.map(|(first_seq, last_seq)| Led { first_seq, last_seq, events: last_seq + 1 - first_seq }).reduce(
@@ -134,6 +133,6 @@ fn understand(core: &Core, caller: &Caller, line: &[u8], key: Option<String>) ->
         quiet: false,
         content: document.into_bytes(),
     };
-    check(core, &document)?;
+    check_document(core, &document)?;
     Ok(document)
 }

@@ -114,7 +114,7 @@ where
     appended(&stream, events, StatusCode::CREATED).await
 }
 
-/// The properties in which a repeated event must equal the first one: type, service, key and actor.
+/// The parts of an event that a repeat must have in common with the first: type, service, key and who sent it.
 struct Shape {
     type_name: String,
     service: Option<ServiceName>,

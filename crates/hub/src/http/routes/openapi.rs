@@ -10,7 +10,7 @@ use utoipa::openapi::{InfoBuilder, OpenApi, OpenApiBuilder, Paths};
 
 use crate::http::shapes;
 
-/// The errors of every route, by prefix of its address: status and codes.
+/// Answers that every route may give, by a part of its address: status and codes.
 const EVERYWHERE: [(&str, &str, &str); 10] = [
     ("/v1/", "401", "`no-token`, `bad-token`, `revoked-token`, `expired-token`"),
     ("/v1/", "403", "`no-scope`, `other-stream`, `wrong-origin`"),
@@ -102,7 +102,7 @@ fn problem(description: &str) -> Value {
     json!({ "application/problem+json": { "schema": schema } })
 }
 
-/// Completes a parameter: an absent parameter is never null, and numbers end where the hub's end.
+/// Completes a parameter. One that is absent is not null. Numbers end where the hub's end.
 fn complete_parameter(parameter: &mut Value) {
     let Some(schema) = parameter.get_mut("schema") else { return };
     for choices in ["type", "oneOf"] {

@@ -17,11 +17,11 @@ use utoipa::ToSchema;
 
 use super::{batch, blobs};
 use crate::access::Caller;
-use crate::capture::{Document, MAX_META, essence};
+use crate::capture::{Document, essence};
 use crate::core::Core;
 use crate::http::answer::{Answer, answer, appended};
 use crate::http::request::{
-    Path, Query, actor_name, by, idempotency_key, moment, no_secret, no_snapshot, service_name,
+    Path, Query, actor_name, by, check_document, idempotency_key, moment, no_snapshot, service_name,
 };
 use crate::http::shapes;
 use crate::problem::Problem;
@@ -80,17 +80,9 @@ pub(super) async fn capture(
         ..Document::new(service_name(&service)?, Vec::new())
     };
     query.done()?;
-    check(&core, &document)?;
+    check_document(&core, &document)?;
     let events = core.captures().receive_one(&stream, document, &headers, body).await?;
     appended(&stream, events, StatusCode::CREATED).await
-}
-
-/// Refuses metadata or a service name that cannot be kept.
-pub(super) fn check(core: &Core, document: &Document) -> Result<(), Problem> {
-    if document.meta.iter().map(|(k, v)| k.len() + v.len()).sum::<usize>() > MAX_META {
-        return Err(Problem::bad_request("bad-query", "all of `meta.…` takes up to 16 KiB"));
-    }
-    no_secret(core.redactor(), &document.service)
 }
 
 /// A service's config, or the document that it was captured from
@@ -275,7 +267,7 @@ pub(super) async fn revoke(
     decide(&stream, Command::Revoke { service, by }).await
 }
 
-/// A service's declaration
+/// The declaration of a service
 ///
 /// And how the config stands against it.
 #[utoipa::path(get, path = "/v1/streams/{stream}/services/{service}/declared", params(shapes::OfService), responses(
@@ -356,7 +348,7 @@ pub(super) async fn withdraw(
     decide(&stream, Command::Withdraw { service, by }).await
 }
 
-/// What `POST …/drift/accept` takes.
+/// The body of `POST …/drift/accept`.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({"paths": ["a.b", "c.**"], "until": "2027-01-31T00:00:00Z", "reason": "until the release"}))]
@@ -371,7 +363,7 @@ pub(super) struct Acceptance {
     /// Why.
     #[schema(required = true, nullable = false, min_length = 1)]
     reason: Option<String>,
-    /// Who accepts it.
+    /// The actor that accepts it.
     #[serde(default)]
     #[schema(min_length = 1, max_length = 256)]
     actor: Option<String>,
@@ -416,7 +408,7 @@ pub(super) async fn accept(
     decide(&stream, Command::Accept { service, paths: acceptance.paths, until, by }).await
 }
 
-/// Returns what every decision needs: the stream and service it is about, who decides and why.
+/// Reads the parts of every decision: the stream and the service it is about, who decides and why.
 fn decider(
     core: &Core,
     caller: &Caller,

@@ -28,15 +28,20 @@ pub(super) async fn healthz() -> &'static str {
 }
 
 /// Check that requests are answered
+///
+/// They are as soon as the hub listens. The index catches up after that: until `index_lag_events` is 0, what carries an
+/// idempotency key may wait, or be answered 503 `busy`.
 #[utoipa::path(get, path = "/readyz", responses(
-    (status = 200, description = "They are", body = String),
+    (status = 200, description = "They are: `ready`, and on the next line `index_lag_events` and how many events of all streams the \
+        index does not know yet", body = String),
     (status = 503, description = "`closed`"),
 ))]
-pub(super) async fn readyz(State(core): State<Core>) -> Result<&'static str, Problem> {
-    match core.is_stopping() {
-        true => Err(Problem::unavailable("closed", "the hub is stopping")),
-        false => Ok("ready\n"),
+pub(super) async fn readyz(State(core): State<Core>) -> Result<String, Problem> {
+    if core.is_stopping() {
+        return Err(Problem::unavailable("closed", "the hub is stopping"));
     }
+    let lag: u64 = core.streams().list().iter().map(|stream| stream.indexed.lag(stream.head())).sum();
+    Ok(format!("ready\nindex_lag_events {lag}\n"))
 }
 
 /// A stream, from outside.
@@ -172,6 +177,7 @@ fn row(stream: &Stream) -> Row<'_> {
         head: stream.head(),
         first_seq: stream.log.first_seq(),
         bytes: stream.log.bytes(),
+        index_lag: stream.indexed.lag(stream.head()),
         meters: &stream.meters,
     }
 }

@@ -40,7 +40,7 @@ async fn collect(hub: &TestHub) -> (u16, Value) {
     answer(hub.client.post(hub.stream("services/r1/collect"))).await
 }
 
-/// What the hub's own stream says of host keys.
+/// Returns the events about host keys in the hub's own stream.
 async fn own_events(hub: &TestHub) -> Vec<Value> {
     let text = hub.own_lines().await;
     let events = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());

@@ -15,7 +15,7 @@ use rig_testhub::TestHub;
 
 const PASSWORD: &str = "planted Pa55word";
 
-/// How the device asks for a password, and how it ends its output.
+/// The manner in which the device asks for a password and ends its output.
 #[derive(Clone, Copy)]
 enum Manner {
     /// It takes a password, and tells a status.
@@ -33,7 +33,7 @@ enum Manner {
 #[derive(Clone)]
 struct Device {
     manner: Manner,
-    /// What was tried, without the asking which ways there are.
+    /// The attempts, without the asking which ways there are.
     tried: Arc<Mutex<Vec<String>>>,
 }
 

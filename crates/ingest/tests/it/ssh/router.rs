@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, mpsc};
 use std::thread::JoinHandle;
 
-/// Whether tests with real servers are left out.
+/// Returns true if tests with real servers are left out.
 pub(super) fn left_out() -> bool {
     let out = std::env::var_os("RIG_NO_SERVICES").is_some();
     if out {
@@ -36,7 +36,7 @@ pub(super) fn make_key(path: &Path, kind: &[&str], passphrase: &str) {
     assert!(command.status().unwrap().success());
 }
 
-/// Who the tests run as: nobody else can be logged in.
+/// Returns the user that the tests run as: nobody else can be logged in.
 fn user() -> String {
     let out = Command::new("id").arg("-un").output().unwrap();
     String::from_utf8(out.stdout).unwrap().trim().to_owned()
@@ -112,7 +112,7 @@ impl Router {
         self.folder.path().join(name).display().to_string()
     }
 
-    /// What new connections get to do with.
+    /// The treatment of new connections.
     pub(super) fn configure(&self, more: &str) {
         // Started as root, sshd wants this folder, which a service would have.
         if self.user == "root" {

@@ -1,8 +1,8 @@
-//! Where things stand on the screen, and what lies under the mouse.
+//! The layout of the screen: the place of each thing, and the thing at each place.
 
 use ratatui::layout::Rect;
 
-use crate::state::{Pane, Player};
+use super::{Pane, Player};
 
 /// Below this size one pane is shown at a time.
 pub const WIDE: (u16, u16) = (118, 30);
@@ -14,7 +14,7 @@ pub struct Layout {
     pub header: Rect,
     /// The lines of the scrubber, without its labels.
     pub scrubber: Rect,
-    /// What stands before the lines of the scrubber.
+    /// The labels before the lines of the scrubber.
     pub labels: Rect,
     /// The names of the panes; empty where all are shown.
     pub tabs: Rect,
@@ -26,7 +26,7 @@ pub struct Layout {
     bounds: Vec<usize>,
 }
 
-/// What lies at a place.
+/// The thing at a place of the screen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Hit {
     /// A column of the scrubber.
@@ -74,13 +74,13 @@ impl Layout {
         layout
     }
 
-    /// How many rows a pane has inside its frame; 0 where it is not shown.
+    /// Returns the number of rows inside a pane's frame; 0 if the pane is not shown.
     pub fn rows(&self, pane: Pane) -> usize {
         let area = self.panes.iter().find(|(shown, _)| *shown == pane).map(|(_, area)| area.height);
         usize::from(area.unwrap_or(0).saturating_sub(2))
     }
 
-    /// What lies at a place.
+    /// Returns the thing at a place of the screen.
     pub fn hit(&self, x: u16, y: u16) -> Option<Hit> {
         let at = (x, y).into();
         if self.scrubber.contains(at) {
@@ -160,6 +160,12 @@ fn all(body: Rect) -> Vec<(Pane, Rect)> {
         (Pane::Traffic, traffic),
         (Pane::Graph, graph),
     ]
+}
+
+/// The first row that is shown of a list in which one is chosen.
+pub fn scrolled(chosen: usize, len: usize, rows: usize) -> usize {
+    let first = chosen.saturating_sub(rows / 2);
+    first.min(len.saturating_sub(rows))
 }
 
 /// Where the names of the panes stand.
