@@ -169,7 +169,7 @@ fn within(ip: Ipv6Addr) -> Option<Ipv4Addr> {
     }
 }
 
-/// Returns true if the hub may connect to `ip`.
+/// Checks that the hub may connect to `ip`.
 ///
 /// # Errors
 /// [`Refused::Inside`] for an address that is not on the public internet, unless a network of `allowed` contains it.
@@ -195,7 +195,7 @@ pub fn check(ip: IpAddr, allowed: &Allowed) -> Result<(), Refused> {
     what.map_or(Ok(()), |what| Err(Refused::Inside { host: ip.to_string(), what }))
 }
 
-/// Returns true if the hub may connect to `ip` as to a device, which usually lies in a private network.
+/// Checks that the hub may connect to `ip` as to a device, which usually lies in a private network.
 ///
 /// # Errors
 /// [`Refused::Inside`] for an address that a device cannot have or must not be named as, unless a network of `allowed` contains
@@ -209,7 +209,7 @@ pub fn check_device(ip: IpAddr, allowed: &Allowed) -> Result<(), Refused> {
     }
 }
 
-/// Returns true if the hub may send requests to `url`, as far as can be told before its name is resolved.
+/// Checks that the hub may send requests to `url`, as far as is known before its name is resolved.
 ///
 /// # Errors
 /// If it is not an HTTP URL, contains a user name or password, or is an internal address that is not allowed, in any spelling.

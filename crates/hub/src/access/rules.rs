@@ -161,7 +161,7 @@ pub(super) fn append(stream: &str) -> Found<'_> {
     Found { rule: &APPEND, stream: Some(stream) }
 }
 
-/// Returns true if a path is one of those that a template stands for, and which stream it names.
+/// Matches a path with a template. Returns the stream that it names, or `None` if it does not match.
 fn matches<'a>(template: &str, path: &'a str) -> Option<Option<&'a str>> {
     let (mut templates, mut pieces) = (template.split('/'), path.split('/'));
     let mut stream = None;

@@ -110,7 +110,7 @@ impl Tls {
     }
 }
 
-/// Returns true if the files that the settings name can be used.
+/// Checks that the files that the settings name can be used.
 ///
 /// # Errors
 /// If only one of them is named, they cannot be read, or do not belong together.

@@ -28,7 +28,7 @@ const MANIFEST: &str = "manifest.json";
 /// Largest manifest that is read.
 const MAX_MANIFEST: u64 = 256 << 20;
 
-/// The interval at which a prune may come in between before that is an error.
+/// Maximum number of attempts to copy a log that is pruned meanwhile. After these it is an error.
 const TRIES: usize = 100;
 
 /// Why there is no backup, or nothing restored.
@@ -104,7 +104,7 @@ struct FileCopy {
 }
 
 impl Manifest {
-    /// The number of files that there are.
+    /// Returns the number of files.
     pub fn files(&self) -> usize {
         self.files.len()
     }
@@ -448,7 +448,7 @@ fn check(folder: &Path, copied: &StreamCopy) -> Result<(), BackupError> {
     sync_folder(&dir)
 }
 
-/// Returns true if a path leads nowhere but down.
+/// Returns true if a path stays below its folder.
 fn is_plain(path: &Path) -> bool {
     path.components().all(|part| matches!(part, Component::Normal(_)))
 }

@@ -87,7 +87,7 @@ pub enum Level {
 }
 
 impl Report {
-    /// Returns true if something is to be done.
+    /// Returns true if nothing is left to be done: all findings are notes, or were repaired.
     pub fn is_fine(&self) -> bool {
         self.findings.iter().all(|finding| finding.level == Level::Note || finding.repaired)
     }
@@ -281,7 +281,7 @@ fn held(report: &mut Report, path: &Path, text: &str, restore: &str) {
     }
 }
 
-/// Returns true if the certificate for development is what was made.
+/// Adds a finding if the certificate for development is not what was made.
 fn certificate(report: &mut Report, data: &Path) {
     if let Err(e) = tls::examine(&data.join("keys")) {
         let advice = "restore both files from a backup, or delete both: the next start makes new ones, which clients must be told of";
@@ -470,7 +470,7 @@ fn index(report: &mut Report, data: &Path, repair: bool) -> Option<(Index, PathB
     }
 }
 
-/// Returns true if the index knows of events that the log has no more.
+/// Adds a finding if the index knows of events that the log no longer has.
 fn ahead(report: &mut Report, data: &Path, index: Option<&(Index, PathBuf)>, sound: &Sound) {
     let known =
         index.and_then(|(index, _)| index.stream(&sound.stream, &sound.epoch).ok()?.last_known().ok());

@@ -13,7 +13,7 @@ use super::stream::Stream;
 /// The time that news may gather before they are indexed.
 const PAUSE: Duration = Duration::from_millis(250);
 
-/// The time that after a failure (a full disk, say) it is tried again.
+/// Wait after a failure (a full disk, say) before the next attempt.
 const AFTER_FAILURE: Duration = Duration::from_secs(30);
 
 /// Events from one checkpoint of the state to the next.

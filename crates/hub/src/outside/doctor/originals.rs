@@ -33,12 +33,12 @@ pub(super) struct Named {
 }
 
 impl Named {
-    /// Named by the state before the oldest event.
+    /// Creates it with the originals that the state before the oldest event names.
     pub(super) fn before(cut: &State) -> Named {
         Named { all: current(cut), pruned: cut.seq > 0, ..Named::default() }
     }
 
-    /// Named by an event.
+    /// Adds the original that an event names, or the number that it records as deleted.
     pub(super) fn event(&mut self, event: &Event) {
         match event {
             Event::SnapshotCaptured(captured) => {
@@ -49,7 +49,7 @@ impl Named {
         }
     }
 
-    /// Named by the state after the last event.
+    /// Takes the current originals from the state after the last event.
     pub(super) fn head(&mut self, state: &State) {
         self.current = current(state);
     }
@@ -130,7 +130,7 @@ pub(super) fn look(report: &mut Report, folder: &Path, sound: &mut Sound, mut na
     }
 }
 
-/// True if an original can be read.
+/// The result of an attempt to open an original.
 enum Opened {
     Yes,
     /// Its key is not in the data directory.
