@@ -1,6 +1,6 @@
 //! Hubs that this program runs: the one place that knows all components, all engines and all of `hub.toml`.
 //!
-//! In reading order: [`settings`] (`hub.toml`), [`components`] (what is mounted, and where logs are kept), [`listen`].
+//! In reading order: [`settings`] (`hub.toml`), [`mod@components`] (what is mounted, and where logs are kept), [`mod@listen`].
 
 pub mod components;
 pub mod listen;

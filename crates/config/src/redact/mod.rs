@@ -33,6 +33,9 @@ use crate::path::{Segment, lenient, with_keys};
 use crate::policy::SecretRule;
 use crate::{Document, Policy};
 
+/// The most times that a text is looked through for secrets.
+const PASSES: usize = 8;
+
 /// Returns true if a key looks like a secret. Keys are kept, so the caller must refuse it.
 pub(crate) fn is_secret_key(key: &str) -> bool {
     values::is_secret_key(key)
@@ -229,10 +232,21 @@ impl Redactor {
         is_random_under_hint(path, value).then_some("high-entropy")
     }
 
-    /// Replaces the secrets in a text by `<redacted:hmac:k1:…>`; returns the text and how many there were.
+    /// Replaces the secrets in a text by `<redacted:hmac:k1:…>`; returns the text and how many there were. Redacting the result again
+    /// changes nothing.
     pub fn redact_text(&self, text: &str) -> (String, usize) {
         let found = text::find(text, Shapes::All);
-        (self.replaced(text, &found), found.len())
+        let (mut redacted, mut count) = (self.replaced(text, &found), found.len());
+        // Where two secrets overlap, the marker of one can show what is left of the other.
+        for _ in 1..PASSES {
+            let found = if count == 0 { Vec::new() } else { text::find(&redacted, Shapes::All) };
+            if found.is_empty() {
+                break;
+            }
+            redacted = self.replaced(&redacted, &found);
+            count += found.len();
+        }
+        (redacted, count)
     }
 
     fn replaced(&self, text: &str, found: &[Found]) -> String {
