@@ -2,7 +2,7 @@
 //!
 //! Three things make it so. The idempotency key of what a message leads to is its place in the stream of JetStream, so one that comes
 //! again leads to nothing again. A message that repeats the device's latest snapshot leads to nothing. And a device's messages are done
-//! in the stream's order: within a connection by the lanes, over its end by [`lanes`], which takes what was left unacknowledged
+//! in the stream's order: within a connection by the lanes, over its end by `lanes`, which takes what was left unacknowledged
 //! first.
 //!
 //! In reading order: `settings`, `message` (what is read), `job` (a message in work), `session` (a connection),
