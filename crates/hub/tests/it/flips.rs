@@ -205,15 +205,16 @@ fn flipped(content: &[u8], bit: usize) -> Vec<u8> {
 
 /// The content of a key file, a description or a certificate for its reader, without comments, checksums and spelling.
 fn meaning(path: &Path, content: &[u8]) -> Option<String> {
-    let text = str::from_utf8(content).ok()?;
     let name = path.file_name()?.to_str()?;
+    if name.ends_with(".pem") {
+        // Behind it stands the checksum.
+        let text = String::from_utf8_lossy(content);
+        return Some(text[..text.find("-----END")? + 12].to_owned());
+    }
+    let text = str::from_utf8(content).ok()?;
     if path.starts_with("keys") && name != "checks" && !name.starts_with("tls-") {
         let lines = text.lines().map(|line| line.split('#').next().unwrap_or_default().trim().to_lowercase());
         return Some(lines.filter(|line| !line.is_empty()).collect::<Vec<_>>().join("\n"));
-    }
-    if name.ends_with(".pem") {
-        // Behind it stands the checksum.
-        return Some(text[..text.find("-----END")? + 12].to_owned());
     }
     let mut json: Value = serde_json::from_str(text).ok()?;
     json.as_object_mut()?.retain(|key, _| {

@@ -170,11 +170,32 @@ fn damage_never_leaves_upto_ahead_of_the_entries() {
         if let (Ok(upto), Ok(seqs)) = (main.upto(), main.seqs_of("api", 0..=u64::MAX, usize::MAX, false)) {
             assert_eq!(seqs, (1..=upto).collect::<Vec<_>>(), "byte {at}");
             shortened += u64::from(upto < EVENTS && moved.is_none());
+            drop((index, main));
+        } else {
+            drop((index, main));
+            assert!(Index::open(&copy).unwrap().1.is_some(), "byte {at}: it is not built anew");
         }
-        drop((index, main));
         fs::remove_dir_all(&copy).unwrap();
     }
     assert!(shortened > 0);
+}
+
+/// Damage may show only when a page is read, long after the opening: the error leaves a mark.
+#[test]
+fn an_index_that_turned_out_damaged_in_use_is_moved_aside_by_the_next_opening() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("index");
+    {
+        let (index, _) = Index::open(&path).unwrap();
+        life(&index, "main", "e0").add(&[entry(1, "api")], 1).unwrap();
+        index.read_through().unwrap();
+    }
+    fs::write(path.join("damaged"), b"").unwrap();
+    let (index, moved) = Index::open(&path).unwrap();
+    assert_eq!(moved, Some(dir.path().join("index.broken-1")));
+    assert_eq!(life(&index, "main", "e0").upto().unwrap(), 0);
+    drop(index);
+    assert_eq!(Index::open(&path).unwrap().1, None);
 }
 
 /// sled's threads may hold its files for a moment after the database was dropped.
