@@ -38,4 +38,7 @@ pub struct Document {
     pub normalised: String,
     /// The line on which each field's value begins.
     pub lines: BTreeMap<String, u32>,
+    /// The name of its file, or of the family of texts it belongs to, if it is known. A few names say what the words of a line
+    /// are: `chap-secrets`, `.pgpass`.
+    pub file: Option<String>,
 }

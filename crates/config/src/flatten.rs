@@ -11,7 +11,7 @@ use crate::path::Segment;
 use crate::random::is_random_key;
 use crate::shown::shown;
 use crate::tree::{Kind, Node, line_number};
-use crate::{Error, Limits, redact};
+use crate::{Error, Limits, secrets};
 
 /// The longest path: with it and two values at their limit an event still fits.
 const MAX_PATH: usize = 64 << 10;
@@ -55,12 +55,12 @@ impl<'a> Flattener<'a> {
         let name = keys.join(".");
         let listed = || {
             let above = name.rsplit_once('.');
-            above.is_some_and(|(above, key)| is_random_key(key) && redact::lists_secrets(above))
+            above.is_some_and(|(above, key)| is_random_key(key) && secrets::lists_secrets(above))
         };
-        if self.in_private_key || redact::is_secret_key(&name) || listed() {
+        if self.in_private_key || secrets::is_secret_key(&name) || listed() {
             return Err(Error::SecretInKey { at });
         }
-        self.in_private_key = value.as_str().is_some_and(redact::opens_private_key);
+        self.in_private_key = value.as_str().is_some_and(secrets::opens_private_key);
         self.path.clear();
         for key in keys {
             Segment::Key((*key).to_owned()).print(&mut self.path);
@@ -81,7 +81,7 @@ impl<'a> Flattener<'a> {
             }
             Kind::List(items) => self.list(items),
             Kind::Map(entries) => {
-                let listed = redact::lists_secrets(&self.path);
+                let listed = secrets::lists_secrets(&self.path);
                 entries.into_iter().try_for_each(|(key, entry)| {
                     if listed && is_random_key(&key) {
                         let at = Place { line: u64::from(entry.line), column: 1 };

@@ -4,6 +4,7 @@
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::ops::Range;
 use std::str::FromStr;
 
 use regex::{Regex, RegexBuilder};
@@ -209,6 +210,16 @@ impl ValuePattern {
             other => Cow::Owned(other.to_string()),
         };
         self.0.is_match(&text)
+    }
+
+    /// Returns where its groups match in a text; where it has no group, where it matches.
+    pub(crate) fn groups(&self, text: &str) -> Vec<Range<usize>> {
+        let has_groups = self.0.captures_len() > 1;
+        let groups = self.0.captures_iter(text).flat_map(|captures| {
+            let wanted = if has_groups { 1..captures.len() } else { 0..1 };
+            wanted.filter_map(|at| captures.get(at).map(|group| group.range())).collect::<Vec<_>>()
+        });
+        groups.filter(|range| !range.is_empty()).collect()
     }
 }
 

@@ -53,8 +53,12 @@ pub struct SecretRule {
     pub path: Pattern,
     /// Where they came from, as provenance names it, with `*` for any characters: `env:APP_*`, `file:private/*`.
     pub source: Option<String>,
-    /// A glob over their text, with `*` for any characters: `acme_live_*`.
+    /// A glob over their text, with `*` for any characters: `acme_live_*`. In a text, over each of its words.
     pub value: Option<String>,
+    /// A regular expression over each line of a text; its groups are the secrets, or all that it matches if it has none.
+    pub line: Option<ValuePattern>,
+    /// Only in texts of this family, as `rig snapshot --explain` names it: `cisco-ios`.
+    pub kind: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -63,27 +67,44 @@ struct SecretRuleForm {
     path: Option<Pattern>,
     source: Option<String>,
     value: Option<String>,
+    line: Option<ValuePattern>,
+    kind: Option<String>,
 }
 
 impl TryFrom<SecretRuleForm> for SecretRule {
     type Error = String;
 
     fn try_from(form: SecretRuleForm) -> Result<Self, String> {
-        let SecretRuleForm { path, source, value } = form;
-        if path.is_none() && source.is_none() && value.is_none() {
-            return Err("a [[secret]] rule needs a `path`, a `source` or a `value`".to_owned());
+        let SecretRuleForm { path, source, value, line, kind } = form;
+        if path.is_none() && source.is_none() && value.is_none() && line.is_none() {
+            return Err("a [[secret]] rule needs a `path`, a `source`, a `value` or a `line`".to_owned());
+        }
+        if line.is_some() && (path.is_some() || source.is_some() || value.is_some()) {
+            return Err("`line` is for texts, which have no fields: it goes with `kind` alone".to_owned());
+        }
+        if kind.is_some() && line.is_none() {
+            return Err("`kind` goes with `line`: it names a family of texts".to_owned());
+        }
+        if let Some(kind) =
+            kind.as_deref().filter(|kind| !crate::grammar::families().any(|known| known == *kind))
+        {
+            let known: Vec<&str> = crate::grammar::families().collect();
+            return Err(format!("no family of texts is named `{kind}`; there are {}", known.join(", ")));
         }
         let path = match path {
             Some(path) => path,
             None => "**".parse().map_err(|error: Error| error.to_string())?,
         };
-        Ok(SecretRule { path, source, value })
+        Ok(SecretRule { path, source, value, line, kind })
     }
 }
 
 impl SecretRule {
     /// Returns true if this rule makes the field a secret.
     pub(crate) fn covers(&self, path: &Path, value: &serde_json::Value, source: Option<&str>) -> bool {
+        if self.line.is_some() {
+            return false;
+        }
         let by_value = self
             .value
             .as_deref()

@@ -10,7 +10,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
-use crate::redact;
+use crate::secrets;
 
 /// The longest name of a source, in bytes.
 pub const MAX_SOURCE: usize = 512;
@@ -133,7 +133,9 @@ fn split_line(file: &str) -> (&str, Option<u32>) {
 
 /// Returns true if the text can be kept as a name.
 fn is_name(text: &str) -> bool {
-    (1..=MAX_SOURCE).contains(&text.len()) && !text.contains(char::is_control) && !redact::is_secret_key(text)
+    (1..=MAX_SOURCE).contains(&text.len())
+        && !text.contains(char::is_control)
+        && !secrets::is_secret_key(text)
 }
 
 #[cfg(test)]

@@ -217,7 +217,8 @@ impl SnapshotFile {
         }
         count += if format.is_text() {
             let config = std::mem::take(&mut self.config);
-            let mut doc = Document { format, config, normalised: String::new(), lines: BTreeMap::new() };
+            let mut doc =
+                Document { format, config, normalised: String::new(), lines: BTreeMap::new(), file: None };
             let count = redactor.redact(&mut doc);
             self.config = doc.config;
             count

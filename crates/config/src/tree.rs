@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::lines::Place;
 use crate::shown::shown;
-use crate::{Error, Limits, redact};
+use crate::{Error, Limits, secrets};
 
 /// The deepest nesting at which the recursion over a tree surely fits the smallest stack it may run on.
 pub(crate) const MAX_DEPTH: usize = 512;
@@ -112,7 +112,7 @@ pub(crate) fn insert<'a>(
     at: Place,
     node: Node<'a>,
 ) -> Result<(), Error> {
-    if redact::is_secret_key(&key) {
+    if secrets::is_secret_key(&key) {
         return Err(Error::SecretInKey { at });
     }
     match map.entry(key) {

@@ -16,7 +16,7 @@ use serde_json::Value;
 use super::number::lenient_number;
 use crate::lines::LineIndex;
 use crate::lines::Place;
-use crate::redact::is_secret_key;
+use crate::secrets::is_secret_key;
 use crate::shown::shown;
 use crate::tree::{Builder, Entries, Node, insert};
 use crate::{Error, Format, Limits};

@@ -49,7 +49,7 @@ pub fn parse<'a>(
         read(&normalised, format, limits, &mut fields)?;
     }
     let (config, lines) = fields.finish();
-    Ok(Document { format, config, normalised, lines })
+    Ok(Document { format, config, normalised, lines, file: None })
 }
 
 fn read(text: &str, format: Format, limits: &Limits, fields: &mut Flattener<'_>) -> Result<(), Error> {
@@ -102,7 +102,7 @@ fn text_document(normalised: String, format: Format, limits: &Limits) -> Result<
     }
     let config = FlatConfig::from([("text".to_owned(), Value::from(normalised.as_str()))]);
     let lines = BTreeMap::from([("text".to_owned(), 1)]);
-    Ok(Document { format, config, normalised, lines })
+    Ok(Document { format, config, normalised, lines, file: None })
 }
 
 #[cfg(test)]

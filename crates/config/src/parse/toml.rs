@@ -6,7 +6,7 @@ use toml::de::{DeTable, DeValue};
 use super::number::lenient_number;
 use crate::lines::LineIndex;
 use crate::lines::Place;
-use crate::redact::is_secret_key;
+use crate::secrets::is_secret_key;
 use crate::shown::shown;
 use crate::tree::{Builder, Entries, Node, insert};
 use crate::{Error, Format, Limits};

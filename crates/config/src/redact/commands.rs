@@ -4,8 +4,10 @@ use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::LazyLock;
 
-use super::names::{COMMANDS, Command, Sense, sense};
-use super::values;
+use super::scan::Scan;
+use crate::grammar::closing;
+use crate::secrets::names::{COMMANDS, Command, Sense, sense};
+use crate::secrets::{ARGUMENT, Found};
 
 /// The command that a word names, whatever folder it lies in.
 pub(super) fn known(word: &str) -> Option<&'static Command> {
@@ -66,13 +68,19 @@ pub(super) fn behind(command: Option<&Command>, option: &str, argument: &str) ->
         }
     }
     let name = option.trim_start_matches('-');
-    let named = option.starts_with('-') && !option.contains(['=', ' ']) && sense(name) == Sense::Secret;
+    let named = option.starts_with('-')
+        && !option.contains(['=', ' ', '"', '\'', '$'])
+        && sense(name) == Sense::Secret;
     if named && !argument.starts_with("--") { whole() } else { None }
 }
 
 /// Returns true if the argument is not a secret: a variable's name, or a marker of an earlier redaction.
 fn is_placeholder(argument: &str) -> bool {
-    values::is_placeholder(argument) || argument.starts_with("<redacted:")
+    // `-p 8080:80` gives ports.
+    let argument = argument.trim_matches(['"', '\'']);
+    let is_port = argument.bytes().all(|b| b.is_ascii_digit() || matches!(b, b':' | b'.' | b'-'))
+        && argument.contains(':');
+    crate::grammar::is_placeholder(argument) || argument.starts_with("<redacted:") || is_port
 }
 
 /// The password in `user:password`.
@@ -104,6 +112,54 @@ pub(super) fn in_arguments(before: &[&str], arguments: &[&str]) -> Vec<(usize, R
         }
     }
     found
+}
+
+/// Finds the passwords of well-known commands in a line: `mysql -p…`, `curl -u user:…`, `sshpass -p …`.
+pub(super) fn in_line(scan: &Scan<'_>, found: &mut Vec<Found>) {
+    let mut command = None;
+    for (at, word) in scan.words.iter().enumerate() {
+        let text = &scan.text[word.outer.clone()];
+        if let Some(known) = known(text) {
+            command = Some(known);
+            continue;
+        }
+        if command.is_none() {
+            continue;
+        }
+        // An argument in quotes may have blanks in it, so it is measured anew.
+        let own = argument(scan, word.outer.start);
+        let mut range = within(command, &scan.text[own.clone()]).map(|range| (own.start, range));
+        if range.is_none()
+            && let Some(next) = scan.words.get(at + 1)
+        {
+            let next = argument(scan, next.outer.start);
+            let behind = behind(command, text, &scan.text[next.clone()]);
+            range = behind.map(|range| (next.start, range));
+        }
+        if let Some((start, range)) = range {
+            let secret = &scan.text[start + range.start..start + range.end];
+            let quotes = |c| matches!(c, '"' | '\'');
+            let inner = secret.trim_start_matches(quotes);
+            let from = start + range.end - inner.len();
+            // `-p'a b'`: from the quote on to the one that closes it.
+            let end = match secret.chars().next().filter(|c| quotes(*c)) {
+                Some(_) => argument(scan, start + range.start).end,
+                None => from + inner.trim_end_matches(quotes).len(),
+            };
+            scan.add(from..end.max(from), ARGUMENT, found);
+        }
+    }
+}
+
+/// Returns the argument that begins at an offset: a word, or what stands between quotes.
+fn argument(scan: &Scan<'_>, start: usize) -> Range<usize> {
+    let rest = &scan.text[start..scan.line.end];
+    let quote = rest.chars().next().filter(|c| matches!(c, '"' | '\''));
+    if let Some(quote) = quote {
+        let length = closing(&rest[1..], quote).unwrap_or(rest.len() - 1);
+        return start + 1..start + 1 + length;
+    }
+    start..start + rest.find(char::is_whitespace).unwrap_or(rest.len())
 }
 
 #[cfg(test)]

@@ -7,67 +7,40 @@ use rig_event::FlatConfig;
 use serde_json::Value;
 
 use super::commands;
-use super::names::{Sense, covers_below, ends_in_key, is_harmless, is_plural, is_weak, sense};
-use super::values::is_placeholder;
 use crate::Path;
-use crate::path::Segment;
-use crate::path::lenient;
+use crate::path::{Segment, lenient};
 use crate::random::is_high_entropy;
-
-/// Returns true if the text is a switch. A switch is not a secret, whatever its name.
-fn is_boolean(text: &str) -> bool {
-    ["true", "false", "yes", "no", "on", "off", "none", "null"]
-        .iter()
-        .any(|word| text.eq_ignore_ascii_case(word))
-}
-
-/// Returns true if the text only refers to a secret: a variable's name, the path of a file, an encrypted
-/// value.
-pub(super) fn is_reference(text: &str) -> bool {
-    if text.len() > 256 {
-        return text.starts_with("ENC[AES256_GCM,");
-    }
-    is_placeholder(text) || is_file(text) || text.starts_with("ENC[AES256_GCM,")
-}
-
-/// Returns true if the text looks like the path of a file: it starts at the root, the folder or the home, its
-/// steps are words, and its ending or its first folder is one that such files have.
-fn is_file(text: &str) -> bool {
-    const ENDS: &str = "pem key crt cer p12 pfx jks json txt yaml yml toml env secret gpg asc pub ppk conf cfg ini keytab token";
-    const ROOTS: &str = "run etc var mnt opt home usr vault secrets root srv data app config certs tmp";
-    let text = text.strip_prefix("file://").unwrap_or(text);
-    let rooted =
-        text.starts_with('/') || text.starts_with("./") || text.starts_with("../") || text.starts_with("~/");
-    let steps: Vec<&str> = text.split('/').filter(|step| !step.is_empty()).collect();
-    let fine = |step: &&str| {
-        step.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-' | b'~'))
-            && !is_high_entropy(step)
-    };
-    let ending = text.rsplit_once('.').is_some_and(|(_, end)| ENDS.split(' ').any(|known| known == end));
-    let root = steps.first().is_some_and(|first| ROOTS.split(' ').any(|known| known == *first));
-    rooted && steps.iter().all(fine) && (ending || (root && steps.len() > 1))
-}
+use crate::secrets::looks::{
+    is_code, is_digest, is_label, is_mode, is_odd, is_public, is_reference, is_word,
+};
+use crate::secrets::names::{
+    Sense, covers_below, is_harmless, is_plural, is_version, is_weak, joined, key_of, sense,
+};
 
 /// Returns true if the value looks machine-generated and its name hints at a secret: `signing: {key: …}`.
 pub(super) fn is_random_under_hint(path: &str, value: &Value) -> bool {
     let Value::String(text) = value else { return false };
-    if !(16..=4096).contains(&text.len()) || !is_weak_at_end(path) {
+    if !(16..=4096).contains(&text.len()) || !(is_weak_at_end(path) || path.contains("eys.")) {
         return false;
     }
     let path = lenient(path);
-    let last = path.0.iter().rev().find_map(key_of);
+    let mut keys = path.0.iter().rev().filter_map(key_of);
+    let last = keys.next();
+    // `keys: {name: random}`
+    let is_among_keys =
+        keys.next().is_some_and(|above| matches!(above, "keys" | "api_keys" | "apiKeys")) && text.len() >= 32;
     // `base64:…`, as Laravel writes its keys.
     let text = text.split_once(':').map_or(text.as_str(), |(scheme, rest)| {
         if matches!(scheme, "base64" | "hex" | "base32" | "raw") { rest } else { text.as_str() }
     });
-    last.is_some_and(is_weak) && is_high_entropy(text)
+    (is_among_keys || last.is_some_and(is_weak)) && is_high_entropy(text)
 }
 
 /// A cheap look at how a path ends, before it is taken apart.
 fn is_weak_at_end(path: &str) -> bool {
-    const ENDS: [&str; 22] = [
-        "key", "keys", "auth", "cred", "salt", "seed", "ture", "sig", "ense", "cess", "sion", "vate", "pher",
-        "crypt", "hook", "otp", "mfa", "ase", "ogin", "sid", "ode", "pin",
+    const ENDS: [&str; 23] = [
+        "hmac", "key", "keys", "auth", "cred", "salt", "seed", "ture", "sig", "ense", "cess", "sion", "vate",
+        "pher", "crypt", "hook", "otp", "mfa", "ase", "ogin", "sid", "ode", "pin",
     ];
     let end = path.trim_end_matches(|c: char| c.is_ascii_digit() || matches!(c, '[' | ']' | '"')).as_bytes();
     let ends = |piece: &str| {
@@ -96,28 +69,52 @@ pub(super) fn names_secret(path: &Path, value: &Value) -> bool {
         own => own,
     };
     match (value, own) {
-        (Value::String(text), _) if is_boolean(text) || is_reference(text) => false,
+        // SNMP's, wherever in a path it says so; the enable password of Oxidized's `vars`.
+        (Value::String(_), _)
+            if *last == "community" && keys.iter().any(|key| key.to_ascii_lowercase().contains("snmp")) =>
+        {
+            true
+        }
+        (Value::String(text), _) if keys.ends_with(&["vars", "enable"]) => !is_mode(text),
+        _ if is_tagged_reference(last) || above.last() == Some(&"scripts") => false,
+        _ if keys.ends_with(&["user", "signingkey"]) => false,
+        (Value::String(text), _) if is_public(text) => false,
+        (Value::String(text), _) if is_mode(text) || is_reference(text) || is_version(text) => false,
+        (Value::String(text), _) if is_label(text) || is_digest(last, text) => false,
+        (Value::String(text), _) if is_code(text) => false,
+        (Value::String(text), _) if is_listed_name(path, last, text) => false,
+        // What a page calls its cookie, and where an ingress finds its users.
+        (Value::String(text), _) if last.to_ascii_lowercase().ends_with("cookie") && is_word(text) => false,
+        (Value::String(text), _) if last.ends_with("auth-secret") && text.contains('/') && is_word(text) => {
+            false
+        }
+        (Value::String(text), _) if text.contains("<redacted:hmac:") => false,
+        (Value::String(text), Sense::Mentions) if !variable && !below => {
+            is_high_entropy(text) || is_odd(text) && text.len() >= 12 && !text.contains('/')
+        }
+        (Value::Number(number), _) if last.to_ascii_lowercase().ends_with("pin") => {
+            number.to_string().len() >= 4
+        }
         (Value::String(_), own) => own != Sense::Innocent || variable || below,
-        (Value::Number(_), own) => (own == Sense::Secret && !is_plural(last)) || variable,
+        (Value::Number(number), own) => {
+            (own == Sense::Secret && !is_plural(last) && number.to_string().len() >= 4) || variable
+        }
         _ => false,
     }
 }
 
-pub(super) fn key_of(segment: &Segment) -> Option<&str> {
-    match segment {
-        Segment::Key(key) => Some(key.as_str()),
-        Segment::Index(_) | Segment::Keyed { .. } => None,
-    }
+/// Returns true if the key is a YAML tag that refers to something: `!secret name`, `!Ref`.
+fn is_tagged_reference(key: &str) -> bool {
+    const TAGS: &str = "!secret !env !env_var !include !Ref !Sub !GetAtt !ImportValue !Join !reference !var !file !ssm !sops !vault_ref \
+        !FindInMap !Select !lambda !input !data_source";
+    TAGS.split_ascii_whitespace().any(|tag| tag == key)
 }
 
-/// Joins the last name with the one above it: `key` below `api` is `api_key`.
-fn joined(keys: &[&str]) -> Option<String> {
-    match keys {
-        [.., above, last] if ends_in_key(last) || last.eq_ignore_ascii_case("community") => {
-            Some(format!("{above}_{last}"))
-        }
-        _ => None,
-    }
+/// Returns true if a list of secrets names them: `secrets: [db_password]`.
+fn is_listed_name(path: &Path, last: &str, text: &str) -> bool {
+    let is_item = matches!(path.0.last(), Some(Segment::Index(_)));
+    let last = last.to_ascii_lowercase();
+    is_item && (last.ends_with("secrets") || last.ends_with("tokens")) && is_word(text)
 }
 
 /// Returns true if a secret's name is split into steps: `api.key`, `aws.secret.key`. The path of a file is
@@ -130,6 +127,11 @@ fn is_split_key(keys: &[&str], value: &Value) -> bool {
 /// Returns true if a step above the last is a secret's name and no step below it is known to be harmless,
 /// unlike `secret.name` and `token.labels.app`.
 fn is_below_secret(keys: &[&str]) -> bool {
+    // The type of a Terraform resource is not the name of a setting.
+    let keys = match keys {
+        ["resource" | "data" | "variable" | "output" | "module", _, rest @ ..] => rest,
+        keys => keys,
+    };
     for end in (1..=keys.len()).rev() {
         let here = &keys[..end];
         let name = joined(here).filter(|name| sense(name) == Sense::Secret);
@@ -144,13 +146,6 @@ fn is_below_secret(keys: &[&str]) -> bool {
     false
 }
 
-/// Returns true if the keys of a map may be secrets, by the names that lead to it: `api_keys`, `tokens`, or
-/// `keys` in `api`.
-pub(super) fn lists_secrets(above: &[&str]) -> bool {
-    let joined = || joined(above).is_some_and(|name| is_plural(&name));
-    above.last().is_some_and(|last| (is_plural(last) && covers_below(last)) || joined())
-}
-
 /// The verdict of other fields on this one: it is a secret as a whole, or a part of it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Told {
@@ -158,6 +153,8 @@ pub(super) enum Told {
     Whole,
     /// These bytes of its text.
     Part(Range<usize>),
+    /// It is none, whatever its name.
+    Nothing,
 }
 
 /// The fields that are secret by what other fields say: `value` beside a `name` that announces a secret, arguments of a
@@ -202,7 +199,11 @@ pub(super) fn told_by_others(config: &FlatConfig) -> BTreeMap<String, Told> {
             if sense(said) == Sense::Secret {
                 for name in VALUES {
                     let path = format!("{parent}.{name}");
-                    if config.get(&path).and_then(Value::as_str).is_none_or(|text| !is_reference(text)) {
+                    if config
+                        .get(&path)
+                        .and_then(Value::as_str)
+                        .is_none_or(|text| !is_reference(text) && !is_label(text) && !is_mode(text))
+                    {
                         told.insert(path, Told::Whole);
                     }
                 }
@@ -216,20 +217,24 @@ pub(super) fn told_by_others(config: &FlatConfig) -> BTreeMap<String, Told> {
                 told.insert(format!("{pair}[1]"), Told::Whole);
             }
             // An option or a command makes a list one of arguments.
-            let is_argument = said.starts_with('-') || commands::known(said).is_some();
+            let is_argument = said.starts_with('-') || commands::known(said).is_some() || is_command(said);
             if let Some((list, _)) = path.rsplit_once('[').filter(|_| is_argument) {
                 lists.insert(list);
             }
-        } else if said == "Secret" && (path == "kind" || path.ends_with(".kind")) {
-            let root = path.strip_suffix("kind").unwrap_or_default();
-            for part in ["data.", "stringData."].map(|part| format!("{root}{part}")) {
-                let below = config.range(part.clone()..).take_while(|(path, _)| path.starts_with(&part));
-                told.extend(below.map(|(path, _)| (path.clone(), Told::Whole)));
-            }
+        } else if let Some(parent) = path.strip_suffix("secretKey")
+            && config.contains_key(&format!("{parent}remoteRef.key"))
+        {
+            // The key of the Kubernetes Secret that an external one is written to.
+            told.insert(path.clone(), Told::Nothing);
         }
     }
     lists.into_iter().for_each(|list| arguments(config, list, &mut told));
     told
+}
+
+/// Returns true if the first of a list of arguments names a command that takes a secret without an option.
+fn is_command(word: &str) -> bool {
+    matches!(word, "mc" | "rabbitmqctl" | "htpasswd" | "vncpasswd" | "chpasswd" | "aws" | "consul" | "vault")
 }
 
 /// Looks through a list of arguments; what Kubernetes calls `args` comes behind its `command`.
@@ -248,7 +253,11 @@ fn arguments(config: &FlatConfig, list: &str, told: &mut BTreeMap<String, Told>)
         }
     }
     let arguments = all(list);
-    for (at, range) in commands::in_arguments(&before, &arguments) {
+    let all: Vec<&str> = before.iter().chain(&arguments).copied().collect();
+    let by_grammar = super::text::in_arguments(&all);
+    let by_grammar =
+        by_grammar.into_iter().filter_map(|(at, range)| Some((at.checked_sub(before.len())?, range)));
+    for (at, range) in by_grammar.chain(commands::in_arguments(&before, &arguments)) {
         let whole = range.len() == arguments[at].len();
         told.insert(format!("{list}[{at}]"), if whole { Told::Whole } else { Told::Part(range) });
     }

@@ -5,12 +5,15 @@ use std::fmt;
 use hmac::{Hmac, KeyInit, Mac};
 use rig_event::keyfile::hex;
 use serde_json::{Value, json};
-use sha2::Sha256;
+use sha2::{Digest as _, Sha256};
 
 use crate::Error;
 
 /// The marker that the configuration library Rigging writes in place of a secret.
 pub const RIGGING: &str = "***redacted***";
+
+/// The longest id of a key.
+const LONGEST_ID: usize = 32;
 
 /// The key that fingerprints are made with. Its id stands in every marker.
 #[derive(Clone)]
@@ -43,14 +46,27 @@ impl RedactionKey {
         &self.id
     }
 
+    /// Returns the key of a stream: HMAC-SHA256 of its name under this key. Its id says whose it is, so that fingerprints of different
+    /// streams are not taken for comparable: the id, a dash, and eight digits.
+    pub(super) fn derived(&self, stream: &str) -> RedactionKey {
+        let secret = self.hmac_bytes(b"rig stream key", stream.as_bytes());
+        let tag = hex(&Sha256::digest(stream.as_bytes())[..4]);
+        let id = &self.id[..self.id.len().min(LONGEST_ID - 9)];
+        RedactionKey { id: format!("{id}-{tag}"), secret }
+    }
+
     /// The HMAC of bytes for one purpose; the purpose keeps a fingerprint from being a prefix of a digest.
     pub(super) fn hmac(&self, purpose: &[u8], bytes: &[u8]) -> String {
+        hex(&self.hmac_bytes(purpose, bytes))
+    }
+
+    fn hmac_bytes(&self, purpose: &[u8], bytes: &[u8]) -> [u8; 32] {
         // HMAC takes a key of any length; were it ever refused, the fixed answer would still leak nothing.
-        let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(&self.secret) else { return "0".repeat(64) };
+        let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(&self.secret) else { return [0; 32] };
         mac.update(purpose);
         mac.update(&[0]);
         mac.update(bytes);
-        hex(&mac.finalize().into_bytes())
+        mac.finalize().into_bytes().into()
     }
 }
 
@@ -62,7 +78,7 @@ impl fmt::Debug for RedactionKey {
 
 fn is_key_id(id: &str) -> bool {
     let fine = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'-' | b'_');
-    (1..=32).contains(&id.len()) && id.bytes().all(fine)
+    (1..=LONGEST_ID).contains(&id.len()) && id.bytes().all(fine)
 }
 
 /// The key id of a fingerprint, `hmac:k1:3f9a…` with 16 digits of hex.

@@ -1,57 +1,54 @@
 //! Secrets leave: values become keyed fingerprints, so that a rotated secret shows as changed and its value is nowhere.
 //!
-//! In reading order: `names` (what a name says of its value), `tokens` and `values` (what a value says of itself),
-//! `commands` (arguments), `fields` (a document's fields by path and by neighbours), `source` (by where they came
-//! from), `text` (lines), `event` (what clients post and recordings hold), `marker` (what is written instead).
-//! `triggers` is the one pass that all else waits for. What is known and what is not: docs/redaction.md.
+//! What a secret looks like is known by `secrets`, and by the grammars of `grammar`. Here it is found: by a field's path and its
+//! neighbours (`fields`), by what the document says (`says`), by its source (`source`), in lines (`text`, with the general rules of
+//! `general`, `markup` and `commands`), in documents in strings (`nested`), by its value (`known`), in events (`event`). `marker` is
+//! what is written instead. What is known and what is not: docs/redaction.md.
 
 mod commands;
 mod event;
 mod fields;
+mod general;
+mod known;
 mod marker;
-mod names;
+mod markup;
+mod nested;
+mod says;
+mod scan;
 mod source;
 mod text;
-mod tokens;
-mod triggers;
-mod values;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, PoisonError, RwLock};
 
 use rig_event::FlatConfig;
 use serde_json::Value;
 
 pub use self::event::is_mac;
-use self::fields::{Told, is_random_under_hint, is_reference, key_of, names_secret, told_by_others};
+use self::fields::{Told, is_random_under_hint, names_secret, told_by_others};
+pub use self::known::KnownSecrets;
 pub(crate) use self::marker::marker_key;
 pub use self::marker::{RIGGING, RedactionKey, is_redacted};
 use self::marker::{inline, is_fingerprint, is_marker, marker};
+use self::scan::{Shapes, disjoint};
 use self::source::is_secret_source;
-use self::text::{NAMED, Shapes};
-use self::values::Found;
 use crate::path::{Segment, lenient, with_keys};
 use crate::policy::SecretRule;
-use crate::{Document, Policy};
+use crate::secrets::looks::is_reference;
+use crate::secrets::{ARGUMENT, Found, NAMED, SALTED, names, triggers, values};
+use crate::{Document, Path, Policy};
+
+/// The kind of a secret that a rule of the policy names.
+const POLICY: &str = "policy";
 
 /// The most times that a text is looked through for secrets.
 const PASSES: usize = 8;
 
-/// Returns true if a key looks like a secret. Keys are kept, so the caller must refuse it.
-pub(crate) fn is_secret_key(key: &str) -> bool {
-    values::is_secret_key(key)
-}
-
-/// Returns true if the keys of the map at this path may be secrets, as those of `api_keys` are.
-pub(crate) fn lists_secrets(path: &str) -> bool {
-    let end = path.trim_end_matches(|c: char| c.is_ascii_digit() || matches!(c, '[' | ']' | '"'));
-    end.ends_with(['s', 'S'])
-        && names::may_say_something(end)
-        && fields::lists_secrets(&lenient(path).0.iter().filter_map(key_of).collect::<Vec<_>>())
-}
-
-/// Returns true if the text begins a private key and does not end it.
-pub(crate) fn opens_private_key(text: &str) -> bool {
-    text.contains(" BEGIN ") | text.contains("-BEGIN ") && values::opens_private_key(text)
+/// Returns what fields say of one another, and the document of all.
+fn told(config: &FlatConfig) -> BTreeMap<String, Told> {
+    let mut told = told_by_others(config);
+    told.extend(says::told(config).into_iter().map(|path| (path, Told::Whole)));
+    told
 }
 
 impl Document {
@@ -73,23 +70,74 @@ pub struct Secret {
     pub kind: &'static str,
 }
 
-/// Finds secrets and replaces them by fingerprints.
+/// Finds secrets and replaces them by fingerprints. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Redactor {
     key: RedactionKey,
-    rules: Vec<SecretRule>,
+    /// The key of the fingerprints.
+    fingerprints: RedactionKey,
+    rules: Arc<[SecretRule]>,
+    /// Values that are secret wherever they come up.
+    known: Option<Arc<RwLock<KnownSecrets>>>,
+    /// True if the secrets that it finds become known.
+    learns: bool,
 }
 
 impl Redactor {
     /// A redactor with the rules every redactor has and those of a policy.
     pub fn new(key: RedactionKey, policy: &Policy) -> Self {
-        Redactor { key, rules: policy.secret.clone() }
+        let rules = policy.secret.clone().into();
+        Redactor { fingerprints: key.clone(), key, rules, known: None, learns: false }
+    }
+
+    /// Returns a redactor for one stream: with a key of its own for fingerprints, derived from this one's key and the name, so that
+    /// a fingerprint of one stream says nothing in another; and with a set of known secrets of its own, of at most so many.
+    pub fn for_stream(&self, stream: &str, most: usize) -> Redactor {
+        Redactor { fingerprints: self.key.derived(stream), ..self.clone() }.with_known(most)
+    }
+
+    /// Returns the redactor with an empty set of known secrets, of at most so many.
+    pub fn with_known(self, most: usize) -> Redactor {
+        Redactor { known: Some(Arc::new(RwLock::new(KnownSecrets::new(most)))), ..self }
+    }
+
+    /// Returns a redactor that shares the set of known secrets, and adds to it each secret that it finds.
+    pub fn learning(&self) -> Redactor {
+        Redactor { learns: true, ..self.clone() }
+    }
+
+    /// Adds a value to the known secrets. Returns false if it is known, too short, an ordinary word, or one too many.
+    pub fn learn(&self, value: &str) -> bool {
+        let mut known =
+            self.known.as_ref().map(|known| known.write().unwrap_or_else(PoisonError::into_inner));
+        known.as_mut().is_some_and(|known| known.learn(value))
+    }
+
+    /// Returns the number of known secrets.
+    pub fn known_secrets(&self) -> usize {
+        self.known.as_ref().map_or(0, |known| known.read().unwrap_or_else(PoisonError::into_inner).len())
+    }
+
+    /// Adds where known secrets stand in a text.
+    fn find_known(&self, text: &str, found: &mut Vec<Found>) {
+        if let Some(known) = &self.known {
+            known.read().unwrap_or_else(PoisonError::into_inner).find(text, found);
+        }
+    }
+
+    /// Returns where secrets stand in what is not a configuration.
+    fn find_in(&self, text: &str, shapes: Shapes) -> Vec<Found> {
+        let mut found = if triggers::any(text) { text::find(text, shapes, None) } else { Vec::new() };
+        let earlier = found.len();
+        self.find_known(text, &mut found);
+        if found.len() > earlier { disjoint(text, found) } else { found }
     }
 
     /// Replaces the secrets of a document; returns how many there were. A second time there are none.
     pub fn redact(&self, doc: &mut Document) -> usize {
         if doc.format.is_text() {
-            return doc.config.values_mut().map(|value| self.redact_string(value, Shapes::All).len()).sum();
+            let file = doc.file.as_deref();
+            return doc.config.values_mut().map(|value| self.redact_lines(value, file).len()).sum();
         }
         self.redact_config(&mut doc.config, |_| None)
     }
@@ -101,28 +149,31 @@ impl Redactor {
         source_of: impl Fn(&str) -> Option<&'a str>,
     ) -> usize {
         let mut found = Vec::new();
-        self.config(config, source_of, &mut found);
+        self.config(config, source_of, 0, &mut found);
         found.len()
     }
 
+    /// Replaces the secrets of a configuration that stands in so many strings of others.
     fn config<'a>(
         &self,
         config: &mut FlatConfig,
         source_of: impl Fn(&str) -> Option<&'a str>,
+        depth: usize,
         found: &mut Vec<Secret>,
     ) {
-        let told = told_by_others(config);
+        let told = told(config);
         let keyed = self.told_by_keys(config, &source_of);
         for (path, value) in config {
             let kind = match (told.get(path), &mut *value) {
-                (_, value) if keyed.contains(path) => self.hide(value).then_some("policy"),
+                (_, value) if keyed.contains(path) => self.hide(value).then_some(POLICY),
                 (Some(Told::Part(range)), Value::String(text)) => {
-                    let fingerprint = self.fingerprint(&text.as_bytes()[range.clone()]);
+                    let fingerprint = self.replaced_by(&text.as_bytes()[range.clone()]);
                     text.replace_range(range.clone(), &inline(&fingerprint));
-                    Some("command-line")
+                    Some(ARGUMENT)
                 }
+                (Some(Told::Nothing), _) => None,
                 (Some(_), value) => self.hide(value).then_some(NAMED),
-                (None, value) => self.field(path, value, source_of(path)),
+                (None, value) => self.field(path, value, source_of(path), depth),
             };
             found.extend(kind.map(|kind| Secret { path: path.clone(), kind }));
         }
@@ -136,7 +187,7 @@ impl Redactor {
         source_of: impl Fn(&str) -> Option<&'a str>,
     ) -> BTreeSet<String> {
         let mut told = BTreeSet::new();
-        for rule in &self.rules {
+        for rule in self.rules.iter() {
             let keys: Vec<&str> = rule.path.list_keys().collect();
             if keys.is_empty() {
                 continue;
@@ -158,10 +209,16 @@ impl Redactor {
     /// Replaces one field's value if it is a secret by its path, its name, its looks, or by where it came from:
     /// `env:DB_PASSWORD`, `file:secrets/db.yaml`, `vault:…`.
     pub fn redact_field(&self, path: &str, value: &mut Value, source: Option<&str>) -> bool {
-        self.field(path, value, source).is_some()
+        self.field(path, value, source, 0).is_some()
     }
 
-    fn field(&self, path: &str, value: &mut Value, source: Option<&str>) -> Option<&'static str> {
+    fn field(
+        &self,
+        path: &str,
+        value: &mut Value,
+        source: Option<&str>,
+        depth: usize,
+    ) -> Option<&'static str> {
         match value {
             Value::Null => return None,
             // A leaf is never nested, but a configuration from elsewhere may not be flat.
@@ -169,7 +226,7 @@ impl Redactor {
                 let hidden = items
                     .iter_mut()
                     .enumerate()
-                    .map(|(i, item)| self.field(&format!("{path}[{i}]"), item, source));
+                    .map(|(i, item)| self.field(&format!("{path}[{i}]"), item, source, depth));
                 return hidden.fold(None, |first, one| first.or(one));
             }
             Value::Object(_) if marker_key(value).is_some() => return None,
@@ -179,7 +236,8 @@ impl Redactor {
                     Segment::Key(key.to_owned()).print(&mut below);
                     below
                 };
-                let hidden = entries.iter_mut().map(|(key, entry)| self.field(&below(key), entry, source));
+                let hidden =
+                    entries.iter_mut().map(|(key, entry)| self.field(&below(key), entry, source, depth));
                 return hidden.fold(None, |first, one| first.or(one));
             }
             Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
@@ -188,22 +246,122 @@ impl Redactor {
             return self.hide(value).then_some(kind);
         }
         let Value::String(text) = &*value else { return None };
-        if is_marker(text) || !triggers::any(text) {
+        if is_marker(text)
+            || text.starts_with("arn:")
+            || (text.len() <= 512 && !text.contains("://") && is_reference(text))
+        {
             return None;
         }
-        let is_one_line = !text.trim_end().contains('\n');
+        if !triggers::any(text) {
+            let login = general::login(path, text)?;
+            let kind = login.kind;
+            self.replace(value, &[login]);
+            return Some(kind);
+        }
+        // A block scalar is a text, also one of a single line.
+        let is_one_line = !text.contains('\n');
         let shapes = if is_one_line { Shapes::Assignments } else { Shapes::All };
-        let found = text::find(text, shapes);
+        // The key of a file in a ConfigMap is its name.
+        let quoted =
+            path.strip_suffix('"').and_then(|path| path.rsplit('"').next()).filter(|name| name.contains('.'));
+        let shapes = if quoted.is_some() { Shapes::All } else { shapes };
+        let name = quoted.or_else(|| path.rsplit('.').next());
+        let mut found = text::find(text, shapes, name.filter(|_| shapes == Shapes::All));
+        if !is_one_line {
+            nested::manifests(text, &mut found);
+        }
+        match self.secrets_of_document(text, depth, true) {
+            Some(secrets) => match nested::places(text, &secrets.iter().collect::<Vec<_>>()) {
+                Some(places) => found.extend(places),
+                None => return self.hide(value).then_some(NAMED),
+            },
+            None if is_one_line => found.extend(general::login(path, text)),
+            None => {}
+        }
+        let found = disjoint(text, found);
         let first = found.first()?.kind;
         // Beside a token there may be another half of it that looks like nothing; beside a password in a URL there is not.
         let stays =
-            |one: &Found| values::IN_PLACE.contains(&one.kind) || matches!(one.kind, NAMED | "command-line");
+            |one: &Found| values::IN_PLACE.contains(&one.kind) || matches!(one.kind, NAMED | ARGUMENT);
+        let is_one_word = !text.trim().contains(|c: char| c.is_whitespace() || matches!(c, '{' | '[' | '"'));
         let is_private_key = text.starts_with("-----BEGIN ");
-        if (is_one_line || is_private_key) && !found.iter().all(stays) {
+        if (is_one_word || is_private_key) && !found.iter().all(stays) {
             return self.hide(value).then_some(first);
         }
         self.replace(value, &found);
         Some(first)
+    }
+
+    /// Returns the secrets of the document that a string holds; nothing if it holds none.
+    fn secrets_of_document(&self, text: &str, depth: usize, may_be_yaml: bool) -> Option<Vec<Value>> {
+        let before = (depth < nested::DEPTH).then(|| nested::document(text, depth > 0 || may_be_yaml))??;
+        let mut after = before.clone();
+        self.config(&mut after, |_| None, depth + 1, &mut Vec::new());
+        let mut secrets = Vec::new();
+        for (path, value) in before {
+            match (after.get(&path), &value) {
+                (Some(same), _) if *same == value => {}
+                // A part of it is: a document deeper down, a password in a URL.
+                (Some(Value::String(_)), Value::String(text)) => {
+                    secrets.extend(self.secrets_of_document(text, depth + 1, true).unwrap_or_default());
+                }
+                _ => secrets.push(value),
+            }
+        }
+        Some(secrets)
+    }
+
+    /// Replaces the secrets of a text, those of its own rules among them.
+    fn redact_lines(&self, value: &mut Value, file: Option<&str>) -> Vec<Found> {
+        let Value::String(text) = &*value else { return Vec::new() };
+        // Known by its content, if not by its name.
+        let mut found = text::find(text, Shapes::All, Some(file.unwrap_or_default()));
+        nested::manifests(text, &mut found);
+        self.ruled(text, file, &mut found);
+        if let Some(secrets) = self.secrets_of_document(text, 0, false)
+            && let Some(places) = nested::places(text, &secrets.iter().collect::<Vec<_>>())
+        {
+            found.extend(places);
+        }
+        let found = disjoint(text, found);
+        if !found.is_empty() {
+            self.replace(value, &found);
+        }
+        found
+    }
+
+    /// Finds what the rules of the policy name in a text.
+    fn ruled(&self, text: &str, file: Option<&str>, found: &mut Vec<Found>) {
+        let whole = Path(vec![Segment::Key("text".to_owned())]);
+        let mut families = None;
+        for rule in self.rules.iter() {
+            if let Some(line) = &rule.line {
+                let families = families.get_or_insert_with(|| text::families(text, file));
+                if rule.kind.as_deref().is_some_and(|kind| !families.contains(&kind)) {
+                    continue;
+                }
+                let mut start = 0;
+                for content in text.split_inclusive('\n') {
+                    let ranges = line.groups(content.trim_end_matches(['\n', '\r']));
+                    found.extend(
+                        ranges.into_iter().map(|range| Found {
+                            range: start + range.start..start + range.end,
+                            kind: POLICY,
+                        }),
+                    );
+                    start += content.len();
+                }
+            } else if let Some(glob) = rule.value.as_deref().filter(|_| rule.path.matches_at_or_above(&whole))
+            {
+                for word in crate::grammar::words(text, 0..text.len()) {
+                    if crate::pattern::glob_takes(glob, &text[word.inner.clone()]) {
+                        found.push(Found { range: word.inner, kind: POLICY });
+                    }
+                }
+            } else if rule.source.is_none() && rule.path.matches_at_or_above(&whole) {
+                found.push(Found { range: 0..text.len(), kind: POLICY });
+            }
+        }
     }
 
     /// Why the whole value is a secret, if it is.
@@ -211,7 +369,7 @@ impl Redactor {
         if !self.rules.is_empty() {
             let path = lenient(path);
             if self.rules.iter().any(|rule| rule.covers(&path, value, source)) {
-                return Some("policy");
+                return Some(POLICY);
             }
         }
         // A marker that was made flat, as a document holds it that was written by rig.
@@ -235,11 +393,11 @@ impl Redactor {
     /// Replaces the secrets in a text by `<redacted:hmac:k1:…>`; returns the text and how many there were. Redacting the result again
     /// changes nothing.
     pub fn redact_text(&self, text: &str) -> (String, usize) {
-        let found = text::find(text, Shapes::All);
+        let found = text::find(text, Shapes::All, None);
         let (mut redacted, mut count) = (self.replaced(text, &found), found.len());
         // Where two secrets overlap, the marker of one can show what is left of the other.
         for _ in 1..PASSES {
-            let found = if count == 0 { Vec::new() } else { text::find(&redacted, Shapes::All) };
+            let found = if count == 0 { Vec::new() } else { text::find(&redacted, Shapes::All, None) };
             if found.is_empty() {
                 break;
             }
@@ -254,7 +412,7 @@ impl Redactor {
         let mut at = 0;
         for secret in found {
             out.push_str(&text[at..secret.range.start]);
-            out.push_str(&inline(&self.fingerprint(&text.as_bytes()[secret.range.clone()])));
+            out.push_str(&inline(&self.fingerprint_of(secret, text)));
             at = secret.range.end;
         }
         out.push_str(&text[at..]);
@@ -267,13 +425,12 @@ impl Redactor {
         }
     }
 
-    fn redact_string(&self, value: &mut Value, shapes: Shapes) -> Vec<Found> {
-        let Value::String(text) = &*value else { return Vec::new() };
-        let found = text::find(text, shapes);
-        if !found.is_empty() {
-            self.replace(value, &found);
+    /// Returns the fingerprint of a secret in a text. What is encrypted anew at each export is there or not: its value says nothing.
+    fn fingerprint_of(&self, secret: &Found, text: &str) -> String {
+        match secret.kind {
+            SALTED => self.fingerprint(b"salted"),
+            _ => self.replaced_by(&text.as_bytes()[secret.range.clone()]),
         }
-        found
     }
 
     /// Replaces a value because whoever wrote it down said that it is a secret; a list or a map is none.
@@ -285,7 +442,7 @@ impl Redactor {
     fn hide(&self, value: &mut Value) -> bool {
         let fingerprint = match &*value {
             Value::String(text) if text.is_empty() || is_marker(text) => return false,
-            Value::String(text) => self.fingerprint(text.as_bytes()),
+            Value::String(text) => self.replaced_by(text.as_bytes()),
             Value::Number(_) | Value::Bool(_) => self.fingerprint(value.to_string().as_bytes()),
             Value::Null | Value::Array(_) | Value::Object(_) => return false,
         };
@@ -305,10 +462,24 @@ impl Redactor {
         format!("hmac:{}:{}", self.key.id(), self.key.hmac(b"rig blob", original))
     }
 
+    /// Returns the fingerprint of a secret that is being replaced, and learns it if this redactor does.
+    fn replaced_by(&self, plaintext: &[u8]) -> String {
+        if self.learns
+            && let Ok(text) = std::str::from_utf8(plaintext)
+        {
+            self.learn(text);
+        }
+        self.fingerprint(plaintext)
+    }
+
     /// Returns a fingerprint, which identifies a secret and does not reveal it: `hmac:k1:` and 16 digits of
     /// hex.
     pub fn fingerprint(&self, plaintext: &[u8]) -> String {
-        format!("hmac:{}:{}", self.key.id(), &self.key.hmac(b"rig fingerprint", plaintext)[..16])
+        format!(
+            "hmac:{}:{}",
+            self.fingerprints.id(),
+            &self.fingerprints.hmac(b"rig fingerprint", plaintext)[..16]
+        )
     }
 }
 

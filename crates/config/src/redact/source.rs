@@ -1,6 +1,6 @@
 //! Where a field came from, and whether everything from there is secret.
 
-use super::names::{Sense, sense};
+use crate::secrets::names::{Sense, sense};
 
 /// Returns true if the source holds secrets: an environment variable whose name says so, a file in a folder
 /// for secrets, a store made for them.

@@ -48,7 +48,7 @@ fn lines_of_cisco_like_devices() {
     check_text(&[
         "enable secret 5 $1$hunter2",
         "username KEEP privilege 15 password 7 hunter2",
-        "username KEEP secret hunter2 hunter2",
+        "username KEEP secret \"hunter2 hunter2\" KEEP",
         "snmp-server community hunter2 RO",
         "snmp-server user KEEP grp v3 auth sha hunter2 priv aes 128 hunter2",
         " key-string 7 hunter2",
@@ -123,9 +123,9 @@ fn redacted(policy: &str, text: &str) -> Vec<String> {
 
 #[test]
 fn fields_are_secret_by_name_with_sense() {
-    let secrets = "db: {password: x, port: 5, password_file: /x}\nPIN_CODE: 1\nauth: {token: 5, token_ttl: 60}\n\
+    let secrets = "db: {password: x, port: 5, password_file: /x}\nPIN_CODE: 1\nauth: {token: 51234, token_ttl: 60}\n\
                    apiKeys: {a: x, name: y}\npassword: {value: x}\nshow_password: true\npwd: ''\nsecretName: x\n\
-                   max_tokens: 5\nsecret: ~\nlist: {tokens: [x]}\n";
+                   max_tokens: 5\nsecret: ~\nlist: {tokens: [x1y2z3w4]}\n";
     assert_eq!(
         redacted("", secrets),
         ["apiKeys.a", "auth.token", "db.password", "list.tokens[0]", "password.value"]
@@ -198,7 +198,7 @@ fn the_host_of_a_url_stays() {
     let mut value = json!("postgres://u:hunter2@KEEP:5432/x");
     assert!(redactor("").redact_value("url", &mut value));
     let text = value.as_str().unwrap();
-    assert!(text.starts_with("postgres://<redacted:hmac:k1:") && text.ends_with(">@KEEP:5432/x"), "{text}");
+    assert!(text.starts_with("postgres://u:<redacted:hmac:k1:") && text.ends_with(">@KEEP:5432/x"), "{text}");
 }
 
 #[test]
@@ -345,5 +345,17 @@ proptest! {
     #[test]
     fn any_text_can_be_redacted(text in any::<String>()) {
         redactor("").redact_text(&text);
+    }
+}
+
+/// Shows what is found in the text of the variable `SHOW`, and by what.
+#[test]
+#[ignore = "a tool for those who write rules"]
+fn show() {
+    let Ok(text) = std::env::var("SHOW") else { return };
+    for shapes in [super::scan::Shapes::All, super::scan::Shapes::Assignments, super::scan::Shapes::Log] {
+        for one in super::text::find(&text, shapes, std::env::var("FAMILY").ok().as_deref()) {
+            println!("{shapes:?} {} {:?}", one.kind, &text[one.range]);
+        }
     }
 }

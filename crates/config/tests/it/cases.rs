@@ -52,7 +52,7 @@ pub fn read(name: &str) -> Vec<Case> {
 }
 
 /// Puts the invented bodies in, and takes the joints out.
-fn expand(text: &str, seed: u64) -> String {
+pub fn expand(text: &str, seed: u64) -> String {
     const ALNUM: &str = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
     let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15);
     let mut random = |below: usize| {
@@ -92,12 +92,13 @@ fn expand(text: &str, seed: u64) -> String {
     out.replace('¦', "")
 }
 
-/// Returns true if the text contains a secret, or eight characters of it in a row.
+/// Returns true if the text contains a secret, or eight characters of it in a row that stand nowhere else in the case.
 #[allow(
     dead_code,
     reason = "the whole-program tests, which have this file too, look for all secrets at once"
 )]
-pub fn leaks(output: &str, secret: &str) -> bool {
+pub fn leaks(output: &str, secret: &str, open: &str) -> bool {
     let chars: Vec<char> = secret.chars().collect();
-    chars.windows(chars.len().min(8)).any(|window| output.contains(&window.iter().collect::<String>()))
+    let pieces = chars.windows(chars.len().min(8)).map(|window| window.iter().collect::<String>());
+    pieces.filter(|piece| !open.contains(piece)).any(|piece| output.contains(&piece))
 }

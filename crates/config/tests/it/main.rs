@@ -10,6 +10,7 @@
 mod cases;
 mod corpus;
 mod diffs;
+mod grammars;
 mod nested;
 mod round_trip;
 mod traefik;

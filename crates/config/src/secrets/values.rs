@@ -2,31 +2,24 @@
 
 use std::ops::Range;
 
+use super::Found;
 use super::tokens::{Body, MAKERS};
 use super::triggers::{Hit, Shape, hits};
+use crate::grammar::is_placeholder;
 use crate::random::{is_high_entropy, is_random};
 
-/// Where a secret stands in a text, and what it is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Found {
-    /// Its bytes.
-    pub range: Range<usize>,
-    /// A word for what was found, such as `github-token`; never anything of the value.
-    pub kind: &'static str,
-}
-
 /// Kinds that leave the rest of their line as it is: `postgres://…@host`.
-pub(super) const IN_PLACE: [&str; 3] = ["url-credentials", "dsn-password", "url-signature"];
+pub(crate) const IN_PLACE: [&str; 3] = ["url-credentials", "dsn-password", "url-signature"];
 
 /// Where secrets stand in a text, in no particular order.
-pub(super) fn find(text: &str) -> Vec<Found> {
+pub(crate) fn find(text: &str) -> Vec<Found> {
     let mut found = Vec::new();
     among(text, &hits(text), &mut found);
     found
 }
 
 /// The same, for a text whose hits are known.
-pub(super) fn among(text: &str, hits: &[(usize, Hit)], found: &mut Vec<Found>) {
+pub(crate) fn among(text: &str, hits: &[(usize, Hit)], found: &mut Vec<Found>) {
     // Within what was found or passed over from an earlier start, a later start finds no more.
     let mut covered = 0;
     let (mut url_end, mut dsn_end, mut web_end) = (0, 0, 0);
@@ -35,7 +28,7 @@ pub(super) fn among(text: &str, hits: &[(usize, Hit)], found: &mut Vec<Found>) {
     for &(at, hit) in hits {
         let earlier = found.len();
         match hit {
-            Hit::Name | Hit::Command => {}
+            Hit::Name | Hit::Command | Hit::Row(_) => {}
             _ if at < covered
                 && !matches!(hit, Hit::Shape(Shape::Url | Shape::Dsn | Shape::Authorization)) => {}
             Hit::Token { maker, length } => {
@@ -64,6 +57,15 @@ pub(super) fn among(text: &str, hits: &[(usize, Hit)], found: &mut Vec<Found>) {
             Hit::Shape(Shape::TelegramBot) => telegram(text, at, found),
             Hit::Shape(Shape::Mailchimp) => mailchimp(text, at, found),
             Hit::Shape(Shape::PgPass) => pgpass(text, at, found),
+            Hit::Shape(Shape::Vault) => super::marks::vault(text, at, found),
+            Hit::Shape(Shape::Block) => super::marks::block(text, at, found),
+            Hit::Shape(Shape::Huawei) => super::marks::between(text, at, "%^%#", "%^%#", found),
+            Hit::Shape(Shape::Jasypt) => super::marks::between(text, at, "ENC(", ")", found),
+            Hit::Shape(Shape::Sops) => super::marks::between(text, at, "ENC[", "]", found),
+            Hit::Shape(Shape::Enc) => super::marks::enc(text, at, found),
+            Hit::Shape(Shape::Cipher) => super::marks::cipher(text, at, found),
+            Hit::Shape(Shape::Oracle) => super::marks::oracle(text, at, found),
+            Hit::Shape(Shape::Header) => super::marks::header(text, at, found),
             Hit::Shape(Shape::Url | Shape::WebToken) => {}
         }
         covered = found[earlier..].iter().map(|one| one.range.end).fold(covered, usize::max);
@@ -74,7 +76,7 @@ pub(super) fn among(text: &str, hits: &[(usize, Hit)], found: &mut Vec<Found>) {
 }
 
 /// Returns true if a key is a secret. Prose is not: a token has digits.
-pub(super) fn is_secret_key(key: &str) -> bool {
+pub(crate) fn is_secret_key(key: &str) -> bool {
     if key.len() < 8 {
         return false;
     }
@@ -89,7 +91,7 @@ pub(super) fn is_secret_key(key: &str) -> bool {
 }
 
 /// Returns true if the text begins a private key and does not end it.
-pub(super) fn opens_private_key(text: &str) -> bool {
+pub(crate) fn opens_private_key(text: &str) -> bool {
     let last = find(text).into_iter().rfind(|one| one.kind == "private-key");
     last.is_some_and(|one| {
         let key = &text[one.range];
@@ -108,7 +110,9 @@ fn token(text: &str, at: usize, maker: usize, length: usize, found: &mut Vec<Fou
         && text.as_bytes().get(end).is_some_and(|byte| byte.is_ascii_alphanumeric());
     let odd = body == Body::Hex || is_random(&text[start..end]) || kind == "private-key";
     if end - start >= least && odd && !goes_on {
-        found.push(Found { range: at..end, kind });
+        // The mark says how it is encrypted, and stays.
+        let start = if kind == "encrypted" { start } else { at };
+        found.push(Found { range: start..end, kind });
     }
     end
 }
@@ -117,7 +121,10 @@ fn token(text: &str, at: usize, maker: usize, length: usize, found: &mut Vec<Fou
 fn private_key(text: &str, at: usize, found: &mut Vec<Found>) {
     let label_at = at + text[at..].find("BEGIN ").unwrap_or(0) + "BEGIN ".len();
     let label = text[label_at..].split("----").next().unwrap_or_default();
-    let is_private = label.len() < 64 && (label.contains("PRIVATE KEY") || label.contains(" SEED"));
+    let is_private = label.len() < 64
+        && ["PRIVATE KEY", " SEED", "OpenVPN Static key", "OpenVPN tls-crypt-v2"]
+            .iter()
+            .any(|known| label.contains(known));
     if !is_private {
         return;
     }
@@ -240,20 +247,21 @@ fn url(text: &str, at: usize, found: &mut Vec<Found>) -> usize {
     let mut covered = 0;
     for (scheme_end, _) in word.match_indices("://") {
         let start = scheme_end + 3;
-        if let Some(length) = user_and_password(&word[start..]).filter(|_| start >= covered) {
-            covered = start + length;
-            found.push(Found { range: at + start..at + covered, kind: "url-credentials" });
+        if let Some(secret) = user_and_password(&word[start..]).filter(|_| start >= covered) {
+            covered = start + secret.end;
+            found.push(Found { range: at + start + secret.start..at + covered, kind: "url-credentials" });
         }
     }
     end
 }
 
-/// Returns the length of the user and password after the scheme of a URL, in a word cut at its last `@`.
-fn user_and_password(rest: &str) -> Option<usize> {
+/// Returns where the secret stands after the scheme of a URL, in a word cut at its last `@`: the password, and a user who looks like a
+/// token.
+fn user_and_password(rest: &str) -> Option<Range<usize>> {
     let authority = &rest[..rest.find(['/', '?', '#']).unwrap_or(rest.len())];
     let Some((_, password)) = authority.split_once(':') else {
         let user = authority.rsplit_once('@').map_or(rest, |(user, _)| user);
-        return looks_like_token(user).then_some(user.len());
+        return looks_like_token(user).then_some(0..user.len());
     };
     let user_info = match authority.rsplit_once('@') {
         Some((user_info, _)) => user_info,
@@ -261,35 +269,11 @@ fn user_and_password(rest: &str) -> Option<usize> {
         None if authority.len() < rest.len() && password.bytes().all(|b| b.is_ascii_digit()) => return None,
         None => rest,
     };
-    // What is left of a marker's neighbours is no password: it would have gone with them.
-    let secret = user_info.split_once(':').filter(|(_, password)| !password.is_empty());
-    let secret = secret.is_some_and(|(_, password)| !is_placeholder(password));
-    (secret && !user_info.contains("<redacted:hmac:")).then_some(user_info.len())
-}
-
-/// Returns true if the text is a placeholder: `${NAME}`, `{{ .Values.name }}`, `$(NAME)`, `<password>`,
-/// `***`.
-pub(super) fn is_placeholder(text: &str) -> bool {
-    let inner = |open: &str, close: &str| text.strip_prefix(open)?.strip_suffix(close);
-    let name = |text: &str| {
-        let fine = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b'-');
-        let name = text.trim();
-        !name.is_empty() && name.len() <= 64 && name.bytes().all(fine)
-    };
-    let stars = text.len() >= 3 && text.bytes().all(|b| b == b'*' || b == b'x' || b == b'X' || b == b'.');
-    let variable = [("${", "}"), ("{{", "}}"), ("$(", ")"), ("%(", ")s")]
-        .iter()
-        .any(|(o, c)| inner(o, c).is_some_and(name));
-    let said = inner("<", ">").is_some_and(|said| {
-        !said.is_empty()
-            && said.len() <= 40
-            && said.bytes().all(|b| b.is_ascii_lowercase() || matches!(b, b'-' | b'_' | b' '))
-    });
-    // `$http_authorization`, as nginx has it.
-    let nginx = text
-        .strip_prefix('$')
-        .is_some_and(|rest| rest.contains('_') && rest.bytes().all(|b| b.is_ascii_lowercase() || b == b'_'));
-    stars || variable || said || nginx
+    let (user, password) = user_info.split_once(':')?;
+    let start = if user.is_empty() || looks_like_token(user) { 0 } else { user.len() + 1 };
+    let start = if user.is_empty() { 1 } else { start };
+    let fine = !password.is_empty() && !is_placeholder(password) && !user_info.contains("<redacted:hmac:");
+    fine.then_some(start..user_info.len())
 }
 
 /// Returns true if the user in a URL without a password is a token: long, of letters and digits.
@@ -354,10 +338,10 @@ mod tests {
             ("key is ghp_0123456789abcdefghij!", "ghp_0123456789abcdefghij"),
             ("xoxb-1234567890-abc", "xoxb-1234567890-abc"),
             ("eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.abc-_1", "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.abc-_1"),
-            ("postgres://app:s3cr3t@db:5432/x", "app:s3cr3t"),
-            ("amqp://u:p/w@h", "u:p/w"),
-            ("redis://:pw@h/0", ":pw"),
-            ("see http://h:80/x,http://u:p@h", "u:p"),
+            ("postgres://app:s3cr3t@db:5432/x", "s3cr3t"),
+            ("amqp://u:p/w@h", "p/w"),
+            ("redis://:pw@h/0", "pw"),
+            ("see http://h:80/x,http://u:p@h", "p"),
             ("Authorization: Bearer abcdef0123", "abcdef0123"),
             ("git clone https://0123456789abcdef0123@h/x", "0123456789abcdef0123"),
             ("dsn u:p:w@tcp(h:3306)/db", "p:w"),
@@ -368,7 +352,8 @@ mod tests {
                 "---- BEGIN SSH2 ENCRYPTED PRIVATE KEY ----\nP2/\n---- END SSH2 ENCRYPTED PRIVATE KEY ----",
             ),
         ] {
-            let found: Vec<_> = find(text).into_iter().map(|one| &text[one.range]).collect();
+            let mut found: Vec<_> = find(text).into_iter().map(|one| &text[one.range]).collect();
+            found.dedup();
             assert_eq!(found, [expected], "{text}");
         }
         for text in [

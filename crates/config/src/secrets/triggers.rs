@@ -9,10 +9,11 @@ use aho_corasick::{AhoCorasick, AhoCorasickKind, Input, MatchKind, StartKind};
 
 use super::names::COMMANDS;
 use super::tokens::MAKERS;
+use crate::grammar::grammars;
 
 /// Something found in passing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Hit {
+pub(crate) enum Hit {
     /// The prefix of a maker's tokens.
     Token {
         /// Its place in [`MAKERS`].
@@ -26,11 +27,13 @@ pub(super) enum Hit {
     Command,
     /// A shape that needs a closer look at the value.
     Shape(Shape),
+    /// A word that rows of the grammars are looked up by; its place among them.
+    Row(usize),
 }
 
 /// The shapes of secrets that are no single token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Shape {
+pub(crate) enum Shape {
     /// `://`
     Url,
     /// `-----BEGIN ` and its kin.
@@ -55,6 +58,24 @@ pub(super) enum Shape {
     PgPass,
     /// `-us1` to `-us2`, at the end of a key for Mailchimp.
     Mailchimp,
+    /// `$ANSIBLE_VAULT;`
+    Vault,
+    /// `<key>` and its kin, as OpenVPN has them.
+    Block,
+    /// `%^%#`, around what Huawei's devices encrypt.
+    Huawei,
+    /// `ENC(`, before what Jasypt encrypts.
+    Jasypt,
+    /// `ENC[`, before what SOPS and eyaml encrypt.
+    Sops,
+    /// ` ENC `, before what FortiOS encrypts.
+    Enc,
+    /// ` cipher `, before what Huawei's and H3C's devices encrypt.
+    Cipher,
+    /// `jdbc:oracle:`, before `thin:user/password@`.
+    Oracle,
+    /// `Authorization:` and other headers.
+    Header,
 }
 
 const SHAPES: &[(&str, Shape)] = &[
@@ -79,12 +100,38 @@ const SHAPES: &[(&str, Shape)] = &[
     (":5432:", Shape::PgPass),
     ("-us1", Shape::Mailchimp),
     ("-us2", Shape::Mailchimp),
+    ("$ANSIBLE_VAULT;", Shape::Vault),
+    ("<key>", Shape::Block),
+    ("<secret>", Shape::Block),
+    ("<tls-auth>", Shape::Block),
+    ("<tls-crypt>", Shape::Block),
+    ("<tls-crypt-v2>", Shape::Block),
+    ("<pkcs12>", Shape::Block),
+    ("<auth-user-pass>", Shape::Block),
+    ("<http-proxy-user-pass>", Shape::Block),
+    ("%^%#", Shape::Huawei),
+    ("ENC(", Shape::Jasypt),
+    ("ENC[", Shape::Sops),
+    (" ENC ", Shape::Enc),
+    (" cipher ", Shape::Cipher),
+    (" irreversible-cipher ", Shape::Cipher),
+    ("jdbc:oracle:", Shape::Oracle),
+    ("authorization:", Shape::Header),
+    ("cookie:", Shape::Header),
+    ("x-api-key:", Shape::Header),
+    ("api-key:", Shape::Header),
+    ("x-auth-token:", Shape::Header),
+    ("private-token:", Shape::Header),
+    ("x-vault-token:", Shape::Header),
+    ("x-amz-security-token:", Shape::Header),
+    ("x-csrf-token:", Shape::Header),
 ];
 
 /// Pieces of names; every name that `names::sense` knows as a secret's has one of them.
 const STEMS: &str = "pass pwd psk secret token key cred auth bearer jwt cookie kennwort passw senha wachtwoord \
     contrasen motdepasse haslo seed phrase community mnemonic sig= signature pin= rootpw bindpw userpw dbpw \
-    adminpw pw= pw: pw\" pw' pw< pw> _pw -pw md5 sha tacacs radius wpa wep salt webhook license otp from-literal";
+    adminpw pw= pw: pw\" pw' pw< pw> _pw -pw md5 sha tacacs radius wpa wep salt webhook license otp from-literal login allow userinfo \
+    <prv> <phash> <tls> pepper sensitive noecho masked secured confidential encrypt \"kty\" secure";
 
 fn table() -> (Vec<Hit>, Vec<String>) {
     let (mut hits, mut texts) = (Vec::new(), Vec::new());
@@ -109,6 +156,10 @@ fn table() -> (Vec<Hit>, Vec<String>) {
             texts.push(format!("{name}{end}"));
         }
     }
+    for (anchor, (text, _)) in grammars().anchors.iter().enumerate() {
+        hits.push(Hit::Row(anchor));
+        texts.push((*text).to_owned());
+    }
     (hits, texts)
 }
 
@@ -124,8 +175,8 @@ static TRIGGERS: LazyLock<Option<(AhoCorasick, Vec<Hit>)>> = LazyLock::new(|| {
     Some((automaton.ok()?, hits))
 });
 
-/// Where the hits in a text begin, sorted. `None` when it cannot be told and the whole text must be looked at.
-pub(super) fn hits(text: &str) -> Vec<(usize, Hit)> {
+/// Returns where the hits in a text begin, sorted.
+pub(crate) fn hits(text: &str) -> Vec<(usize, Hit)> {
     let Some((automaton, kinds)) = &*TRIGGERS else { return Vec::new() };
     let mut found = Vec::new();
     for hit in automaton.find_overlapping_iter(Input::new(text)) {
@@ -134,7 +185,9 @@ pub(super) fn hits(text: &str) -> Vec<(usize, Hit)> {
         if let Hit::Token { maker, .. } = kind {
             let written = &text.as_bytes()[hit.range()];
             let exact = MAKERS[maker].1.split_ascii_whitespace().any(|prefix| prefix.as_bytes() == written);
-            let in_word = hit.start() > 0 && text.as_bytes()[hit.start() - 1].is_ascii_alphanumeric();
+            let in_word = written[0].is_ascii_alphanumeric()
+                && hit.start() > 0
+                && text.as_bytes()[hit.start() - 1].is_ascii_alphanumeric();
             if !exact || in_word {
                 continue;
             }
@@ -150,6 +203,6 @@ pub(super) fn hits(text: &str) -> Vec<(usize, Hit)> {
 }
 
 /// Returns true if anything in the text needs a closer look.
-pub(super) fn any(text: &str) -> bool {
+pub(crate) fn any(text: &str) -> bool {
     TRIGGERS.as_ref().is_none_or(|(automaton, _)| automaton.is_match(text))
 }

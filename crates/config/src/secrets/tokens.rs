@@ -5,7 +5,7 @@
 
 /// Which characters the rest of a token is made of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Body {
+pub(crate) enum Body {
     /// Letters and digits.
     Alnum,
     /// Letters, digits, `_` and `-`.
@@ -18,6 +18,8 @@ pub(super) enum Body {
     Loose,
     /// Characters of hashed passwords: as `Loose`, and `$`, `=`, `,`.
     Crypt,
+    /// As `Crypt`, and `:`, `{`, `}`.
+    Hash,
 }
 
 impl Body {
@@ -32,16 +34,17 @@ impl Body {
                 byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.' | b'/' | b'+' | b'~')
             }
             Body::Crypt => byte.is_ascii_alphanumeric() || b"./+$=,_-".contains(&byte),
+            Body::Hash => Body::Crypt.has(byte) || b":{}".contains(&byte),
         }
     }
 }
 
 /// One maker's tokens: what they are called, how they begin (several, between blanks), how many characters follow at
 /// least, and which.
-pub(super) type Maker = (&'static str, &'static str, usize, Body);
+pub(crate) type Maker = (&'static str, &'static str, usize, Body);
 
 /// All makers known here.
-pub(super) const MAKERS: &[Maker] = &[
+pub(crate) const MAKERS: &[Maker] = &[
     // rig's own: tokens and tickets of a hub.
     ("rig-token", "rig_ rigt_", 40, Body::Word),
     ("github-token", "ghp_ gho_ ghu_ ghs_ ghr_", 20, Body::Alnum),
@@ -63,6 +66,7 @@ pub(super) const MAKERS: &[Maker] = &[
         Body::Loose,
     ),
     ("webhook", "webhook.office.com/webhookb2/", 16, Body::Loose),
+    ("webhook", "/hooks/ /webhooks/ /webhook/", 20, Body::Word),
     ("stripe-key", "sk_live_ sk_test_ rk_live_ rk_test_ whsec_", 10, Body::Loose),
     ("aws-access-key", "AKIA ASIA ABIA ACCA", 16, Body::Upper),
     ("aws-session-token", "IQoJb3JpZ2lu FwoGZXIvYXdz", 40, Body::Loose),
@@ -147,6 +151,37 @@ pub(super) const MAKERS: &[Maker] = &[
         16,
         Body::Crypt,
     ),
+    (
+        "password-hash",
+        "$1a$ $sha1$ $md5$ $5$rounds $6$rounds $P$ $H$ $S$ $M$ $bcrypt-sha256$ $7z$",
+        12,
+        Body::Crypt,
+    ),
+    (
+        "password-hash",
+        "pbkdf2_sha256$ pbkdf2_sha512$ pbkdf2:sha256: pbkdf2:sha512: scrypt:32768: SCRAM-SHA-256$ SCRAM-SHA-1$",
+        16,
+        Body::Hash,
+    ),
+    ("encrypted", "vault:v", 12, Body::Hash),
+    (
+        "encrypted",
+        "{cipher} {AES} {AES256} {AES-256} {3DES} {DES} {enc {encrypted} {ENC} {xor} {aes}",
+        8,
+        Body::Hash,
+    ),
+    ("encrypted", "enc: ENC: encrypted:", 20, Body::Hash),
+    ("encrypted", "U2FsdGVkX1", 20, Body::Crypt),
+    ("encrypted", "gAAAAAB", 60, Body::Crypt),
+    ("private-key", "RWRTY0Iy RWRCSw", 60, Body::Crypt),
+    (
+        "password-hash",
+        "{PBKDF2-SHA512} {PBKDF2-SHA256} {PBKDF2-SHA1} {PBKDF2_SHA256} {ARGON2} {CRYPT} {PKCS5S2} {BLF-CRYPT} {SHA512-CRYPT} {SHA256-CRYPT} {SHA256} {SHA512} {MD5} {SCRAM-SHA-256} {bcrypt}",
+        16,
+        Body::Crypt,
+    ),
+    ("encrypted", "-AQ==", 6, Body::Crypt),
+    ("encrypted", "AQAAANCMnd8BFdERjHoAwE 01000000d08c9ddf0115d1118c7a00c04fc297eb", 16, Body::Crypt),
     ("password-hash", "{SSHA}", 16, Body::Crypt),
     ("password-hash", "{SHA} {SMD5} {SSHA256} {SSHA512} {PBKDF2}", 16, Body::Crypt),
     ("twilio-key", "SK0 SK1 SK2 SK3 SK4 SK5 SK6 SK7 SK8 SK9 SKa SKb SKc SKd SKe SKf", 31, Body::Hex),
