@@ -101,7 +101,7 @@ impl Core {
     /// # Errors
     /// `event-too-long`, `log-failed`, `read-only`, `closed`.
     pub async fn append(&self, stream: &Stream, drafts: Vec<Draft>) -> Result<Appended, Problem> {
-        let redactor = &self.0.redactor;
+        let redactor = stream.redactor();
         let encode = |draft: Draft| draft.encode_redacted(|name, value| redact_field(redactor, name, value));
         let bodies = drafts.into_iter().map(encode).collect::<Result<Vec<Body>, _>>();
         let bodies = bodies.map_err(|e| event_problem(&e))?;
@@ -146,7 +146,7 @@ impl Core {
         &self.0.policy
     }
 
-    /// Returns the redactor, with the hub's key.
+    /// Returns the redactor of what belongs to no stream, with the hub's key.
     pub fn redactor(&self) -> &Arc<Redactor> {
         &self.0.redactor
     }

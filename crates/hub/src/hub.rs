@@ -153,6 +153,7 @@ impl Builder {
         let streams = Streams::new(streams::Parts {
             options: options.clone(),
             policy: policy.clone(),
+            redactor: redactor.clone(),
             keys: keys.clone(),
             store,
             data: opened.data,

@@ -41,7 +41,7 @@ pub struct Document {
     pub service: ServiceName,
     /// Its format; if absent, derived from the media type, or else from name and content.
     pub format: Option<String>,
-    /// A file name from which the format may be derived.
+    /// The name of its file: the format may be derived from it, and what the lines of a text are.
     pub name: Option<String>,
     /// The media type that its sender gave it.
     pub media_type: Option<String>,
@@ -119,7 +119,7 @@ impl Captures {
         let blobs = stream.blobs.as_ref().filter(|_| self.options.blobs.keep);
         let original = blobs.map(|blobs| (blobs.clone(), Zeroizing::new(content.clone())));
         let keeps = original.is_some();
-        let capture = match self.understand(&document, content).await {
+        let capture = match self.understand(stream, &document, content).await {
             Ok(capture) => capture,
             Err(problem) => {
                 refuse(stream, &document, &problem, bytes).await?;
@@ -180,6 +180,7 @@ impl Captures {
     /// configuration of something that runs.
     pub(crate) async fn declaration(
         &self,
+        stream: &Stream,
         mut document: Document,
         headers: &HeaderMap,
         body: Body,
@@ -188,7 +189,7 @@ impl Captures {
         let (content, _budget) = self.receive(headers, body, &mut 0).await?;
         let _turn = self.budget.turn().await?;
         let Capture { digest, config_digest, format, config, .. } =
-            self.understand(&document, content).await?;
+            self.understand(stream, &document, content).await?;
         Ok(Declaration { digest, config_digest, format, config })
     }
 
@@ -245,7 +246,12 @@ impl Captures {
     }
 
     /// Parses, digests and redacts a document.
-    async fn understand(&self, request: &Document, document: Vec<u8>) -> Result<Capture, Problem> {
+    async fn understand(
+        &self,
+        stream: &Stream,
+        request: &Document,
+        document: Vec<u8>,
+    ) -> Result<Capture, Problem> {
         let (asked, media_type) = (request.format.as_deref(), request.media_type.as_deref());
         // A snapshot file that is declared as one has no other format.
         let is_snapshot =
@@ -253,7 +259,8 @@ impl Captures {
         let format = if is_snapshot { None } else { Some(format_of(media_type, request, &document)?) };
         let as_json = asked.is_some() && !is_snapshot;
         let (redactor, limits, step) =
-            (self.redactor.clone(), self.options.limits.clone(), self.options.step);
+            (stream.redactor().learning(), self.options.limits.clone(), self.options.step);
+        let file = request.name.clone();
         let parsed = tokio::task::spawn_blocking(move || {
             step("capture.parse");
             let bytes = document.len() as u64;
@@ -268,6 +275,7 @@ impl Captures {
             }
             let Some(format) = format else { return Err(no_snapshot()) };
             let mut parsed = parse(document, format, &limits)?;
+            parsed.file = file;
             let (digest, redacted) = parsed.digest_then_redact(&redactor);
             Ok(Capture {
                 format: format.to_string(),
@@ -299,7 +307,7 @@ impl Captures {
         // The client's metadata overrides that of the file.
         let said = capture.meta.iter().chain(&request.meta);
         let mut meta: Value = said.map(|(key, value)| (key.clone(), Value::from(value.as_str()))).collect();
-        self.redactor.redact_event(&mut "meta".to_owned(), &mut meta);
+        stream.redactor().redact_event(&mut "meta".to_owned(), &mut meta);
         let redacted = meta.as_object_mut().map(std::mem::take).unwrap_or_default().into_iter();
         let texts = redacted.map(|(key, value)| {
             let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);

@@ -172,16 +172,18 @@ pub(crate) struct Row<'a> {
     pub(crate) first_seq: Seq,
     pub(crate) bytes: u64,
     pub(crate) index_lag: u64,
+    pub(crate) known_secrets: u64,
     pub(crate) meters: &'a Meters,
 }
 
 /// All counters of all streams.
 pub(crate) fn write(text: &mut Exposition, streams: &[Row<'_>]) {
-    let columns: [Column<Row<'_>>; 20] = [
+    let columns: [Column<Row<'_>>; 21] = [
         ("rig_head_seq", "gauge", "Seq of the last durable event.", |s| s.head),
         ("rig_first_seq", "gauge", "Seq of the oldest event that is kept.", |s| s.first_seq),
         ("rig_log_bytes", "gauge", "Bytes that the log takes.", |s| s.bytes),
         ("rig_index_lag_events", "gauge", "Events that the index does not know yet.", |s| s.index_lag),
+        ("rig_known_secrets", "gauge", "Values that are hidden wherever they come up.", |s| s.known_secrets),
         ("rig_appended_events_total", "counter", "Events made durable.", |s| s.meters.events.load(Relaxed)),
         ("rig_captures_total", "counter", "Documents taken in.", |s| s.meters.captured.load(Relaxed)),
         ("rig_captures_unchanged_total", "counter", "Documents that were as the one before.", |s| {

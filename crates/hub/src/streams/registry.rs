@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock, Weak};
 
-use rig_config::Policy;
+use rig_config::{Policy, Redactor};
 use rig_event::{Draft, Epoch, Head, Seq, StreamName};
 use rig_recorder::{BoxFuture, Durability, EventLog, Index, Keyring, Store, StreamIndex};
 use tokio::sync::{Mutex, mpsc, watch};
@@ -31,6 +31,9 @@ use crate::problem::Problem;
 /// Most appends that may wait for the writer. Senders of more wait until there is room.
 const QUEUE: usize = 1024;
 
+/// Most values that are known to be secret in a stream.
+const KNOWN_SECRETS: usize = 10_000;
+
 /// A task that runs for every stream until it is closed: retention, the sweep of originals. It holds its stream weakly.
 pub(crate) type Keeper = Arc<dyn Fn(Weak<Stream>) -> BoxFuture<'static, ()> + Send + Sync>;
 
@@ -42,6 +45,8 @@ pub struct Streams(Arc<Registry>);
 pub(crate) struct Parts {
     pub(crate) options: Arc<Options>,
     pub(crate) policy: Arc<Policy>,
+    /// The hub's redactor, from which those of the streams are made.
+    pub(crate) redactor: Arc<Redactor>,
     /// The keys that seals and session files are signed with.
     pub(crate) keys: Arc<Keyring>,
     /// The place of the logs; `None`: recordings only, and no stream can be made.
@@ -330,6 +335,7 @@ impl Registry {
             blobs,
             tasks: Mutex::new(tasks),
             recording: None,
+            redactor: self.redactor(name),
         });
         // Not while it is being made: they would find nothing and end.
         let weak = Arc::downgrade(&stream);
@@ -346,6 +352,7 @@ impl Registry {
         let base = log.base().map_err(|e| Error::Fold(e.to_string()))?;
         let head = log.watch();
         let announced = self.announce(log.clone(), &head);
+        let redactor = self.redactor(log.stream());
         self.insert(Arc::new(Stream {
             name: log.stream().clone(),
             epoch: log.epoch().clone(),
@@ -363,8 +370,14 @@ impl Registry {
             blobs: None,
             tasks: Mutex::new(Tasks { announcer: Some(announced.task), ..Tasks::default() }),
             recording: Some(log),
+            redactor,
         }));
         Ok(())
+    }
+
+    /// Returns the redactor of a stream.
+    fn redactor(&self, name: &StreamName) -> Arc<Redactor> {
+        Arc::new(self.parts.redactor.for_stream(name.as_str(), KNOWN_SECRETS))
     }
 
     /// Begins to tell subscribers of what becomes durable.

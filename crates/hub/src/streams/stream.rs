@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use axum::http::StatusCode;
+use rig_config::Redactor;
 use rig_event::{Draft, Epoch, Seq, StreamName};
 use rig_recorder::{EventLog, Lines, ReadError, StreamIndex};
 use rig_replay::{State, Timeline};
@@ -52,6 +53,8 @@ pub struct Stream {
     pub(crate) tasks: Mutex<Tasks>,
     /// Set for a recording that is played: nothing can be written to it.
     pub(crate) recording: Option<Arc<PlaybackLog>>,
+    /// Replaces secrets with fingerprints of the stream's own key, and knows the values that were secrets in it.
+    pub(crate) redactor: Arc<Redactor>,
 }
 
 /// The tasks of a stream, until it is closed.
@@ -64,6 +67,11 @@ pub(crate) struct Tasks {
 }
 
 impl Stream {
+    /// Returns the redactor of what is written to it.
+    pub fn redactor(&self) -> &Arc<Redactor> {
+        &self.redactor
+    }
+
     /// Returns the seq of the last durable event; 0 before the first.
     pub fn head(&self) -> Seq {
         *self.head.borrow()

@@ -94,7 +94,7 @@ where
             coding.unpack(&core.captures().budget, body, MAX_BATCH_BYTES as u64, too_large).await?;
         (body, _unpacked_budget) = (unpacked.into(), Some(budget));
     }
-    let mut bodies = bodies(core.redactor(), by, &parts.headers, &body)?;
+    let mut bodies = bodies(stream.redactor(), by, &parts.headers, &body)?;
     if let Some(key) = key {
         give_key(&mut bodies, key)?;
     }

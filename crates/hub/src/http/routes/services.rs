@@ -324,7 +324,7 @@ pub(super) async fn declare(
         ..Document::new(service.clone(), Vec::new())
     };
     query.done()?;
-    let declaration = Box::new(core.captures().declaration(document, &headers, body).await?);
+    let declaration = Box::new(core.captures().declaration(&stream, document, &headers, body).await?);
     decide(&stream, Command::Declare { service, declaration, by }).await
 }
 

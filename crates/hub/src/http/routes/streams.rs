@@ -178,6 +178,7 @@ fn row(stream: &Stream) -> Row<'_> {
         first_seq: stream.log.first_seq(),
         bytes: stream.log.bytes(),
         index_lag: stream.indexed.lag(stream.head()),
+        known_secrets: stream.redactor.known_secrets() as u64,
         meters: &stream.meters,
     }
 }
