@@ -7,6 +7,7 @@
 mod placeholder;
 mod words;
 
+use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::LazyLock;
 
@@ -39,6 +40,10 @@ const FILES: &[&str] = &[
 
 /// The most words that `**` stands for.
 const MANY: usize = 64;
+
+/// Pieces of words that few ordinary lines have.
+const RARE: &str =
+    "pass secret key community cred psk token auth cipher encrypt digest hash md5 pwd -pw login";
 
 /// The words before the one that a row is looked up by, in a row that may begin anywhere in a line.
 const LEAD: usize = 8;
@@ -115,8 +120,12 @@ pub(crate) struct Grammar {
 pub(crate) struct Grammars {
     pub(crate) all: Vec<Grammar>,
     pub(crate) rows: Vec<Row>,
-    /// The literals that rows are looked up by, with the rows.
-    pub(crate) anchors: Vec<(&'static str, Vec<usize>)>,
+    /// Words, in small letters, with the rows that need one of them in their line.
+    by_word: HashMap<String, Vec<usize>>,
+    /// Words without which a line need not be looked at for a row that finds something.
+    pub(crate) words: Vec<&'static str>,
+    /// Pieces of words, with the rows that need one of them in their line.
+    pub(crate) pieces: Vec<(&'static str, Vec<usize>)>,
     /// Rows without one, of grammars that are for some files only.
     unanchored: Vec<usize>,
 }
@@ -200,17 +209,33 @@ impl Grammars {
         let is_only = is_only || is_by_position;
         let at = self.rows.len();
         match anchor(&pieces) {
-            Some(words) => {
+            Some(Anchor::Words(words)) => {
                 for word in words {
-                    match self.anchors.iter_mut().find(|(known, _)| *known == word) {
-                        Some((_, rows)) => rows.push(at),
-                        None => self.anchors.push((word, vec![at])),
+                    self.by_word.entry(word.to_ascii_lowercase()).or_default().push(at);
+                    if !is_innocent {
+                        self.words.push(word);
                     }
                 }
             }
+            Some(Anchor::Piece(piece)) => match self.pieces.iter_mut().find(|(known, _)| *known == piece) {
+                Some((_, rows)) => rows.push(at),
+                None => self.pieces.push((piece, vec![at])),
+            },
             None => self.unanchored.push(at),
         }
         self.rows.push(Row { grammar, above, pieces, is_innocent, is_only, is_floating, is_by_position });
+    }
+
+    /// Returns the rows that need this word in their line.
+    pub(crate) fn rows_by(&self, word: &str) -> &[usize] {
+        if word.len() > 40 {
+            return &[];
+        }
+        let rows = match word.bytes().any(|b| b.is_ascii_uppercase()) {
+            true => self.by_word.get(word.to_ascii_lowercase().as_str()),
+            false => self.by_word.get(word),
+        };
+        rows.map_or(&[], Vec::as_slice)
     }
 
     /// Returns the families that a text belongs to, by the signs in it and by the name of its file, or of the family.
@@ -326,23 +351,39 @@ fn parts(word: &'static str) -> Vec<Part> {
     parts
 }
 
-/// The words that a row is looked up by: one of them has to be in its line.
-fn anchor(pieces: &[Piece]) -> Option<Vec<&'static str>> {
-    let of = |piece: &Piece| -> Option<Vec<&'static str>> {
-        match piece {
-            Piece::Literal(words) => Some(words.clone()),
-            Piece::Inside(parts) => {
-                let literals = parts.iter().filter_map(|part| match part {
-                    Part::Literal(text) => Some(*text),
-                    _ => None,
-                });
-                literals.max_by_key(|text| text.len()).map(|text| vec![text])
-            }
-            _ => None,
-        }
+/// The condition that a line must meet before a row is held against it.
+enum Anchor {
+    /// One of these words is in it.
+    Words(Vec<&'static str>),
+    /// This is in it, within a word.
+    Piece(&'static str),
+}
+
+/// Returns what a row is looked up by: whole words if it has some, and rather those that few ordinary lines have.
+fn anchor(pieces: &[Piece]) -> Option<Anchor> {
+    let least = |words: &[&str]| words.iter().map(|word| word.len()).min().unwrap_or(0);
+    let is_rare = |words: &[&str]| {
+        words.iter().all(|word| RARE.split(' ').any(|rare| word.to_ascii_lowercase().contains(rare)))
     };
-    let least = |words: &Vec<&str>| words.iter().map(|word| word.len()).min().unwrap_or(0);
-    pieces.iter().filter_map(of).max_by_key(least).filter(|words| least(words) > 1)
+    let words = pieces.iter().filter_map(|piece| match piece {
+        Piece::Literal(words) => Some(words.as_slice()),
+        _ => None,
+    });
+    let words = words.max_by_key(|words| (is_rare(words), least(words))).filter(|words| least(words) > 1);
+    let inside = pieces.iter().filter_map(|piece| match piece {
+        Piece::Inside(parts) => Some(parts),
+        _ => None,
+    });
+    let literal = |part: &Part| match part {
+        Part::Literal(text) => Some(*text),
+        _ => None,
+    };
+    let piece = inside.flatten().filter_map(literal).max_by_key(|text| (is_rare(&[*text]), text.len()));
+    match (words, piece.filter(|piece| piece.len() > 1)) {
+        (Some(words), Some(piece)) if !is_rare(words) && is_rare(&[piece]) => Some(Anchor::Piece(piece)),
+        (Some(words), _) => Some(Anchor::Words(words.to_vec())),
+        (None, piece) => piece.map(Anchor::Piece),
+    }
 }
 
 impl Row {

@@ -11,6 +11,9 @@ use crate::secrets::looks::{is_code, is_in, is_mode, is_odd, is_prose, is_refere
 use crate::secrets::names::{self, Sense, sense};
 use crate::secrets::{ARGUMENT, Found, NAMED};
 
+/// The most bytes of a value in quotes.
+const FAR: usize = 64 << 10;
+
 /// Words between a name and its secret: how it is written.
 const TYPES: &str = "encrypted cipher ciphertext simple plain plaintext plain-text cleartext clear-text clear hash hashed md5 sha sha1 \
     sha-1 sha256 sha-256 sha512 sha-512 ascii ascii-text hex hexadecimal bcrypt scrypt pbkdf2 irreversible-cipher irreversible \
@@ -147,17 +150,18 @@ fn value(scan: &Scan<'_>, start: usize, sign: u8, is_whole: bool) -> Option<Valu
         let from = start + rest.len() - bare.len();
         let triple: String = std::iter::repeat_n(quote, 3).collect();
         let (open, length) = if bare.starts_with(&triple) {
-            (3, scan.text[from + 3..].find(&triple))
+            (3, scan.text[from + 3..scan.text.floor_char_boundary(from + FAR)].find(&triple))
         } else if escaped {
-            (1, bare[1..].find(&format!("\\{quote}")))
+            (1, bare[1..bare.floor_char_boundary(FAR)].find(&format!("\\{quote}")))
         } else {
-            (1, closing(&bare[1..], quote))
+            (1, closing(&bare[1..bare.floor_char_boundary(FAR)], quote))
         };
         if let Some(length) = length {
             return Some(Value { range: from + open..from + open + length, is_quoted: true });
         }
         // It closes what was opened before the name: `"Password: "`.
-        if scan.text[scan.line.start..start].matches(quote).count() % 2 == 1 {
+        let before = scan.text.floor_char_boundary(start.saturating_sub(1024)).max(scan.line.start);
+        if scan.text[before..start].matches(quote).count() % 2 == 1 {
             return None;
         }
         // It closes on a line below, or never: the rest of this line belongs to it.

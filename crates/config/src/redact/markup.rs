@@ -11,6 +11,14 @@ use crate::secrets::{Found, NAMED};
 const ELEMENTS: &str =
     "phash prv psk rocommunity rwcommunity bcrypt-hash nt-hash md5-hash sha512-hash authpwd privpwd";
 
+/// The most bytes of a block that are looked through.
+const FAR: usize = 16 << 10;
+
+/// Returns the start of a text.
+fn near(text: &str) -> &str {
+    &text[..text.floor_char_boundary(FAR)]
+}
+
 /// Finds `<password>…</password>`.
 pub(super) fn elements(scan: &Scan<'_>, found: &mut Vec<Found>) {
     let line = scan.content();
@@ -98,11 +106,11 @@ pub(super) fn variables(scan: &Scan<'_>, found: &mut Vec<Found>) {
     let is_marked = content
         .split_once('=')
         .is_some_and(|(name, value)| name.trim() == "sensitive" && value.trim() == "true");
-    let head = scan.text[..scan.line.start]
-        .rfind("variable \"")
-        .filter(|at| is_marked && !scan.text[*at..scan.line.start].contains("\n}"));
+    let start = scan.text.floor_char_boundary(scan.line.start.saturating_sub(FAR));
+    let above = if is_marked { &scan.text[start..scan.line.start] } else { "" };
+    let head = above.rfind("variable \"").filter(|at| !above[*at..].contains("\n}")).map(|at| start + at);
     if let Some(head) = head {
-        let block = scan.text[head..].split("\n}").next().unwrap_or_default();
+        let block = near(&scan.text[head..]).split("\n}").next().unwrap_or_default();
         if let Some(open) = block.find("default").and_then(|at| Some(at + block[at..].find('"')? + 1))
             && let Some(length) = closing(&block[open..], '"')
         {
@@ -111,7 +119,7 @@ pub(super) fn variables(scan: &Scan<'_>, found: &mut Vec<Found>) {
     }
     let Some(rest) = content.trim_start().strip_prefix("variable \"") else { return };
     let name = rest.split('"').next().unwrap_or_default();
-    let block = below.split("\n}").next().unwrap_or_default();
+    let block = near(below).split("\n}").next().unwrap_or_default();
     let marked = || {
         block.lines().any(|line| {
             line.split_once('=')

@@ -5,6 +5,7 @@
 //! looks is found by `values`. A secret is a span: nothing beyond it is hidden.
 
 use std::cell::{OnceCell, RefCell};
+use std::collections::BTreeMap;
 use std::ops::Range;
 
 use super::scan::{Scan, Shapes, disjoint};
@@ -16,6 +17,9 @@ use crate::secrets::values::among;
 
 /// The grammar of command lines.
 const COMMANDS: &str = "command-lines";
+
+/// The most places in one line at which a row is tried.
+const PLACES: usize = 1024;
 
 /// The most lines that a line may stand below.
 const DEPTH: usize = 32;
@@ -35,7 +39,7 @@ pub(super) fn find(text: &str, shapes: Shapes, file: Option<&str>) -> Vec<Found>
     let has_docker_auths = text.contains("\"auths\"");
     let wanted = |hit: &Hit| match hit {
         Hit::Name | Hit::Command => true,
-        Hit::Row(_) => shapes != Shapes::Log,
+        Hit::Word | Hit::Row(_) => shapes != Shapes::Log,
         _ => false,
     };
     let places: Vec<(usize, Hit)> = hits.into_iter().filter(|(_, hit)| wanted(hit)).collect();
@@ -57,7 +61,9 @@ pub(super) fn find(text: &str, shapes: Shapes, file: Option<&str>) -> Vec<Found>
         let scan = Scan { text, words: words(text, line.clone()), line, shapes, has_docker_auths };
         let earlier = found.len();
         let told = if shapes == Shapes::Log { Told::Nothing } else { rows.find(&scan, own, &mut found) };
-        if told != Told::Innocent {
+        // Only what a name may announce is worth the general rules.
+        let is_named = is_by_position || own.iter().any(|(_, hit)| !matches!(hit, Hit::Word | Hit::Row(_)));
+        if told != Told::Innocent && is_named {
             general::assignments(&scan, &mut found);
             markup::elements(&scan, &mut found);
             markup::attributes(&scan, &mut found);
@@ -140,17 +146,23 @@ impl Rows<'_> {
 
     /// Holds a line against the rows that the words in it are of.
     fn find(&self, scan: &Scan<'_>, hits: &[(usize, Hit)], found: &mut Vec<Found>) -> Told {
-        let mut wanted: Vec<(&Row, Vec<usize>)> = Vec::new();
-        for (place, hit) in hits {
-            let Hit::Row(anchor) = hit else { continue };
-            for row in &self.grammars.anchors[*anchor].1 {
-                let row = &self.grammars.rows[*row];
-                match wanted.iter_mut().find(|(known, _)| std::ptr::eq(*known, row)) {
-                    Some((_, places)) => places.push(*place),
-                    None => wanted.push((row, vec![*place])),
-                }
+        let mut by_row: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
+        let mut add = |row: usize, place: usize| {
+            let places = by_row.entry(row).or_default();
+            if places.len() < PLACES {
+                places.push(place);
             }
+        };
+        for (place, hit) in hits {
+            let Hit::Row(piece) = hit else { continue };
+            self.grammars.pieces[*piece].1.iter().for_each(|row| add(*row, *place));
         }
+        for word in scan.words.iter().take(PLACES) {
+            let rows = self.grammars.rows_by(&self.text[word.inner.clone()]);
+            rows.iter().for_each(|row| add(*row, word.outer.start));
+        }
+        let mut wanted: Vec<(&Row, Vec<usize>)> =
+            by_row.into_iter().map(|(row, places)| (&self.grammars.rows[row], places)).collect();
         if self.families.get().is_some() {
             wanted.extend(self.grammars.of_every_line(self.families()).map(|row| (row, Vec::new())));
         }

@@ -7,6 +7,9 @@ use crate::grammar::is_placeholder;
 /// The kind of a secret that is encrypted with a new salt at each export, so that its fingerprint says only that it is there.
 pub(crate) const SALTED: &str = "salted";
 
+/// The most bytes between an element's tags.
+const FAR: usize = 64 << 10;
+
 /// The kind of a secret that is known by a mark.
 const ENCRYPTED: &str = "encrypted";
 
@@ -61,8 +64,8 @@ pub(crate) fn cipher(text: &str, at: usize, found: &mut Vec<Found>) {
 
 /// Finds the password in `jdbc:oracle:thin:user/password@host`.
 pub(crate) fn oracle(text: &str, at: usize, found: &mut Vec<Found>) {
-    let word =
-        text[at..].split(|c: char| c.is_whitespace() || matches!(c, '"' | '\'')).next().unwrap_or_default();
+    let near = &text[at..text.floor_char_boundary(at + 1024)];
+    let word = near.split(|c: char| c.is_whitespace() || matches!(c, '"' | '\'')).next().unwrap_or_default();
     let Some((login, _)) = word.split_once('@') else { return };
     if let Some((user, password)) = login.split_once('/')
         && !password.is_empty()
@@ -76,11 +79,12 @@ pub(crate) fn oracle(text: &str, at: usize, found: &mut Vec<Found>) {
 
 /// Finds the content of `<key>`, `<tls-auth>` and their kin, as OpenVPN has them. What stands between `BEGIN` and `END` is found by that.
 pub(crate) fn block(text: &str, at: usize, found: &mut Vec<Found>) {
-    let Some(length) = text[at + 1..].find('>') else { return };
+    let Some(length) = text[at + 1..text.floor_char_boundary(at + 32)].find('>') else { return };
     let name = &text[at + 1..at + 1 + length];
     let start = at + length + 2;
     let is_own_line = text[start..].trim_start_matches([' ', '\t', '\r']).starts_with('\n');
-    let Some(end) = text[start..].find(&format!("</{name}>")).map(|end| start + end) else { return };
+    let far = text.floor_char_boundary(start + FAR);
+    let Some(end) = text[start..far].find(&format!("</{name}>")).map(|end| start + end) else { return };
     let inner = &text[start..end];
     if !is_own_line || inner.contains("-BEGIN ") || inner.contains("<redacted:") {
         return;

@@ -3,6 +3,7 @@
 //! Almost no text holds a secret, so all the beginnings of tokens and all the pieces of names that announce one are
 //! looked for at once, by one automaton (Aho-Corasick), and what has none of them is done.
 
+use std::collections::BTreeSet;
 use std::sync::LazyLock;
 
 use aho_corasick::{AhoCorasick, AhoCorasickKind, Input, MatchKind, StartKind};
@@ -27,7 +28,9 @@ pub(crate) enum Hit {
     Command,
     /// A shape that needs a closer look at the value.
     Shape(Shape),
-    /// A word that rows of the grammars are looked up by; its place among them.
+    /// A word that rows of the grammars need in their line.
+    Word,
+    /// A piece of a word that rows of the grammars need in their line; its place among them.
     Row(usize),
 }
 
@@ -130,7 +133,7 @@ const SHAPES: &[(&str, Shape)] = &[
 /// Pieces of names; every name that `names::sense` knows as a secret's has one of them.
 const STEMS: &str = "pass pwd psk secret token key cred auth bearer jwt cookie kennwort passw senha wachtwoord \
     contrasen motdepasse haslo seed phrase community mnemonic sig= signature pin= rootpw bindpw userpw dbpw \
-    adminpw pw= pw: pw\" pw' pw< pw> _pw -pw md5 sha tacacs radius wpa wep salt webhook license otp from-literal login allow userinfo \
+    adminpw pw= pw: pw\" pw' pw< pw> _pw -pw md5 sha tacacs radius wpa wep salt webhook license otp from-literal login userinfo \
     <prv> <phash> <tls> pepper sensitive noecho masked secured confidential encrypt \"kty\" secure";
 
 fn table() -> (Vec<Hit>, Vec<String>) {
@@ -145,7 +148,7 @@ fn table() -> (Vec<Hit>, Vec<String>) {
         hits.push(Hit::Shape(*shape));
         texts.push((*text).to_owned());
     }
-    for stem in STEMS.split_ascii_whitespace().chain(["pw ", "pw\t"]) {
+    for stem in STEMS.split_ascii_whitespace().chain(["pw ", "pw\t", "allow ", "allow:"]) {
         hits.push(Hit::Name);
         texts.push(stem.to_owned());
     }
@@ -156,8 +159,23 @@ fn table() -> (Vec<Hit>, Vec<String>) {
             texts.push(format!("{name}{end}"));
         }
     }
-    for (anchor, (text, _)) in grammars().anchors.iter().enumerate() {
-        hits.push(Hit::Row(anchor));
+    // A word that has a stem in it is found by that.
+    let has_stem = |word: &str| {
+        let word = word.to_ascii_lowercase();
+        STEMS.split_ascii_whitespace().any(|stem| word.contains(stem))
+    };
+    let words: BTreeSet<String> = grammars()
+        .words
+        .iter()
+        .filter(|word| !has_stem(word))
+        .map(|word| word.to_ascii_lowercase())
+        .collect();
+    for word in words {
+        hits.push(Hit::Word);
+        texts.push(word);
+    }
+    for (piece, (text, _)) in grammars().pieces.iter().enumerate() {
+        hits.push(Hit::Row(piece));
         texts.push((*text).to_owned());
     }
     (hits, texts)
@@ -193,7 +211,8 @@ pub(crate) fn hits(text: &str) -> Vec<(usize, Hit)> {
             }
         }
         let in_word = hit.start() > 0 && text.as_bytes()[hit.start() - 1].is_ascii_alphanumeric();
-        if kind == Hit::Command && in_word {
+        let goes_on = || text.as_bytes().get(hit.end()).is_some_and(u8::is_ascii_alphanumeric);
+        if kind == Hit::Command && in_word || kind == Hit::Word && (in_word || goes_on()) {
             continue;
         }
         found.push((hit.start(), kind));

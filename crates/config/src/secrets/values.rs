@@ -28,7 +28,7 @@ pub(crate) fn among(text: &str, hits: &[(usize, Hit)], found: &mut Vec<Found>) {
     for &(at, hit) in hits {
         let earlier = found.len();
         match hit {
-            Hit::Name | Hit::Command | Hit::Row(_) => {}
+            Hit::Name | Hit::Command | Hit::Word | Hit::Row(_) => {}
             _ if at < covered
                 && !matches!(hit, Hit::Shape(Shape::Url | Shape::Dsn | Shape::Authorization)) => {}
             Hit::Token { maker, length } => {
