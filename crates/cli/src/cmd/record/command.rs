@@ -14,6 +14,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use rig_event::session::Outcome;
 use rig_event::{Seq, ServiceName};
+use rig_process::{Group, Signal, not_started};
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
@@ -25,7 +26,6 @@ use crate::client::Client;
 use crate::follow::{Follow, News, Wanted};
 use crate::hub::builder;
 use crate::output;
-use crate::process::{Group, Signal, not_started};
 use crate::recording::Recording;
 use crate::{Answer, keys};
 
