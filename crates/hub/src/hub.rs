@@ -285,9 +285,10 @@ async fn keep_accounts(core: Core) {
     }
 }
 
-/// Writes the audit sums, seals and closes the streams, and closes the index.
+/// Drains the feeds, writes the audit sums, seals and closes the streams, and closes the index.
 async fn finish(core: Core) {
     let deadline = core.options().shutdown_deadline;
+    core.feeds().drain().await;
     core.access().flush_audit().await;
     core.streams().close().await;
     // On a full disk the index waits for room that may never come. All of it can be derived from the logs, so it is abandoned.
