@@ -11,6 +11,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("rig-outbound", &["rig-event"]),
     ("rig-config", &["rig-event"]),
     ("rig-recorder", &["rig-event"]),
+    ("rig-process", &[]),
     ("rig-replay", &["rig-event", "rig-config"]),
     ("rig-hub", &["rig-event", "rig-outbound", "rig-config", "rig-recorder", "rig-replay"]),
     ("rig-ingest", &["rig-event", "rig-outbound", "rig-config", "rig-recorder", "rig-hub"]),

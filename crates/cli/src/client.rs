@@ -162,20 +162,6 @@ impl Client {
         json(self.send(request).await?).await
     }
 
-    /// Appends events, one JSON object a line; all of them or none.
-    ///
-    /// # Errors
-    /// A [`Problem`] when the hub refuses them.
-    pub async fn append(&self, ndjson: Vec<u8>) -> Result<()> {
-        let request = self
-            .request(Method::POST, &["events"])?
-            .header("content-type", "application/x-ndjson")
-            .body(ndjson);
-        // The events as they stand in the log: read, so that the connection is used again, and nothing more.
-        self.send(request).await?.bytes().await.context("the hub's answer broke off")?;
-        Ok(())
-    }
-
     /// The state at `at`, or now.
     ///
     /// # Errors

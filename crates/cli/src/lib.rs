@@ -3,8 +3,7 @@
 //! In reading order: [`cmd`] (one file a command; each parses its own arguments, which are checked before anything runs),
 //! [`source`] (where a reading command reads from: a session file, standard input or a hub's stream), [`timeline`] (the
 //! same with an index), [`player`] (the same for somebody who watches), [`client`] (the hub's HTTP interface), [`follow`] and [`sse`] (its live stream), [`recording`] (a
-//! session file being made), [`process`] (other programs, run and ended), [`mod@verify`] (what can be proven of a session
-//! file), [`scrub`] (secrets taken out of one), [`hub`] (hubs that are run), [`telemetry`] (what the libraries tell), [`keys`] and [`policy`] (the keys of baselines and the policy of a command), [`output`] and [`table`] (what a person
+//! session file being made), [`mod@verify`] (what can be proven of a session file), [`scrub`] (secrets taken out of one), [`hub`] (hubs that are run), [`telemetry`] (what the libraries tell), [`keys`] and [`policy`] (the keys of baselines and the policy of a command), [`output`] and [`table`] (what a person
 //! sees).
 //!
 //! Every command answers with an [`Answer`] or an error; [`exit`] turns that into the exit code, the same everywhere:
@@ -18,7 +17,6 @@ pub mod keys;
 pub mod output;
 pub mod player;
 pub mod policy;
-pub mod process;
 pub mod recording;
 pub mod scrub;
 pub mod source;

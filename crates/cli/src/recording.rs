@@ -6,10 +6,11 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context as _, Result, anyhow, bail};
-use rig_event::session::{Checkpoint, Header, Outcome};
+use rig_event::session::{Checkpoint, Header, Outcome, VERSION};
 use rig_event::{Seq, Timestamp};
-use rig_recorder::Lines;
+use rig_hub::Stream;
 use rig_recorder::session::{Ending, Output, SessionReader, SessionWriter};
+use rig_recorder::{Chain, Claim, Keyring, Lines};
 
 use crate::client::Client;
 use crate::{output, source};
@@ -67,6 +68,25 @@ impl Recording {
         header.started = now();
         header.rig = env!("CARGO_PKG_VERSION").to_owned();
         Recording::create(file, header, reader.checkpoint())
+    }
+
+    /// Begins a file with the first event of a stream of this process, which need not be there yet.
+    ///
+    /// # Errors
+    /// If the file cannot be written.
+    pub fn of(stream: &Stream, file: &Path, name: String) -> Result<Recording> {
+        let header = Header {
+            v: VERSION,
+            session: name,
+            stream: stream.name.clone(),
+            epoch: stream.epoch.clone(),
+            first_seq: 1,
+            chain: Chain::genesis(&stream.name, &stream.epoch).to_string(),
+            started: now(),
+            rig: env!("CARGO_PKG_VERSION").to_owned(),
+            scrubbed: None,
+        };
+        Recording::create(file, header, None)
     }
 
     /// Goes on with a file that has no footer yet.
@@ -158,15 +178,23 @@ impl Recording {
     /// # Errors
     /// When it is not the next one, or the file takes no more.
     pub fn write(&mut self, line: &str) -> io::Result<()> {
-        self.dirty = true;
         let mut bytes = Vec::with_capacity(line.len() + 1);
         bytes.extend_from_slice(line.as_bytes());
         bytes.push(b'\n');
-        self.bytes += bytes.len() as u64;
         let seq = rig_event::Head::parse(line.as_bytes())
             .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?
             .seq;
-        self.writer.write(&Lines::split(seq, bytes))
+        self.append(&Lines::split(seq, bytes))
+    }
+
+    /// Writes the next events.
+    ///
+    /// # Errors
+    /// If they are not the next ones, or the file takes no more.
+    pub fn append(&mut self, lines: &Lines) -> io::Result<()> {
+        self.dirty = true;
+        self.bytes += lines.bytes.len() as u64;
+        self.writer.write(lines)
     }
 
     /// Hands on what was written, where something was.
@@ -197,6 +225,19 @@ impl Recording {
             return !footer.signatures.is_empty();
         }
         false
+    }
+
+    /// Signs the end of a recording of a stream of this process. Returns false if none of the keys can sign, or the state at the end cannot be
+    /// read.
+    pub async fn sign_with(&mut self, keys: &Keyring, stream: &Stream, outcome: Outcome) -> bool {
+        let (upto, chain) = (self.last_seq(), self.writer.chain().to_string());
+        let Ok(state) = stream.state_at(upto).await else { return false };
+        let Header { stream, epoch, .. } = &self.header;
+        let claim = Claim { stream, epoch, upto, chain: &chain, state: &state.hash(), end: Some(outcome) };
+        let signature = keys.sign(&claim);
+        let is_signed = signature.is_some();
+        signature.into_iter().for_each(|signature| self.writer.sign(signature));
+        is_signed
     }
 
     /// Writes the footer, and sees to it that the file is on the disk.

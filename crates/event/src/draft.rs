@@ -78,6 +78,18 @@ impl Draft {
         }
         Body::checked(json, self)
     }
+
+    /// Returns about how long its line will be, in bytes, before anything is redacted. It encodes the payload to find out.
+    pub fn encoded_len(&self) -> usize {
+        let mut json = Vec::with_capacity(256);
+        // A payload that cannot be encoded is refused when it is appended.
+        let _ = self.event.write_fields(&mut json);
+        let service = self.service.as_ref().map(ServiceName::as_str);
+        let texts = [Some(self.event.type_name()), service, self.id.as_deref(), self.actor.as_deref()];
+        // With each of them stand its key and its quotes, with the cause its key and up to 20 digits.
+        let texts: usize = texts.into_iter().flatten().map(|text| text.len() + 13).sum();
+        json.len() + texts + self.cause.map_or(0, |_| 29) + PLACE
+    }
 }
 
 impl Draft {
@@ -493,6 +505,17 @@ mod tests {
     fn an_event_without_fields_has_no_stray_comma() {
         let body = Draft::new(None, Event::ServiceReady(Lifecycle::default())).encode().unwrap();
         assert!(line(&body).ends_with("\"type\":\"service.ready\"}\n"), "{}", line(&body));
+    }
+
+    #[test]
+    fn a_command_that_is_no_text_is_kept_on_its_line_and_not_read() {
+        for (json, read) in [("\"make test\"", Some("make test")), ("[\"make\",1e9]", None), ("null", None)] {
+            let sent = format!(r#"{{"type":"service.starting","service":"ci","command":{json}}}"#);
+            let body = Body::from_client(sent.as_bytes(), None, kept).unwrap();
+            assert!(line(&body).ends_with(&format!("\"command\":{json}}}\n")), "{}", line(&body));
+            let Event::ServiceStarting(life) = body.draft.event else { panic!("{sent}") };
+            assert_eq!(life.command.as_deref(), read, "{sent}");
+        }
     }
 
     #[test]

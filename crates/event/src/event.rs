@@ -5,8 +5,8 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
-use serde_json::Number;
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::{Number, Value};
 
 use crate::audit::{AuditAppended, AuditChanged, AuditDenied, TokenIssued, TokenRevoked};
 use crate::value::{Change, DriftField, FlatConfig, Hunk, SectionSummary, Severity, Verdict};
@@ -78,6 +78,7 @@ events! {
     "service.stopping" => ServiceStopping(Lifecycle),
     "service.stopped" => ServiceStopped(Lifecycle),
     "service.log" => ServiceLog(ServiceLog),
+    "progress.missing" => ProgressMissing(ProgressMissing),
     "request.completed" => RequestCompleted(Request),
     "request.failed" => RequestFailed(Request),
     "grpc.call.completed" => GrpcCallCompleted(GrpcCall),
@@ -376,6 +377,9 @@ pub struct BaselineDeclared {
 /// A step in a service's life.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Lifecycle {
+    /// On `service.starting`: the command line. Clients may send anything under this name; only a text is read.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "text_only")]
+    pub command: Option<String>,
     /// What went wrong, on `service.failed`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
@@ -393,6 +397,23 @@ pub struct ServiceLog {
     /// The text.
     #[serde(default)]
     pub data: String,
+}
+
+/// Output of a service that was not recorded; this event is where it is missing.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct ProgressMissing {
+    /// `stdout` or `stderr`.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub stream: String,
+    /// The number of line ends in it.
+    #[serde(default)]
+    pub lines: u64,
+    /// Its length.
+    #[serde(default)]
+    pub bytes: u64,
+    /// The reason, in words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
 }
 
 /// An HTTP request between two services.
@@ -603,6 +624,14 @@ pub struct AuditRawRead {
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
 fn is_zero(n: &u64) -> bool {
     *n == 0
+}
+
+/// Reads a text; any other value is `None`.
+fn text_only<'de, D: Deserializer<'de>>(value: D) -> Result<Option<String>, D::Error> {
+    match Value::deserialize(value)? {
+        Value::String(text) => Ok(Some(text)),
+        _ => Ok(None),
+    }
 }
 
 impl Error {

@@ -139,7 +139,7 @@ pub fn parse(line: &[u8]) -> Result<Envelope> {
     let line: Line = serde_json::from_slice(line).map_err(|e| Error::Malformed { why: describe(&e) })?;
     let Line { seq, timestamp, r#type, environment, error, message, .. } = line;
     let missing = |key: &str| Error::Malformed { why: format!("a {} without `{key}`", r#type) };
-    let life = || event::Lifecycle { error: error.clone(), message: message.clone() };
+    let life = || event::Lifecycle { command: None, error: error.clone(), message: message.clone() };
     let env = || event::Environment { environment: environment.clone(), error: error.clone() };
     let event = match r#type.as_str() {
         "request.completed" => {

@@ -7,14 +7,15 @@ use std::time::Duration;
 
 use rig_config::{Limits, Policy, Redactor};
 use rig_event::{Body, Draft, Timestamp};
-use rig_recorder::Keyring;
+use rig_recorder::{Feed, Keyring, Lost};
 use tokio::sync::{OwnedSemaphorePermit, watch};
 
 use crate::access::Access;
-use crate::capture::{Captures, Document, redact_field};
+use crate::capture::{Captures, Document, encode};
+use crate::feeds::Feeds;
 use crate::options::Options;
 use crate::problem::Problem;
-use crate::streams::{Appended, Command, Stream, Streams, event_problem};
+use crate::streams::{Appended, Command, Stream, Streams};
 
 /// The parts of a hub that routes and components may use. Cheap to clone.
 #[derive(Clone)]
@@ -28,6 +29,7 @@ struct Inner {
     streams: Streams,
     access: Access,
     captures: Captures,
+    feeds: Feeds,
     /// The address that the hub listens on, once it does.
     listening: OnceLock<SocketAddr>,
     stopping: watch::Receiver<bool>,
@@ -69,6 +71,7 @@ impl Core {
             streams,
             access,
             captures,
+            feeds: Feeds::default(),
             listening,
             stopping,
         }))
@@ -99,13 +102,28 @@ impl Core {
     /// Appends events, all or none, and waits until they are durable. They are redacted like the events of a client.
     ///
     /// # Errors
-    /// `event-too-long`, `log-failed`, `read-only`, `closed`.
+    /// `event-too-long`, `malformed-event`, `secret-in-name`, `log-failed`, `read-only`, `closed`.
     pub async fn append(&self, stream: &Stream, drafts: Vec<Draft>) -> Result<Appended, Problem> {
-        let redactor = stream.redactor();
-        let encode = |draft: Draft| draft.encode_redacted(|name, value| redact_field(redactor, name, value));
-        let bodies = drafts.into_iter().map(encode).collect::<Result<Vec<Body>, _>>();
-        let bodies = bodies.map_err(|e| event_problem(&e))?;
+        let encoded = drafts.into_iter().map(|draft| encode(stream.redactor(), draft));
+        let bodies = encoded.collect::<Result<Vec<Body>, Problem>>()?;
         Ok(stream.write(Command::Append(bodies), None, None).await?)
+    }
+
+    /// Opens a feed into a stream, for threads that must not wait. Its events are redacted like those of a client and appended in the order
+    /// in which they were offered. Up to `room` bytes of them wait. What has no room is lost, and the event that `lost` makes of it
+    /// is appended where it is missing. An event that is refused is left out; [`Feed::flush`] reports it.
+    ///
+    /// A hub that stops appends what is in its feeds after its tasks and requests have ended. From then on they take nothing.
+    ///
+    /// # Panics
+    /// Outside a Tokio runtime.
+    pub fn feed(
+        &self,
+        stream: Arc<Stream>,
+        room: usize,
+        lost: impl Fn(Lost) -> Draft + Send + 'static,
+    ) -> Feed {
+        self.0.feeds.open(stream, room, lost)
     }
 
     /// Appends an event whose text the component wrote itself: nothing in it is redacted.
@@ -213,5 +231,9 @@ impl Core {
 
     pub(crate) fn captures(&self) -> &Captures {
         &self.0.captures
+    }
+
+    pub(crate) fn feeds(&self) -> &Feeds {
+        &self.0.feeds
     }
 }

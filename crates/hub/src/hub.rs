@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use axum::Router;
 use rig_config::{RedactionKey, Redactor};
 use rig_event::StreamName;
+use rig_event::keyfile::hex;
 use rig_recorder::{BoxFuture, Index, Store};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -243,8 +244,10 @@ struct Opened {
 impl Opened {
     fn new(options: &Options) -> Result<Opened, Error> {
         let Some(root) = &options.data else {
+            // An id of its own, as in a data directory: what two keys made must not be compared.
+            let id = format!("m{}", hex(&random::<3>()?));
             let redaction_key =
-                RedactionKey::new("memory", random::<32>()?).map_err(|e| Error::Fold(e.to_string()))?;
+                RedactionKey::new(&id, random::<32>()?).map_err(|e| Error::Fold(e.to_string()))?;
             let signing_keys = options.signing_keys.clone().unwrap_or_default();
             return Ok(Opened { data: None, redaction_key, signing_keys, originals: None });
         };
@@ -283,9 +286,10 @@ async fn keep_accounts(core: Core) {
     }
 }
 
-/// Writes the audit sums, seals and closes the streams, and closes the index.
+/// Drains the feeds, writes the audit sums, seals and closes the streams, and closes the index.
 async fn finish(core: Core) {
     let deadline = core.options().shutdown_deadline;
+    core.feeds().drain().await;
     core.access().flush_audit().await;
     core.streams().close().await;
     // On a full disk the index waits for room that may never come. All of it can be derived from the logs, so it is abandoned.

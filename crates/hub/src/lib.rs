@@ -4,7 +4,8 @@
 //!
 //! The layers, each of which imports only those above it: `settings` and [`Options`]; [`Problem`] (error responses); `data` (the
 //! data directory); `metrics`; `originals` (documents, encrypted); `streams` (the registry and the parts of one stream);
-//! `housekeeping` (retention and sweep); [`access`] (access control); `capture` (the path of a document to the writer); [`Core`]
+//! `housekeeping` (retention and sweep); [`access`] (access control); `capture` (the path of documents and events to the writer); `feeds` (events
+//! from threads that must not wait); [`Core`]
 //! (the handle for components); [`Component`]; [`http`]; [`Hub`]; `outside` (a data directory without a running hub).
 
 pub mod access;
@@ -13,6 +14,7 @@ mod component;
 mod core;
 mod data;
 mod error;
+mod feeds;
 mod housekeeping;
 pub mod http;
 mod hub;

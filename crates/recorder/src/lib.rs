@@ -2,7 +2,7 @@
 //!
 //! In reading order: [`lines`] (a run of events as it stands in the log), [`log`] (what an engine must do),
 //! [`segment`] (the engine of plain JSONL files, and what is true after a crash), [`memory`] (the engine that keeps
-//! nothing), [`store`] (where all streams of a hub are kept), [`disk`] (the file operations below), [`chain`] (the hash over all lines), [`seal`] (signatures over it),
+//! nothing), [`store`] (where all streams of a hub are kept), [`feed`] (the queue from threads that must not wait to an append), [`disk`] (the file operations below), [`chain`] (the hash over all lines), [`seal`] (signatures over it),
 //! [`session`] (recordings as files), [`blob`] (the originals of documents, encrypted), [`index`] (what can be derived and is asked
 //! for by key), [`checked`] (the checksum of a JSON file), [`error`].
 //!
@@ -15,6 +15,7 @@ pub mod chain;
 pub mod checked;
 pub mod disk;
 pub mod error;
+pub mod feed;
 pub mod index;
 pub mod lines;
 pub mod log;
@@ -26,6 +27,7 @@ pub mod store;
 
 pub use chain::Chain;
 pub use error::{AppendError, Corrupt, Error, ReadError};
+pub use feed::{Feed, Intake, Lost};
 pub use index::{Entry, Index, StreamIndex};
 pub use lines::Lines;
 pub use log::{BoxFuture, EventLog, Pending, Prunable, Pruned, read_appends};

@@ -30,6 +30,7 @@ macro_rules! without_effect {
             | Event::SnapshotRejected(_)
             | Event::BaselineRejected(_)
             | Event::ServiceLog(_)
+            | Event::ProgressMissing(_)
             | Event::CollectFailed(_)
             | Event::CollectRecovered(_)
             | Event::HostKeyPinned(_)

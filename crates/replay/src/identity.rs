@@ -122,7 +122,7 @@ pub fn identity(envelope: &Envelope, line: &[u8]) -> String {
             let paths: Vec<&str> = e.fields.iter().map(|field| field.path.as_str()).collect();
             format!("{name} {} {}", e.verdict.as_str(), paths.join(","))
         }
-        Event::Other(_) => {
+        Event::ProgressMissing(_) | Event::Other(_) => {
             let numbers = if envelope.event.family() == "test" { Numbers::Large } else { Numbers::All };
             let mut said = String::new();
             if let Ok(Value::Object(fields)) = serde_json::from_slice(line) {

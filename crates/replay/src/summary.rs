@@ -162,7 +162,7 @@ impl Summary {
             Event::AuditDenied(e) => {
                 self.say(format_args!("{} from {}, {}", count(e.requests, "request"), e.peer, e.code));
             }
-            Event::Other(_) => self.fields(line),
+            Event::ProgressMissing(_) | Event::Other(_) => self.fields(line),
         }
     }
 

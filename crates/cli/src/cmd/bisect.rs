@@ -10,6 +10,7 @@ use std::time::Duration;
 use anyhow::{Result, bail};
 use rig_config::Pattern;
 use rig_event::{Seq, ServiceName};
+use rig_process::Signal;
 use rig_replay::bisect::{Checks, Culprits, Delta, Search, Verdict, candidates, culprits, search};
 use rig_replay::blame::blame;
 use rig_replay::{State, Timeline};
@@ -22,7 +23,6 @@ use super::blame::{events_until, last_seq, values};
 use crate::Answer;
 use crate::output::{self, Out};
 use crate::policy;
-use crate::process::Signal;
 use crate::source::Source;
 
 /// Find the change that broke it
@@ -108,7 +108,7 @@ pub(super) async fn run(args: Args) -> Result<Answer> {
     let watch = tokio::spawn(async move {
         interrupts.wait().await;
         if let Some(group) = running.lock().unwrap_or_else(PoisonError::into_inner).as_ref() {
-            crate::process::Group::signal(group, Signal::Kill);
+            group.signal(Signal::Kill);
         }
         std::process::exit(130);
     });

@@ -1,5 +1,6 @@
 //! The components of a hub, and the engines that its logs can be in.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use rig_hub::{Builder, Component, Hub, Options};
@@ -36,4 +37,11 @@ pub fn store(options: &Options) -> Arc<dyn Store> {
 pub fn builder(options: Options, components: Vec<Component>) -> Builder {
     let store = store(&options);
     components.into_iter().fold(Hub::builder(options, store), Builder::mount)
+}
+
+/// Begins to build a hub for the run of one command. It is in memory, but for the lines of its logs: a command may print more than there is
+/// memory, so they are in segments below `lines`, which must be gone with the hub.
+pub fn private(options: Options, lines: &Path) -> Builder {
+    let store = Folders::new(lines, options.segments());
+    Hub::builder(options, Arc::new(store)).mount(rig_query::component())
 }

@@ -463,13 +463,3 @@ async fn reject(stream: &Stream, request: &Document, problem: &Problem, bytes: u
         Draft { id, actor: request.actor.clone(), ..Draft::new(Some(request.service.clone()), event) };
     stream.tell(draft).await.map(drop)
 }
-
-/// Replaces the secrets in a field of an event, in its name and in the keys in it. Fields that the writer and the index need as
-/// text stay text. Returns true if there was one.
-pub(crate) fn redact_field(redactor: &Redactor, name: &mut String, value: &mut Value) -> bool {
-    match (name.as_str(), &mut *value) {
-        ("service", _) => false,
-        ("id" | "actor", Value::String(text)) => !redactor.redact_log(text).is_empty(),
-        _ => !redactor.redact_event(name, value).is_empty(),
-    }
-}

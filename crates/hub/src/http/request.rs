@@ -8,7 +8,7 @@ use axum::http::request::Parts;
 use rig_event::{Seq, ServiceName, Timestamp};
 
 use crate::access::Caller;
-use crate::capture::{Document, MAX_META};
+use crate::capture::{Document, MAX_META, no_secret};
 use crate::core::Core;
 use crate::problem::Problem;
 use crate::streams::Stream;
@@ -151,20 +151,6 @@ pub(crate) fn by(
         actor: actor_name(core, caller, said)?,
         reason: reason.map(|r| core.redactor().redact_text(&r).0),
     })
-}
-
-/// Refuses a service whose name looks like a secret: it would be in every event.
-pub(crate) fn no_secret(
-    redactor: &rig_config::Redactor,
-    service: &rig_event::ServiceName,
-) -> Result<(), Problem> {
-    match redactor.is_secret_name(service.as_str()) {
-        true => Err(Problem::bad_request(
-            "secret-in-name",
-            "the name of the service looks like a secret; it is not kept",
-        )),
-        false => Ok(()),
-    }
 }
 
 /// Returns the actor of a request: the name that the hub knows of the caller, and the name that the caller gives, redacted.

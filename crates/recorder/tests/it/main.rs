@@ -6,6 +6,7 @@ mod contract;
 mod damage;
 mod faults;
 mod faulty;
+mod feed;
 mod index;
 mod segments;
 mod session;

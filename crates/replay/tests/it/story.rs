@@ -104,7 +104,7 @@ impl Story {
     }
 
     pub fn failed(&mut self, service: &str, error: &str) -> u64 {
-        let life = Lifecycle { error: Some(error.into()), message: None };
+        let life = Lifecycle { error: Some(error.into()), ..Lifecycle::default() };
         self.push(Draft::new(Some(service.parse().unwrap()), Event::ServiceFailed(life)))
     }
 

@@ -6,10 +6,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
+use rig_process::{Group, Signal, signal_of};
 use rig_replay::State;
 use rig_replay::bisect::Verdict;
-
-use crate::process::{Group, Signal, signal_of};
 
 /// How often it is looked whether the program has ended, at first and at most.
 const LOOK: (Duration, Duration) = (Duration::from_millis(1), Duration::from_millis(20));

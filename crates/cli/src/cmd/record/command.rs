@@ -11,21 +11,21 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, anyhow, bail};
 use rig_event::session::Outcome;
-use rig_event::{Seq, ServiceName};
+use rig_event::{Seq, ServiceName, StreamName};
+use rig_hub::{Core, READ_BYTES, Stream};
+use rig_process::{Group, Signal, not_started};
+use rig_recorder::{Feed, Keyring};
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
 use super::FLUSH;
 use super::ended::Ended;
-use super::posting::{Lost, Pipe, Posted, Poster, Posting, Waiting};
-use crate::client::Client;
-use crate::follow::{Follow, News, Wanted};
-use crate::hub::builder;
+use super::posting::{Piece, Pipe, Posted, Poster, Posting};
+use crate::hub::private;
 use crate::output;
-use crate::process::{Group, Signal, not_started};
 use crate::recording::Recording;
 use crate::{Answer, keys};
 
@@ -69,17 +69,19 @@ pub(super) async fn run(run: Run) -> Result<Answer> {
         command
             .env("RIG_URL", &private.url)
             .env("RIG_HUB", &private.url)
-            .env("RIG_STREAM", private.client.stream.as_str());
+            .env("RIG_STREAM", private.stream.name.as_str());
     }
-    let poster = private.as_ref().map(|private| Poster::new(private.client.clone(), run.service.clone()));
-    let (mut posting, waiting) = Posting::begin(poster, command_line(&run.command));
+    let poster = private
+        .as_ref()
+        .map(|private| Poster::new(&private.core, private.stream.clone(), run.service.clone()));
+    let (mut posting, recorded) = Posting::begin(poster, command_line(&run.command));
     // From a terminal only its foreground group may read: there the command stays in rig's own group.
     let own = !std::io::stdin().is_terminal();
     let ended = match Group::spawn(&mut command, own) {
-        Ok((child, group)) => supervise(child, &group, waiting, signals, &mut posting).await,
+        Ok((child, group)) => supervise(child, &group, recorded, signals, &mut posting).await,
         Err(error) => {
             output::note(format!("rig: cannot run {}: {error}", output::plain(&program.to_string_lossy())));
-            drop(waiting);
+            drop(recorded);
             Ended {
                 code: not_started(&error),
                 outcome: Outcome::Failed,
@@ -98,7 +100,7 @@ pub(super) async fn run(run: Run) -> Result<Answer> {
 async fn supervise(
     mut child: Child,
     group: &Group,
-    waiting: Waiting,
+    recorded: Feed<Piece>,
     mut signals: Signals,
     posting: &mut Posting,
 ) -> Ended {
@@ -106,12 +108,12 @@ async fn supervise(
     // Dropped when both ends of output are reached.
     let (open, mut closed) = mpsc::channel::<()>(1);
     if let Some(stdout) = child.stdout.take() {
-        pass_on(stdout, std::io::stdout(), Pipe::Stdout, waiting.clone(), open.clone(), flow.clone());
+        pass_on(stdout, std::io::stdout(), Pipe::Stdout, recorded.clone(), open.clone(), flow.clone());
     }
     if let Some(stderr) = child.stderr.take() {
-        pass_on(stderr, std::io::stderr(), Pipe::Stderr, waiting.clone(), open.clone(), flow.clone());
+        pass_on(stderr, std::io::stderr(), Pipe::Stderr, recorded.clone(), open.clone(), flow.clone());
     }
-    drop((waiting, open));
+    drop((recorded, open));
     let (exited, mut exit) = oneshot::channel();
     std::thread::spawn(move || exited.send(child.wait()));
     let mut interrupted = false;
@@ -182,13 +184,12 @@ fn pass_on(
     mut from: impl Read + Send + 'static,
     mut to: impl Write + Send + 'static,
     name: Pipe,
-    waiting: Waiting,
+    recorded: Feed<Piece>,
     open: mpsc::Sender<()>,
     flow: Arc<Flow>,
 ) {
     std::thread::spawn(move || {
         let mut buffer = vec![0; PIECE];
-        let mut lost = Lost::default();
         loop {
             let read = match from.read(&mut buffer) {
                 Ok(0) => break,
@@ -199,7 +200,7 @@ fn pass_on(
             flow.busy.fetch_add(1, Ordering::SeqCst);
             flow.read.fetch_add(read as u64, Ordering::SeqCst);
             // Before it is passed on, which may take its time: what was read first is recorded first.
-            waiting.put(name, &buffer[..read], &mut lost);
+            recorded.offer(Piece { from: name, bytes: buffer[..read].to_vec() });
             let passed = to.write_all(&buffer[..read]).and_then(|()| to.flush());
             flow.busy.fetch_sub(1, Ordering::SeqCst);
             if passed.is_err() {
@@ -207,8 +208,7 @@ fn pass_on(
                 break;
             }
         }
-        waiting.put(name, &[], &mut lost);
-        drop(open);
+        drop((recorded, open));
     });
 }
 
@@ -220,17 +220,18 @@ fn command_line(command: &[OsString]) -> String {
 
 /// A hub of the command's own, and the file that its stream goes to.
 struct Private {
-    client: Client,
+    core: Core,
+    stream: Arc<Stream>,
     url: String,
     stop: oneshot::Sender<()>,
     hub: JoinHandle<Result<(), rig_hub::Error>>,
     /// The last event that the file must have, once it is known.
     last: watch::Sender<Option<Seq>>,
     recorder: JoinHandle<Recorded>,
-    /// True if there are keys to sign with.
-    is_signed: bool,
-    /// Removed with everything in it.
-    _data: tempfile::TempDir,
+    /// The keys to sign with, if there are any.
+    keys: Option<Keyring>,
+    /// The lines on their way to the file. Removed with everything in it.
+    _lines: tempfile::TempDir,
 }
 
 /// A recording at its end, or why it ended before.
@@ -242,7 +243,7 @@ struct Recorded {
 
 impl Private {
     async fn start(run: &Run) -> Result<Private> {
-        let data = tempfile::Builder::new()
+        let lines = tempfile::Builder::new()
             .prefix("rig-record-")
             .tempdir()
             .context("there is no folder for the events on their way to the file")?;
@@ -250,58 +251,53 @@ impl Private {
             warn(format!("{}; the recording will be unsigned", output::chain(&error)));
             None
         });
-        let is_signed = keys.is_some();
         let listener = TcpListener::bind("127.0.0.1:0").await.context("the private hub cannot listen")?;
-        let url = format!("http://{}", listener.local_addr()?);
+        let address = listener.local_addr()?;
         let options = rig_hub::Options {
-            data: Some(data.path().to_owned()),
             // A key that is gone with the hub proves nothing to anybody: without one that stays, the recording is unsigned, and
             // says so.
-            signing_keys: Some(keys.unwrap_or_default()),
+            signing_keys: Some(keys.clone().unwrap_or_default()),
             // The file is the copy that counts.
             durability: rig_recorder::Durability::Interval(Duration::from_millis(50)),
             shutdown_deadline: Duration::from_secs(1),
             ..Default::default()
         };
+        let opened = private(options, lines.path()).open(Some(address)).await;
+        let opened = opened.context("the private hub cannot run")?;
+        let core = opened.core().clone();
+        let stream = core.streams().get(&StreamName::main()).context("the private hub has no stream")?;
         let (stop, stopped) = oneshot::channel::<()>();
         let shutdown = async move {
             let _ = stopped.await;
         };
-        let opened = builder(options, vec![rig_query::component()]).open(Some(listener.local_addr()?));
-        let opened = opened.await.context("the private hub cannot run")?;
-        let mut hub = tokio::spawn(opened.serve(listener, shutdown));
-        let client = Client::new(&url, None)?;
-        tokio::select! {
-            ended = &mut hub => {
-                ended.context("the private hub ended")?.context("the private hub cannot run")?;
-            }
-            ready = client.ready() => ready.context("the private hub does not answer")?,
-        }
+        let hub = tokio::spawn(opened.serve(listener, shutdown));
         let (last, wanted) = watch::channel(None);
-        let begun = Recording::begin(&client, 1, &run.file, run.session.clone()).await;
-        let recorder = match begun {
-            Ok(recording) => tokio::spawn(follow(client.clone(), recording, wanted)),
+        let recorder = match Recording::of(&stream, &run.file, run.session.clone()) {
+            Ok(recording) => tokio::spawn(follow(stream.clone(), recording, wanted)),
             // The hub is there for the command all the same.
             Err(error) => {
                 let trouble = Some(output::chain(&error));
                 tokio::spawn(async { Recorded { recording: None, last: 0, trouble } })
             }
         };
-        Ok(Private { client, url, stop, hub, last, recorder, is_signed, _data: data })
+        let url = format!("http://{address}");
+        Ok(Private { core, stream, url, stop, hub, last, recorder, keys, _lines: lines })
     }
 
     /// Waits until everything is in the file, and says what is not.
     async fn finish(self, file: &Path, outcome: Outcome, posted: Posted) {
-        let head = self.client.head().await;
-        self.last.send_replace(Some(head.as_ref().copied().unwrap_or(0)));
+        let head = self.stream.head();
+        self.last.send_replace(Some(head));
         let mut missing = posted.missing;
-        let mut why = posted.why;
+        let mut why = posted.why.map(|why| why.to_string());
         match self.recorder.await {
             Ok(Recorded { recording, last, trouble }) => {
-                missing += head.unwrap_or(last).saturating_sub(last);
+                missing += head.saturating_sub(last);
                 why = why.or(trouble);
                 if let Some(mut recording) = recording {
-                    if self.is_signed && !recording.sign(&self.client, outcome).await {
+                    if let Some(keys) = &self.keys
+                        && !recording.sign_with(keys, &self.stream, outcome).await
+                    {
                         warn(
                             "the recording is unsigned: the last of the keys cannot sign, or the end was not reached",
                         );
@@ -327,35 +323,36 @@ impl Private {
 
 /// Copies the stream to the file, until it has the last event.
 async fn follow(
-    client: Client,
+    stream: Arc<Stream>,
     mut recording: Recording,
     mut wanted: watch::Receiver<Option<Seq>>,
 ) -> Recorded {
-    let trouble = copy(&client, &mut recording, &mut wanted).await.err();
+    let trouble = copy(&stream, &mut recording, &mut wanted).await.err();
     let last = recording.last_seq();
     Recorded { recording: Some(recording), last, trouble: trouble.map(|error| output::chain(&error)) }
 }
 
 async fn copy(
-    client: &Client,
+    stream: &Stream,
     recording: &mut Recording,
     wanted: &mut watch::Receiver<Option<Seq>>,
 ) -> Result<()> {
-    let epoch = recording.header().epoch.clone();
-    let mut follow = Follow::resume(client.clone(), Wanted::default(), &epoch, 0).await?;
+    let mut head = stream.watch();
     let mut tick = tokio::time::interval(FLUSH);
     while wanted.borrow_and_update().is_none_or(|last| recording.last_seq() < last) {
-        let news = tokio::select! {
-            changed = wanted.changed() => { changed?; continue }
-            _ = tick.tick() => { recording.flush()?; continue }
-            news = follow.next() => news?,
-        };
-        match news {
-            Some(News::Event(line)) => recording.write(&line)?,
-            Some(News::CaughtUp { .. } | News::Heartbeat { .. }) => {}
-            Some(lost @ News::Lost { .. }) => Follow::wait(&lost).await,
-            Some(other) => anyhow::bail!("{other}"),
-            None => anyhow::bail!("the private hub ended the stream"),
+        let (last, to) = (recording.last_seq(), *head.borrow_and_update());
+        tokio::select! {
+            biased;
+            _ = tick.tick() => recording.flush()?,
+            lines = stream.read(last + 1, to, READ_BYTES), if to > last => {
+                let lines = lines.map_err(|problem| anyhow!("{}", problem.detail()))?;
+                if lines.is_empty() {
+                    bail!("the private hub lost event {}", last + 1);
+                }
+                recording.append(&lines)?;
+            }
+            changed = head.changed() => changed.context("the private hub ended the stream")?,
+            changed = wanted.changed() => changed?,
         }
     }
     Ok(recording.flush()?)

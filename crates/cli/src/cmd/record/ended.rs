@@ -3,8 +3,7 @@
 use std::process::ExitStatus;
 
 use rig_event::session::Outcome;
-
-use crate::process::{exit_code, signal_of};
+use rig_process::{exit_code, signal_of};
 
 /// The end of a command.
 pub(super) struct Ended {

@@ -1,18 +1,18 @@
-//! From a program's output to events in its hub: pieces that wait, lines, batches. The program never waits for any of it.
+//! From a program's output to events in its hub: pieces that wait, lines, events. The program never waits for any of it.
 
+use std::ops::AddAssign;
 use std::sync::Arc;
 
-use rig_event::ServiceName;
+use rig_event::event::{Lifecycle, ProgressMissing, ServiceLog};
 use rig_event::session::Outcome;
-use serde::Serialize;
-use serde_json::json;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
+use rig_event::{Draft, Event, ServiceName};
+use rig_hub::{Core, Stream};
+use rig_recorder::Feed;
+use rig_recorder::feed::{Batch, Closer, Load, Lost};
 use tokio::task::JoinHandle;
 
 use super::ended::Ended;
 use super::lines::LogLines;
-use crate::client::{Client, Problem};
-use crate::output;
 
 /// Maximum size of output waiting to be recorded, so that the command need not wait. If there is no room,
 /// output is left out, and the recording says so.
@@ -21,64 +21,57 @@ const WAITING: usize = 64 << 20;
 /// Overhead of a piece: some programs write byte by byte.
 const OVERHEAD: usize = 128;
 
-/// Events are posted in batches of about so many bytes.
-const BATCH: usize = 512 << 10;
+/// Room for events on their way to the log. A line takes many times its size as an event, so it is the output that waits, and the task
+/// between waits for the log when this room is half full.
+const EVENTS: usize = 8 << 20;
 
-/// Most events of a batch.
-const MOST_EVENTS: u64 = 4_000;
+/// Why output is missing.
+const TOO_FAST: &str = "output came faster than it could be recorded";
 
 /// Where a piece of output came from.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Pipe {
     Stdout,
     Stderr,
 }
 
+/// Both of them.
+const PIPES: [Pipe; 2] = [Pipe::Stdout, Pipe::Stderr];
+
 /// A piece of output on its way to the recording.
-struct Piece {
-    from: Pipe,
-    bytes: Vec<u8>,
-    /// Lost output of the same pipe before this piece.
-    lost: Lost,
-    /// Its own room.
-    _room: OwnedSemaphorePermit,
+pub(super) struct Piece {
+    pub(super) from: Pipe,
+    pub(super) bytes: Vec<u8>,
 }
 
-/// Output that is not recorded.
-#[derive(Clone, Copy, Default)]
-pub(super) struct Lost {
+/// Output of one pipe that is not recorded.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Output {
     lines: u64,
     bytes: u64,
 }
 
-/// The pieces that wait to be recorded. Who puts one in never waits.
-#[derive(Clone)]
-pub(super) struct Waiting {
-    pieces: mpsc::UnboundedSender<Piece>,
-    room: Arc<Semaphore>,
+/// Output that is not recorded, by pipe.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Missing([Output; PIPES.len()]);
+
+impl AddAssign for Missing {
+    fn add_assign(&mut self, more: Missing) {
+        for (output, more) in self.0.iter_mut().zip(more.0) {
+            output.lines += more.lines;
+            output.bytes += more.bytes;
+        }
+    }
 }
 
-impl Waiting {
-    fn new(room: usize) -> (Waiting, mpsc::UnboundedReceiver<Piece>) {
-        let (pieces, received) = mpsc::unbounded_channel();
-        (Waiting { pieces, room: Arc::new(Semaphore::new(room)) }, received)
-    }
+impl Load for Piece {
+    type Lost = Missing;
 
-    /// Puts a piece in, or adds it to what is lost where there is no room.
-    pub(super) fn put(&self, from: Pipe, bytes: &[u8], lost: &mut Lost) {
-        // What only says what is lost needs none.
-        let room = if bytes.is_empty() { 0 } else { bytes.len() + OVERHEAD };
-        match self.room.clone().try_acquire_many_owned(u32::try_from(room).unwrap_or(u32::MAX)) {
-            Ok(_room) => {
-                let piece = Piece { from, bytes: bytes.to_vec(), lost: std::mem::take(lost), _room };
-                // Whether anybody records it or not, the command goes on.
-                let _ = self.pieces.send(piece);
-            }
-            Err(_) => {
-                lost.lines += memchr::memchr_iter(b'\n', bytes).count() as u64;
-                lost.bytes += bytes.len() as u64;
-            }
-        }
+    fn weigh(&self) -> (usize, Missing) {
+        let mut missing = Missing::default();
+        let lines = memchr::memchr_iter(b'\n', &self.bytes).count() as u64;
+        missing.0[self.from as usize] = Output { lines, bytes: self.bytes.len() as u64 };
+        (self.bytes.len() + OVERHEAD, missing)
     }
 }
 
@@ -94,194 +87,189 @@ impl Pipe {
 /// The task that turns output into events.
 pub(super) struct Posting {
     task: JoinHandle<Option<Poster>>,
-    /// Set to go on without the rest of the output.
-    abandon: watch::Sender<bool>,
+    output: Closer<Piece>,
     stopping: bool,
 }
 
 impl Posting {
-    /// Begins with the start of the command; what it writes is put into what waits.
-    pub(super) fn begin(poster: Option<Poster>, command: String) -> (Posting, Waiting) {
-        let (waiting, mut pieces) = Waiting::new(WAITING);
-        let (abandon, mut abandoned) = watch::channel(false);
+    /// Begins with the start of the command. What it writes is offered to the feed that is returned.
+    pub(super) fn begin(poster: Option<Poster>, command: String) -> (Posting, Feed<Piece>) {
+        let (output, mut intake) = Feed::with_room(WAITING);
+        let closer = intake.closer();
         let task = tokio::spawn(async move {
             let mut poster = poster;
             if let Some(poster) = &mut poster {
-                poster.lifecycle("service.starting", &[("command", &command)]);
+                poster.lifecycle(Event::ServiceStarting, Lifecycle { command: Some(command), ..life() });
                 poster.send().await;
             }
             let mut lines = [LogLines::default(), LogLines::default()];
-            loop {
-                let piece = tokio::select! {
-                    biased;
-                    piece = pieces.recv() => piece,
-                    _ = abandoned.wait_for(|abandoned| *abandoned) => None,
-                };
-                let Some(Piece { from, bytes, lost, .. }) = piece else { break };
-                let Some(poster) = &mut poster else { continue };
-                if lost.bytes > 0 {
-                    lines[from as usize].finish(|text| poster.log(from, text));
-                    poster.lost(from, lost);
-                }
-                lines[from as usize].push(&bytes, |text| poster.log(from, text));
-                if pieces.is_empty() || poster.has_full() {
-                    poster.send().await;
+            while let Some(batch) = intake.next().await {
+                if let Some(poster) = &mut poster {
+                    poster.output(batch, &mut lines).await;
                 }
             }
             if let Some(poster) = &mut poster {
-                for from in [Pipe::Stdout, Pipe::Stderr] {
-                    lines[from as usize].finish(|text| poster.log(from, text));
-                }
+                PIPES.into_iter().for_each(|from| poster.finish_line(from, &mut lines));
             }
             poster
         });
-        (Posting { task, abandon, stopping: false }, waiting)
+        (Posting { task, output: closer, stopping: false }, output)
     }
 
+    /// Goes on without output that comes from now on.
     pub(super) fn abandon(&self) {
-        self.abandon.send_replace(true);
+        self.output.close();
     }
 
     pub(super) fn stopping(&mut self) {
         self.stopping = true;
     }
 
-    /// Posts how it ended. Says the last seq, and how many events are missing.
+    /// Appends how it ended. Returns once everything is in the log, with the number of events that are not.
     pub(super) async fn finish(self, ended: &Ended) -> Posted {
         let Ok(Some(mut poster)) = self.task.await else { return Posted::default() };
         if self.stopping {
-            poster
-                .lifecycle("service.stopping", &[("message", "rig was asked to end, and asked the command")]);
+            let message = Some("rig was asked to end, and asked the command".to_owned());
+            poster.lifecycle(Event::ServiceStopping, Lifecycle { message, ..life() });
         }
-        match (&ended.error, ended.outcome) {
-            (Some(error), Outcome::Failed | Outcome::Crashed) => {
-                poster.lifecycle("service.failed", &[("error", error)])
+        match (ended.error.clone(), ended.outcome) {
+            (error @ Some(_), Outcome::Failed | Outcome::Crashed) => {
+                poster.lifecycle(Event::ServiceFailed, Lifecycle { error, ..life() });
             }
-            (Some(error), _) => poster.lifecycle("service.stopped", &[("message", error)]),
-            (None, _) => poster.lifecycle("service.stopped", &[]),
+            (message, _) => poster.lifecycle(Event::ServiceStopped, Lifecycle { message, ..life() }),
         }
         poster.send().await;
-        Posted { missing: poster.missing, why: poster.why }
+        let report = poster.feed.flush().await;
+        let why = poster.lost.then(|| TOO_FAST.into()).or(report.why);
+        Posted { missing: poster.missing + report.lost.events, why }
     }
 }
 
-/// The result of posting the events.
+fn life() -> Lifecycle {
+    Lifecycle::default()
+}
+
+/// The result of recording the events.
 #[derive(Default)]
 pub(super) struct Posted {
     pub(super) missing: u64,
-    pub(super) why: Option<String>,
+    pub(super) why: Option<Arc<str>>,
 }
 
-/// A line of output as an event.
-#[derive(Serialize)]
-struct Log<'a> {
-    r#type: &'static str,
-    service: &'a ServiceName,
-    stream: &'static str,
-    data: &'a str,
-}
-
-/// Collects events and posts them.
+/// Makes events and gives them to the hub.
 pub(super) struct Poster {
-    client: Client,
+    feed: Feed,
     service: ServiceName,
-    /// Batches to post, each with the number of its events. The last one takes more.
-    batches: Vec<(Vec<u8>, u64)>,
+    /// Events to offer.
+    drafts: Vec<Draft>,
+    /// The lines that had no room.
     missing: u64,
-    /// Why the first of them is missing.
-    why: Option<String>,
-    /// After a failed append the hub takes no more; asking it again for every line would only slow the command down.
-    broken: bool,
+    /// True if any output had no room.
+    lost: bool,
 }
 
 impl Poster {
-    pub(super) fn new(client: Client, service: ServiceName) -> Poster {
-        Poster { client, service, batches: Vec::new(), missing: 0, why: None, broken: false }
+    /// Opens a feed into a stream, for events of a service.
+    pub(super) fn new(core: &Core, stream: Arc<Stream>, service: ServiceName) -> Poster {
+        let name = service.clone();
+        let lost = move |Lost { events, bytes }| {
+            Draft::new(Some(name.clone()), missing(String::new(), Output { lines: events, bytes }))
+        };
+        Poster::of(core.feed(stream, EVENTS, lost), service)
     }
 
-    fn has_full(&self) -> bool {
-        self.batches.len() > 1
+    fn of(feed: Feed, service: ServiceName) -> Poster {
+        Poster { feed, service, drafts: Vec::new(), missing: 0, lost: false }
+    }
+
+    /// Turns pieces of output into events.
+    async fn output(&mut self, batch: Batch<Piece>, lines: &mut [LogLines; PIPES.len()]) {
+        for (from, output) in PIPES.into_iter().zip(batch.lost.0) {
+            if output.bytes > 0 {
+                // What follows is not the rest of its line.
+                self.finish_line(from, lines);
+                self.lost(from, output);
+            }
+        }
+        for (Piece { from, bytes }, _) in batch.items {
+            lines[from as usize].push(&bytes, |text| self.log(from, text));
+            self.send().await;
+        }
+        self.send().await;
+    }
+
+    fn finish_line(&mut self, from: Pipe, lines: &mut [LogLines; PIPES.len()]) {
+        lines[from as usize].finish(|text| self.log(from, text));
     }
 
     fn log(&mut self, from: Pipe, data: &str) {
-        let service = self.service.clone();
-        self.put(&Log { r#type: "service.log", service: &service, stream: from.as_str(), data });
+        self.put(Event::ServiceLog(ServiceLog { stream: from.as_str().to_owned(), data: data.to_owned() }));
     }
 
     /// Output that had no room: the recording says where it is missing.
-    fn lost(&mut self, from: Pipe, Lost { lines, bytes }: Lost) {
-        let why = "output came faster than it could be recorded";
-        self.put(&json!({
-            "type": "progress.missing", "service": self.service, "stream": from.as_str(), "lines": lines, "bytes": bytes,
-            "message": why,
-        }));
-        self.missing += lines.max(1);
-        self.why.get_or_insert_with(|| why.to_owned());
+    fn lost(&mut self, from: Pipe, output: Output) {
+        self.put(missing(from.as_str().to_owned(), output));
+        self.missing += output.lines.max(1);
+        self.lost = true;
     }
 
-    fn lifecycle(&mut self, kind: &str, fields: &[(&str, &str)]) {
-        let mut event = json!({ "type": kind, "service": self.service });
-        for (key, value) in fields {
-            event[*key] = (*value).into();
-        }
-        self.put(&event);
+    fn lifecycle(&mut self, kind: fn(Lifecycle) -> Event, life: Lifecycle) {
+        self.put(kind(life));
     }
 
-    fn put(&mut self, event: &impl Serialize) {
-        if self.batches.last().is_none_or(|(batch, events)| batch.len() >= BATCH || *events >= MOST_EVENTS) {
-            self.batches.push((Vec::new(), 0));
-        }
-        let Some((batch, events)) = self.batches.last_mut() else { return };
-        // Strings and numbers can be written.
-        if serde_json::to_writer(&mut *batch, event).is_ok() {
-            batch.push(b'\n');
-            *events += 1;
-        }
+    fn put(&mut self, event: Event) {
+        self.drafts.push(Draft::new(Some(self.service.clone()), event));
     }
 
+    /// Offers the events. Waits for the log where it is behind, so that none of them is lost.
     async fn send(&mut self) {
-        for (batch, events) in std::mem::take(&mut self.batches) {
-            let Err(error) =
-                (if self.broken { Err(None) } else { self.client.append(batch).await.map_err(Some) })
-            else {
-                continue;
-            };
-            self.missing += events;
-            if let Some(error) = error {
-                self.broken = error.downcast_ref::<Problem>().is_none_or(|problem| problem.status >= 500);
-                self.why.get_or_insert_with(|| output::chain(&error));
+        for draft in self.drafts.drain(..) {
+            if self.feed.fill() >= 50 {
+                self.feed.flush().await;
             }
+            self.feed.offer(draft);
         }
     }
+}
+
+fn missing(stream: String, Output { lines, bytes }: Output) -> Event {
+    Event::ProgressMissing(ProgressMissing { stream, lines, bytes, message: Some(TOO_FAST.to_owned()) })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn what_has_no_room_is_counted_and_told_where_it_is_missing() {
-        let (waiting, mut pieces) = Waiting::new(2 * (OVERHEAD + 4));
-        let mut lost = [Lost::default(), Lost::default()];
-        for (from, text) in [
-            (Pipe::Stdout, "one\n"),
-            (Pipe::Stderr, "two\n"),
-            (Pipe::Stdout, "no\nroom\n"),
-            (Pipe::Stdout, "nor here\n"),
+    #[tokio::test]
+    async fn what_has_no_room_is_counted_and_told_where_it_is_missing() {
+        let (output, mut intake) = Feed::with_room(2 * (OVERHEAD + 4));
+        let put = |from, text: &str| output.offer(Piece { from, bytes: text.as_bytes().to_vec() });
+        for (from, text, fits) in [
+            (Pipe::Stdout, "one\n", true),
+            (Pipe::Stderr, "two\n", true),
+            (Pipe::Stdout, "no\nroom\n", false),
+            (Pipe::Stdout, "nor here\n", false),
         ] {
-            waiting.put(from, text.as_bytes(), &mut lost[from as usize]);
+            assert_eq!(put(from, text), fits);
         }
-        let order: Vec<_> = (0..2).map(|_| pieces.try_recv().unwrap()).map(|piece| piece.bytes).collect();
-        assert_eq!(order, [b"one\n", b"two\n"]);
-        waiting.put(Pipe::Stdout, b"six\n", &mut lost[0]);
-        let after = pieces.try_recv().unwrap();
-        assert_eq!((after.lost.lines, after.lost.bytes, lost[0].bytes), (3, 17, 0));
+        let batch = intake.next().await.unwrap();
+        let order: Vec<_> = batch.items.iter().map(|(piece, _)| piece.bytes.clone()).collect();
+        assert_eq!((order, batch.lost), (vec![b"one\n".to_vec(), b"two\n".to_vec()], Missing::default()));
+        let after = intake.next().await.unwrap();
+        assert_eq!(after.lost.0, [Output { lines: 3, bytes: 17 }, Output::default()]);
 
-        let client = Client::new("http://127.0.0.1:1", None).unwrap();
-        let mut poster = Poster::new(client, "test".parse().unwrap());
-        poster.lost(Pipe::Stdout, after.lost);
-        let told = String::from_utf8(poster.batches[0].0.clone()).unwrap();
-        assert!(told.contains("progress.missing") && told.contains("\"lines\":3"), "{told}");
+        let (feed, mut events) = Feed::with_room(EVENTS);
+        let mut poster = Poster::of(feed, "test".parse().unwrap());
+        let mut lines = [LogLines::default(), LogLines::default()];
+        lines[0].push(b"cut", |_| panic!("its line has no end"));
+        assert!(put(Pipe::Stdout, "six\n"));
+        poster.output(after, &mut lines).await;
+        poster.output(intake.next().await.unwrap(), &mut lines).await;
+        let told = events.next().await.unwrap().items.into_iter().map(|(draft, _)| draft.event);
+        let text =
+            |data: &str| Event::ServiceLog(ServiceLog { stream: "stdout".to_owned(), data: data.to_owned() });
+        let lost = missing("stdout".to_owned(), Output { lines: 3, bytes: 17 });
+        assert_eq!(told.collect::<Vec<_>>(), [text("cut"), lost, text("six")]);
         assert_eq!(poster.missing, 3);
     }
 }

@@ -5,14 +5,14 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use rig_config::Redactor;
-use rig_event::{Event, Head, ServiceName};
+use rig_event::{Head, ServiceName};
 use serde_json::value::RawValue;
 
 use crate::access::Caller;
-use crate::capture::{Coding, is_by, redact_field};
+use crate::capture::{Coding, check, is_by, redact_field};
 use crate::core::Core;
 use crate::http::answer::appended;
-use crate::http::request::{Path, Query, idempotency_key, no_secret, range};
+use crate::http::request::{Path, Query, idempotency_key, range};
 use crate::http::shapes;
 use crate::http::sse::{self, Cursor, Filter, Subscription};
 use crate::problem::Problem;
@@ -219,21 +219,10 @@ fn bodies(
     let parsed = events.into_iter().enumerate().map(|(i, json)| {
         let body = rig_event::Body::from_client(json, by, |name, value| redact_field(redactor, name, value))
             .map_err(|e| event_problem(&e).with("index", i))?;
-        if let Some(service) = &body.draft.service {
-            no_secret(redactor, service).map_err(|problem| problem.with("index", i))?;
-        }
-        if needs_service(&body.draft.event) && body.draft.service.is_none() {
-            let detail = format!("a {} event must name its `service`", body.draft.event.type_name());
-            return Err(Problem::bad_request("malformed-event", detail).with("index", i));
-        }
+        check(redactor, &body.draft).map_err(|problem| problem.with("index", i))?;
         Ok(body)
     });
     parsed.collect()
-}
-
-/// Returns true if the state cannot take the event without a service.
-fn needs_service(event: &Event) -> bool {
-    event.family() == "service" && !matches!(event, Event::ServiceLog(_) | Event::Other(_))
 }
 
 /// Read events

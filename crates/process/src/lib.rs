@@ -1,10 +1,12 @@
-//! Other programs: started in a process group of their own, so that what they start in turn ends with them.
+//! Other programs: started in a process group of their own, so that the processes that they start end with them.
+//!
+//! It knows nothing of events or hubs: `rig record`, `rig bisect` and test environments use it alike.
 
 use std::io;
 use std::process::{Child, Command, ExitStatus};
 use std::time::{Duration, Instant};
 
-/// How often it is looked whether a group has ended.
+/// The interval at which a group is checked for its end.
 const LOOK: Duration = Duration::from_millis(5);
 
 /// A signal that is passed on.
@@ -18,23 +20,24 @@ pub enum Signal {
     Hangup,
     /// Ctrl-\.
     Quit,
-    /// The end, without being asked.
+    /// Ends the process without asking it.
     Kill,
 }
 
-/// A program and what it started.
+/// A program and the processes that it started. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Group {
     id: u32,
-    /// Whether the group is the program's own; else only the program itself can be signalled.
+    /// True if the group is the program's own; else only the program itself can be signalled.
     own: bool,
 }
 
 impl Group {
-    /// Starts a program. With `own` it leads a new process group, which a terminal does not know: it must then not read from one.
+    /// Starts a program. With `own` it leads a new process group. A terminal does not know that group, so the program must not read
+    /// from a terminal.
     ///
     /// # Errors
-    /// When it cannot be started.
+    /// If it cannot be started; [`not_started`] gives the exit code for that.
     pub fn spawn(command: &mut Command, own: bool) -> io::Result<(Child, Group)> {
         #[cfg(unix)]
         if own {
@@ -45,7 +48,7 @@ impl Group {
         Ok((child, group))
     }
 
-    /// Sends a signal to every process of the group. One that is gone already is no error.
+    /// Sends a signal to every process of the group. Does nothing if they are gone.
     #[cfg(unix)]
     pub fn signal(&self, signal: Signal) {
         use rustix::process::{Pid, Signal as Sent, kill_process, kill_process_group};
@@ -60,19 +63,19 @@ impl Group {
         let _ = if self.own { kill_process_group(id, signal) } else { kill_process(id, signal) };
     }
 
-    /// Nothing but the program itself can be ended here, by its handle.
+    /// Does nothing: on this system only the program itself can be ended, by its handle.
     #[cfg(not(unix))]
     pub fn signal(&self, _: Signal) {}
 
-    /// Passes a signal on that rig got. One that a terminal sends goes to the whole foreground group, of which the program is
-    /// where it has none of its own: it has it already.
+    /// Passes on a signal that rig received. A terminal sends its signals to the whole foreground group; a program without a group of
+    /// its own is in that group, so it is not sent those again.
     pub fn pass(&self, signal: Signal) {
         if self.own || !matches!(signal, Signal::Interrupt | Signal::Quit) {
             self.signal(signal);
         }
     }
 
-    /// Whether a process of the group is left, once the program itself was waited for.
+    /// Returns true if a process of the group is left. Call it after the program itself was waited for.
     #[cfg(unix)]
     pub fn has_members(&self) -> bool {
         use rustix::process::{Pid, test_kill_process_group};
@@ -80,21 +83,21 @@ impl Group {
         self.own && id.is_some_and(|id| test_kill_process_group(id).is_ok())
     }
 
-    /// Groups are not known here.
+    /// Returns false: this system has no process groups.
     #[cfg(not(unix))]
     pub fn has_members(&self) -> bool {
         false
     }
 
-    /// Ends what is left of the group once the program itself was waited for: asked first, after `grace` without being asked.
-    /// Says whether there was anything.
+    /// Ends the processes that are left in the group: asks them first, and kills them after `grace`. Blocks until then. Call it after the
+    /// program itself was waited for. Returns false if none was left.
     pub fn end(&self, grace: Duration) -> bool {
         if !self.has_members() {
             return false;
         }
         self.signal(Signal::Terminate);
         if !self.gone_within(grace) {
-            // Nothing withstands that; what is still seen is dead, and waits for its parent to look.
+            // No process survives that. One that is still seen is dead, and its parent has not waited for it yet.
             self.signal(Signal::Kill);
         }
         true
@@ -112,7 +115,7 @@ impl Group {
     }
 }
 
-/// The number of the signal that ended a program, if one did.
+/// Returns the number of the signal that ended a program, if one did.
 pub fn signal_of(status: ExitStatus) -> Option<i32> {
     #[cfg(unix)]
     return std::os::unix::process::ExitStatusExt::signal(&status);
@@ -123,13 +126,13 @@ pub fn signal_of(status: ExitStatus) -> Option<i32> {
     }
 }
 
-/// The exit code that a shell would give: the program's own, or 128 and the signal's number.
+/// Returns the exit code that a shell would give: the program's own, or 128 plus the number of the signal.
 pub fn exit_code(status: ExitStatus) -> u8 {
     let code = status.code().or_else(|| signal_of(status).map(|signal| 128 + signal)).unwrap_or(1);
     u8::try_from(code).unwrap_or(1)
 }
 
-/// The exit code of a shell for a program that could not be started: 127 where there is none, else 126.
+/// Returns the exit code of a shell for a program that could not be started: 127 if it does not exist, else 126.
 pub fn not_started(error: &io::Error) -> u8 {
     if error.kind() == io::ErrorKind::NotFound { 127 } else { 126 }
 }
