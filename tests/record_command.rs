@@ -115,6 +115,35 @@ fn a_secret_in_the_output_passes_and_is_not_recorded() {
 }
 
 #[test]
+fn values_of_the_environment_and_of_the_mask_are_hidden_and_two_runs_compare() {
+    let folder = folder();
+    let (key, mask) = (folder.path().join("key"), folder.path().join("mask"));
+    std::fs::write(&key, format!("team:{}\n", "5e".repeat(32))).unwrap();
+    std::fs::write(&mask, "walnut-drawer-lamp\n").unwrap();
+    let run = |name: &str| {
+        let file = folder.path().join(name);
+        let script = "echo \"seen $SHOP_PASSWORD.\"; printf %s \"$SHOP_PASSWORD\" | base64; echo a walnut-drawer-lamp; echo PASS: TestToken";
+        let options = ["--redaction-key", text(&key), "--mask", text(&mask)];
+        let mut command = rig(&["record", "-o", text(&file)]);
+        command.args(options).args(["--", "sh", "-c", script]).env("SHOP_PASSWORD", "quietriverbank");
+        let said = finish(0, command, b"");
+        assert!(said.stdout.starts_with("seen quietriverbank.\n"), "{}", said.stdout);
+        let lines = std::fs::read_to_string(&file).unwrap();
+        let parsed = lines.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+        let logs = parsed.filter(|line| line["type"] == "service.log");
+        logs.map(|line| line["data"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    let (one, two) = (run("one.jsonl"), run("two.jsonl"));
+    assert_eq!(one, two);
+    let all = one.join("\n");
+    assert!(one[0].starts_with("seen <redacted:hmac:team-") && one[0].ends_with(">."), "{all}");
+    for secret in ["quietriverbank", "cXVpZXRyaXZlcmJhbm", "walnut-drawer"] {
+        assert!(!all.contains(secret), "{all}");
+    }
+    assert_eq!(one[3], "PASS: TestToken");
+}
+
+#[test]
 fn the_exit_code_is_the_commands_own_and_the_outcome_says_how() {
     let outcome = |lines: &[serde_json::Value]| lines.last().unwrap()["outcome"].as_str().unwrap().to_owned();
     let (_, lines) = record(7, "exit 7");

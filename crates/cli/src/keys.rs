@@ -70,3 +70,16 @@ pub fn signing(file: &Path) -> Result<Keyring> {
     let text = std::fs::read_to_string(file).with_context(|| format!("cannot read {shown}"))?;
     Keyring::parse(&text).with_context(|| shown.to_string())
 }
+
+/// Reads the key of fingerprints from a file, written `ID:HEX` as in a hub's `keys/redaction`.
+///
+/// # Errors
+/// When the file cannot be read or holds no such line.
+pub fn redaction(file: &Path) -> Result<rig_config::RedactionKey> {
+    let shown = file.display();
+    let text = std::fs::read_to_string(file).with_context(|| format!("cannot read {shown}"))?;
+    let text = zeroize::Zeroizing::new(text);
+    rig_config::RedactionKey::parse(text.trim()).with_context(|| {
+        format!("{shown} is not a redaction key: one line `ID:` and 64 hexadecimal digits is expected")
+    })
+}

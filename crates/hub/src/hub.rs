@@ -244,10 +244,14 @@ struct Opened {
 impl Opened {
     fn new(options: &Options) -> Result<Opened, Error> {
         let Some(root) = &options.data else {
-            // An id of its own, as in a data directory: what two keys made must not be compared.
-            let id = format!("m{}", hex(&random::<3>()?));
-            let redaction_key =
-                RedactionKey::new(&id, random::<32>()?).map_err(|e| Error::Fold(e.to_string()))?;
+            let redaction_key = match &options.redaction_key {
+                Some(key) => key.clone(),
+                None => {
+                    // An id of its own, as in a data directory: what two keys made must not be compared.
+                    let id = format!("m{}", hex(&random::<3>()?));
+                    RedactionKey::new(&id, random::<32>()?).map_err(|e| Error::Fold(e.to_string()))?
+                }
+            };
             let signing_keys = options.signing_keys.clone().unwrap_or_default();
             return Ok(Opened { data: None, redaction_key, signing_keys, originals: None });
         };

@@ -29,6 +29,8 @@ pub struct Options {
     /// The keys for signing seals and session files, of which the last signs; `None`: those in `keys/signing` of the data
     /// directory, created at the first start.
     pub signing_keys: Option<rig_recorder::Keyring>,
+    /// The key of fingerprints for a hub in memory; a new one if absent. A data directory has its own.
+    pub redaction_key: Option<rig_config::RedactionKey>,
     /// Protections that the hub may do without, though others than this machine reach it.
     pub insecure: Insecure,
     /// The moment at which an append is answered.
@@ -71,6 +73,7 @@ impl Default for Options {
             tls: TlsSettings::default(),
             baseline_keys: None,
             signing_keys: None,
+            redaction_key: None,
             insecure: Insecure::default(),
             durability: Durability::Always,
             seals: Some(Seals::default()),

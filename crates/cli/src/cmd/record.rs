@@ -68,6 +68,13 @@ pub struct Args {
     /// The keys that a command's recording is signed with, as `rig verify` takes them: the last signs. A hub signs what comes from it
     #[arg(long, value_name = "FILE", env = "RIG_SIGNING_KEYS_FILE")]
     keys: Option<PathBuf>,
+    /// The key that a command's recording makes fingerprints with, `ID:HEX` as in a hub's keys/redaction, so that two runs compare
+    /// [default: one for each run]
+    #[arg(long, value_name = "FILE", env = "RIG_REDACTION_KEY_FILE")]
+    redaction_key: Option<PathBuf>,
+    /// A file with a value on each line, of 8 bytes or more, that is hidden wherever a command's recording has it
+    #[arg(long, value_name = "FILE")]
+    mask: Option<PathBuf>,
     /// The recording's name [default: that of the file]
     #[arg(long, value_name = "NAME")]
     session: Option<String>,
@@ -150,8 +157,9 @@ async fn run_command(args: Args, session: String) -> Result<Answer> {
         Some(service) => service,
         None => named.parse().or_else(|_| "command".parse())?,
     };
-    let Args { command, output: file, outcome, keys, .. } = args;
-    command::run(command::Run { command, file, session, service, outcome, keys }).await
+    let Args { command, output: file, outcome, keys, redaction_key, mask, .. } = args;
+    let run = command::Run { command, file, session, service, outcome, keys, redaction_key, mask };
+    command::run(run).await
 }
 
 /// Records everything that is there into a finished file.

@@ -15,6 +15,7 @@ mod catching_up;
 mod component;
 mod feeds;
 mod flips;
+mod known_secrets;
 mod model;
 mod operation;
 mod originals;

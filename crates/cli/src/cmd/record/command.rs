@@ -20,6 +20,7 @@ use rig_recorder::{Feed, Keyring};
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
+use zeroize::Zeroizing;
 
 use super::FLUSH;
 use super::ended::Ended;
@@ -51,6 +52,10 @@ pub(super) struct Run {
     pub(super) outcome: Option<Outcome>,
     /// A file with the keys to sign with.
     pub(super) keys: Option<PathBuf>,
+    /// A file with the key of fingerprints.
+    pub(super) redaction_key: Option<PathBuf>,
+    /// A file with values that are hidden wherever they come up.
+    pub(super) mask: Option<PathBuf>,
 }
 
 pub(super) async fn run(run: Run) -> Result<Answer> {
@@ -251,12 +256,18 @@ impl Private {
             warn(format!("{}; the recording will be unsigned", output::chain(&error)));
             None
         });
+        let redaction_key = run.redaction_key.as_deref().map(keys::redaction).transpose()?;
+        let masked = run.mask.as_deref().map(|file| {
+            std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))
+        });
+        let masked = Zeroizing::new(masked.transpose()?.unwrap_or_default());
         let listener = TcpListener::bind("127.0.0.1:0").await.context("the private hub cannot listen")?;
         let address = listener.local_addr()?;
         let options = rig_hub::Options {
             // A key that is gone with the hub proves nothing to anybody: without one that stays, the recording is unsigned, and
             // says so.
             signing_keys: Some(keys.clone().unwrap_or_default()),
+            redaction_key,
             // The file is the copy that counts.
             durability: rig_recorder::Durability::Interval(Duration::from_millis(50)),
             shutdown_deadline: Duration::from_secs(1),
@@ -266,6 +277,7 @@ impl Private {
         let opened = opened.context("the private hub cannot run")?;
         let core = opened.core().clone();
         let stream = core.streams().get(&StreamName::main()).context("the private hub has no stream")?;
+        learn(stream.redactor(), &masked);
         let (stop, stopped) = oneshot::channel::<()>();
         let shutdown = async move {
             let _ = stopped.await;
@@ -318,6 +330,17 @@ impl Private {
         }
         let _ = self.stop.send(());
         let _ = self.hub.await;
+    }
+}
+
+/// Makes known what is secret: the lines of the mask, and what stands in environment variables whose name says so.
+fn learn(redactor: &rig_config::Redactor, masked: &str) {
+    masked.lines().for_each(|value| drop(redactor.learn(value)));
+    let learning = redactor.learning();
+    for (name, value) in std::env::vars_os() {
+        if let (Some(name), Ok(value)) = (name.to_str(), value.into_string()) {
+            learning.redact_value(name, &mut serde_json::Value::from(value));
+        }
     }
 }
 
