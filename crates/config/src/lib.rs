@@ -62,4 +62,4 @@ pub use provenance::{Origin, Provenance, Source};
 pub use redact::{KnownSecrets, RedactionKey, Redactor};
 pub use rig_event::{Change, DriftField, FlatConfig, Hunk, Op, SectionSummary, Severity, Timestamp, Verdict};
 pub use snapshot_file::SnapshotFile;
-pub use text::{TextDiff, apply_hunks, text_diff, unified};
+pub use text::{TextDiff, apply_hunks, text_diff, text_diff_but_for_secrets, unified};

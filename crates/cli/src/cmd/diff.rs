@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, Result, anyhow, bail};
 use rig_config::baseline::{Baseline, Trust};
-use rig_config::redact::is_redacted;
+use rig_config::redact::{differs_in_secrets_only, is_redacted};
 use rig_config::{
     Diff, FlatConfig, Format, Limits, Pattern, Policy, RedactionKey, Redactor, SnapshotFile, TextDiff,
 };
@@ -69,7 +69,7 @@ pub struct Args {
     /// once
     #[arg(long, value_name = "PATTERN")]
     exclude: Vec<String>,
-    /// Leave redacted fields out
+    /// Leave redacted fields out, and lines of a text in which only a secret differs
     #[arg(long)]
     ignore_redacted: bool,
     /// The lowest severity that makes the exit code 1: low, medium, high, critical [default: any difference]
@@ -224,7 +224,11 @@ fn without(whole: Diff, exclude: &[Pattern], ignore_redacted: bool, baseline: bo
             path.is_some_and(|path| exclude.iter().any(|pattern| pattern.matches(&path)))
         };
         let told = usize::from(change.op.is_difference());
-        if excluded || (ignore_redacted && sides().any(is_redacted)) {
+        let rotated = || match (&change.before, &change.after) {
+            (Some(before), Some(after)) => differs_in_secrets_only(before, after),
+            _ => false,
+        };
+        if excluded || (ignore_redacted && (sides().any(is_redacted) || rotated())) {
             left_out.asked += told;
             return false;
         }
@@ -335,7 +339,11 @@ fn print_unified(out: &mut Out, old: &str, new: &str, diff: &TextDiff) -> Result
 
 fn text(old: &Side, new: &Side, output: Output, args: &Args, policy: &Policy) -> Result<Answer> {
     let whole = |side: &Side| side.config.get("text").and_then(Value::as_str).unwrap_or_default().to_owned();
-    let diff = rig_config::text_diff(&whole(old), &whole(new));
+    let (diff, left_out) = if args.ignore_redacted {
+        rig_config::text_diff_but_for_secrets(&whole(old), &whole(new))
+    } else {
+        (rig_config::text_diff(&whole(old), &whole(new)), 0)
+    };
     let mut out = Out::new();
     match output {
         Output::Text => out.text(&shown::text(&old.name, &new.name, &diff))?,
@@ -344,10 +352,14 @@ fn text(old: &Side, new: &Side, output: Output, args: &Args, policy: &Policy) ->
         Output::Json => out.json(&json!({
             "old": old.name, "new": new.name, "lines_added": diff.lines_added, "lines_removed": diff.lines_removed,
             "sections": diff.sections, "hunks": diff.hunks, "normalisation": rig_config::normalise::NORMALISATION,
+            "left_out": left_out,
         }))?,
         Output::JsonPatch | Output::MergePatch => {
             bail!("plain text has no fields to patch; --format unified gives a patch of its lines")
         }
+    }
+    if left_out > 0 {
+        output::note(format!("{} left out, as asked", output::count(left_out, "difference")));
     }
     let sections = diff.sections.iter().map(|section| policy.severity_of(&section.section)).max();
     let severity = sections.unwrap_or_else(|| policy.severity_of("text"));

@@ -28,7 +28,7 @@ pub use self::event::is_mac;
 use self::fields::{Told, is_random_under_hint, names_secret, told_by_others};
 pub use self::known::KnownSecrets;
 pub(crate) use self::marker::marker_key;
-pub use self::marker::{RIGGING, RedactionKey, is_redacted};
+pub use self::marker::{RIGGING, RedactionKey, differs_in_secrets_only, is_redacted, without_fingerprints};
 use self::marker::{inline, is_fingerprint, is_marker, marker};
 use self::scan::{Shapes, disjoint};
 use self::source::is_secret_source;
