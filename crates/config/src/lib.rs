@@ -59,7 +59,7 @@ pub use path::{Path, Segment};
 pub use pattern::{Pattern, ValuePattern};
 pub use policy::{IgnoreRule, Onboarding, Policy, RuleNote};
 pub use provenance::{Origin, Provenance, Source};
-pub use redact::{KnownSecrets, RedactionKey, Redactor};
+pub use redact::{Explanation, KnownSecrets, RedactionKey, Redactor};
 pub use rig_event::{Change, DriftField, FlatConfig, Hunk, Op, SectionSummary, Severity, Timestamp, Verdict};
 pub use snapshot_file::SnapshotFile;
 pub use text::{TextDiff, apply_hunks, text_diff, text_diff_but_for_secrets, unified};
