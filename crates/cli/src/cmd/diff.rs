@@ -9,7 +9,8 @@ use anyhow::{Context as _, Result, anyhow, bail};
 use rig_config::baseline::{Baseline, Trust};
 use rig_config::redact::{differs_in_secrets_only, is_redacted};
 use rig_config::{
-    Diff, FlatConfig, Format, Limits, Pattern, Policy, RedactionKey, Redactor, SnapshotFile, TextDiff,
+    Diff, Explanation, FlatConfig, Format, Limits, Pattern, Policy, RedactionKey, Redactor, SnapshotFile,
+    TextDiff,
 };
 use rig_event::{Seq, ServiceName, Severity};
 use serde_json::{Value, json};
@@ -72,6 +73,9 @@ pub struct Args {
     /// Leave redacted fields out, and lines of a text in which only a secret differs
     #[arg(long)]
     ignore_redacted: bool,
+    /// Say first, on standard error, which secrets are redacted in both documents, by which rules, and what is left alone
+    #[arg(long)]
+    explain_redaction: bool,
     /// The lowest severity that makes the exit code 1: low, medium, high, critical [default: any difference]
     #[arg(long, value_name = "LEVEL")]
     fail_on: Option<Severity>,
@@ -102,6 +106,7 @@ impl Args {
             policy: Some(policy),
             exclude: Vec::new(),
             ignore_redacted: false,
+            explain_redaction: false,
             fail_on: None,
             baseline: None,
             sign: false,
@@ -145,6 +150,8 @@ struct Side {
     name: String,
     config: FlatConfig,
     is_text: bool,
+    /// What redaction did with it, where that is asked for and known.
+    explanation: Option<Explanation>,
 }
 
 /// Compares; the answer is whether they differ.
@@ -167,8 +174,8 @@ pub async fn run(args: Args) -> Result<Answer> {
     let redactor = Redactor::new(run_key()?, &policy);
     let read = |operand: &str| {
         let operand = operand.to_owned();
-        let redactor = &redactor;
-        async move { read(&operand, args.input_format, redactor).await }
+        let (args, redactor) = (&args, &redactor);
+        async move { read(&operand, args, redactor).await }
     };
 
     let new = read(new).await?;
@@ -178,6 +185,9 @@ pub async fn run(args: Args) -> Result<Answer> {
         (None, Some(file)) => baseline(file, &args)?,
         (None, None) => bail!("two sides are needed, or one and --baseline"),
     };
+    if args.explain_redaction {
+        [&old, &new].into_iter().for_each(explain);
+    }
     if args.policy.is_some() {
         policy::tell_idle(&policy, [&old.config, &new.config].into_iter());
     }
@@ -194,6 +204,29 @@ pub async fn run(args: Args) -> Result<Answer> {
     let whole = rig_config::diff(&old.config, &new.config, &policy);
     let (diff, left_out) = without(whole, &exclude, args.ignore_redacted, args.baseline.is_some());
     fields(&old, new, diff, left_out, output, &args, &policy)
+}
+
+/// Says on standard error what redaction did with a side.
+fn explain(side: &Side) {
+    match &side.explanation {
+        Some(explanation) => {
+            output::note(output::redaction::explained(&side.name, explanation).trim_end());
+        }
+        None => output::note(format!(
+            "{}: what was redacted in it before, and by which rules, is not known here",
+            output::plain(&side.name)
+        )),
+    }
+}
+
+/// Adds the explanations of both sides to JSON, where they are asked for.
+fn add_explanations(said: &mut Value, old: &Side, new: &Side, args: &Args) -> Result<()> {
+    if args.explain_redaction {
+        said["redaction"] = json!({
+            "old": serde_json::to_value(&old.explanation)?, "new": serde_json::to_value(&new.explanation)?,
+        });
+    }
+    Ok(())
 }
 
 /// A redaction key for this run. Its id is its own too, so that fingerprints of another run are known as such.
@@ -300,6 +333,7 @@ fn fields(
             });
             // Put in as they are: `json!` spells numbers anew.
             said["changes"] = shown::told(&diff.changes).map(shown::change_json).collect();
+            add_explanations(&mut said, old, &new, args)?;
             out.json(&said)?;
         }
         Output::JsonPatch => {
@@ -349,11 +383,15 @@ fn text(old: &Side, new: &Side, output: Output, args: &Args, policy: &Policy) ->
         Output::Text => out.text(&shown::text(&old.name, &new.name, &diff))?,
         Output::Unified => print_unified(&mut out, &old.name, &new.name, &diff)?,
         Output::Markdown => out.text(&shown::text_markdown(&old.name, &new.name, &diff))?,
-        Output::Json => out.json(&json!({
+        Output::Json => {
+            let mut said = json!({
             "old": old.name, "new": new.name, "lines_added": diff.lines_added, "lines_removed": diff.lines_removed,
             "sections": diff.sections, "hunks": diff.hunks, "normalisation": rig_config::normalise::NORMALISATION,
             "left_out": left_out,
-        }))?,
+            });
+            add_explanations(&mut said, old, new, args)?;
+            out.json(&said)?;
+        }
         Output::JsonPatch | Output::MergePatch => {
             bail!("plain text has no fields to patch; --format unified gives a patch of its lines")
         }
@@ -381,7 +419,8 @@ fn baseline(file: &Path, args: &Args) -> Result<Side> {
         Some(trust) => bail!("{name} is not to be trusted: {}", why(trust)),
         None => output::note(format!("{name} was not verified; --verify and keys do that")),
     }
-    Ok(Side { name, is_text: is_text(&baseline.config), config: baseline.config.as_ref().clone() })
+    let config = baseline.config.as_ref().clone();
+    Ok(Side { name, is_text: is_text(&config), config, explanation: None })
 }
 
 fn why(trust: Trust) -> &'static str {
@@ -416,12 +455,12 @@ fn is_text(config: &FlatConfig) -> bool {
 }
 
 /// One side: a moment where it names one, else a document.
-async fn read(operand: &str, format: Option<Format>, redactor: &Redactor) -> Result<Side> {
+async fn read(operand: &str, args: &Args, redactor: &Redactor) -> Result<Side> {
     if ["s3://", "gs://", "az://"].iter().any(|scheme| operand.starts_with(scheme)) {
         let mut snapshot = rig_client::writer::read(operand, rig_client::writer::LIMIT).await?;
         let is_text = is_text(&snapshot.config);
         snapshot.redact(redactor, if is_text { Format::Text } else { Format::Json });
-        return Ok(Side { name: operand.to_owned(), config: snapshot.config, is_text });
+        return Ok(Side { name: operand.to_owned(), config: snapshot.config, is_text, explanation: None });
     }
     if let Some((source, at, service)) = moment(operand) {
         let source: Source = source.parse()?;
@@ -438,11 +477,12 @@ async fn read(operand: &str, format: Option<Format>, redactor: &Redactor) -> Res
         };
         let service = at.service(&name)?;
         let is_text = service.format.parse::<Format>().is_ok_and(Format::is_text);
-        return Ok(Side { name: operand.to_owned(), config: service.config.as_ref().clone(), is_text });
+        let config = service.config.as_ref().clone();
+        return Ok(Side { name: operand.to_owned(), config, is_text, explanation: None });
     }
     let (name, document) = snapshot::read(operand)?;
     let what = if operand == "-" { "standard input" } else { operand };
-    side(what, name.as_deref(), &document, format, redactor).with_context(|| what.to_owned())
+    side(what, name.as_deref(), &document, args, redactor).with_context(|| what.to_owned())
 }
 
 /// Splits `SOURCE[@SEQ][#SERVICE]`; `None` for what names a document. A file that exists under the whole name is meant.
@@ -463,25 +503,24 @@ fn moment(operand: &str) -> Option<(&str, Option<Seq>, Option<&str>)> {
 }
 
 /// A document with its secrets redacted.
-fn side(
-    what: &str,
-    name: Option<&str>,
-    document: &[u8],
-    format: Option<Format>,
-    redactor: &Redactor,
-) -> Result<Side> {
+fn side(what: &str, name: Option<&str>, document: &[u8], args: &Args, redactor: &Redactor) -> Result<Side> {
+    let format = args.input_format;
     if format.is_none_or(|format| format == Format::Json)
         && let Some(mut snapshot) = SnapshotFile::read(document, &Limits::default())?
     {
         snapshot.redact(redactor, Format::Json);
-        return Ok(Side { name: what.to_owned(), config: snapshot.config, is_text: false });
+        let config = snapshot.config;
+        return Ok(Side { name: what.to_owned(), config, is_text: false, explanation: None });
     }
     let Some(format) = format.or_else(|| Format::detect(name, document)) else {
         bail!("neither name nor content tell its format; say --input-format {}", Format::NAMES);
     };
     let mut parsed = rig_config::parse(document, format, &Limits::default())?;
+    parsed.file = name.map(str::to_owned);
+    let explanation =
+        args.explain_redaction.then(|| redactor.explain(&parsed, &String::from_utf8_lossy(document)));
     redactor.redact(&mut parsed);
-    Ok(Side { name: what.to_owned(), config: parsed.config, is_text: format.is_text() })
+    Ok(Side { name: what.to_owned(), config: parsed.config, is_text: format.is_text(), explanation })
 }
 
 #[cfg(test)]
