@@ -163,7 +163,7 @@ pub struct SnapshotCaptured {
     /// How many of them (in a text: how many places) were redacted.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub redacted: u64,
-    /// How many of these each rule named: the name of a grammar, `named-secret`, `github-token`, `policy`.
+    /// Their number by the rule that names them: the name of a grammar, `named-secret`, `github-token`, `policy`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub redacted_by: BTreeMap<String, u64>,
     /// Operator, deployment, git_sha, hostname and whatever else the client said.

@@ -5,18 +5,17 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use anyhow::{Context as _, Result, anyhow, bail};
+use anyhow::{Context as _, Result, bail};
 use rig_config::baseline::{Baseline, Trust};
 use rig_config::redact::{differs_in_secrets_only, is_redacted};
 use rig_config::{
-    Diff, Explanation, FlatConfig, Format, Limits, Pattern, Policy, RedactionKey, Redactor, SnapshotFile,
-    TextDiff,
+    Diff, Explanation, FlatConfig, Format, Limits, Pattern, Policy, Redactor, SnapshotFile, TextDiff,
 };
 use rig_event::{Seq, ServiceName, Severity};
 use serde_json::{Value, json};
 
 use super::snapshot;
-use crate::keys::KeyArgs;
+use crate::keys::{self, KeyArgs};
 use crate::output::{self, Out, diff as shown};
 use crate::source::Source;
 use crate::{Answer, policy};
@@ -150,7 +149,7 @@ struct Side {
     name: String,
     config: FlatConfig,
     is_text: bool,
-    /// What redaction did with it, where that is asked for and known.
+    /// The explanation of its redaction, where that is asked for and known.
     explanation: Option<Explanation>,
 }
 
@@ -171,7 +170,7 @@ pub async fn run(args: Args) -> Result<Answer> {
     let policy = policy::load(args.policy.as_deref())?;
     let exclude = args.exclude.iter().map(|text| text.to_lowercase().parse::<Pattern>());
     let exclude = exclude.collect::<Result<Vec<_>, _>>().context("--exclude")?;
-    let redactor = Redactor::new(run_key()?, &policy);
+    let redactor = Redactor::new(keys::run_key()?, &policy);
     let read = |operand: &str| {
         let operand = operand.to_owned();
         let (args, redactor) = (&args, &redactor);
@@ -227,15 +226,6 @@ fn add_explanations(said: &mut Value, old: &Side, new: &Side, args: &Args) -> Re
         });
     }
     Ok(())
-}
-
-/// A redaction key for this run. Its id is its own too, so that fingerprints of another run are known as such.
-pub(super) fn run_key() -> Result<RedactionKey> {
-    let (mut secret, mut id) = ([0; 32], [0; 4]);
-    for bytes in [&mut secret[..], &mut id[..]] {
-        getrandom::fill(bytes).map_err(|e| anyhow!("the system gives no random numbers: {e}"))?;
-    }
-    Ok(RedactionKey::new(&format!("run-{:08x}", u32::from_be_bytes(id)), secret)?)
 }
 
 /// How much was left out of a difference, and why.

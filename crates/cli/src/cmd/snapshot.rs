@@ -13,10 +13,10 @@ use rig_config::{
 use rig_event::{ServiceName, Timestamp};
 use serde_json::{Value, json};
 
-use super::{CaptureArgs, HubArgs, diff, hub};
+use super::{CaptureArgs, HubArgs, hub};
 use crate::client::{Appended, Client, Problem};
 use crate::output::{self, Out};
-use crate::{Answer, policy};
+use crate::{Answer, keys, policy};
 
 /// What `--format` calls a snapshot file.
 const SNAPSHOT: &str = "snapshot";
@@ -147,7 +147,7 @@ pub(super) async fn run(args: Args) -> Result<Answer> {
 fn explained(args: &Args, named: &[String]) -> Result<Answer> {
     let policy = policy::load(args.file.policy.as_deref())?;
     // Nothing is replaced: the key is never used.
-    let redactor = Redactor::new(diff::run_key()?, &policy);
+    let redactor = Redactor::new(keys::run_key()?, &policy);
     // The service and its files stand before the option, or behind it.
     let service = args.service.as_ref().map(ToString::to_string);
     let operands: Vec<String> = service.into_iter().chain(args.files.iter().chain(named).cloned()).collect();
@@ -185,7 +185,7 @@ fn explained(args: &Args, named: &[String]) -> Result<Answer> {
 }
 
 /// Explains what redaction does with a document.
-pub(super) fn explanation(
+fn explanation(
     redactor: &Redactor,
     name: Option<String>,
     document: &[u8],

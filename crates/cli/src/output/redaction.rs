@@ -29,16 +29,16 @@ pub fn explained(name: &str, explanation: &Explanation) -> String {
     let rules = if rules.is_empty() { String::new() } else { format!(": {}", rules.join(", ")) };
     let _ = writeln!(out, "  {}{rules}", redacted(explanation.redacted.len()));
     list(&mut out, &explanation.redacted, |one| {
-        format!("{:<20} {} characters", format!("{}{}", place(&one.spot), one.rule), one.length)
+        format!("{}{:<18} {} characters", place(&one.spot), one.rule, one.length)
     });
     if !explanation.masked.is_empty() {
         let masked = count(explanation.masked.len() as u64, "value");
         let _ = writeln!(out, "  {masked} masked at the source: a change of the secret cannot be seen");
-        list(&mut out, &explanation.masked, name_of);
+        list(&mut out, &explanation.masked, |one| name_of(one).trim_end().to_owned());
     }
     if !explanation.left.is_empty() {
         let _ = writeln!(out, "  {} left alone", count(explanation.left.len() as u64, "value"));
-        list(&mut out, &explanation.left, |one| format!("{:<20} {}", name_of(one), reason(one.why)));
+        list(&mut out, &explanation.left, |one| format!("{} {}", name_of(one), reason(one.why)));
     }
     out
 }
@@ -73,8 +73,10 @@ fn place(spot: &Spot) -> String {
 }
 
 fn name_of(one: &Left) -> String {
-    let name = one.name.as_deref().map(plain).unwrap_or_default();
-    format!("{}{name}", place(&one.spot)).trim_end().to_owned()
+    match &one.name {
+        Some(name) => format!("{}{:<18}", place(&one.spot), plain(name)),
+        None => place(&one.spot).trim_end().to_owned(),
+    }
 }
 
 /// Returns the words for the reason that a value is shown.
@@ -114,9 +116,9 @@ mod tests {
                 "hostname r1\nenable secret 5 hunter2hunter2\nusername a secret <removed>\npassword = ${X}\n",
                 Format::Text
             ),
-            "x: text, recognised as cisco-ios\n  1 value redacted: 1 cisco-ios\n    line 2      cisco-ios     8-15 characters\n\
+            "x: text, recognised as cisco-ios\n  1 value redacted: 1 cisco-ios\n    line 2      cisco-ios          8-15 characters\n\
              \x20 1 value masked at the source: a change of the secret cannot be seen\n    line 3      secret\n\
-             \x20 1 value left alone\n    line 4      password a reference to a secret, not a secret\n"
+             \x20 1 value left alone\n    line 4      password           a reference to a secret, not a secret\n"
         );
         assert_eq!(
             explain("frob\n", Format::Text),
@@ -124,7 +126,7 @@ mod tests {
         );
         assert_eq!(
             explain("db:\n  password: hunter2\n", Format::Yaml),
-            "x: yaml\n  1 value redacted: 1 named-secret\n    line 2      db.password  named-secret 1-7 characters\n"
+            "x: yaml\n  1 value redacted: 1 named-secret\n    line 2      db.password  named-secret       1-7 characters\n"
         );
     }
 }

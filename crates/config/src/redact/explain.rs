@@ -23,7 +23,7 @@ const GENERAL: [&str; 3] = ["assignments", "command-lines", "environment"];
 /// The number of lines that a normalised text may have lost at one place, and its lines are still found in the source.
 const DROPPED: usize = 64;
 
-/// What redaction does with a document.
+/// The explanation of a document's redaction.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Explanation {
     /// The format that it was read in.
@@ -126,9 +126,9 @@ impl Redactor {
 }
 
 impl Explanation {
-    /// Returns true if the document is a text of a family that the grammars know, or has fields.
+    /// Returns true if the document has fields, or is a text of a family that is known.
     pub fn is_known(&self) -> bool {
-        !self.format.is_text() || !self.families.is_empty()
+        self.format != Format::Text || !self.families.is_empty()
     }
 
     /// Adds the secrets of a text, and what is left alone in it.
@@ -310,7 +310,7 @@ mod tests {
         let source = "Building configuration...\n\n! Last configuration change at 10:00\nversion 15.2\nhostname r1\n\
             enable secret 5 hunter2hunter2\nsnmp-server community <removed> RO\nservice password-encryption\n\
             interface Vlan1\n ip address 10.0.0.1 255.0.0.0\ntoken = ghp_hunter2hunter2hunter2A1b2C3d4e5F6\n\
-            password = ${DB_PASSWORD}\napi_token: disabled\n";
+            password=${DB_PASSWORD}\napi_token: disabled\n";
         let explanation = explain(source, Format::Text);
         assert!(explanation.families.contains(&"cisco-ios"), "{explanation:?}");
         assert_eq!(redacted(&explanation), [(6, "cisco-ios", "8-15"), (11, "github-token", "32-63")]);

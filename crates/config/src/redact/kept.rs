@@ -149,7 +149,7 @@ impl Line<'_> {
             let value = if behind.trim_matches(['"', '\'', ',', ';']).is_empty() {
                 next(1)?.inner.clone()
             } else {
-                start..start + behind.trim_end_matches(['"', '\'', ',', ';', '}', ')', ']']).len()
+                start..start + bare(behind).len()
             };
             return Some((name, value, true));
         }
@@ -177,6 +177,17 @@ impl Line<'_> {
         let end = range.start + before.len();
         (!name.is_empty() && name.len() <= 100 && may_say_something(name)).then(|| end - name.len()..end)
     }
+}
+
+/// Returns a value without the punctuation behind it; what closes in it and opened in it belongs to it.
+fn bare(value: &str) -> &str {
+    let mut value = value.trim_end_matches(['"', '\'', ',', ';']);
+    for (open, close) in [('{', '}'), ('(', ')'), ('[', ']')] {
+        while value.ends_with(close) && value.matches(close).count() > value.matches(open).count() {
+            value = value[..value.len() - 1].trim_end_matches(['"', '\'', ',', ';']);
+        }
+    }
+    value
 }
 
 /// Returns the reason that the value of a secret's name is none; nothing if it is empty, or was replaced before.
@@ -219,5 +230,6 @@ fn refers(name: &str, text: &str) -> bool {
     let name = name.to_ascii_lowercase();
     let speaks =
         ["secret", "password", "passwd", "token", "credential"].iter().any(|noun| name.contains(noun));
-    speaks && text.len() >= 8 && is_odd(text) && reason(&name, text) == Some(UNRECOGNISED)
+    // `test_token.py:42` is a place in a program.
+    speaks && !is_file(&name) && text.len() >= 8 && is_odd(text) && reason(&name, text) == Some(UNRECOGNISED)
 }

@@ -36,7 +36,7 @@ pub struct Capture {
     pub config: FlatConfig,
     /// How many values were redacted.
     pub redacted: u64,
-    /// How many of them each rule named.
+    /// Their number by the rule that names them.
     pub redacted_by: BTreeMap<String, u64>,
     /// What the client said about it.
     pub meta: BTreeMap<String, String>,
