@@ -112,6 +112,28 @@ fn a_difference_is_printed_as_whoever_reads_it_wants_it() {
 }
 
 #[test]
+fn texts_that_differ_in_secrets_only_are_equal_without_redacted() {
+    let folder = folder();
+    let old = file(folder.path(), "old.cfg", "hostname a\nenable secret 5 hunter2hunter2\nend\n");
+    let new = file(folder.path(), "new.cfg", "hostname a\nenable secret 5 hunter3hunter3\nend\n");
+    let other = file(folder.path(), "other.cfg", "hostname b\nenable secret 9 hunter3hunter3\nend\n");
+    finish(1, rig_diff(&[&old, &new]), b"");
+    for format in ["text", "unified", "markdown", "json"] {
+        let said = finish(0, rig_diff(&[&old, &new, "--ignore-redacted", "--format", format]), b"");
+        assert!(!said.stdout.contains("redacted:"), "{format}: {said:?}");
+        assert!(said.stderr.contains("1 difference left out, as asked"), "{format}: {said:?}");
+    }
+    // What stands beside the secret counts.
+    let said = finish(1, rig_diff(&[&old, &other, "--ignore-redacted", "--format", "unified"]), b"").stdout;
+    assert!(said.contains("+enable secret 9 <redacted:") && said.contains("+hostname b"), "{said}");
+    // A part of a field too.
+    let old = file(folder.path(), "old.yaml", "url: postgres://a:hunter2hunter2@h/d\n");
+    let new = file(folder.path(), "new.yaml", "url: postgres://a:hunter3hunter3@h/d\n");
+    finish(1, rig_diff(&[&old, &new]), b"");
+    finish(0, rig_diff(&[&old, &new, "--ignore-redacted"]), b"");
+}
+
+#[test]
 fn a_baseline_is_signed_checked_and_compared_with() {
     let folder = folder();
     let key = |id: &str, byte: &str| format!("{id} hmac-sha256 {}\n", byte.repeat(32));

@@ -53,6 +53,28 @@ fn a_clean_recording_is_copied_byte_for_byte() {
 }
 
 #[test]
+fn a_check_sums_up_each_stream_and_changes_nothing() {
+    let folder = folder();
+    let lines = recorded(folder.path());
+    let clean = file(folder.path(), "clean.jsonl", joined(&lines));
+    assert!(run(0, &["scrub", "--check", &clean]).stdout.contains("nothing found in"));
+    let old = lines.iter().map(|line| line.replace("HERE", TOKEN)).collect::<Vec<_>>();
+    let old = file(folder.path(), "old.jsonl", joined(&old));
+    let before = std::fs::read(&old).unwrap();
+    let said = run(1, &["scrub", "--check", &old, "--json"]).json();
+    let sum = &said["streams"][0];
+    assert_eq!((&sum["kinds"], &sum["changed"]), (&json!({"github-token": 1}), &json!(1)), "{said}");
+    assert_eq!(sum["first_seqs"].as_array().unwrap().len(), 1, "{said}");
+    assert!(run(1, &["scrub", "--check", &old]).stdout.contains("first at seq"));
+    assert_eq!(std::fs::read(&old).unwrap(), before);
+    // All streams of a hub.
+    let hub = Hub::in_memory();
+    run(0, &["snapshot", "api", &fixture("api-prod-1.yaml"), "--hub", &hub.main()]);
+    let said = run(0, &["scrub", "--check", hub.main().trim_end_matches("/main")]).stdout;
+    assert!(said.contains("/main: nothing found in"), "{said}");
+}
+
+#[test]
 fn what_is_found_is_listed_and_gone_and_the_copy_says_so() {
     let folder = folder();
     let mut lines = recorded(folder.path());

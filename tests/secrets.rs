@@ -1,7 +1,7 @@
 //! Secrets planted in documents of every format are nowhere: not in the hub's folder, a recording, or what is printed.
 
 use crate::cases::read;
-use crate::harness::{Hub, file, files, fixture, folder, run, text, workspace};
+use crate::harness::{Hub, file, files, finish, fixture, folder, rig, run, text, workspace};
 use crate::planted;
 
 #[test]
@@ -125,4 +125,76 @@ fn the_corpus_leaves_nothing_in_a_hubs_folder_and_answers() {
         let found = windows.find(|window| pieces.contains(window));
         assert_eq!(found.map(String::from_utf8_lossy), None);
     }
+}
+
+#[test]
+fn an_explanation_names_rules_and_lines_and_asks_no_hub() {
+    let folder = folder();
+    let config =
+        "hostname r1\nenable secret 5 hunter2hunter2\nusername a secret <removed>\npassword = ${X}\n";
+    let path = file(folder.path(), "r1.cfg", config);
+    for args in [
+        &["snapshot", "--explain", &path][..],
+        &["snapshot", "r1", &path, "--explain"],
+        &["snapshot", "--explain", "r1", &path],
+    ] {
+        let said = run(0, &[args, &["--json"]].concat()).json();
+        let said = &said[&path];
+        assert_eq!(said["redacted"][0]["line"], 2, "{said}");
+        assert_eq!(said["redacted"][0]["rule"], "cisco-ios", "{said}");
+        assert_eq!(
+            (&said["masked"][0]["line"], &said["left"][0]["why"]),
+            (&3.into(), &"reference".into()),
+            "{said}"
+        );
+        assert!(!said.to_string().contains("hunter2"), "{said}");
+    }
+    let said = run(0, &["snapshot", "--explain", &path]).stdout;
+    assert!(said.contains("recognised as cisco-ios") && said.contains("line 2"), "{said}");
+    // A policy counts, and a diff explains both sides before it begins.
+    let policy = file(folder.path(), "rig.toml", "[[secret]]\nline = '^hostname (\\S+)'\n");
+    let said = run(0, &["snapshot", "--explain", &path, "--policy", &policy]).stdout;
+    assert!(said.contains("1 policy"), "{said}");
+    let other = file(folder.path(), "r2.cfg", config.replace("r1", "r2"));
+    let said = run(1, &["diff", &path, &other, "--explain-redaction"]);
+    assert!(
+        said.stderr.matches("1 value redacted").count() == 2 && said.stdout.contains("+hostname r2"),
+        "{said:?}"
+    );
+    let said = run(1, &["diff", &path, &other, "--explain-redaction", "--json"]).json();
+    assert_eq!(said["redaction"]["new"]["rules"]["cisco-ios"], 1, "{said}");
+    run(2, &["snapshot", "--explain"]);
+}
+
+#[test]
+fn a_leaked_value_is_found_where_it_stood_by_its_fingerprint() {
+    let (data, folder) = (folder(), folder());
+    let hub = Hub::on(data.path());
+    let versions = ["password: hunter2hunter2\nport: 1\n", "password: hunter3hunter3\nport: 1\n"];
+    for version in versions {
+        let path = file(folder.path(), "api.yaml", version);
+        run(0, &["snapshot", "api", &path, "--hub", &hub.main()]);
+    }
+    let session = folder.path().join("s.jsonl");
+    run(0, &["record", &hub.main(), "-o", text(&session), "--until-caught-up"]);
+    let key = data.path().join("keys/redaction");
+    let ask = |code, value: &str, args: &[&str]| {
+        let args = [&["fingerprint", "--redaction-key", text(&key)], args].concat();
+        finish(code, rig(&args), value.as_bytes())
+    };
+    for source in [text(&session), &hub.main(), hub.address()] {
+        let source = if source.contains('/') { source.to_owned() } else { format!("http://{source}") };
+        let said = ask(1, "hunter2hunter2\n", &[&source, "--json"]).json();
+        let stood = &said["stood"][0];
+        assert_eq!((&stood["service"], &stood["path"]), (&"api".into(), &"password".into()), "{said}");
+        assert_eq!(stood["from"], 1, "{said}");
+        assert!(stood["to"].as_u64().is_some_and(|to| to < 4), "{said}");
+        let said = ask(1, "hunter3hunter3", &[&source]).stdout;
+        assert!(said.contains("main: api password from seq") && said.contains("and still does"), "{said}");
+        assert!(ask(0, "another", &[&source]).stdout.contains("it stood nowhere"));
+    }
+    let one = ask(0, "hunter2hunter2", &["--stream", "main"]).stdout;
+    assert!(std::fs::read_to_string(&session).unwrap().contains(one.trim()), "{one}");
+    ask(2, "", &[]);
+    ask(2, "two\nlines\n", &[]);
 }

@@ -21,6 +21,8 @@ pub struct Client {
     base: Url,
     /// The stream that every call is about.
     pub stream: StreamName,
+    /// True if the stream was named, false if it is `main` because none was.
+    is_named: bool,
 }
 
 /// What a capture or an append answers.
@@ -120,8 +122,34 @@ impl Client {
         base.set_path("/");
         base.set_query(None);
         base.set_fragment(None);
-        let stream = named.or(stream).unwrap_or_else(StreamName::main);
-        Ok(Client { http, base, stream })
+        let stream = named.or(stream);
+        let is_named = stream.is_some();
+        Ok(Client { http, base, stream: stream.unwrap_or_else(StreamName::main), is_named })
+    }
+
+    /// Returns a client for each stream that is meant: the named one, or if none is named all of the hub that have events.
+    ///
+    /// # Errors
+    /// A [`Problem`] when the hub does not list them.
+    pub async fn each_stream(&self) -> Result<Vec<Client>> {
+        #[derive(Deserialize)]
+        struct Listed {
+            stream: StreamName,
+            head: Seq,
+        }
+        #[derive(Deserialize)]
+        struct Streams {
+            streams: Vec<Listed>,
+        }
+        if self.is_named {
+            return Ok(vec![self.clone()]);
+        }
+        let url = self.base.join("v1/streams")?;
+        let listed: Streams = json(self.send(self.http.get(url)).await?).await?;
+        let with_events = listed.streams.into_iter().filter(|listed| listed.head > 0);
+        Ok(with_events
+            .map(|Listed { stream, .. }| Client { stream, is_named: true, ..self.clone() })
+            .collect())
     }
 
     /// The address of the hub for messages: what may be in front of it for a proxy, `user:password@`, is not for everybody.

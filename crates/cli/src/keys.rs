@@ -2,8 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, Result, bail};
-use rig_config::BaselineKeys;
+use anyhow::{Context as _, Result, anyhow, bail};
+use rig_config::{BaselineKeys, RedactionKey};
 use rig_recorder::Keyring;
 
 /// The variable that holds the keys themselves, in the lines of a key file.
@@ -75,11 +75,23 @@ pub fn signing(file: &Path) -> Result<Keyring> {
 ///
 /// # Errors
 /// When the file cannot be read or holds no such line.
-pub fn redaction(file: &Path) -> Result<rig_config::RedactionKey> {
+pub fn redaction(file: &Path) -> Result<RedactionKey> {
     let shown = file.display();
     let text = std::fs::read_to_string(file).with_context(|| format!("cannot read {shown}"))?;
     let text = zeroize::Zeroizing::new(text);
-    rig_config::RedactionKey::parse(text.trim()).with_context(|| {
+    RedactionKey::parse(text.trim()).with_context(|| {
         format!("{shown} is not a redaction key: one line `ID:` and 64 hexadecimal digits is expected")
     })
+}
+
+/// Returns a redaction key for this run. Its id is its own too, so that fingerprints of another run are known as such.
+///
+/// # Errors
+/// When the system gives no random numbers.
+pub fn run_key() -> Result<RedactionKey> {
+    let (mut secret, mut id) = ([0; 32], [0; 4]);
+    for bytes in [&mut secret[..], &mut id[..]] {
+        getrandom::fill(bytes).map_err(|e| anyhow!("the system gives no random numbers: {e}"))?;
+    }
+    Ok(RedactionKey::new(&format!("run-{:08x}", u32::from_be_bytes(id)), secret)?)
 }

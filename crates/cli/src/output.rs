@@ -1,6 +1,7 @@
 //! Output for people: events as lines, values, tables, colours. A closed pipe is not a failure.
 
 pub mod diff;
+pub mod redaction;
 
 use std::borrow::Cow;
 use std::fmt::Write as _;

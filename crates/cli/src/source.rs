@@ -125,6 +125,20 @@ impl Source {
         }
     }
 
+    /// Returns the source itself, or if it is a hub of which no stream is named, each of its streams.
+    ///
+    /// # Errors
+    /// When the hub does not list them.
+    pub async fn streams(&self) -> Result<Vec<Source>> {
+        match self {
+            Source::Stream(client) => {
+                let each = client.each_stream().await.with_context(|| format!("no streams of {self}"))?;
+                Ok(each.into_iter().map(|client| Source::Stream(Box::new(client))).collect())
+            }
+            file => Ok(vec![file.clone()]),
+        }
+    }
+
     /// The state at a seq, or the last there is. A hub's comes with its hash, which is checked.
     ///
     /// # Errors

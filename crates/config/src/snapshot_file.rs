@@ -16,7 +16,7 @@ use crate::lines::Place;
 use crate::path::Segment;
 use crate::path::lenient;
 use crate::provenance::{Origin, Provenance, Source};
-use crate::redact::{is_redacted, marker_key};
+use crate::redact::{Counts, is_redacted, marker_key};
 use crate::shown::shown;
 use crate::{Document, Error, Format, Layers, Limits, Path, Pattern, Redactor};
 
@@ -210,28 +210,36 @@ impl SnapshotFile {
     ///
     /// A field that became one whole is marked as a secret from then on.
     pub fn redact(&mut self, redactor: &Redactor, format: Format) -> usize {
-        let mut count = 0;
+        let counts = self.redact_counted(redactor, format);
+        usize::try_from(counts.values().sum::<u64>()).unwrap_or(usize::MAX)
+    }
+
+    /// The same; returns how many there were by each rule. What the file marks counts as `marked`.
+    pub fn redact_counted(&mut self, redactor: &Redactor, format: Format) -> Counts {
+        let mut marked = 0;
         for (path, _) in self.provenance.iter().filter(|(_, origin)| origin.secret) {
-            count +=
-                usize::from(self.config.get_mut(path).is_some_and(|value| redactor.redact_marked(value)));
+            marked += u64::from(self.config.get_mut(path).is_some_and(|value| redactor.redact_marked(value)));
         }
-        count += if format.is_text() {
+        let mut counts = if format.is_text() {
             let config = std::mem::take(&mut self.config);
             let mut doc =
                 Document { format, config, normalised: String::new(), lines: BTreeMap::new(), file: None };
-            let count = redactor.redact(&mut doc);
+            let counts = redactor.redact_counted(&mut doc);
             self.config = doc.config;
-            count
+            counts
         } else {
             let names =
                 self.provenance.iter().map(|(path, origin)| (path.as_str(), origin.source.to_string()));
             let sources: BTreeMap<&str, String> = names.collect();
-            redactor.redact_config(&mut self.config, |path| sources.get(path).map(String::as_str))
+            redactor.redact_config_counted(&mut self.config, |path| sources.get(path).map(String::as_str))
         };
+        if marked > 0 {
+            counts.insert("marked", marked);
+        }
         for (path, origin) in &mut self.provenance {
             origin.secret |= self.config.get(path).is_some_and(is_redacted);
         }
-        count
+        counts
     }
 
     /// Puts [`REDACTED`] in the place of every fingerprint, whole values and inside texts.

@@ -5,10 +5,11 @@ use std::fmt::Write as _;
 use std::ops::Range;
 
 use rig_event::{Hunk, SectionSummary};
-use similar::{Algorithm, ChangeTag, capture_diff_slices, group_diff_ops};
+use similar::{Algorithm, ChangeTag, DiffOp, capture_diff_slices, group_diff_ops};
 
 use crate::Error;
 use crate::lines::inclusive;
+use crate::redact::without_fingerprints;
 use crate::sections::Syntax;
 
 /// Number of unchanged lines that a hunk shows around a change.
@@ -39,10 +40,39 @@ pub struct TextDiff {
 pub fn text_diff(old: &str, new: &str) -> TextDiff {
     let old_lines: Vec<&str> = inclusive(old).collect();
     let new_lines: Vec<&str> = inclusive(new).collect();
+    let ops = capture_diff_slices(Algorithm::Myers, &old_lines, &new_lines);
+    of_ops(ops, (old, &old_lines), (new, &new_lines))
+}
+
+/// Compares two redacted texts line by line, as if every secret were the same. Returns the difference, and the number of lines
+/// that differ in nothing but fingerprints.
+///
+/// Such a line is shown, where it stands beside a change, as the old text has it.
+pub fn text_diff_but_for_secrets(old: &str, new: &str) -> (TextDiff, u64) {
+    let old_lines: Vec<&str> = inclusive(old).collect();
+    let new_lines: Vec<&str> = inclusive(new).collect();
+    let blank = |lines: &[&str]| -> Vec<_> {
+        lines.iter().map(|line| without_fingerprints(line).into_owned()).collect()
+    };
+    let ops = capture_diff_slices(Algorithm::Myers, &blank(&old_lines), &blank(&new_lines));
+    let mut left_out = 0;
+    for op in ops.iter().filter(|op| matches!(op, DiffOp::Equal { .. })) {
+        let pairs = old_lines[op.old_range()].iter().zip(&new_lines[op.new_range()]);
+        left_out += pairs.filter(|(old, new)| old != new).count() as u64;
+    }
+    (of_ops(ops, (old, &old_lines), (new, &new_lines)), left_out)
+}
+
+/// Makes hunks of the operations that turn one text into the other.
+fn of_ops(
+    ops: Vec<DiffOp>,
+    (old, old_lines): (&str, &[&str]),
+    (new, new_lines): (&str, &[&str]),
+) -> TextDiff {
     let mut diff = TextDiff::default();
     let mut old_changed = Vec::new();
     let mut new_changed = Vec::new();
-    for group in group_diff_ops(capture_diff_slices(Algorithm::Myers, &old_lines, &new_lines), CONTEXT) {
+    for group in group_diff_ops(ops, CONTEXT) {
         let (Some(first), Some(last)) = (group.first(), group.last()) else { continue };
         let old_range = first.old_range().start..last.old_range().end;
         let new_range = first.new_range().start..last.new_range().end;
@@ -55,7 +85,7 @@ pub fn text_diff(old: &str, new: &str) -> TextDiff {
             new_lines: new_range.len() as u64,
             lines: Vec::new(),
         };
-        for change in group.iter().flat_map(|op| op.iter_changes(&old_lines, &new_lines)) {
+        for change in group.iter().flat_map(|op| op.iter_changes(old_lines, new_lines)) {
             let sign = match change.tag() {
                 ChangeTag::Equal => ' ',
                 ChangeTag::Delete => {
@@ -128,7 +158,7 @@ pub fn changed_words(old: &str, new: &str) -> Option<(Ranges, Ranges)> {
     for op in capture_diff_slices(Algorithm::Myers, &olds, &news) {
         let length = |words: &[&str]| words.iter().map(|word| word.len()).sum::<usize>();
         let (m, n) = (length(&olds[op.old_range()]), length(&news[op.new_range()]));
-        if matches!(op, similar::DiffOp::Equal { .. }) {
+        if matches!(op, DiffOp::Equal { .. }) {
             same += olds[op.old_range()].concat().trim().len();
         } else {
             if m > 0 {
@@ -305,6 +335,21 @@ mod tests {
         }
         let twice = [broken(1, 1, " a"), broken(1, 1, " a")];
         assert!(apply_hunks("a\n", &twice).is_err());
+    }
+
+    #[test]
+    fn lines_that_differ_in_fingerprints_only_are_equal_but_for_secrets() {
+        let line =
+            |digits: &str, mode: u8| format!("enable secret {mode} <redacted:hmac:run-00000001:{digits}>\n");
+        let (old, new) = (line("0011223344556677", 5), line("8899aabbccddeeff", 5));
+        assert_eq!(text_diff(&old, &new).lines_added, 1);
+        assert_eq!(text_diff_but_for_secrets(&old, &new), (TextDiff::default(), 1));
+        // Beside a change it is shown as it was, and what is not the secret counts.
+        let (diff, left_out) = text_diff_but_for_secrets(&format!("a\n{old}"), &format!("b\n{new}"));
+        assert_eq!((unified(&diff.hunks), left_out), (format!("@@ -1,2 +1,2 @@\n-a\n+b\n {old}"), 1));
+        assert_eq!(text_diff_but_for_secrets(&old, &line("8899aabbccddeeff", 9)).0.lines_added, 1);
+        assert_eq!(text_diff_but_for_secrets(&old, "").0.lines_removed, 1);
+        assert_eq!(text_diff_but_for_secrets("a <redacted:x>\n", "a <redacted:y>\n").1, 0);
     }
 
     #[test]

@@ -163,6 +163,9 @@ pub struct SnapshotCaptured {
     /// How many of them (in a text: how many places) were redacted.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub redacted: u64,
+    /// Their number by the rule that names them: the name of a grammar, `named-secret`, `github-token`, `policy`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub redacted_by: BTreeMap<String, u64>,
     /// Operator, deployment, git_sha, hostname and whatever else the client said.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub meta: BTreeMap<String, String>,

@@ -244,7 +244,7 @@ impl Of {
         let text = held.config.get("text").and_then(Value::as_str).filter(|_| held.config.len() == 1);
         let (format, is_blank) = text
             .map_or((Format::Json, false), |text| (Format::Text, text.contains(rig_config::redact::RIGGING)));
-        held.redact(&Redactor::new(super::diff::run_key()?, &policy), format);
+        held.redact(&Redactor::new(crate::keys::run_key()?, &policy), format);
         if is_blank {
             held.forget_fingerprints();
             current.forget_fingerprints();

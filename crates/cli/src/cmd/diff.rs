@@ -5,17 +5,17 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use anyhow::{Context as _, Result, anyhow, bail};
+use anyhow::{Context as _, Result, bail};
 use rig_config::baseline::{Baseline, Trust};
-use rig_config::redact::is_redacted;
+use rig_config::redact::{differs_in_secrets_only, is_redacted};
 use rig_config::{
-    Diff, FlatConfig, Format, Limits, Pattern, Policy, RedactionKey, Redactor, SnapshotFile, TextDiff,
+    Diff, Explanation, FlatConfig, Format, Limits, Pattern, Policy, Redactor, SnapshotFile, TextDiff,
 };
 use rig_event::{Seq, ServiceName, Severity};
 use serde_json::{Value, json};
 
 use super::snapshot;
-use crate::keys::KeyArgs;
+use crate::keys::{self, KeyArgs};
 use crate::output::{self, Out, diff as shown};
 use crate::source::Source;
 use crate::{Answer, policy};
@@ -69,9 +69,12 @@ pub struct Args {
     /// once
     #[arg(long, value_name = "PATTERN")]
     exclude: Vec<String>,
-    /// Leave redacted fields out
+    /// Leave redacted fields out, and lines of a text in which only a secret differs
     #[arg(long)]
     ignore_redacted: bool,
+    /// Say first, on standard error, which secrets are redacted in both documents, by which rules, and what is left alone
+    #[arg(long)]
+    explain_redaction: bool,
     /// The lowest severity that makes the exit code 1: low, medium, high, critical [default: any difference]
     #[arg(long, value_name = "LEVEL")]
     fail_on: Option<Severity>,
@@ -102,6 +105,7 @@ impl Args {
             policy: Some(policy),
             exclude: Vec::new(),
             ignore_redacted: false,
+            explain_redaction: false,
             fail_on: None,
             baseline: None,
             sign: false,
@@ -145,6 +149,8 @@ struct Side {
     name: String,
     config: FlatConfig,
     is_text: bool,
+    /// The explanation of its redaction, where that is asked for and known.
+    explanation: Option<Explanation>,
 }
 
 /// Compares; the answer is whether they differ.
@@ -164,11 +170,11 @@ pub async fn run(args: Args) -> Result<Answer> {
     let policy = policy::load(args.policy.as_deref())?;
     let exclude = args.exclude.iter().map(|text| text.to_lowercase().parse::<Pattern>());
     let exclude = exclude.collect::<Result<Vec<_>, _>>().context("--exclude")?;
-    let redactor = Redactor::new(run_key()?, &policy);
+    let redactor = Redactor::new(keys::run_key()?, &policy);
     let read = |operand: &str| {
         let operand = operand.to_owned();
-        let redactor = &redactor;
-        async move { read(&operand, args.input_format, redactor).await }
+        let (args, redactor) = (&args, &redactor);
+        async move { read(&operand, args, redactor).await }
     };
 
     let new = read(new).await?;
@@ -178,6 +184,9 @@ pub async fn run(args: Args) -> Result<Answer> {
         (None, Some(file)) => baseline(file, &args)?,
         (None, None) => bail!("two sides are needed, or one and --baseline"),
     };
+    if args.explain_redaction {
+        [&old, &new].into_iter().for_each(explain);
+    }
     if args.policy.is_some() {
         policy::tell_idle(&policy, [&old.config, &new.config].into_iter());
     }
@@ -196,13 +205,27 @@ pub async fn run(args: Args) -> Result<Answer> {
     fields(&old, new, diff, left_out, output, &args, &policy)
 }
 
-/// A redaction key for this run. Its id is its own too, so that fingerprints of another run are known as such.
-pub(super) fn run_key() -> Result<RedactionKey> {
-    let (mut secret, mut id) = ([0; 32], [0; 4]);
-    for bytes in [&mut secret[..], &mut id[..]] {
-        getrandom::fill(bytes).map_err(|e| anyhow!("the system gives no random numbers: {e}"))?;
+/// Says on standard error what redaction did with a side.
+fn explain(side: &Side) {
+    match &side.explanation {
+        Some(explanation) => {
+            output::note(output::redaction::explained(&side.name, explanation).trim_end());
+        }
+        None => output::note(format!(
+            "{}: what was redacted in it before, and by which rules, is not known here",
+            output::plain(&side.name)
+        )),
     }
-    Ok(RedactionKey::new(&format!("run-{:08x}", u32::from_be_bytes(id)), secret)?)
+}
+
+/// Adds the explanations of both sides to JSON, where they are asked for.
+fn add_explanations(said: &mut Value, old: &Side, new: &Side, args: &Args) -> Result<()> {
+    if args.explain_redaction {
+        said["redaction"] = json!({
+            "old": serde_json::to_value(&old.explanation)?, "new": serde_json::to_value(&new.explanation)?,
+        });
+    }
+    Ok(())
 }
 
 /// How much was left out of a difference, and why.
@@ -224,7 +247,11 @@ fn without(whole: Diff, exclude: &[Pattern], ignore_redacted: bool, baseline: bo
             path.is_some_and(|path| exclude.iter().any(|pattern| pattern.matches(&path)))
         };
         let told = usize::from(change.op.is_difference());
-        if excluded || (ignore_redacted && sides().any(is_redacted)) {
+        let rotated = || match (&change.before, &change.after) {
+            (Some(before), Some(after)) => differs_in_secrets_only(before, after),
+            _ => false,
+        };
+        if excluded || (ignore_redacted && (sides().any(is_redacted) || rotated())) {
             left_out.asked += told;
             return false;
         }
@@ -296,6 +323,7 @@ fn fields(
             });
             // Put in as they are: `json!` spells numbers anew.
             said["changes"] = shown::told(&diff.changes).map(shown::change_json).collect();
+            add_explanations(&mut said, old, &new, args)?;
             out.json(&said)?;
         }
         Output::JsonPatch => {
@@ -335,19 +363,31 @@ fn print_unified(out: &mut Out, old: &str, new: &str, diff: &TextDiff) -> Result
 
 fn text(old: &Side, new: &Side, output: Output, args: &Args, policy: &Policy) -> Result<Answer> {
     let whole = |side: &Side| side.config.get("text").and_then(Value::as_str).unwrap_or_default().to_owned();
-    let diff = rig_config::text_diff(&whole(old), &whole(new));
+    let (diff, left_out) = if args.ignore_redacted {
+        rig_config::text_diff_but_for_secrets(&whole(old), &whole(new))
+    } else {
+        (rig_config::text_diff(&whole(old), &whole(new)), 0)
+    };
     let mut out = Out::new();
     match output {
         Output::Text => out.text(&shown::text(&old.name, &new.name, &diff))?,
         Output::Unified => print_unified(&mut out, &old.name, &new.name, &diff)?,
         Output::Markdown => out.text(&shown::text_markdown(&old.name, &new.name, &diff))?,
-        Output::Json => out.json(&json!({
+        Output::Json => {
+            let mut said = json!({
             "old": old.name, "new": new.name, "lines_added": diff.lines_added, "lines_removed": diff.lines_removed,
             "sections": diff.sections, "hunks": diff.hunks, "normalisation": rig_config::normalise::NORMALISATION,
-        }))?,
+            "left_out": left_out,
+            });
+            add_explanations(&mut said, old, new, args)?;
+            out.json(&said)?;
+        }
         Output::JsonPatch | Output::MergePatch => {
             bail!("plain text has no fields to patch; --format unified gives a patch of its lines")
         }
+    }
+    if left_out > 0 {
+        output::note(format!("{} left out, as asked", output::count(left_out, "difference")));
     }
     let sections = diff.sections.iter().map(|section| policy.severity_of(&section.section)).max();
     let severity = sections.unwrap_or_else(|| policy.severity_of("text"));
@@ -369,7 +409,8 @@ fn baseline(file: &Path, args: &Args) -> Result<Side> {
         Some(trust) => bail!("{name} is not to be trusted: {}", why(trust)),
         None => output::note(format!("{name} was not verified; --verify and keys do that")),
     }
-    Ok(Side { name, is_text: is_text(&baseline.config), config: baseline.config.as_ref().clone() })
+    let config = baseline.config.as_ref().clone();
+    Ok(Side { name, is_text: is_text(&config), config, explanation: None })
 }
 
 fn why(trust: Trust) -> &'static str {
@@ -404,12 +445,12 @@ fn is_text(config: &FlatConfig) -> bool {
 }
 
 /// One side: a moment where it names one, else a document.
-async fn read(operand: &str, format: Option<Format>, redactor: &Redactor) -> Result<Side> {
+async fn read(operand: &str, args: &Args, redactor: &Redactor) -> Result<Side> {
     if ["s3://", "gs://", "az://"].iter().any(|scheme| operand.starts_with(scheme)) {
         let mut snapshot = rig_client::writer::read(operand, rig_client::writer::LIMIT).await?;
         let is_text = is_text(&snapshot.config);
         snapshot.redact(redactor, if is_text { Format::Text } else { Format::Json });
-        return Ok(Side { name: operand.to_owned(), config: snapshot.config, is_text });
+        return Ok(Side { name: operand.to_owned(), config: snapshot.config, is_text, explanation: None });
     }
     if let Some((source, at, service)) = moment(operand) {
         let source: Source = source.parse()?;
@@ -426,11 +467,12 @@ async fn read(operand: &str, format: Option<Format>, redactor: &Redactor) -> Res
         };
         let service = at.service(&name)?;
         let is_text = service.format.parse::<Format>().is_ok_and(Format::is_text);
-        return Ok(Side { name: operand.to_owned(), config: service.config.as_ref().clone(), is_text });
+        let config = service.config.as_ref().clone();
+        return Ok(Side { name: operand.to_owned(), config, is_text, explanation: None });
     }
     let (name, document) = snapshot::read(operand)?;
     let what = if operand == "-" { "standard input" } else { operand };
-    side(what, name.as_deref(), &document, format, redactor).with_context(|| what.to_owned())
+    side(what, name.as_deref(), &document, args, redactor).with_context(|| what.to_owned())
 }
 
 /// Splits `SOURCE[@SEQ][#SERVICE]`; `None` for what names a document. A file that exists under the whole name is meant.
@@ -451,25 +493,24 @@ fn moment(operand: &str) -> Option<(&str, Option<Seq>, Option<&str>)> {
 }
 
 /// A document with its secrets redacted.
-fn side(
-    what: &str,
-    name: Option<&str>,
-    document: &[u8],
-    format: Option<Format>,
-    redactor: &Redactor,
-) -> Result<Side> {
+fn side(what: &str, name: Option<&str>, document: &[u8], args: &Args, redactor: &Redactor) -> Result<Side> {
+    let format = args.input_format;
     if format.is_none_or(|format| format == Format::Json)
         && let Some(mut snapshot) = SnapshotFile::read(document, &Limits::default())?
     {
         snapshot.redact(redactor, Format::Json);
-        return Ok(Side { name: what.to_owned(), config: snapshot.config, is_text: false });
+        let config = snapshot.config;
+        return Ok(Side { name: what.to_owned(), config, is_text: false, explanation: None });
     }
     let Some(format) = format.or_else(|| Format::detect(name, document)) else {
         bail!("neither name nor content tell its format; say --input-format {}", Format::NAMES);
     };
     let mut parsed = rig_config::parse(document, format, &Limits::default())?;
+    parsed.file = name.map(str::to_owned);
+    let explanation =
+        args.explain_redaction.then(|| redactor.explain(&parsed, &String::from_utf8_lossy(document)));
     redactor.redact(&mut parsed);
-    Ok(Side { name: what.to_owned(), config: parsed.config, is_text: format.is_text() })
+    Ok(Side { name: what.to_owned(), config: parsed.config, is_text: format.is_text(), explanation })
 }
 
 #[cfg(test)]

@@ -12,6 +12,7 @@ pub mod diff;
 pub mod doctor;
 pub mod drift;
 pub mod explain;
+pub mod fingerprint;
 pub mod hub;
 pub mod judge;
 pub mod logs;
@@ -92,6 +93,7 @@ enum Command {
     Ls(ls::Args),
     Verify(verify::Args),
     Scrub(scrub::Args),
+    Fingerprint(fingerprint::Args),
     Backup(backup::Args),
     Restore(backup::RestoreArgs),
     Doctor(doctor::Args),
@@ -130,6 +132,7 @@ pub fn run(rig: Rig) -> Result<Answer> {
             Command::Ls(args) => ls::run(args).await,
             Command::Verify(args) => verify::run(args).await,
             Command::Scrub(args) => scrub::run(args).await,
+            Command::Fingerprint(args) => fingerprint::run(args).await,
             Command::Backup(args) => backup::run(args),
             Command::Restore(args) => backup::restore(args),
             Command::Doctor(args) => doctor::run(args),

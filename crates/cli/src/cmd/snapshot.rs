@@ -7,15 +7,16 @@ use std::time::{Duration, SystemTime};
 use anyhow::{Context as _, Result, anyhow, bail};
 use rig_client::{Redaction, Writer, writer};
 use rig_config::{
-    Format, Layers, Limits, Merged, Origin, Pattern, Provenance, SnapshotFile, Source, sections,
+    Explanation, Format, Layers, Limits, Merged, Origin, Pattern, Provenance, Redactor, SnapshotFile, Source,
+    sections,
 };
 use rig_event::{ServiceName, Timestamp};
 use serde_json::{Value, json};
 
 use super::{CaptureArgs, HubArgs, hub};
-use crate::Answer;
 use crate::client::{Appended, Client, Problem};
 use crate::output::{self, Out};
+use crate::{Answer, keys, policy};
 
 /// What `--format` calls a snapshot file.
 const SNAPSHOT: &str = "snapshot";
@@ -37,13 +38,19 @@ Examples:
   rig snapshot api base.yaml prod.toml --env APP_       (APP_DATABASE__HOST is database.host)
   rig snapshot api api.yaml --out 'snapshots/{{service}}-{{timestamp}}.json' --keep 10
   rig snapshot api api.yaml --out 's3://bucket/api-{{timestamp}}-{{hostname}}.json' --max-age 30d
-  ssh router /export | rig snapshot router - --format text")]
+  ssh router /export | rig snapshot router - --format text
+  rig snapshot --explain router.cfg                     (captures nothing, asks no hub)",
+    group = clap::ArgGroup::new("without_hub").args(["out", "explain"]))]
 pub struct Args {
     /// The service it configures
-    service: ServiceName,
+    #[arg(required_unless_present = "explain")]
+    service: Option<ServiceName>,
     /// The document, or - for standard input; of several the later ones win
-    #[arg(value_name = "FILE", required_unless_present = "env")]
+    #[arg(value_name = "FILE", required_unless_present_any = ["env", "explain"])]
     files: Vec<String>,
+    /// Capture nothing: say which secrets would be redacted in these files, by which rules, and what would be left alone
+    #[arg(long, value_name = "FILE", num_args = 0.., conflicts_with_all = ["env", "exclude", "id"])]
+    explain: Option<Vec<String>>,
     /// Put the environment variables on top whose names begin so; __ in a name separates steps
     #[arg(long, value_name = "PREFIX")]
     env: Option<String>,
@@ -90,16 +97,26 @@ struct FileArgs {
     )]
     redaction_key: Option<PathBuf>,
     /// The policy file that says what else is a secret
-    #[arg(long, value_name = "FILE", requires = "out", env = "RIG_POLICY", help_heading = "Snapshot files")]
+    #[arg(
+        long,
+        value_name = "FILE",
+        requires = "without_hub",
+        env = "RIG_POLICY",
+        help_heading = "Snapshot files"
+    )]
     policy: Option<PathBuf>,
 }
 
 pub(super) async fn run(args: Args) -> Result<Answer> {
+    if let Some(explain) = &args.explain {
+        return explained(&args, explain);
+    }
+    let Some(service) = args.service.clone() else { bail!("name the service that it configures") };
     let path = args.files.first().filter(|file| *file != "-").map(PathBuf::from);
     if let Some(out) = &args.file.out {
         let (snapshot, format) = layered(&args)?;
         let mut audit = args.capture.audit(path.as_deref());
-        audit.insert("service".to_owned(), args.service.to_string());
+        audit.insert("service".to_owned(), service.to_string());
         return write(out, SnapshotFile { audit, ..snapshot }, format, &args).await;
     }
     let client = args.hub.client()?;
@@ -121,9 +138,62 @@ pub(super) async fn run(args: Args) -> Result<Answer> {
             }
         }
     };
-    let appended = capture(&client, &args.service, &query, document).await?;
+    let appended = capture(&client, &service, &query, document).await?;
     print(&appended, args.json)?;
     Ok(Answer::Fine)
+}
+
+/// Says what redaction would do with each document.
+fn explained(args: &Args, named: &[String]) -> Result<Answer> {
+    let policy = policy::load(args.file.policy.as_deref())?;
+    // Nothing is replaced: the key is never used.
+    let redactor = Redactor::new(keys::run_key()?, &policy);
+    // The service and its files stand before the option, or behind it.
+    let service = args.service.as_ref().map(ToString::to_string);
+    let operands: Vec<String> = service.into_iter().chain(args.files.iter().chain(named).cloned()).collect();
+    let is_service = |name: &String| {
+        args.service.is_some() || (!Path::new(name).exists() && name.parse::<ServiceName>().is_ok())
+    };
+    let files = match operands.as_slice() {
+        [first, rest @ ..] if !rest.is_empty() && is_service(first) => rest,
+        all => all,
+    };
+    if files.is_empty() {
+        bail!("name the file that is to be explained");
+    }
+    let mut all = serde_json::Map::new();
+    let mut out = Out::new();
+    for file in files {
+        let (name, document) = read(file)?;
+        let shown = if file == "-" { "stdin" } else { file };
+        let format = args.capture.format.as_deref().map(str::parse::<Format>).transpose()?;
+        let Some(format) = format.or_else(|| Format::detect(name.as_deref(), &document)) else {
+            bail!("neither name nor content of {shown} tell its format; say it with --format");
+        };
+        let explanation =
+            explanation(&redactor, name, &document, format).with_context(|| shown.to_owned())?;
+        if args.json {
+            all.insert(shown.to_owned(), serde_json::to_value(&explanation)?);
+        } else {
+            out.text(&output::redaction::explained(shown, &explanation))?;
+        }
+    }
+    if args.json {
+        out.json(&all)?;
+    }
+    Ok(Answer::Fine)
+}
+
+/// Explains what redaction does with a document.
+fn explanation(
+    redactor: &Redactor,
+    name: Option<String>,
+    document: &[u8],
+    format: Format,
+) -> Result<Explanation> {
+    let mut parsed = rig_config::parse(document, format, &Limits::default())?;
+    parsed.file = name;
+    Ok(redactor.explain(&parsed, &String::from_utf8_lossy(document)))
 }
 
 /// What the documents and the environment make together, with what it was written in: of several, JSON stands for all.

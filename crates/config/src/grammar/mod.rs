@@ -5,6 +5,7 @@
 //! matches them; `redact` decides which of them a line is held against.
 
 mod placeholder;
+mod recognise;
 mod words;
 
 use std::collections::HashMap;
@@ -14,6 +15,7 @@ use std::sync::LazyLock;
 use regex::Regex;
 
 pub(crate) use self::placeholder::is_placeholder;
+pub(crate) use self::recognise::recognised;
 pub(crate) use self::words::{Word, closing, words};
 
 /// The families' files.

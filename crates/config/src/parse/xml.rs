@@ -239,7 +239,7 @@ mod tests {
                     <entry key='apiToken'>hunter2</entry><db password='hunter2'/><secret>hunter2</secret></c>";
         let mut doc = parse(text.as_bytes(), Xml, &Limits::default()).unwrap();
         let redactor = Redactor::new(RedactionKey::new("k1", [7; 32]).unwrap(), &Policy::default());
-        assert_eq!(doc.digest_then_redact(&redactor).1, 4, "{doc:?}");
+        assert_eq!(doc.digest_then_redact(&redactor).1.values().sum::<u64>(), 4, "{doc:?}");
         assert!(!format!("{doc:?}").contains("hunter2"), "{doc:?}");
     }
 

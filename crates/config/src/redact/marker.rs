@@ -1,5 +1,6 @@
 //! Markers: the replacement of a secret, the key it is made with, and the tests that recognise it.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use hmac::{Hmac, KeyInit, Mac};
@@ -103,6 +104,33 @@ pub fn is_redacted(value: &Value) -> bool {
         Value::String(text) => is_marker(text),
         other => marker_key(other).is_some(),
     }
+}
+
+/// Returns true if two values differ in nothing but the fingerprints of secrets in them.
+pub fn differs_in_secrets_only(old: &Value, new: &Value) -> bool {
+    match (old, new) {
+        (Value::String(old), Value::String(new)) => {
+            old != new && without_fingerprints(old) == without_fingerprints(new)
+        }
+        _ => old != new && is_redacted(old) && is_redacted(new),
+    }
+}
+
+/// Returns a text with every marker in it as `<redacted>`, so that two secrets look the same.
+pub fn without_fingerprints(text: &str) -> Cow<'_, str> {
+    const BLANK: &str = "<redacted>";
+    let mut out = String::new();
+    let mut at = 0;
+    for (start, _) in text.match_indices("<redacted:") {
+        let end = text[start..].find('>').map_or(text.len(), |end| start + end + 1);
+        if start >= at && is_marker(&text[start..end]) {
+            out.push_str(&text[at..start]);
+            out.push_str(BLANK);
+            at = end;
+        }
+    }
+    let blanked = if at == 0 { Cow::Borrowed(text) } else { Cow::Owned(out + &text[at..]) };
+    if blanked.contains(RIGGING) { Cow::Owned(blanked.replace(RIGGING, BLANK)) } else { blanked }
 }
 
 /// Returns true if the text is a fingerprint as a marker holds it.

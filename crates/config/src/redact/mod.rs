@@ -3,12 +3,14 @@
 //! What a secret looks like is known by `secrets`, and by the grammars of `grammar`. Here it is found: by a field's path and its
 //! neighbours (`fields`), by what the document says (`says`), by its source (`source`), in lines (`text`, with the general rules of
 //! `general`, `markup` and `commands`), in documents in strings (`nested`), by its value (`known`), in events (`event`). `marker` is
-//! what is written instead. What is known and what is not: docs/redaction.md.
+//! what is written instead; `explain` says what is found, and by what. What is known and what is not: docs/redaction.md.
 
 mod commands;
 mod event;
+pub mod explain;
 mod fields;
 mod general;
+mod kept;
 mod known;
 mod marker;
 mod markup;
@@ -25,13 +27,15 @@ use rig_event::FlatConfig;
 use serde_json::Value;
 
 pub use self::event::is_mac;
+pub use self::explain::Explanation;
 use self::fields::{Told, is_random_under_hint, names_secret, told_by_others};
 pub use self::known::KnownSecrets;
 pub(crate) use self::marker::marker_key;
-pub use self::marker::{RIGGING, RedactionKey, is_redacted};
+pub use self::marker::{RIGGING, RedactionKey, differs_in_secrets_only, is_redacted, without_fingerprints};
 use self::marker::{inline, is_fingerprint, is_marker, marker};
 use self::scan::{Shapes, disjoint};
 use self::source::is_secret_source;
+use crate::grammar::recognised;
 use crate::path::{Segment, lenient, with_keys};
 use crate::policy::SecretRule;
 use crate::secrets::looks::is_reference;
@@ -53,12 +57,29 @@ fn told(config: &FlatConfig) -> BTreeMap<String, Told> {
 
 impl Document {
     /// Digests the normalised text, drops it, and redacts the fields: what every capture does, in the order that
-    /// keeps secrets in. Returns the digest and how many values were secrets.
-    pub fn digest_then_redact(&mut self, redactor: &Redactor) -> (String, usize) {
+    /// keeps secrets in. Returns the digest, and the number of secrets by the rule that names them.
+    pub fn digest_then_redact(&mut self, redactor: &Redactor) -> (String, Counts) {
         let digest = redactor.digest(&self.normalised);
         self.normalised = String::new();
-        (digest, redactor.redact(self))
+        (digest, redactor.redact_counted(self))
     }
+}
+
+/// The number of secrets by the rule that names them, such as `github-token`.
+pub type Counts = BTreeMap<&'static str, u64>;
+
+/// Counts the secrets of each kind.
+fn counted(kinds: impl IntoIterator<Item = &'static str>) -> Counts {
+    let mut counts = Counts::new();
+    for kind in kinds {
+        *counts.entry(kind).or_default() += 1;
+    }
+    counts
+}
+
+/// Returns the sum of counts.
+fn total(counts: &Counts) -> usize {
+    usize::try_from(counts.values().sum::<u64>()).unwrap_or(usize::MAX)
 }
 
 /// A secret that was replaced: where it stood and what it was, and nothing of its value.
@@ -135,11 +156,17 @@ impl Redactor {
 
     /// Replaces the secrets of a document; returns how many there were. A second time there are none.
     pub fn redact(&self, doc: &mut Document) -> usize {
+        total(&self.redact_counted(doc))
+    }
+
+    /// Replaces the secrets of a document; returns how many there were by each rule.
+    pub fn redact_counted(&self, doc: &mut Document) -> Counts {
         if doc.format.is_text() {
             let file = doc.file.as_deref();
-            return doc.config.values_mut().map(|value| self.redact_lines(value, file).len()).sum();
+            let found = doc.config.values_mut().flat_map(|value| self.redact_lines(value, file));
+            return counted(found.map(|one| one.kind));
         }
-        self.redact_config(&mut doc.config, |_| None)
+        self.redact_config_counted(&mut doc.config, |_| None)
     }
 
     /// Replaces the secrets of a configuration whose fields' sources are known; returns how many there were.
@@ -148,9 +175,18 @@ impl Redactor {
         config: &mut FlatConfig,
         source_of: impl Fn(&str) -> Option<&'a str>,
     ) -> usize {
+        total(&self.redact_config_counted(config, source_of))
+    }
+
+    /// Replaces the secrets of a configuration whose fields' sources are known; returns how many there were by each rule.
+    pub fn redact_config_counted<'a>(
+        &self,
+        config: &mut FlatConfig,
+        source_of: impl Fn(&str) -> Option<&'a str>,
+    ) -> Counts {
         let mut found = Vec::new();
         self.config(config, source_of, 0, &mut found);
-        found.len()
+        counted(found.into_iter().map(|one| one.kind))
     }
 
     /// Replaces the secrets of a configuration that stands in so many strings of others.
@@ -314,6 +350,15 @@ impl Redactor {
     /// Replaces the secrets of a text, those of its own rules among them.
     fn redact_lines(&self, value: &mut Value, file: Option<&str>) -> Vec<Found> {
         let Value::String(text) = &*value else { return Vec::new() };
+        let found = self.find_in_lines(text, file);
+        if !found.is_empty() {
+            self.replace(value, &found);
+        }
+        found
+    }
+
+    /// Returns where secrets stand in a text, those that its own rules name among them.
+    fn find_in_lines(&self, text: &str, file: Option<&str>) -> Vec<Found> {
         // Known by its content, if not by its name.
         let mut found = text::find(text, Shapes::All, Some(file.unwrap_or_default()));
         nested::manifests(text, &mut found);
@@ -323,11 +368,7 @@ impl Redactor {
         {
             found.extend(places);
         }
-        let found = disjoint(text, found);
-        if !found.is_empty() {
-            self.replace(value, &found);
-        }
-        found
+        disjoint(text, found)
     }
 
     /// Finds what the rules of the policy name in a text.
@@ -336,7 +377,7 @@ impl Redactor {
         let mut families = None;
         for rule in self.rules.iter() {
             if let Some(line) = &rule.line {
-                let families = families.get_or_insert_with(|| text::families(text, file));
+                let families = families.get_or_insert_with(|| recognised(text, file));
                 if rule.kind.as_deref().is_some_and(|kind| !families.contains(&kind)) {
                     continue;
                 }

@@ -264,7 +264,7 @@ fn digests_and_fingerprints_are_keyed_and_apart() {
 fn a_document_is_digested_before_it_is_redacted() {
     let mut doc = document("password=hunter2", Format::Text);
     let digest = redactor("").digest("password=hunter2");
-    assert_eq!(doc.digest_then_redact(&redactor("")), (digest, 1));
+    assert_eq!(doc.digest_then_redact(&redactor("")), (digest, Counts::from([(NAMED, 1)])));
     assert_eq!(doc.normalised, "");
 }
 
@@ -358,4 +358,14 @@ fn show() {
             println!("{shapes:?} {} {:?}", one.kind, &text[one.range]);
         }
     }
+}
+
+#[test]
+fn a_rule_for_a_family_holds_in_texts_that_are_known_by_their_looks() {
+    let policy = "[[secret]]\nline = '^site-marker (\\S+)'\nkind = \"cisco-ios\"\n";
+    let ios = "hostname r1\ninterface Vlan1\nline vty 0 4\nsite-marker hunter2\n";
+    let mut known = document(ios, Format::Text);
+    assert_eq!(redactor(policy).redact(&mut known), 1);
+    let mut unknown = document("site-marker KEEP\n", Format::Text);
+    assert_eq!(redactor(policy).redact(&mut unknown), 0);
 }

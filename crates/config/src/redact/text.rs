@@ -109,12 +109,6 @@ pub(super) fn in_arguments(arguments: &[&str]) -> Vec<(usize, Range<usize>)> {
     places
 }
 
-/// Returns the names of the families that a text belongs to.
-pub(super) fn families(text: &str, file: Option<&str>) -> Vec<&'static str> {
-    let grammars = grammars();
-    grammars.families(text, file).into_iter().map(|at| grammars.all[at].name).collect()
-}
-
 /// The verdict of the rows of the grammars on a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Told {

@@ -9,6 +9,7 @@ use std::time::Duration;
 use axum::body::Body;
 use axum::http::{HeaderMap, StatusCode, header};
 use http_body_util::BodyExt as _;
+use rig_config::redact::Counts;
 use rig_config::{Format, Redactor, SnapshotFile, config_digest, normalise, parse, snapshot_file};
 use rig_event::event::SnapshotRejected;
 use rig_event::{Draft, Envelope, Event, ServiceName};
@@ -284,7 +285,8 @@ impl Captures {
                 digest,
                 config_digest: config_digest(&parsed.config),
                 config: parsed.config,
-                redacted: redacted as u64,
+                redacted: redacted.values().sum(),
+                redacted_by: named(redacted),
                 ..Capture::default()
             })
         });
@@ -377,12 +379,17 @@ pub(crate) fn essence(headers: &HeaderMap) -> Option<String> {
     media_type.map(|m| m.split(';').next().unwrap_or(m).trim().to_ascii_lowercase())
 }
 
+/// Returns the number of secrets by the name of the rule, as events have it.
+fn named(counts: Counts) -> BTreeMap<String, u64> {
+    counts.into_iter().map(|(rule, count)| (rule.to_owned(), count)).collect()
+}
+
 /// Turns a snapshot file into a capture. The digest covers only the configuration, since the time differs in each file.
 fn captured(mut snapshot: SnapshotFile, bytes: u64, redactor: &Redactor) -> Capture {
     let sources: BTreeMap<String, String> =
         snapshot.provenance.iter().map(|(path, origin)| (path.clone(), origin.source.to_string())).collect();
     let digest = redactor.digest(&serde_json::to_string(&(&snapshot.config, &sources)).unwrap_or_default());
-    let redacted = snapshot.redact(redactor, Format::Json) as u64;
+    let redacted = snapshot.redact_counted(redactor, Format::Json);
     let SnapshotFile { config, mut audit, .. } = snapshot;
     // The address names the service.
     audit.remove("service");
@@ -396,7 +403,8 @@ fn captured(mut snapshot: SnapshotFile, bytes: u64, redactor: &Redactor) -> Capt
         digest,
         config_digest: config_digest(&config),
         config,
-        redacted,
+        redacted: redacted.values().sum(),
+        redacted_by: named(redacted),
         meta: audit,
         provenance: sources,
         ..Capture::default()

@@ -275,6 +275,7 @@ async fn a_snapshot_file_is_captured_with_the_sources_of_its_fields() {
     });
     assert_eq!(event["provenance"], sources);
     // What is marked as a secret is one, whatever its name says.
+    assert_eq!(event["redacted_by"]["marked"], 1, "{event}");
     assert!(event["config"]["pin"]["redacted"].as_str().unwrap().starts_with("hmac:"), "{event}");
     assert!(!first.to_string().contains("hunter2") && !first.to_string().contains("77123"), "{first}");
     // Taken again at another time it says the same.

@@ -36,6 +36,8 @@ pub struct Capture {
     pub config: FlatConfig,
     /// How many values were redacted.
     pub redacted: u64,
+    /// Their number by the rule that names them.
+    pub redacted_by: BTreeMap<String, u64>,
     /// What the client said about it.
     pub meta: BTreeMap<String, String>,
     /// Which source each field came from, as far as that is known.
@@ -92,6 +94,7 @@ pub fn judge(
         normalisation: capture.normalisation,
         fields: capture.config.len() as u64,
         redacted: capture.redacted,
+        redacted_by: capture.redacted_by,
         meta: capture.meta,
         provenance: BTreeMap::new(),
         blob: capture.blob,
