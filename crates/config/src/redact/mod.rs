@@ -248,7 +248,25 @@ impl Redactor {
         self.field(path, value, source, 0).is_some()
     }
 
+    /// Replaces one field's value, or the secrets in it until there are none.
     fn field(
+        &self,
+        path: &str,
+        value: &mut Value,
+        source: Option<&str>,
+        depth: usize,
+    ) -> Option<&'static str> {
+        let first = self.field_once(path, value, source, depth)?;
+        for _ in 1..PASSES {
+            let is_left = matches!(&*value, Value::String(text) if !is_marker(text));
+            if !is_left || self.field_once(path, value, source, depth).is_none() {
+                break;
+            }
+        }
+        Some(first)
+    }
+
+    fn field_once(
         &self,
         path: &str,
         value: &mut Value,
@@ -349,12 +367,18 @@ impl Redactor {
 
     /// Replaces the secrets of a text, those of its own rules among them.
     fn redact_lines(&self, value: &mut Value, file: Option<&str>) -> Vec<Found> {
-        let Value::String(text) = &*value else { return Vec::new() };
-        let found = self.find_in_lines(text, file);
-        if !found.is_empty() {
+        let mut all = Vec::new();
+        // Where two secrets overlap, the marker of one can show what is left of the other.
+        for _ in 0..PASSES {
+            let Value::String(text) = &*value else { break };
+            let found = self.find_in_lines(text, file);
+            if found.is_empty() {
+                break;
+            }
             self.replace(value, &found);
+            all.extend(found);
         }
-        found
+        all
     }
 
     /// Returns where secrets stand in a text, those that its own rules name among them.
@@ -363,10 +387,12 @@ impl Redactor {
         let mut found = text::find(text, Shapes::All, Some(file.unwrap_or_default()));
         nested::manifests(text, &mut found);
         self.ruled(text, file, &mut found);
-        if let Some(secrets) = self.secrets_of_document(text, 0, false)
-            && let Some(places) = nested::places(text, &secrets.iter().collect::<Vec<_>>())
-        {
-            found.extend(places);
+        if let Some(secrets) = self.secrets_of_document(text, 0, false) {
+            match nested::places(text, &secrets.iter().collect::<Vec<_>>()) {
+                Some(places) => found.extend(places),
+                // What cannot be found in its spelling takes all with it.
+                None => found.push(Found { range: 0..text.len(), kind: NAMED }),
+            }
         }
         disjoint(text, found)
     }

@@ -335,7 +335,10 @@ impl Private {
 
 /// Makes known what is secret: the lines of the mask, and what stands in environment variables whose name says so.
 fn learn(redactor: &rig_config::Redactor, masked: &str) {
-    masked.lines().for_each(|value| drop(redactor.learn(value)));
+    for value in masked.lines() {
+        // A value that is too short to be told from words stays.
+        let _ = redactor.learn(value);
+    }
     let learning = redactor.learning();
     for (name, value) in std::env::vars_os() {
         if let (Some(name), Ok(value)) = (name.to_str(), value.into_string()) {
