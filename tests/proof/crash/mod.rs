@@ -53,7 +53,7 @@ async fn a_killed_hub_keeps_what_it_acknowledged() {
     }
     if rounds >= ROUNDS_A_FOLDER {
         let Sum { kills_at_start, acknowledged, unanswered_but_there, repeated, pruned, .. } = sum;
-        assert!(kills_at_start > 0 && acknowledged > 2_000 && repeated > 20 && pruned > 0, "{sum:?}");
+        assert!(kills_at_start > 0 && acknowledged > 2_000 && repeated > 0 && pruned > 0, "{sum:?}");
         assert!(unanswered_but_there > 0, "no kill came between the write and the answer: {sum:?}");
     }
 }
