@@ -158,6 +158,11 @@ pub(crate) fn grammars() -> &'static Grammars {
     &GRAMMARS
 }
 
+/// Returns true if a file of this name holds credentials by position, so that each of its lines has to be looked at.
+pub(crate) fn is_by_position(file: &str) -> bool {
+    GRAMMARS.all.iter().any(|grammar| grammar.files.iter().any(|pattern| is_named(pattern, file)))
+}
+
 /// Returns the names of the families.
 pub(crate) fn families() -> impl Iterator<Item = &'static str> {
     GRAMMARS.all.iter().map(|grammar| grammar.name)

@@ -35,6 +35,7 @@ pub use self::marker::{RIGGING, RedactionKey, differs_in_secrets_only, is_redact
 use self::marker::{inline, is_fingerprint, is_marker, marker};
 use self::scan::{Shapes, disjoint};
 use self::source::is_secret_source;
+use crate::grammar::is_by_position;
 use crate::grammar::recognised;
 use crate::path::{Segment, lenient, with_keys};
 use crate::policy::SecretRule;
@@ -306,7 +307,11 @@ impl Redactor {
         {
             return None;
         }
-        if !triggers::any(text) {
+        // Each line of some files is a credential, whatever is in it.
+        let is_file = || {
+            path.ends_with('"') && text.contains('\n') && path.rsplit('"').nth(1).is_some_and(is_by_position)
+        };
+        if !triggers::any(text) && !is_file() {
             let login = general::login(path, text)?;
             let kind = login.kind;
             self.replace(value, &[login]);
