@@ -348,18 +348,6 @@ proptest! {
     }
 }
 
-/// Shows what is found in the text of the variable `SHOW`, and by what.
-#[test]
-#[ignore = "a tool for those who write rules"]
-fn show() {
-    let Ok(text) = std::env::var("SHOW") else { return };
-    for shapes in [super::scan::Shapes::All, super::scan::Shapes::Assignments, super::scan::Shapes::Log] {
-        for one in super::text::find(&text, shapes, std::env::var("FAMILY").ok().as_deref()) {
-            println!("{shapes:?} {} {:?}", one.kind, &text[one.range]);
-        }
-    }
-}
-
 #[test]
 fn a_rule_for_a_family_holds_in_texts_that_are_known_by_their_looks() {
     let policy = "[[secret]]\nline = '^site-marker (\\S+)'\nkind = \"cisco-ios\"\n";
