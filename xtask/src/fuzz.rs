@@ -65,12 +65,12 @@ pub fn run(root: &Path, options: &[&str]) -> Result<()> {
         }
     }
     let wanted = TARGETS.iter().filter(|(name, _)| names.is_empty() || names.contains(name));
-    fuzz(root, time, &wanted.map(|(name, _)| *name).collect::<Vec<_>>())
+    fuzz(root, "release", time, &wanted.map(|(name, _)| *name).collect::<Vec<_>>())
 }
 
 /// All targets for so many seconds each, as a part of `cargo xtask test`.
 pub fn all(root: &Path, seconds: u32) -> Result<()> {
-    fuzz(root, Time { seconds, seed: 0 }, &TARGETS.iter().map(|(name, _)| *name).collect::<Vec<_>>())
+    fuzz(root, "quick", Time { seconds, seed: 0 }, &TARGETS.iter().map(|(name, _)| *name).collect::<Vec<_>>())
 }
 
 /// The time that a target runs, and from which seed; 0 is another one each time.
@@ -88,11 +88,11 @@ pub fn missing() -> Option<&'static str> {
     (!fine).then_some("there is no C++ compiler for libFuzzer; `apt-get install g++` gets one")
 }
 
-fn fuzz(root: &Path, time: Time, names: &[&'static str]) -> Result<()> {
+fn fuzz(root: &Path, profile: &str, time: Time, names: &[&'static str]) -> Result<()> {
     if let Some(missing) = missing() {
         bail!("{missing}");
     }
-    let program = build(root)?;
+    let program = build(root, profile)?;
     let folder = root.join("target/fuzz");
     let at_once = std::thread::available_parallelism().map_or(1, usize::from);
     let mut waiting = names.iter().rev().copied().collect::<Vec<_>>();
@@ -126,7 +126,7 @@ fn fuzz(root: &Path, time: Time, names: &[&'static str]) -> Result<()> {
 }
 
 /// Builds the program with counters at every edge and returns where it lies.
-fn build(root: &Path) -> Result<PathBuf> {
+fn build(root: &Path, profile: &str) -> Result<PathBuf> {
     const COVERAGE: &[&str] = &[
         "-Cpasses=sancov-module",
         "-Cllvm-args=-sanitizer-coverage-level=4",
@@ -140,7 +140,16 @@ fn build(root: &Path) -> Result<PathBuf> {
     let host = host()?;
     let folder = root.join("target/fuzz/build");
     let status = Command::new(env!("CARGO"))
-        .args(["build", "--release", "--locked", "--manifest-path", "fuzz/Cargo.toml", "--target", &host])
+        .args([
+            "build",
+            "--profile",
+            profile,
+            "--locked",
+            "--manifest-path",
+            "fuzz/Cargo.toml",
+            "--target",
+            &host,
+        ])
         .arg("--target-dir")
         .arg(&folder)
         .current_dir(root)
@@ -150,7 +159,7 @@ fn build(root: &Path) -> Result<PathBuf> {
     if !status.success() {
         bail!("building fuzz/ ended with {status}");
     }
-    Ok(folder.join(host).join("release/rig-fuzz"))
+    Ok(folder.join(host).join(profile).join("rig-fuzz"))
 }
 
 fn host() -> Result<String> {

@@ -17,6 +17,7 @@ enum Done {
 struct Run<'a> {
     root: &'a Path,
     services: bool,
+    in_ci: bool,
 }
 
 type Step = (&'static str, fn(&Run) -> Result<Done>);
@@ -28,7 +29,7 @@ const SERVICES: &str = "services";
 const MAY_BE_SKIPPED: &[&str] = &[SERVICES];
 
 /// For how long every parser is fuzzed here; `cargo xtask fuzz` does it for longer.
-const FUZZ_SECONDS: u32 = 4;
+const FUZZ_SECONDS: u32 = 2;
 
 /// The cheap and most often broken comes first; clippy before the tests, because it reports all crates at once.
 const STEPS: &[Step] = &[
@@ -63,8 +64,8 @@ const OTLP: &str = "rig/otlp";
 
 /// Runs every step; returns true if all passed.
 pub fn test(root: &Path, services: bool) -> bool {
-    let run = Run { root, services };
     let in_ci = std::env::var_os("CI").is_some();
+    let run = Run { root, services, in_ci };
     let begun = Instant::now();
     let mut summary = Vec::new();
     for (number, (name, step)) in STEPS.iter().enumerate() {
@@ -109,6 +110,10 @@ impl Run<'_> {
         command.args(args).current_dir(self.root).env("RUSTDOCFLAGS", "-D warnings");
         if !self.services {
             command.env("RIG_NO_SERVICES", "1");
+        }
+        if self.in_ci {
+            // Nobody builds a second time there, or opens a debugger.
+            command.env("CARGO_INCREMENTAL", "0").env("CARGO_PROFILE_DEV_DEBUG", "0");
         }
         let status = command.status().context("cargo could not be started")?;
         if !status.success() {

@@ -10,7 +10,7 @@ mod words;
 
 use std::collections::HashMap;
 use std::ops::Range;
-use std::sync::LazyLock;
+use std::sync::{LazyLock, OnceLock};
 
 use regex::Regex;
 
@@ -114,7 +114,23 @@ pub(crate) struct Grammar {
     /// Patterns of the names of the files that it is for; none if it is for every text.
     files: Vec<&'static str>,
     /// What its texts are known by: two of these, or one that is enough.
-    signs: Vec<(Regex, bool)>,
+    signs: Vec<Sign>,
+}
+
+/// A pattern that texts of a family have in them. Most texts are never asked for theirs, so it is compiled late.
+#[derive(Debug)]
+struct Sign {
+    pattern: &'static str,
+    /// True if it is enough by itself.
+    is_enough: bool,
+    compiled: OnceLock<Option<Regex>>,
+}
+
+impl Sign {
+    fn is_in(&self, text: &str) -> bool {
+        let compiled = self.compiled.get_or_init(|| Regex::new(&format!("(?m){}", self.pattern)).ok());
+        compiled.as_ref().is_some_and(|sign| sign.is_match(text))
+    }
 }
 
 /// All grammars.
@@ -184,9 +200,9 @@ impl Grammars {
                     }
                 }
                 "signs" | "signs!" => {
-                    let sign = Regex::new(&format!("(?m){rest}"));
-                    if let (Some(grammar), Ok(sign)) = (self.all.last_mut(), sign) {
-                        grammar.signs.push((sign, first == "signs!"));
+                    let is_enough = first == "signs!";
+                    if let Some(grammar) = self.all.last_mut() {
+                        grammar.signs.push(Sign { pattern: rest, is_enough, compiled: OnceLock::new() });
                     }
                 }
                 _ => self.row(line),
@@ -253,9 +269,7 @@ impl Grammars {
             let named = name.is_some_and(|name| {
                 grammar.name == name || grammar.files.iter().any(|pattern| is_named(pattern, name))
             });
-            named || grammar.signs.iter().any(|(sign, enough)| *enough && sign.is_match(head)) || {
-                grammar.signs.iter().filter(|(sign, _)| sign.is_match(head)).take(2).count() == 2
-            }
+            named || grammar.has_signs(head)
         };
         self.all.iter().enumerate().filter(|(_, grammar)| is_of(grammar)).map(|(at, _)| at).collect()
     }
@@ -268,6 +282,14 @@ impl Grammars {
     /// Returns the rows of these families that have no word to be looked up by, so that every line is held against them.
     pub(crate) fn of_every_line<'a>(&'a self, families: &'a [usize]) -> impl Iterator<Item = &'a Row> {
         self.unanchored.iter().map(|at| &self.rows[*at]).filter(|row| families.contains(&row.grammar))
+    }
+}
+
+impl Grammar {
+    /// Returns true if the beginning of a text has signs of this family: one that is enough, or two.
+    fn has_signs(&self, head: &str) -> bool {
+        self.signs.iter().any(|sign| sign.is_enough && sign.is_in(head))
+            || self.signs.iter().filter(|sign| sign.is_in(head)).take(2).count() == 2
     }
 }
 

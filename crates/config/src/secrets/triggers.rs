@@ -1,12 +1,10 @@
 //! The one pass over every text: which parts of it are worth a closer look.
 //!
 //! Almost no text holds a secret, so all the beginnings of tokens and all the pieces of names that announce one are
-//! looked for at once, by one automaton (Aho-Corasick), and what has none of them is done.
+//! looked for at once, by the three bytes each begins with, and what has none of them is done.
 
 use std::collections::BTreeSet;
 use std::sync::LazyLock;
-
-use aho_corasick::{AhoCorasick, AhoCorasickKind, Input, MatchKind, StartKind};
 
 use super::names::COMMANDS;
 use super::tokens::MAKERS;
@@ -181,47 +179,144 @@ fn table() -> (Vec<Hit>, Vec<String>) {
     (hits, texts)
 }
 
-/// A constant that takes a moment to make.
-static TRIGGERS: LazyLock<Option<(AhoCorasick, Vec<Hit>)>> = LazyLock::new(|| {
-    let (hits, texts) = table();
-    let automaton = AhoCorasick::builder()
-        .ascii_case_insensitive(true)
-        .match_kind(MatchKind::Standard)
-        .start_kind(StartKind::Unanchored)
-        .kind(Some(AhoCorasickKind::DFA))
-        .build(texts);
-    Some((automaton.ok()?, hits))
-});
+/// The classes of bytes: letters whatever their case, all others spread over what is left of five bits.
+const CLASSES: [u8; 256] = {
+    let mut classes = [0; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        let letter = (byte as u8).to_ascii_lowercase();
+        classes[byte] = match letter {
+            b'a'..=b'z' => letter - b'a' + 1,
+            _ => [0, 27, 28, 29, 30, 31][byte % 6],
+        };
+        byte += 1;
+    }
+    classes
+};
+
+/// The number of keys that three bytes can have.
+const KEYS: usize = 1 << 15;
+
+/// Returns the key of the three bytes that end in `byte`, from the key of the three before.
+fn key(before: usize, byte: u8) -> usize {
+    (before << 5 | usize::from(CLASSES[usize::from(byte)])) % KEYS
+}
+
+/// All that is looked for, by its first three bytes.
+///
+/// A bit for each key says whether anything begins with it: 4 KiB that stay in the processor's first cache, where an
+/// automaton of all patterns has megabytes. Behind most keys there is nothing, and behind the others a few patterns.
+struct Triggers {
+    begins: Vec<u64>,
+    /// The end of each key's patterns; they begin where those of the key before end.
+    ends: Vec<u16>,
+    patterns: Vec<(Vec<u8>, Hit)>,
+}
+
+impl Triggers {
+    fn new((hits, texts): (Vec<Hit>, Vec<String>)) -> Triggers {
+        let mut sorted = Vec::new();
+        for (text, hit) in texts.into_iter().zip(hits) {
+            let text = text.into_bytes();
+            let first = text.iter().take(3).fold(0, |before, byte| key(before, *byte));
+            match text.len() {
+                // Any byte may follow the two.
+                2 => sorted.extend((0..32).map(|third| ((first << 5 | third) % KEYS, text.clone(), hit))),
+                _ => sorted.push((first, text, hit)),
+            }
+        }
+        sorted.sort_by_key(|(key, text, _)| (*key, text.len()));
+        let (mut begins, mut ends, mut patterns) = (vec![0; KEYS / 64], vec![0; KEYS + 1], Vec::new());
+        for (key, text, hit) in sorted {
+            patterns.push((text, hit));
+            begins[key / 64] |= 1 << (key % 64);
+            ends[key + 1] = u16::try_from(patterns.len()).unwrap_or(u16::MAX);
+        }
+        for key in 0..KEYS {
+            ends[key + 1] = ends[key + 1].max(ends[key]);
+        }
+        Triggers { begins, ends, patterns }
+    }
+
+    /// Calls `each` with what is found in a text and where it begins, from left to right, until it returns false.
+    fn find(&self, text: &[u8], mut each: impl FnMut(usize, Hit) -> bool) {
+        let mut three = text.iter().take(2).fold(0, |before, byte| key(before, *byte));
+        for at in 0..text.len().saturating_sub(1) {
+            // A pattern of two bytes may be the end.
+            three = key(three, text.get(at + 2).copied().unwrap_or(0));
+            if self.begins[three / 64] >> (three % 64) & 1 == 0 {
+                continue;
+            }
+            for (pattern, hit) in &self.patterns[self.ends[three].into()..self.ends[three + 1].into()] {
+                let is_there =
+                    text.get(at..at + pattern.len()).is_some_and(|it| it.eq_ignore_ascii_case(pattern));
+                if is_there && counts(text, at, pattern.len(), *hit) && !each(at, *hit) {
+                    return;
+                }
+            }
+        }
+    }
+}
+
+/// Returns true if a hit counts for what stands around it, and as it is written.
+fn counts(text: &[u8], at: usize, length: usize, hit: Hit) -> bool {
+    let in_word = at > 0 && text[at - 1].is_ascii_alphanumeric();
+    let goes_on = || text.get(at + length).is_some_and(u8::is_ascii_alphanumeric);
+    match hit {
+        // Makers write their prefixes in one way; names are written in any.
+        Hit::Token { maker, .. } => {
+            let written = &text[at..at + length];
+            MAKERS[maker].1.split_ascii_whitespace().any(|prefix| prefix.as_bytes() == written)
+                && !(in_word && written[0].is_ascii_alphanumeric())
+        }
+        Hit::Command => !in_word,
+        Hit::Word => !in_word && !goes_on(),
+        Hit::Name | Hit::Shape(_) | Hit::Row(_) => true,
+    }
+}
+
+static TRIGGERS: LazyLock<Triggers> = LazyLock::new(|| Triggers::new(table()));
 
 /// Returns where the hits in a text begin, sorted.
 pub(crate) fn hits(text: &str) -> Vec<(usize, Hit)> {
-    let Some((automaton, kinds)) = &*TRIGGERS else { return Vec::new() };
     let mut found = Vec::new();
-    for hit in automaton.find_overlapping_iter(Input::new(text)) {
-        let kind = kinds[hit.pattern().as_usize()];
-        // Makers write their prefixes in one way; names are written in any.
-        if let Hit::Token { maker, .. } = kind {
-            let written = &text.as_bytes()[hit.range()];
-            let exact = MAKERS[maker].1.split_ascii_whitespace().any(|prefix| prefix.as_bytes() == written);
-            let in_word = written[0].is_ascii_alphanumeric()
-                && hit.start() > 0
-                && text.as_bytes()[hit.start() - 1].is_ascii_alphanumeric();
-            if !exact || in_word {
-                continue;
-            }
-        }
-        let in_word = hit.start() > 0 && text.as_bytes()[hit.start() - 1].is_ascii_alphanumeric();
-        let goes_on = || text.as_bytes().get(hit.end()).is_some_and(u8::is_ascii_alphanumeric);
-        if kind == Hit::Command && in_word || kind == Hit::Word && (in_word || goes_on()) {
-            continue;
-        }
-        found.push((hit.start(), kind));
-    }
-    found.sort_by_key(|(at, _)| *at);
+    TRIGGERS.find(text.as_bytes(), |at, hit| {
+        found.push((at, hit));
+        true
+    });
     found
 }
 
 /// Returns true if anything in the text needs a closer look.
 pub(crate) fn any(text: &str) -> bool {
-    TRIGGERS.as_ref().is_none_or(|(automaton, _)| automaton.is_match(text))
+    let mut is_found = false;
+    TRIGGERS.find(text.as_bytes(), |_, _| {
+        is_found = true;
+        false
+    });
+    is_found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pattern_of_two_bytes_is_found_at_the_end() {
+        assert!(table().1.iter().any(|text| text == "=>"));
+        assert!(any("a =>"));
+        assert!(!any("=") && !any(""));
+    }
+
+    #[test]
+    fn every_pattern_is_found_in_upper_and_lower_case() {
+        let (hits, texts) = table();
+        for (hit, text) in hits.iter().zip(&texts) {
+            let line = format!("- {text} .");
+            assert!(super::hits(&line).contains(&(2, *hit)), "{text}");
+            if !matches!(hit, Hit::Token { .. }) {
+                assert!(super::hits(&line.to_ascii_uppercase()).contains(&(2, *hit)), "{text}");
+            }
+        }
+    }
 }
