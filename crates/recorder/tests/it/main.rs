@@ -10,4 +10,5 @@ mod feed;
 mod index;
 mod segments;
 mod session;
+mod stores;
 mod support;
