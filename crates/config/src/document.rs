@@ -71,11 +71,14 @@ impl Document {
     /// If it has no field, or is not a map. `asked` is true if somebody said in which format it is.
     pub fn check_declares(&self, asked: bool) -> Result<(), Error> {
         let only = |path: &str| self.config.get(path).filter(|_| self.config.len() == 1);
-        let text = only("text").filter(|_| self.format.is_text()).or_else(|| only("")).and_then(Value::as_str);
+        let text =
+            only("text").filter(|_| self.format.is_text()).or_else(|| only("")).and_then(Value::as_str);
         let begins = text.unwrap_or_default().trim_start().get(..40).unwrap_or(text.unwrap_or_default());
         let begins = begins.to_ascii_lowercase();
         if begins.starts_with("version https://git-lfs") {
-            return Err(Error::NothingDeclared { why: "it is a pointer of Git LFS; fetch the file with `git lfs pull`" });
+            return Err(Error::NothingDeclared {
+                why: "it is a pointer of Git LFS; fetch the file with `git lfs pull`",
+            });
         }
         if begins.starts_with("<!doctype html") || begins.starts_with("<html") || self.is_page() {
             return Err(Error::NotAMap { what: "a web page, perhaps one to sign in" });

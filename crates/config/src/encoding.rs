@@ -37,19 +37,14 @@ pub enum Encoding {
 
 /// The characters of Windows-1252 from 0x80 to 0x9f. Five bytes stand for nothing, and are the control character of that number.
 const WINDOWS: [char; 32] = [
-    '€', '\u{81}', '‚', 'ƒ', '„', '…', '†', '‡', 'ˆ', '‰', 'Š', '‹', 'Œ', '\u{8d}', 'Ž', '\u{8f}', '\u{90}', '‘',
-    '’', '“', '”', '•', '–', '—', '˜', '™', 'š', '›', 'œ', '\u{9d}', 'ž', 'Ÿ',
+    '€', '\u{81}', '‚', 'ƒ', '„', '…', '†', '‡', 'ˆ', '‰', 'Š', '‹', 'Œ', '\u{8d}', 'Ž', '\u{8f}', '\u{90}',
+    '‘', '’', '“', '”', '•', '–', '—', '˜', '™', 'š', '›', 'œ', '\u{9d}', 'ž', 'Ÿ',
 ];
 
 impl Encoding {
     /// Every encoding.
-    pub const ALL: [Encoding; 5] = [
-        Encoding::Utf8,
-        Encoding::Utf16Le,
-        Encoding::Utf16Be,
-        Encoding::Latin1,
-        Encoding::Windows1252,
-    ];
+    pub const ALL: [Encoding; 5] =
+        [Encoding::Utf8, Encoding::Utf16Le, Encoding::Utf16Be, Encoding::Latin1, Encoding::Windows1252];
 
     /// The names of all encodings, for messages.
     pub const NAMES: &str = "utf-8, utf-16le, utf-16be, iso-8859-1 or windows-1252";
@@ -70,6 +65,14 @@ impl Encoding {
         Some(self).filter(|encoding| *encoding != Encoding::Utf8)
     }
 
+    /// Returns a document in this encoding as text, with a replacement for what is none.
+    pub fn text(self, document: &[u8]) -> Cow<'_, str> {
+        match self {
+            Encoding::Utf8 => String::from_utf8_lossy(document),
+            _ => self.decode(document.into()).map_or_else(|_| String::from_utf8_lossy(document), Cow::Owned),
+        }
+    }
+
     /// Decodes a document, less its byte order mark. A document in UTF-8 is not copied.
     fn decode(self, document: Cow<'_, [u8]>) -> Result<String, Error> {
         let wide = |unit: fn([u8; 2]) -> u16| {
@@ -82,7 +85,10 @@ impl Encoding {
             let mut text = String::with_capacity(bytes.len() / 2);
             for unit in char::decode_utf16(units) {
                 let Ok(c) = unit else {
-                    return Err(Error::NotInEncoding { encoding: self, at: LineIndex::new(&text).place(text.len()) });
+                    return Err(Error::NotInEncoding {
+                        encoding: self,
+                        at: LineIndex::new(&text).place(text.len()),
+                    });
                 };
                 text.push(c);
             }
@@ -157,6 +163,9 @@ pub(crate) fn decode(
     asked: Option<Encoding>,
     guesses: impl FnOnce(&[u8]) -> bool,
 ) -> Result<Decoded, Error> {
+    if asked.is_none() && (document.starts_with(b"\xff\xfe\0\0") || document.starts_with(b"\0\0\xfe\xff")) {
+        return Err(Error::UnreadEncoding { declared: shown("UTF-32"), at: Place { line: 1, column: 1 } });
+    }
     let encoding = asked.unwrap_or_else(|| Encoding::told(&document));
     if encoding != Encoding::Utf8 || asked.is_some() {
         return Ok(Decoded { text: encoding.decode(document)?, encoding, is_guess: false });
@@ -196,7 +205,7 @@ fn unmarked(mut text: String) -> String {
 fn is_text(document: &[u8]) -> bool {
     let beginning = &document[..document.len().min(8 << 10)];
     let controls = beginning.iter().filter(|byte| matches!(byte, 0..=8 | 0x0e..=0x1f)).count();
-    memchr::memchr(0, document).is_none() && controls * 20 <= beginning.len()
+    memchr::memchr(0, document).is_none() && controls <= beginning.len() / 20 + 8
 }
 
 /// The encoding that an XML declaration names, if it is not UTF-8.
@@ -270,7 +279,11 @@ mod tests {
             (b"m\xf6td = 1\r\n".to_vec(), Encoding::Latin1, 1),
         ] {
             for name in ["a.ini", "a.conf", "a.properties"] {
-                assert_eq!(read(&bytes, named(name)), Ok((wanted.clone(), encoding, notes)), "{name} {bytes:?}");
+                assert_eq!(
+                    read(&bytes, named(name)),
+                    Ok((wanted.clone(), encoding, notes)),
+                    "{name} {bytes:?}"
+                );
             }
         }
         assert_eq!(
@@ -283,6 +296,7 @@ mod tests {
         for name in ["a.json", "a.yaml", "a.toml", "a.tf"] {
             assert_eq!(read(b"a: \xe4\n", named(name)), Err("invalid-utf8"), "{name}");
         }
+        assert_eq!(read(b"\xff\xfe\0\0a\0\0\0", named("a.conf")), Err("unknown-encoding"));
         // Bytes that are no text at all.
         for bytes in [b"\x1f\x8b\x08\x00\xff".to_vec(), (0..=255).collect()] {
             assert_eq!(read(&bytes, named("a.conf")), Err("invalid-utf8"));

@@ -1,7 +1,7 @@
 //! Errors in a document, a path or a policy, worded for the person who wrote it.
 
-use crate::encoding::Encoding;
 use crate::Format;
+use crate::encoding::Encoding;
 use crate::lines::Place;
 
 /// Why something was refused.
@@ -90,7 +90,10 @@ pub enum Error {
         at: Place,
     },
     /// The document names an encoding that rig does not read.
-    #[error("the document says that it is in {declared}, which rig does not read (first at {at}); use {}", Encoding::NAMES)]
+    #[error(
+        "the document says that it is in {declared}, which rig does not read (first at {at}); use {}",
+        Encoding::NAMES
+    )]
     UnreadEncoding {
         /// The encoding's name, escaped and cut.
         declared: String,

@@ -74,7 +74,6 @@ pub(super) enum Repeated {
 pub(super) enum Bare {
     Null,
     True,
-    Refused,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -90,15 +89,30 @@ pub(super) enum Shape {
 
 /// Sections of systemd-networkd that are one object each time, and those of WireGuard.
 const OBJECTS: &[&str] = &[
-    "Address", "BridgeFDB", "BridgeMDB", "BridgeVLAN", "DHCPServerStaticLease", "IPv6AddressLabel",
-    "IPv6PREF64Prefix", "IPv6Prefix", "IPv6RoutePrefix", "L2TPSession", "MACsecReceiveAssociation",
-    "MACsecReceiveChannel", "MACsecTransmitAssociation", "Neighbor", "NextHop", "Peer", "Route",
-    "RoutingPolicyRule", "WireGuardPeer",
+    "Address",
+    "BridgeFDB",
+    "BridgeMDB",
+    "BridgeVLAN",
+    "DHCPServerStaticLease",
+    "IPv6AddressLabel",
+    "IPv6PREF64Prefix",
+    "IPv6Prefix",
+    "IPv6RoutePrefix",
+    "L2TPSession",
+    "MACsecReceiveAssociation",
+    "MACsecReceiveChannel",
+    "MACsecTransmitAssociation",
+    "Neighbor",
+    "NextHop",
+    "Peer",
+    "Route",
+    "RoutingPolicyRule",
+    "WireGuardPeer",
 ];
 
 /// A document of which nothing more is known.
 const ANY: Dialect = Dialect {
-    reader: "most readers of INI (systemd, git, WireGuard)",
+    reader: "systemd, git and most others",
     separators: &['=', ':'],
     comments: &[';', '#'],
     inline: Inline::None,
@@ -117,7 +131,6 @@ const PYTHON: Dialect = Dialect {
     goes_on: GoesOn::DeeperThroughout,
     quotes: Quotes::Kept,
     repeated: Repeated::Refused,
-    bare: Bare::Refused,
     instructions: &[],
     ..ANY
 };
@@ -162,17 +175,21 @@ const MYSQL: Dialect = Dialect {
     inline: Inline::Anywhere(&['#']),
     goes_on: GoesOn::No,
     repeated: Repeated::Last,
-    accumulated: &["replicate", "binlog-do", "binlog_do", "binlog-ignore", "binlog_ignore", "plugin-load-add",
-        "plugin_load_add", "early-plugin-load", "early_plugin_load"],
+    accumulated: &[
+        "replicate",
+        "binlog-do",
+        "binlog_do",
+        "binlog-ignore",
+        "binlog_ignore",
+        "plugin-load-add",
+        "plugin_load_add",
+        "early-plugin-load",
+        "early_plugin_load",
+    ],
     ..ANY
 };
 
-const OPENSSL: Dialect = Dialect {
-    reader: "OpenSSL",
-    goes_on: GoesOn::Backslash,
-    accumulated: &[],
-    ..MYSQL
-};
+const OPENSSL: Dialect = Dialect { reader: "OpenSSL", goes_on: GoesOn::Backslash, accumulated: &[], ..MYSQL };
 
 const SAMBA: Dialect = Dialect {
     reader: "Samba",
@@ -211,8 +228,13 @@ const WIREGUARD: Dialect = Dialect {
     ..ANY
 };
 
-const EDITORCONFIG: Dialect =
-    Dialect { reader: "EditorConfig", goes_on: GoesOn::No, repeated: Repeated::Last, quotes: Quotes::Kept, ..ANY };
+const EDITORCONFIG: Dialect = Dialect {
+    reader: "EditorConfig",
+    goes_on: GoesOn::No,
+    repeated: Repeated::Last,
+    quotes: Quotes::Kept,
+    ..ANY
+};
 
 const PACMAN: Dialect =
     Dialect { reader: "pacman", separators: &['='], goes_on: GoesOn::No, quotes: Quotes::Kept, ..ANY };
@@ -249,10 +271,9 @@ impl Dialect {
         match name {
             ".gitconfig" | "gitconfig" | ".gitmodules" | ".lfsconfig" => &GIT,
             "config" if path.contains(".git/") || path.contains("git/config") => &GIT,
-            "setup.cfg" | "tox.ini" | "pytest.ini" | "mypy.ini" | ".mypy.ini" | ".coveragerc" | ".flake8" | ".pylintrc"
-            | "pylintrc" | ".pypirc" | "pip.conf" | "pip.ini" | "alembic.ini" | ".isort.cfg" | ".bumpversion.cfg" => {
-                &PYTHON
-            }
+            "setup.cfg" | "tox.ini" | "pytest.ini" | "mypy.ini" | ".mypy.ini" | ".coveragerc" | ".flake8"
+            | ".pylintrc" | "pylintrc" | ".pypirc" | "pip.conf" | "pip.ini" | "alembic.ini"
+            | ".isort.cfg" | ".bumpversion.cfg" => &PYTHON,
             "ansible.cfg" | ".ansible.cfg" => &ANSIBLE,
             "supervisord.conf" | "supervisord.ini" => &SUPERVISOR,
             ".hgrc" | "hgrc" | "mercurial.ini" => &MERCURIAL,
@@ -264,7 +285,7 @@ impl Dialect {
             ".editorconfig" => &EDITORCONFIG,
             "pacman.conf" => &PACMAN,
             _ if name.starts_with("openssl") => &OPENSSL,
-            _ if crate::detect::is_unit(ending) => &SYSTEMD,
+            _ if crate::detect::is_unit(ending) || crate::detect::is_drop_in(path) => &SYSTEMD,
             _ if ending == "desktop" => &DESKTOP,
             _ => Dialect::of_sections(name, ending, text),
         }
@@ -292,7 +313,9 @@ impl Dialect {
             &KERBEROS
         } else if has(&["Interface"]) && (has(&["Peer"]) || begins(&["PrivateKey", "ListenPort"])) {
             &WIREGUARD
-        } else if has(&["Unit", "Service", "Install", "Match", "NetDev", "Journal", "Login", "Manager", "Resolve"]) {
+        } else if has(&[
+            "Unit", "Service", "Install", "Match", "NetDev", "Journal", "Login", "Manager", "Resolve",
+        ]) {
             &SYSTEMD
         } else if lines().any(|line| line.starts_with('[') && line.contains(" \"") && line.contains("\"]")) {
             &GIT
@@ -301,7 +324,14 @@ impl Dialect {
         } else if has(&["PHP"]) {
             &PHP
         } else if has(&["global"])
-            && begins(&["idmap config", "workgroup", "server string", "netbios name", "passdb backend", "map to guest"])
+            && begins(&[
+                "idmap config",
+                "workgroup",
+                "server string",
+                "netbios name",
+                "passdb backend",
+                "map to guest",
+            ])
         {
             &SAMBA
         } else if name.starts_with("inventory")
@@ -310,7 +340,9 @@ impl Dialect {
         {
             &INVENTORY
         } else if ending == "cnf" {
-            match has(&["req", "ca", "CA_default", "v3_ca", "v3_req", "req_distinguished_name"]) || begins(&["[ "]) {
+            match has(&["req", "ca", "CA_default", "v3_ca", "v3_req", "req_distinguished_name"])
+                || begins(&["[ "])
+            {
                 true => &OPENSSL,
                 false => &MYSQL,
             }

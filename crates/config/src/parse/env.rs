@@ -24,7 +24,7 @@ pub(super) fn read(text: &str, fields: &mut Flattener<'_>, notes: &mut Vec<Note>
             Some(_) => {
                 for (name, value, at) in reader.statement()? {
                     if fields.put(&[Segment::Key(name.to_owned())], value, at)? {
-                        note_repeated(notes, "every reader of .env", Taken::Last, at);
+                        note_repeated(notes, "a shell", Taken::Last, at);
                     }
                 }
             }
@@ -48,7 +48,8 @@ impl<'a> Reader<'a> {
             rest.starts_with([' ', '\t']).then(|| reader.text.len() - rest.len())
         };
         // `set -a` says that what follows is exported.
-        if let Some(at) = word(self, "set").filter(|at| self.text[*at..].trim_start().starts_with(['-', '+'])) {
+        if let Some(at) = word(self, "set").filter(|at| self.text[*at..].trim_start().starts_with(['-', '+']))
+        {
             self.at = at;
             self.skip(|c| c != '\n');
             return Ok(Vec::new());
@@ -134,6 +135,12 @@ impl<'a> Reader<'a> {
     fn quoted(&mut self) -> Result<String, Error> {
         let start = self.at;
         let mut value = String::new();
+        // Backticks are quotes to Node, and to a shell a command, which is kept as it is.
+        let line = self.rest().split('\n').next().unwrap_or_default();
+        let command = line.strip_prefix('`').and_then(|rest| rest.split_once('`'));
+        if command.is_some_and(|(command, _)| command.trim().contains(' ')) {
+            return Ok(self.unquoted());
+        }
         loop {
             match self.rest().chars().next() {
                 Some(quote @ ('"' | '\'' | '`')) => self.piece(quote, &mut value)?,
@@ -225,14 +232,15 @@ mod tests {
     fn every_spelling_that_some_reader_takes_is_read() {
         check(
             Env,
-            "TZ\nHTTP_PROXY # from outside\nexport A B\nunset C D\nset -a\nE=`x y`\nF=`two\nlines` # c\nG=\"a\"b'c'\n\
+            "TZ\nHTTP_PROXY # from outside\nexport A B\nunset C D\nset -a\nE=`cat /x` # c\nE2=`xy`\nF=`two\nlines` # c\nG=\"a\"b'c'\n\
              H: yaml\nI = 'a' b\nJ=\nK=don't\nexport L: m\nM=a\"b\"\nnpm_config_//r/x=1\nN=\"a#b\" # c\nO=http://x:y\n",
             &[
                 ("A", "null"),
                 ("B", "null"),
                 ("C", "null"),
                 ("D", "null"),
-                ("E", "\"x y\""),
+                ("E", "\"`cat /x`\""),
+                ("E2", "\"xy\""),
                 ("F", "\"two\\nlines\""),
                 ("G", "\"abc\""),
                 ("H", "\"yaml\""),
@@ -248,7 +256,11 @@ mod tests {
                 ("npm_config_//r/x", "\"1\""),
             ],
         );
-        check(Env, "A=1\nA=2\nexport=x\nunset = y\n", &[("A", "\"2\""), ("export", "\"x\""), ("unset", "\"y\"")]);
+        check(
+            Env,
+            "A=1\nA=2\nexport=x\nunset = y\n",
+            &[("A", "\"2\""), ("export", "\"x\""), ("unset", "\"y\"")],
+        );
         check(Env, "A=1\nunset A\n", &[("A", "null")]);
     }
 

@@ -135,7 +135,7 @@ impl<'a> Reader<'a> {
         };
         let key = content[..separator].trim();
         // A comment may have the first separator of the line.
-        if dialect.bare != Bare::Refused && self.without_comment(content).0.len() < separator {
+        if self.without_comment(content).0.len() < separator {
             return self.bare(self.without_comment(content).0, at);
         }
         if key.is_empty() {
@@ -167,7 +167,6 @@ impl<'a> Reader<'a> {
         let section = self.sections.last().map(|section| section.steps.join("."));
         let value = match self.dialect.bare {
             _ if key.split_whitespace().count() != 1 => None,
-            Bare::Refused => None,
             Bare::Null => Some(Value::Null),
             Bare::True => Some(Value::from(true)),
         };
@@ -379,7 +378,8 @@ impl<'a> Reader<'a> {
                 let key = field.steps.last().map(String::as_str).unwrap_or_default();
                 dialect.accumulated.iter().any(|begins| key.starts_with(begins))
             };
-            let is_list = matches!(dialect.repeated, Repeated::List | Repeated::ListFromEmpty) || is_accumulated;
+            let is_list =
+                matches!(dialect.repeated, Repeated::List | Repeated::ListFromEmpty) || is_accumulated;
             if count > 1 && mine == 1 && !field.is_listed {
                 if dialect.repeated == Repeated::Refused {
                     return Err(Error::DuplicateKey { key: shown(&path), at: field.at });

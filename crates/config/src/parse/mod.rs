@@ -80,13 +80,26 @@ impl<'a> Reading<'a> {
             text_document(normalise(normalised, format), format, limits)?
         } else {
             let mut fields = Flattener::new(limits);
-            if !normalised.trim_start().is_empty() {
-                fields_of(&normalised, self.name, format, limits, &mut fields, &mut notes)?;
+            let read = match normalised.trim_start().is_empty() {
+                true => Ok(()),
+                false => fields_of(&normalised, self.name, format, limits, &mut fields, &mut notes),
+            };
+            match read {
+                Ok(()) => {
+                    let (config, lines) = fields.finish();
+                    Document { normalised, lines, ..Document::of_fields(format, config) }
+                }
+                Err(Error::Malformed { at, .. })
+                    if self.format.is_none() && Format::is_suggested(self.name, format) =>
+                {
+                    drop(fields);
+                    notes.push(Note::NotAsNamed { format, line: at.line });
+                    text_document(normalise(normalised, Format::Text), Format::Text, limits)?
+                }
+                Err(error) => return Err(error),
             }
-            let (config, lines) = fields.finish();
-            Document { normalised, lines, ..Document::of_fields(format, config) }
         };
-        document.file = self.name.map(str::to_owned);
+        document.file = self.name.and_then(|name| name.rsplit(['/', '\\']).next()).map(str::to_owned);
         document.encoding = decoded.encoding;
         document.notes = notes;
         Ok(document)
@@ -115,7 +128,12 @@ fn fields_of(
 ) -> Result<(), Error> {
     let tree = match format {
         Format::Json | Format::Jsonc => json::read(text, format, limits)?,
-        Format::Yaml => yaml::read(text, limits, notes)?,
+        Format::Yaml => match yaml::with_blanks(text) {
+            Cow::Borrowed(text) => yaml::read(text, limits, notes)?,
+            Cow::Owned(text) => {
+                return yaml::read(&text, limits, notes)?.map_or(Ok(()), |root| fields.tree(root));
+            }
+        },
         Format::Toml => toml::read(text, limits)?,
         Format::Hcl => hcl::read(text, limits)?,
         Format::Xml => xml::read(text, limits)?,
@@ -150,7 +168,8 @@ fn truncated(text: &str, format: Format) -> Option<Note> {
 
 /// Notes, once a document, that a key is repeated.
 fn note_repeated(notes: &mut Vec<Note>, reader: &'static str, taken: Taken, at: Place) {
-    let said = notes.iter().any(|note| matches!(note, Note::Repeated { taken: known, .. } if *known == taken));
+    let said =
+        notes.iter().any(|note| matches!(note, Note::Repeated { taken: known, .. } if *known == taken));
     if !said {
         notes.push(Note::Repeated { reader, taken, line: at.line });
     }

@@ -44,6 +44,37 @@ pub(super) fn read<'a>(
     }
 }
 
+/// The text with blanks for the tabs between a key's colon and its value, which YAML allows and the parser does not.
+///
+/// The parser says where it misses a blank, so that no tab of a text block is touched. It starts anew each time, so that the
+/// work is bounded.
+pub(super) fn with_blanks(text: &str) -> Cow<'_, str> {
+    const MOST: usize = 64 << 20;
+    if memchr::memmem::find(text.as_bytes(), b":\t").is_none() {
+        return Cow::Borrowed(text);
+    }
+    let mut text = Cow::Borrowed(text);
+    let mut left = MOST;
+    while let Some(rest) = left.checked_sub(text.len()) {
+        left = rest;
+        let error = Parser::new_from_str(&text).find_map(|event| event.err());
+        let Some(error) = error.filter(|error| error.info().starts_with("':' must be followed by")) else {
+            break;
+        };
+        let line =
+            text.split_inclusive('\n').take(error.marker().line().saturating_sub(1)).map(str::len).sum();
+        let column: usize = text[line..].chars().take(error.marker().col()).map(char::len_utf8).sum();
+        let before = text[..line + column].trim_end_matches(['\t', ' ']);
+        let blanks = before.len()..line + column;
+        if !before.ends_with(':') || blanks.is_empty() || !text[blanks.clone()].contains('\t') {
+            break;
+        }
+        let spaces = " ".repeat(blanks.len());
+        text.to_mut().replace_range(blanks, &spaces);
+    }
+    text
+}
+
 struct Reader<'a> {
     builder: Builder,
     anchors: HashMap<usize, Node<'a>>,
