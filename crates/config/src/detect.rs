@@ -107,6 +107,20 @@ impl Format {
     }
 }
 
+/// Returns the name of a file with up to two folders above it: some files are known by theirs, as `.vscode/settings.json` and
+/// `.kube/config`.
+pub fn name_of(file: &std::path::Path) -> Option<String> {
+    file.file_name()?;
+    let steps: Vec<_> = file
+        .components()
+        .filter_map(|step| match step {
+            std::path::Component::Normal(step) => Some(step.to_string_lossy()),
+            _ => None,
+        })
+        .collect();
+    Some(steps.get(steps.len().saturating_sub(3)..)?.join("/"))
+}
+
 /// Returns a file's name without what says that it is a copy, an example or a default: `app.yaml.bak`, `.env.example`.
 pub(crate) fn plain(path: &str) -> &str {
     const COPIES: [&str; 18] = [

@@ -202,7 +202,7 @@ impl Error {
             Error::SecretInKey { .. } => "secret-in-key",
             Error::InvalidUtf8 { .. } => "invalid-utf8",
             Error::NotInEncoding { .. } => "not-in-encoding",
-            Error::UnreadEncoding { .. } | Error::UnknownEncoding => "unknown-encoding",
+            Error::UnreadEncoding { .. } | Error::UnknownEncoding => "unread-encoding",
             Error::NothingDeclared { .. } => "nothing-declared",
             Error::NotAMap { .. } => "not-a-map",
             Error::ValueTooLarge { .. } => "value-too-large",

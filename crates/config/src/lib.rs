@@ -8,7 +8,7 @@
 //! is a document or an [`Error`] that names the place, within the bounds of [`Limits`].
 //!
 //! In reading order, each file importing only those before it: `lines`, [`mod@format`], [`error`], `random`,
-//! `shown`, [`encoding`], [`notes`], [`path`] (names of fields), `number`, `routeros`, [`pattern`] (rules over fields), [`sections`]
+//! [`encoding`], `shown`, [`notes`], `decode`, [`path`] (names of fields), `number`, `routeros`, [`pattern`] (rules over fields), [`sections`]
 //! (of texts), `detect` (the format of a document), [`mod@normalise`] (texts before they are compared),
 //! [`policy`] (secrets, severities, noise), [`document`], [`redact`] (secrets leave), `tree` and `flatten` (a
 //! document to fields), [`mod@parse`] (bytes to a [`Document`]), [`digest`], [`provenance`] (sources of
@@ -16,6 +16,7 @@
 //! that do nothing), [`baseline`] (signed approvals), [`snapshot_file`], [`merge`] (layers).
 
 pub mod baseline;
+mod decode;
 mod detect;
 pub mod diff;
 pub mod digest;
@@ -48,6 +49,7 @@ pub mod text;
 mod tree;
 
 pub use baseline::{Baseline, BaselineKeys, Trust};
+pub use detect::name_of;
 pub use diff::{Diff, apply, diff};
 pub use digest::config_digest;
 pub use document::{Document, Limits};

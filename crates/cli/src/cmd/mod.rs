@@ -243,7 +243,7 @@ impl CaptureArgs {
 
     /// The query of a capture of a file at `path`, if it is one.
     fn query(&self, path: Option<&Path>) -> Vec<(String, String)> {
-        let name = path.and_then(snapshot::named);
+        let name = path.and_then(rig_config::name_of);
         let given = [
             ("format", self.format.as_deref()),
             ("name", name.as_deref()),

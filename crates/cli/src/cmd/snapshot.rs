@@ -406,7 +406,7 @@ pub(super) fn limit() -> u64 {
     rig_config::Limits::default().bytes + 1
 }
 
-/// The name of a file and what is in it. What is over the hub's limit is read only so far that the hub sees it: it keeps the
+/// The name of a file, with folders above it, and what is in it. What is over the hub's limit is read only so far that the hub sees it: it keeps the
 /// record of refusals.
 pub(super) fn read(file: &str) -> Result<(Option<String>, Vec<u8>)> {
     let limit = limit();
@@ -421,21 +421,7 @@ pub(super) fn read(file: &str) -> Result<(Option<String>, Vec<u8>)> {
         .take(limit)
         .read_to_end(&mut document)
         .with_context(cannot)?;
-    Ok((named(Path::new(file)), document))
-}
-
-/// The name of a file with up to two folders above it: some files are known by theirs, as `.vscode/settings.json` and `.kube/config`.
-pub(super) fn named(file: &Path) -> Option<String> {
-    file.file_name()?;
-    let steps: Vec<_> = file
-        .components()
-        .filter_map(|step| match step {
-            std::path::Component::Normal(step) => Some(step.to_string_lossy()),
-            _ => None,
-        })
-        .collect();
-    let from = steps.len().saturating_sub(3);
-    Some(steps.get(from..)?.join("/"))
+    Ok((rig_config::name_of(Path::new(file)), document))
 }
 
 /// The events that something led to, as lines for people or the hub's JSON.

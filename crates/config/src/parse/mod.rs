@@ -18,7 +18,7 @@ use rig_event::FlatConfig;
 use serde_json::Value;
 
 use self::dialect::Dialect;
-use crate::encoding::{self, decode};
+use crate::decode::{decode, is_any_encoding};
 use crate::flatten::{Flattener, json_length};
 use crate::lines::{Place, inclusive};
 use crate::normalise::normalise;
@@ -60,8 +60,7 @@ impl<'a> Reading<'a> {
             return Err(Error::TooLarge { bytes: size, limit: limits.bytes });
         }
         let found = |content: &[u8]| self.format.or_else(|| Format::detect(self.name, content));
-        let decoded =
-            decode(document, self.encoding, |bytes| found(bytes).is_none_or(encoding::is_any_encoding))?;
+        let decoded = decode(document, self.encoding, |bytes| found(bytes).is_none_or(is_any_encoding))?;
         let mut notes = Vec::new();
         if decoded.is_guess {
             notes.push(Note::Guessed(decoded.encoding));
@@ -338,6 +337,14 @@ pub(crate) mod tests {
             "E\n",
             "${",
             "?",
+            "[a]\n",
+            "[a \"b\"]",
+            "[Interface]\n[Peer]\n",
+            "!include x\n",
+            "a[]=",
+            ":\t",
+            " ansible_x=",
+            "unset ",
             "\u{85}",
             "\u{2028}",
         ]);
@@ -350,8 +357,13 @@ pub(crate) mod tests {
         #[test]
         fn any_text_is_a_document_or_an_error(text in hostile()) {
             let limits = Limits::default();
-            for format in Format::ALL {
-                if let Ok(doc) = parse(text.as_bytes(), format, &limits) {
+            let names = [
+                ".gitconfig", "a.service", "my.cnf", "krb5.conf", "inventory.ini", "php.ini", "setup.cfg", ".npmrc", "wg.ini",
+            ];
+            let names = names.map(|name| Reading { name: Some(name), ..Reading::default() });
+            let formats = Format::ALL.map(|format| Reading { format: Some(format), ..Reading::default() });
+            for reading in formats.into_iter().chain(names) {
+                if let Ok(doc) = reading.read(text.as_bytes(), &limits) {
                     prop_assert!(doc.config.keys().all(|path| path.parse::<crate::Path>().is_ok()), "{:?}", doc);
                     let line = serde_json::to_string(&doc.config).unwrap();
                     let mut read = serde_json::Deserializer::from_str(&line);

@@ -51,7 +51,7 @@ use crate::streams::{Command, Stream};
         (status = 409, description = "`id-reused`"),
         (status = 413, description = "`event-too-long`, `too-large`"),
         (status = 415, description = "`unknown-encoding`, `wrong-media-type`"),
-        (status = 422, description = "`bad-layer`, `bad-path`, `bad-snapshot-file`, `duplicate-key`, `invalid-utf8`, `malformed-document`, `not-in-encoding`, `path-too-long`, `secret-in-key`, `too-deep`, `too-many-fields`, `unknown-encoding`, `unknown-format`, `value-too-large`"),
+        (status = 422, description = "`bad-layer`, `bad-path`, `bad-snapshot-file`, `duplicate-key`, `invalid-utf8`, `malformed-document`, `not-in-encoding`, `path-too-long`, `secret-in-key`, `too-deep`, `too-many-fields`, `unknown-format`, `unread-encoding`, `value-too-large`"),
         (status = 503, description = "`busy`, `log-failed`, `encryption-unavailable`, `storage`"),
     )
 )]
@@ -305,7 +305,7 @@ pub(super) async fn declared(
         (status = 408, description = "`slow-body`"),
         (status = 413, description = "`event-too-long`, `too-large`"),
         (status = 415, description = "`unknown-encoding`, `wrong-media-type`"),
-        (status = 422, description = "`bad-layer`, `bad-path`, `bad-snapshot-file`, `duplicate-key`, `invalid-utf8`, `malformed-document`, `not-a-map`, `not-in-encoding`, `nothing-declared`, `path-too-long`, `secret-in-key`, `too-deep`, `too-many-fields`, `unknown-encoding`, `unknown-format`, `value-too-large`"),
+        (status = 422, description = "`bad-layer`, `bad-path`, `bad-snapshot-file`, `duplicate-key`, `invalid-utf8`, `malformed-document`, `not-a-map`, `not-in-encoding`, `nothing-declared`, `path-too-long`, `secret-in-key`, `too-deep`, `too-many-fields`, `unknown-format`, `unread-encoding`, `value-too-large`"),
         (status = 503, description = "`busy`, `log-failed`"),
     )
 )]
