@@ -97,6 +97,12 @@ impl Document {
                     Err(Error::NothingDeclared { why: "it has no field" })
                 }
                 Some((path, _)) if path.is_empty() => Err(Error::NotAMap { what: "a single value" }),
+                // A list of maps may be a stream of documents.
+                Some((path, value))
+                    if path.starts_with("[") && !path.contains("].") && !value.is_object() =>
+                {
+                    Err(Error::NotAMap { what: "a list" })
+                }
                 _ => Ok(()),
             },
         }
