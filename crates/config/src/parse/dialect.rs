@@ -313,13 +313,14 @@ impl Dialect {
             &KERBEROS
         } else if has(&["Interface"]) && (has(&["Peer"]) || begins(&["PrivateKey", "ListenPort"])) {
             &WIREGUARD
-        } else if has(&[
-            "Unit", "Service", "Install", "Match", "NetDev", "Journal", "Login", "Manager", "Resolve",
-        ]) {
+        } else if has(&["Unit", "NetDev"])
+            || (has(&["Service"]) && (has(&["Install"]) || begins(&["ExecStart"])))
+            || (has(&["Match"]) && has(&["Network", "Link"]))
+        {
             &SYSTEMD
         } else if lines().any(|line| line.starts_with('[') && line.contains(" \"") && line.contains("\"]")) {
             &GIT
-        } else if has(&["mysqld", "mysql", "mysqldump", "client-server", "mariadb"]) {
+        } else if has(&["mysqld", "mysqldump", "client-server", "mariadb"]) {
             &MYSQL
         } else if has(&["PHP"]) {
             &PHP

@@ -145,7 +145,10 @@ impl<'a> Reader<'a> {
         let value = match dialect.quotes {
             Quotes::Pieces => self.pieces(spelled),
             Quotes::Kept => self.whole(spelled, indent),
-            Quotes::Around => unquoted_around(&self.whole(spelled, indent)),
+            Quotes::Around => match self.quoted_lines(spelled.trim()) {
+                Some(value) => value,
+                None => unquoted_around(&self.whole(spelled, indent)),
+            },
         };
         if dialect.shape == Shape::Braces && value == "{" {
             self.braces.push((key.to_owned(), at));
@@ -218,6 +221,30 @@ impl<'a> Reader<'a> {
     /// A key as its reader spells it.
     fn spelled(&self, key: &str) -> String {
         if self.dialect.shape == Shape::Git { key.to_ascii_lowercase() } else { key.to_owned() }
+    }
+
+    /// A value in double quotes that end a few lines further on, as PHP has them.
+    fn quoted_lines(&mut self, spelled: &str) -> Option<String> {
+        const MOST: usize = 200;
+        let mut value = spelled.strip_prefix('"').filter(|first| !first.contains('"'))?.to_owned();
+        let mut ahead = self.lines.clone();
+        for _ in 0..MOST {
+            let (_, line) = ahead.next()?;
+            if line.trim_start().starts_with('[') {
+                return None;
+            }
+            value.push('\n');
+            match line.find('"') {
+                None => value.push_str(line),
+                Some(end) if line[end + 1..].trim().is_empty() => {
+                    value.push_str(&line[..end]);
+                    self.lines = ahead;
+                    return Some(value);
+                }
+                Some(_) => return None,
+            }
+        }
+        None
     }
 
     /// The value behind a separator, with the lines in which it goes on.
@@ -533,6 +560,11 @@ mod tests {
 
     #[test]
     fn errors_name_the_place() {
+        check(
+            Ini,
+            "a = \"one\n  two = 2\n\"\nb = \"x\nc = \"y\"\n",
+            &[("a", "\"one\\n  two = 2\\n\""), ("b", "\"\\\"x\""), ("c", "\"y\"")],
+        );
         check_error(Ini, "[a]\nhunter2 hunter2", "malformed-document", 2, 1);
         check_error(Ini, "[passwords]\nhunter2", "secret-in-key", 2, 1);
         check_error(Ini, "[hunter2", "malformed-document", 1, 1);

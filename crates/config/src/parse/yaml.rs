@@ -49,7 +49,7 @@ pub(super) fn read<'a>(
 /// The parser says where it misses a blank, so that no tab of a text block is touched. It starts anew each time, so that the
 /// work is bounded.
 pub(super) fn with_blanks(text: &str) -> Cow<'_, str> {
-    const MOST: usize = 64 << 20;
+    const MOST: usize = 32 << 20;
     if memchr::memmem::find(text.as_bytes(), b":\t").is_none() {
         return Cow::Borrowed(text);
     }
