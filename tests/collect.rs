@@ -44,7 +44,7 @@ fn what_logs_in_and_what_is_no_configuration_come_out_nowhere() {
     for (script, code) in [
         (format!("echo '{OUTPUT}'; exit 3"), "command-failed"),
         (format!("echo '{OUTPUT}' >&2; exit 3"), "command-failed"),
-        (format!("printf '{OUTPUT}\\377'"), "output-not-utf8"),
+        (format!("printf '{OUTPUT}\\377\\000'"), "output-not-utf8"),
         (format!("printf '{OUTPUT}\\n --More-- '"), "pager-prompt"),
     ] {
         router.does(&script);

@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 
 use rig_config::normalise::normalise;
 use rig_config::{
-    Document, Error, FlatConfig, Format, Limits, Path, Pattern, Policy, RedactionKey, Redactor, apply_hunks,
+    Document, Error, FlatConfig, Format, Limits, Path, Pattern, Policy, Reading, RedactionKey, Redactor, apply_hunks,
     parse, sections, text_diff,
 };
 use rig_event::{Body, Draft, Envelope, Head, rigd, session, spelled};
@@ -20,7 +20,7 @@ pub const ALL: &[(&str, Target)] = &[
     ("jsonc", |data| drop(document(data, Format::Jsonc))),
     ("yaml", |data| drop(document(data, Format::Yaml))),
     ("toml", |data| drop(document(data, Format::Toml))),
-    ("ini", |data| drop(document(data, Format::Ini))),
+    ("ini", ini),
     ("env", |data| drop(document(data, Format::Env))),
     ("properties", |data| drop(document(data, Format::Properties))),
     ("hcl", |data| drop(document(data, Format::Hcl))),
@@ -57,6 +57,14 @@ fn document(data: &[u8], format: Format) -> Result<Document, Error> {
     }
     let _ = Format::detect(None, data);
     result
+}
+
+/// INI in the dialects that a name tells.
+fn ini(data: &[u8]) {
+    let _ = document(data, Format::Ini);
+    for name in [".gitconfig", "a.service", "my.cnf", "krb5.conf", "inventory.ini", "php.ini", "setup.cfg", ".npmrc"] {
+        let _ = Reading { name: Some(name), ..Reading::default() }.read(data, &limits());
+    }
 }
 
 fn read_back(config: &FlatConfig) -> FlatConfig {

@@ -7,7 +7,7 @@ use figment::Figment;
 use figment::value::{Tag, Value as Found};
 use rig_config::path::Segment;
 use rig_config::snapshot_file::REDACTED;
-use rig_config::{Format, Layers, Limits, Merged, Origin, Path, Source};
+use rig_config::{Layers, Limits, Merged, Origin, Path, Reading, Source};
 use serde_json::Value;
 
 use crate::Error;
@@ -140,11 +140,11 @@ fn shown(file: &FilePath) -> String {
 fn lines(file: &FilePath) -> BTreeMap<String, u32> {
     let limits = Limits::default();
     let read = || {
-        let name = file.file_name()?.to_str()?;
+        let name = rig_config::name_of(file)?;
         let size = std::fs::metadata(file).ok()?.len();
         let bytes = (size <= limits.bytes).then(|| std::fs::read(file).ok()).flatten()?;
-        let format = Format::detect(Some(name), &bytes)?;
-        Some(rig_config::parse(&bytes, format, &limits).ok()?.lines)
+        let reading = Reading { name: Some(&name), ..Reading::default() };
+        Some(reading.read(&bytes, &limits).ok()?.lines)
     };
     read().unwrap_or_default()
 }

@@ -1,6 +1,7 @@
 //! Errors in a document, a path or a policy, worded for the person who wrote it.
 
 use crate::Format;
+use crate::encoding::Encoding;
 use crate::lines::Place;
 
 /// Why something was refused.
@@ -24,6 +25,9 @@ pub enum Error {
         /// The name in quotes, or words for one that is too odd to be repeated.
         name: String,
     },
+    /// Neither name nor content tell the format.
+    #[error("neither name nor content tell the format; name it: {}", Format::NAMES)]
+    NoFormat,
     /// The document is over the size limit.
     #[error("the document has {bytes} bytes; the limit is {limit}")]
     TooLarge {
@@ -72,10 +76,44 @@ pub enum Error {
         at: Place,
     },
     /// The document is not UTF-8.
-    #[error("not valid UTF-8 at {at}")]
+    #[error("not valid UTF-8 at {at}; if it is text in another encoding, name it: {}", Encoding::NAMES)]
     InvalidUtf8 {
         /// The first invalid byte.
         at: Place,
+    },
+    /// The document is not in the encoding that it says or that somebody said.
+    #[error("not valid {encoding} at {at}")]
+    NotInEncoding {
+        /// That encoding.
+        encoding: Encoding,
+        /// The first fault.
+        at: Place,
+    },
+    /// The document names an encoding that rig does not read.
+    #[error(
+        "the document says that it is in {declared}, which rig does not read (first at {at}); use {}",
+        Encoding::NAMES
+    )]
+    UnreadEncoding {
+        /// The encoding's name, escaped and cut.
+        declared: String,
+        /// The first byte that is not ASCII.
+        at: Place,
+    },
+    /// An encoding's name is none that rig knows.
+    #[error("this is not an encoding that rig reads; use {}", Encoding::NAMES)]
+    UnknownEncoding,
+    /// A declaration without a field.
+    #[error("the document declares nothing: {why}")]
+    NothingDeclared {
+        /// What it is instead.
+        why: &'static str,
+    },
+    /// A declaration without named fields.
+    #[error("a declaration is a map of fields, and this is {what}")]
+    NotAMap {
+        /// What it is instead.
+        what: &'static str,
     },
     /// One value is too long to stand in an event.
     #[error("the value of {path} has {bytes} bytes as JSON{}; the limit is {limit}", near(*.line))]
@@ -156,13 +194,17 @@ impl Error {
     pub fn code(&self) -> &'static str {
         match self {
             Error::Malformed { .. } => "malformed-document",
-            Error::UnknownFormat { .. } => "unknown-format",
+            Error::UnknownFormat { .. } | Error::NoFormat => "unknown-format",
             Error::TooLarge { .. } | Error::ExpandsTooFar { .. } => "too-large",
             Error::TooDeep { .. } => "too-deep",
             Error::TooManyFields { .. } => "too-many-fields",
             Error::DuplicateKey { .. } => "duplicate-key",
             Error::SecretInKey { .. } => "secret-in-key",
             Error::InvalidUtf8 { .. } => "invalid-utf8",
+            Error::NotInEncoding { .. } => "not-in-encoding",
+            Error::UnreadEncoding { .. } | Error::UnknownEncoding => "unread-encoding",
+            Error::NothingDeclared { .. } => "nothing-declared",
+            Error::NotAMap { .. } => "not-a-map",
             Error::ValueTooLarge { .. } => "value-too-large",
             Error::PathTooLong { .. } => "path-too-long",
             Error::BadPath { .. } => "bad-path",
@@ -198,6 +240,8 @@ impl Error {
             | Error::TooDeep { at, .. }
             | Error::DuplicateKey { at, .. }
             | Error::SecretInKey { at }
+            | Error::NotInEncoding { at, .. }
+            | Error::UnreadEncoding { at, .. }
             | Error::InvalidUtf8 { at } => Some(*at),
             Error::BadPolicy { at, .. } | Error::BadBaseline { at, .. } => *at,
             _ => None,

@@ -49,9 +49,10 @@ impl<'a> Flattener<'a> {
         (config, lines.into_iter().collect())
     }
 
-    /// Adds one field of a format without nesting.
-    pub fn add(&mut self, keys: &[&str], value: Value, at: Place) -> Result<(), Error> {
+    /// Adds one field of a format without nesting, in the place of an earlier one of that path. Returns true if there was one.
+    pub fn put(&mut self, steps: &[Segment], value: Value, at: Place) -> Result<bool, Error> {
         // The lines below a private key's first are no keys, though they are read as such.
+        let keys: Vec<&str> = steps.iter().filter_map(secrets::names::key_of).collect();
         let name = keys.join(".");
         let listed = || {
             let above = name.rsplit_once('.');
@@ -62,13 +63,12 @@ impl<'a> Flattener<'a> {
         }
         self.in_private_key = value.as_str().is_some_and(secrets::opens_private_key);
         self.path.clear();
-        for key in keys {
-            Segment::Key((*key).to_owned()).print(&mut self.path);
+        for step in steps {
+            step.print(&mut self.path);
         }
-        if self.fields.contains_key(&self.path) {
-            return Err(Error::DuplicateKey { key: shown(&self.path), at });
-        }
-        self.field(line_number(at), value)
+        let is_repeated = self.fields.contains_key(&self.path);
+        self.field(line_number(at), value)?;
+        Ok(is_repeated)
     }
 
     /// Adds the fields of a tree and takes it apart on the way: a value is moved and not copied.

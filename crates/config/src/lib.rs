@@ -8,7 +8,7 @@
 //! is a document or an [`Error`] that names the place, within the bounds of [`Limits`].
 //!
 //! In reading order, each file importing only those before it: `lines`, [`mod@format`], [`error`], `random`,
-//! `shown`, [`path`] (names of fields), `number`, `routeros`, [`pattern`] (rules over fields), [`sections`]
+//! [`encoding`], `shown`, [`notes`], `decode`, [`path`] (names of fields), `number`, `routeros`, [`pattern`] (rules over fields), [`sections`]
 //! (of texts), `detect` (the format of a document), [`mod@normalise`] (texts before they are compared),
 //! [`policy`] (secrets, severities, noise), [`document`], [`redact`] (secrets leave), `tree` and `flatten` (a
 //! document to fields), [`mod@parse`] (bytes to a [`Document`]), [`digest`], [`provenance`] (sources of
@@ -16,11 +16,13 @@
 //! that do nothing), [`baseline`] (signed approvals), [`snapshot_file`], [`merge`] (layers).
 
 pub mod baseline;
+mod decode;
 mod detect;
 pub mod diff;
 pub mod digest;
 pub mod document;
 pub mod drift;
+pub mod encoding;
 pub mod error;
 mod flatten;
 pub mod format;
@@ -29,6 +31,7 @@ mod idle;
 mod lines;
 pub mod merge;
 pub mod normalise;
+pub mod notes;
 mod number;
 pub mod parse;
 pub mod path;
@@ -46,15 +49,18 @@ pub mod text;
 mod tree;
 
 pub use baseline::{Baseline, BaselineKeys, Trust};
+pub use detect::name_of;
 pub use diff::{Diff, apply, diff};
 pub use digest::config_digest;
 pub use document::{Document, Limits};
 pub use drift::{Accepted, Drift, declared_drift, drift};
+pub use encoding::Encoding;
 pub use error::Error;
 pub use format::Format;
 pub use lines::Place;
 pub use merge::{Layers, Merged};
-pub use parse::parse;
+pub use notes::Note;
+pub use parse::{Reading, parse};
 pub use path::{Path, Segment};
 pub use pattern::{Pattern, ValuePattern};
 pub use policy::{IgnoreRule, Onboarding, Policy, RuleNote};

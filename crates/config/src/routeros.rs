@@ -13,8 +13,9 @@ pub fn is_routeros(text: &str) -> bool {
     let mut after_menu = false;
     inclusive(text).any(|line| {
         let command = line.starts_with("add ") || line.starts_with("set ");
-        let found = is_routeros_header(line) || (after_menu && command);
-        after_menu = matches!(menu(line), Some((_, Reach::Following)));
+        let menu = menu(line);
+        let found = is_routeros_header(line) || (after_menu && command) || is_terse(line, menu.as_ref());
+        after_menu = matches!(menu, Some((_, Reach::Following)));
         found
     })
 }
@@ -57,6 +58,17 @@ fn menu(line: &str) -> Option<(String, Reach)> {
     (count > 0).then_some((section, reach))
 }
 
+/// Returns true for a line of `/export terse`: a menu and a command, `/ip address add address=…`.
+fn is_terse(line: &str, menu: Option<&(String, Reach)>) -> bool {
+    let Some((section, Reach::ThisLine)) = menu else { return false };
+    let known =
+        ["interface", "ip", "ipv6", "system", "routing", "tool", "user", "queue", "ppp", "snmp", "caps-man"];
+    let command = || line[1..].split(' ').nth(section.split('/').count());
+    known.contains(&section.split('/').next().unwrap_or_default())
+        && command().is_some_and(|command| matches!(command, "add" | "set"))
+        && line.contains('=')
+}
+
 /// Returns true for the header `# 2026-01-15 10:30:00 by RouterOS 7.20`, with the date in any spelling that
 /// RouterOS has had.
 pub(crate) fn is_routeros_header(line: &str) -> bool {
@@ -91,5 +103,10 @@ mod tests {
         assert!(!is_routeros("/etc/nginx/conf.d\nset x\n"));
         assert!(!is_routeros("server {\n  listen 80;\n}\n"));
         assert!(is_routeros("/ip dns\nset servers=1.1.1.1\n"));
+        assert!(is_routeros("/ip address add address=10.0.0.1/24 interface=ether1\n"));
+        assert!(is_routeros("/interface bridge port add bridge=b interface=ether2\n"));
+        for path in ["/etc/init.d/ip add x=1\n", "/ip address\n", "/user add\n", "/tool set\nx=1\n"] {
+            assert!(!is_routeros(path), "{path}");
+        }
     }
 }

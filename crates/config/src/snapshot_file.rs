@@ -222,8 +222,7 @@ impl SnapshotFile {
         }
         let mut counts = if format.is_text() {
             let config = std::mem::take(&mut self.config);
-            let mut doc =
-                Document { format, config, normalised: String::new(), lines: BTreeMap::new(), file: None };
+            let mut doc = Document::of_fields(format, config);
             let counts = redactor.redact_counted(&mut doc);
             self.config = doc.config;
             counts

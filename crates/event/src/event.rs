@@ -183,9 +183,24 @@ pub struct SnapshotCaptured {
     /// Reference to the stored original.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub blob: Option<String>,
+    /// The encoding of the document, if it was not UTF-8: `utf-16le`, `iso-8859-1`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub encoding: Option<String>,
+    /// What was noticed while the document was read.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<Warning>,
     /// Set when the config is split over several events.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub part: Option<Part>,
+}
+
+/// Something about a document that is no error.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Warning {
+    /// A stable name, such as `truncated`.
+    pub code: String,
+    /// The warning in words.
+    pub text: String,
 }
 
 /// A document was captured that is the service's current one.

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use rig_config::Format;
+use rig_config::{Encoding, Format};
 use rig_event::{ServiceName, StreamName};
 use rig_hub::{Component, Core, Document, Problem, SNAPSHOT};
 use serde::Deserialize;
@@ -36,6 +36,8 @@ pub struct Watched {
     pub paths: Vec<Pattern>,
     /// Their format; by default, name and content tell it.
     pub format: Option<String>,
+    /// Their encoding; by default, it is found.
+    pub encoding: Option<Encoding>,
     /// The quiet time before a file is read: 10 ms to a minute.
     pub debounce: Duration,
 }
@@ -49,6 +51,7 @@ pub struct Entry {
     stream: StreamName,
     paths: Vec<String>,
     format: Option<String>,
+    encoding: Option<String>,
     debounce: Option<String>,
 }
 
@@ -63,7 +66,7 @@ impl TryFrom<Entry> for Watched {
 
 impl Watched {
     fn checked(entry: Entry) -> Result<Watched, String> {
-        let Entry { service, stream, paths, format, debounce } = entry;
+        let Entry { service, stream, paths, format, encoding, debounce } = entry;
         let paths = paths.iter().map(|path| Pattern::new(path).map_err(|e| e.to_string()));
         let paths = paths.collect::<Result<Vec<_>, _>>()?;
         let one = service_of(&service, Path::new("folder/file.ending"))?;
@@ -80,13 +83,15 @@ impl Watched {
         if let Some(format) = format.as_deref().filter(|&format| format != SNAPSHOT) {
             format.parse::<Format>().map_err(|e| e.to_string())?;
         }
+        let encoding =
+            encoding.map(|name| name.parse::<Encoding>()).transpose().map_err(|e| e.to_string())?;
         let debounce = debounce.map_or(Some(DEBOUNCE), |text| {
             let number = |unit| text.strip_suffix(unit)?.parse::<u64>().ok();
             let span = number("ms").or_else(|| number("s").map(|s| s.saturating_mul(1_000)));
             span.map(Duration::from_millis).filter(|span| (10..=60_000).contains(&span.as_millis()))
         });
         let debounce = debounce.ok_or("`debounce` is 10ms to 60s, written so")?;
-        Ok(Watched { service, stream, paths, format, debounce })
+        Ok(Watched { service, stream, paths, format, encoding, debounce })
     }
 }
 
@@ -207,7 +212,8 @@ async fn capture(core: &Core, watched: &Watched, watch: &mut Watch, told: &mut T
         let stream = core.streams().get_or_make(&watched.stream).await?;
         let document = Document {
             format: watched.format.clone(),
-            name: path.file_name().map(|name| name.to_string_lossy().into_owned()),
+            name: rig_config::name_of(path),
+            encoding: watched.encoding.map(|encoding| encoding.to_string()),
             actor: Some(ACTOR.to_owned()),
             meta: BTreeMap::from([("file".to_owned(), path.to_string_lossy().into_owned())]),
             // After a restart most files are unchanged.
@@ -263,6 +269,7 @@ mod tests {
             ("{{user}}", "paths = ['/a']", "{{name}}"),
             ("", "paths = ['/a']", "service"),
             ("api", "paths = ['/a']\nformat = 'doc'", "doc"),
+            ("api", "paths = ['/a']\nencoding = 'ebcdic'", "utf-16le"),
             ("api", "paths = ['/a']\nstream = '_hub'", "belong to the hub"),
             ("api", "paths = ['/a']\ndebounce = '1h'", "debounce"),
             ("api", "paths = ['/a']\nevery = '1h'", "every"),

@@ -171,6 +171,12 @@ impl Summary {
         if e.redacted > 0 {
             self.say(format_args!(", {} redacted", e.redacted));
         }
+        if let Some(encoding) = &e.encoding {
+            self.say(format_args!(", {encoding}"));
+        }
+        for warning in &e.warnings {
+            self.say(format_args!("; {}", warning.text));
+        }
         self.part(e.part);
         for (key, value) in &e.meta {
             self.say(format_args!(", {key}={}", short(value, LABEL)));

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::{Context as _, Result, bail};
 use clap::Subcommand;
 use rig_config::snapshot_file::are_comparable;
-use rig_config::{Baseline, Format, Limits, Policy, Redactor, SnapshotFile, Trust};
+use rig_config::{Baseline, Encoding, Format, Limits, Policy, Redactor, SnapshotFile, Trust};
 use rig_event::ServiceName;
 use rig_event::event::Signature;
 use rig_replay::Service;
@@ -104,6 +104,9 @@ enum Action {
         /// text, whatever its name says
         #[arg(long, value_name = "FORMAT")]
         format: Option<String>,
+        /// Decode it as utf-8, utf-16le, utf-16be, iso-8859-1 or windows-1252 [default: what is found]
+        #[arg(long, value_name = "ENCODING")]
+        encoding: Option<Encoding>,
         #[command(flatten)]
         because: Because,
     },
@@ -160,12 +163,13 @@ pub(super) async fn run(args: Args) -> Result<Answer> {
             let answer = client.revoke(&of.service, &because.query()).await;
             of.told(answer.with_context(|| format!("the baseline of {} was not revoked", of.service))?)
         }
-        Action::Declare { of, file, format, because } => {
+        Action::Declare { of, file, format, encoding, because } => {
             let client = of.source.hub("a service is declared")?;
             let (name, document) = snapshot::read(&file)?;
             let mut query = because.query();
-            let said = [("format", &format), ("name", &name)];
-            query.extend(said.into_iter().filter_map(|(key, value)| Some((key, value.as_deref()?))));
+            let said = [("format", format.as_deref()), ("name", name.as_deref())];
+            query.extend(said.into_iter().filter_map(|(key, value)| Some((key, value?))));
+            query.extend(encoding.map(|encoding| ("encoding", encoding.as_str())));
             let answer = client.declare(&of.service, &query, document).await;
             of.told(answer.with_context(|| format!("{file} was not declared of {}", of.service))?)
         }

@@ -9,7 +9,8 @@ use anyhow::{Context as _, Result, bail};
 use rig_config::baseline::{Baseline, Trust};
 use rig_config::redact::{differs_in_secrets_only, is_redacted};
 use rig_config::{
-    Diff, Explanation, FlatConfig, Format, Limits, Pattern, Policy, Redactor, SnapshotFile, TextDiff,
+    Diff, Encoding, Explanation, FlatConfig, Format, Limits, Pattern, Policy, Reading, Redactor,
+    SnapshotFile, TextDiff,
 };
 use rig_event::{Seq, ServiceName, Severity};
 use serde_json::{Value, json};
@@ -62,6 +63,9 @@ pub struct Args {
     /// Read both documents in this format, whatever their names say
     #[arg(long, value_name = "FORMAT")]
     input_format: Option<Format>,
+    /// Decode both documents as utf-8, utf-16le, utf-16be, iso-8859-1 or windows-1252 [default: what is found in each]
+    #[arg(long, value_name = "ENCODING")]
+    encoding: Option<Encoding>,
     /// The policy file: secrets, severities, how lists and values are compared
     #[arg(long, value_name = "FILE", env = "RIG_POLICY")]
     policy: Option<PathBuf>,
@@ -102,6 +106,7 @@ impl Args {
             new: Some(new),
             format: Output::Text,
             input_format: None,
+            encoding: None,
             policy: Some(policy),
             exclude: Vec::new(),
             ignore_redacted: false,
@@ -472,7 +477,7 @@ async fn read(operand: &str, args: &Args, redactor: &Redactor) -> Result<Side> {
     }
     let (name, document) = snapshot::read(operand)?;
     let what = if operand == "-" { "standard input" } else { operand };
-    side(what, name.as_deref(), &document, args, redactor).with_context(|| what.to_owned())
+    side(what, name.as_deref(), &document, args, redactor)
 }
 
 /// Splits `SOURCE[@SEQ][#SERVICE]`; `None` for what names a document. A file that exists under the whole name is meant.
@@ -496,21 +501,19 @@ fn moment(operand: &str) -> Option<(&str, Option<Seq>, Option<&str>)> {
 fn side(what: &str, name: Option<&str>, document: &[u8], args: &Args, redactor: &Redactor) -> Result<Side> {
     let format = args.input_format;
     if format.is_none_or(|format| format == Format::Json)
-        && let Some(mut snapshot) = SnapshotFile::read(document, &Limits::default())?
+        && let Some(mut snapshot) =
+            SnapshotFile::read(document, &Limits::default()).with_context(|| what.to_owned())?
     {
         snapshot.redact(redactor, Format::Json);
         let config = snapshot.config;
         return Ok(Side { name: what.to_owned(), config, is_text: false, explanation: None });
     }
-    let Some(format) = format.or_else(|| Format::detect(name, document)) else {
-        bail!("neither name nor content tell its format; say --input-format {}", Format::NAMES);
-    };
-    let mut parsed = rig_config::parse(document, format, &Limits::default())?;
-    parsed.file = name.map(str::to_owned);
+    let reading = Reading { name, format, encoding: args.encoding };
+    let mut parsed = snapshot::parsed(reading, "--input-format", what, document, &Limits::default())?;
     let explanation =
-        args.explain_redaction.then(|| redactor.explain(&parsed, &String::from_utf8_lossy(document)));
+        args.explain_redaction.then(|| redactor.explain(&parsed, &parsed.encoding.text(document)));
     redactor.redact(&mut parsed);
-    Ok(Side { name: what.to_owned(), config: parsed.config, is_text: format.is_text(), explanation })
+    Ok(Side { name: what.to_owned(), config: parsed.config, is_text: parsed.format.is_text(), explanation })
 }
 
 #[cfg(test)]

@@ -3,7 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, anyhow, bail};
-use rig_config::{Format, Limits, Onboarding, Policy, RedactionKey, Redactor, RuleNote, declared_drift};
+use rig_config::{
+    Encoding, Format, Limits, Onboarding, Policy, Reading, RedactionKey, Redactor, RuleNote, declared_drift,
+};
 use rig_event::event::Against;
 use rig_event::{Seq, ServiceName, Severity, Timestamp, Verdict};
 use rig_replay::{Drift, Service, State, judge};
@@ -51,6 +53,9 @@ pub struct Args {
     /// text, whatever its name says
     #[arg(long, value_name = "FORMAT", requires = "declared")]
     format: Option<Format>,
+    /// Decode the declared document as utf-8, utf-16le, utf-16be, iso-8859-1 or windows-1252 [default: what is found]
+    #[arg(long, value_name = "ENCODING", requires = "declared")]
+    encoding: Option<Encoding>,
     /// Add an ignore rule for every field that drifts now to this policy file; it is made where it is missing
     #[arg(long, value_name = "FILE", conflicts_with = "declared")]
     write_ignore: Option<PathBuf>,
@@ -108,7 +113,9 @@ pub(super) async fn run(args: Args) -> Result<Answer> {
     for (name, service) in &services {
         let drifts = match &args.declared {
             Some(_) if services.len() > 1 => bail!("say with --service which one the document is about"),
-            Some(document) => vec![against_file(document, args.format, service, &policy, now)?],
+            Some(document) => {
+                vec![against_file(document, (args.format, args.encoding), service, &policy, now)?]
+            }
             None if file.is_some() || written.is_some() => judged(service, &policy, now),
             None => {
                 let declared = service.declared.as_ref().and_then(|declared| declared.drift.clone());
@@ -165,7 +172,7 @@ fn judged(service: &Service, policy: &Policy, now: Timestamp) -> Vec<Drift> {
 /// How the service stands against a document here.
 fn against_file(
     file: &str,
-    format: Option<Format>,
+    (format, encoding): (Option<Format>, Option<Encoding>),
     service: &Service,
     policy: &Policy,
     now: Timestamp,
@@ -174,12 +181,9 @@ fn against_file(
         bail!("the service was never captured: there is nothing to hold against {file}");
     }
     let (name, document) = snapshot::read(file)?;
-    let Some(format) = format.or_else(|| Format::detect(name.as_deref(), &document)) else {
-        bail!("neither name nor content of {file} tell its format; say --format");
-    };
-    let mut declared =
-        rig_config::parse(&document, format, &Limits::default()).with_context(|| file.to_owned())?;
-    declared.file = name;
+    let reading = Reading { name: name.as_deref(), format, encoding };
+    let mut declared = snapshot::parsed(reading, "--format", file, &document, &Limits::default())?;
+    declared.check_declares(format.is_some()).with_context(|| output::plain(file))?;
     // Fingerprints under a key of this run: secrets are neither shown nor compared, and counted.
     let mut secret = [0; 32];
     getrandom::fill(&mut secret).map_err(|e| anyhow!("the system gives no random numbers: {e}"))?;

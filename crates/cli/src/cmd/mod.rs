@@ -36,6 +36,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use clap::{Parser, Subcommand};
+use rig_config::{Encoding, Format, Reading};
 use rig_event::StreamName;
 use rig_replay::Timeline;
 
@@ -222,6 +223,9 @@ pub struct CaptureArgs {
     /// name says
     #[arg(long, value_name = "FORMAT")]
     format: Option<String>,
+    /// Decode it as utf-8, utf-16le, utf-16be, iso-8859-1 or windows-1252 [default: what is found]
+    #[arg(long, value_name = "ENCODING")]
+    encoding: Option<Encoding>,
     /// Something to remember with it, such as git_sha=4f2c9e1 or operator=ana; may be given more than once
     #[arg(long, value_name = "KEY=VALUE", value_parser = pair)]
     meta: Vec<(String, String)>,
@@ -231,11 +235,21 @@ pub struct CaptureArgs {
 }
 
 impl CaptureArgs {
+    /// How a document of that name is to be read here.
+    fn reading<'a>(&self, name: Option<&'a str>) -> Result<Reading<'a>> {
+        let format = self.format.as_deref().map(str::parse::<Format>).transpose()?;
+        Ok(Reading { name, format, encoding: self.encoding })
+    }
+
     /// The query of a capture of a file at `path`, if it is one.
     fn query(&self, path: Option<&Path>) -> Vec<(String, String)> {
-        let name = path.and_then(Path::file_name).map(|name| name.to_string_lossy());
-        let given =
-            [("format", self.format.as_deref()), ("name", name.as_deref()), ("actor", self.actor.as_deref())];
+        let name = path.and_then(rig_config::name_of);
+        let given = [
+            ("format", self.format.as_deref()),
+            ("name", name.as_deref()),
+            ("encoding", self.encoding.map(Encoding::as_str)),
+            ("actor", self.actor.as_deref()),
+        ];
         let given = given.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?.to_owned())));
         given.chain(self.audit(path).into_iter().map(|(key, value)| (format!("meta.{key}"), value))).collect()
     }

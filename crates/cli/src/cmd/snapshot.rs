@@ -7,8 +7,8 @@ use std::time::{Duration, SystemTime};
 use anyhow::{Context as _, Result, anyhow, bail};
 use rig_client::{Redaction, Writer, writer};
 use rig_config::{
-    Explanation, Format, Layers, Limits, Merged, Origin, Pattern, Provenance, Redactor, SnapshotFile, Source,
-    sections,
+    Encoding, Explanation, Format, Layers, Limits, Merged, Note, Origin, Pattern, Provenance, Reading,
+    Redactor, SnapshotFile, Source, sections,
 };
 use rig_event::{ServiceName, Timestamp};
 use serde_json::{Value, json};
@@ -115,7 +115,8 @@ pub(super) async fn run(args: Args) -> Result<Answer> {
     let path = args.files.first().filter(|file| *file != "-").map(PathBuf::from);
     if let Some(out) = &args.file.out {
         let (snapshot, format) = layered(&args)?;
-        let mut audit = args.capture.audit(path.as_deref());
+        let mut audit = snapshot.audit;
+        audit.extend(args.capture.audit(path.as_deref()));
         audit.insert("service".to_owned(), service.to_string());
         return write(out, SnapshotFile { audit, ..snapshot }, format, &args).await;
     }
@@ -127,9 +128,13 @@ pub(super) async fn run(args: Args) -> Result<Answer> {
         _ => {
             let (snapshot, format) = layered(&args)?;
             match snapshot.config.get("text").and_then(Value::as_str) {
-                Some(text) if format.is_text() => text.as_bytes().to_vec(),
+                Some(text) if format.is_text() => {
+                    // It was decoded here.
+                    query.retain(|(key, _)| key != "encoding");
+                    text.as_bytes().to_vec()
+                }
                 _ => {
-                    query.retain(|(key, _)| key != "format" && key != "name");
+                    query.retain(|(key, _)| !["format", "name", "encoding"].contains(&key.as_str()));
                     query.push(("format".to_owned(), SNAPSHOT.to_owned()));
                     let mut document = Vec::new();
                     snapshot.write(&mut document)?;
@@ -166,12 +171,8 @@ fn explained(args: &Args, named: &[String]) -> Result<Answer> {
     for file in files {
         let (name, document) = read(file)?;
         let shown = if file == "-" { "stdin" } else { file };
-        let format = args.capture.format.as_deref().map(str::parse::<Format>).transpose()?;
-        let Some(format) = format.or_else(|| Format::detect(name.as_deref(), &document)) else {
-            bail!("neither name nor content of {shown} tell its format; say it with --format");
-        };
-        let explanation =
-            explanation(&redactor, name, &document, format).with_context(|| shown.to_owned())?;
+        let reading = args.capture.reading(name.as_deref())?;
+        let explanation = explanation(&redactor, reading, shown, &document)?;
         if args.json {
             all.insert(shown.to_owned(), serde_json::to_value(&explanation)?);
         } else {
@@ -187,13 +188,39 @@ fn explained(args: &Args, named: &[String]) -> Result<Answer> {
 /// Explains what redaction does with a document.
 fn explanation(
     redactor: &Redactor,
-    name: Option<String>,
+    reading: Reading<'_>,
+    shown: &str,
     document: &[u8],
-    format: Format,
 ) -> Result<Explanation> {
-    let mut parsed = rig_config::parse(document, format, &Limits::default())?;
-    parsed.file = name;
-    Ok(redactor.explain(&parsed, &String::from_utf8_lossy(document)))
+    let parsed = parsed(reading, "--format", shown, document, &Limits::default())?;
+    Ok(redactor.explain(&parsed, &parsed.encoding.text(document)))
+}
+
+/// Reads a document, and prints what was noticed about it. `option` is how its format is said here.
+pub(super) fn parsed(
+    reading: Reading<'_>,
+    option: &str,
+    shown: &str,
+    document: &[u8],
+    limits: &Limits,
+) -> Result<rig_config::Document> {
+    use rig_config::Error;
+    let read = reading.read(document, limits).map_err(|error| {
+        let said = match &error {
+            Error::NoFormat => {
+                format!("neither name nor content tell its format; say {option} {}", Format::NAMES)
+            }
+            Error::InvalidUtf8 { .. } => error.to_string().replace("name it: ", "say --encoding "),
+            _ => return anyhow::Error::new(error),
+        };
+        anyhow!("{said}")
+    });
+    let read = read.with_context(|| output::plain(shown))?;
+    for note in &read.notes {
+        let more = if *note == Note::ReadAsText { format!("; {option} says another") } else { String::new() };
+        output::note(format!("{}: {note}{more}", output::plain(shown)));
+    }
+    Ok(read)
 }
 
 /// What the documents and the environment make together, with what it was written in: of several, JSON stands for all.
@@ -203,12 +230,14 @@ fn layered(args: &Args) -> Result<(SnapshotFile, Format)> {
     }
     let limits = Limits::default();
     let mut layers = Layers::new(&limits);
-    let mut text = None;
+    let (mut text, mut encoding) = (None, None);
     for file in &args.files {
         let (name, document) = read(file)?;
         let shown = if file == "-" { "stdin" } else { file };
         let layer = layer(&mut layers, shown, name.as_deref(), &document, args, &limits);
-        text = text.or(layer.with_context(|| output::plain(shown))?);
+        let (layer, known) = layer?;
+        text = text.or(layer);
+        encoding = encoding.or(known);
     }
     if let Some(prefix) = &args.env {
         let ours =
@@ -230,6 +259,7 @@ fn layered(args: &Args) -> Result<(SnapshotFile, Format)> {
     };
     let Merged { config, provenance } = merged;
     let mut snapshot = SnapshotFile { timestamp: now(), config, provenance, ..SnapshotFile::default() };
+    snapshot.audit.extend(encoding.map(|encoding| ("encoding".to_owned(), encoding.to_string())));
     let patterns = args.exclude.iter().map(|text| text.parse::<Pattern>());
     let patterns = patterns.collect::<Result<Vec<_>, _>>().context("--exclude")?;
     if !patterns.is_empty() {
@@ -257,7 +287,7 @@ fn layer(
     document: &[u8],
     args: &Args,
     limits: &Limits,
-) -> Result<Option<Merged>> {
+) -> Result<(Option<Merged>, Option<Encoding>)> {
     let asked = args.capture.format.as_deref();
     let format = match asked {
         Some(SNAPSHOT) => None,
@@ -266,28 +296,31 @@ fn layer(
     };
     if asked.is_none_or(|asked| asked == SNAPSHOT)
         && format.is_none_or(|format| format == Format::Json)
-        && let Some(snapshot) = SnapshotFile::read(document, limits)?
+        && let Some(snapshot) = SnapshotFile::read(document, limits).with_context(|| output::plain(shown))?
     {
         let SnapshotFile { config, mut provenance, .. } = snapshot;
         let file: Origin = Source::file(shown, None).into();
-        layers.fields(config.into_iter().map(|(path, value)| {
-            let origin = provenance.remove(&path).unwrap_or_else(|| file.clone());
-            (path, value, origin)
-        }))?;
-        return Ok(None);
+        layers
+            .fields(config.into_iter().map(|(path, value)| {
+                let origin = provenance.remove(&path).unwrap_or_else(|| file.clone());
+                (path, value, origin)
+            }))
+            .with_context(|| output::plain(shown))?;
+        return Ok((None, None));
     }
-    let Some(format) = format else {
-        bail!("neither name nor content tell its format; say it with --format");
-    };
-    let doc = rig_config::parse(document, format, limits)?;
+    if asked == Some(SNAPSHOT) {
+        return Err(anyhow!("it is no snapshot file")).with_context(|| output::plain(shown));
+    }
+    let doc = parsed(args.capture.reading(name)?, "--format", shown, document, limits)?;
+    let encoding = doc.encoding.unusual();
     let alone = args.files.len() == 1 && args.env.is_none();
-    if format.is_text() && alone {
+    if doc.format.is_text() && alone {
         let origin: Origin = Source::file(shown, None).into();
         let provenance: Provenance = doc.config.keys().map(|path| (path.clone(), origin.clone())).collect();
-        return Ok(Some(Merged { config: doc.config, provenance }));
+        return Ok((Some(Merged { config: doc.config, provenance }), encoding));
     }
-    layers.document(doc, shown)?;
-    Ok(None)
+    layers.document(doc, shown).with_context(|| output::plain(shown))?;
+    Ok((None, encoding))
 }
 
 /// Writes a snapshot file.
@@ -358,7 +391,9 @@ pub(super) async fn capture(
     let answer = client.capture(service, query, document).await.map_err(|error| match error.downcast() {
         // The hub speaks of its query; here it is an option.
         Ok(problem @ Problem { .. }) => {
-            let detail = problem.detail.map(|detail| detail.replace("?format=", "--format "));
+            let detail = problem
+                .detail
+                .map(|detail| detail.replace("?format=", "--format ").replace("?encoding=", "--encoding "));
             Problem { detail, ..problem }.into()
         }
         Err(error) => error,
@@ -371,7 +406,7 @@ pub(super) fn limit() -> u64 {
     rig_config::Limits::default().bytes + 1
 }
 
-/// The name of a file and what is in it. What is over the hub's limit is read only so far that the hub sees it: it keeps the
+/// The name of a file, with folders above it, and what is in it. What is over the hub's limit is read only so far that the hub sees it: it keeps the
 /// record of refusals.
 pub(super) fn read(file: &str) -> Result<(Option<String>, Vec<u8>)> {
     let limit = limit();
@@ -386,7 +421,7 @@ pub(super) fn read(file: &str) -> Result<(Option<String>, Vec<u8>)> {
         .take(limit)
         .read_to_end(&mut document)
         .with_context(cannot)?;
-    Ok((Path::new(file).file_name().map(|name| name.to_string_lossy().into_owned()), document))
+    Ok((rig_config::name_of(Path::new(file)), document))
 }
 
 /// The events that something led to, as lines for people or the hub's JSON.

@@ -1,21 +1,33 @@
-//! `.env`: `NAME=value` lines, quotes as in a shell, and no substitution: what a variable refers to is not this
-//! document's business.
+//! `.env`: `NAME=value` lines as shells and the readers of Docker, Node and Python take them, and no substitution: what a variable
+//! refers to is not this document's business.
+//!
+//! A value begins after `=`, or after `: ` as Node and Ruby have it. Quotes are those of a shell, and backticks those of Node. A name
+//! alone takes its value from where the program is started: it is there, without a value, and so is one that is `unset`.
 
 use serde_json::Value;
 
+use super::note_repeated;
 use crate::flatten::Flattener;
-use crate::lines::LineIndex;
-use crate::{Error, Format};
+use crate::lines::{LineIndex, Place};
+use crate::notes::Taken;
+use crate::path::Segment;
+use crate::{Error, Format, Note};
 
-/// Reads a `.env` document.
-pub(super) fn read(text: &str, fields: &mut Flattener<'_>) -> Result<(), Error> {
+/// Reads a `.env` document, in which the last of several values holds.
+pub(super) fn read(text: &str, fields: &mut Flattener<'_>, notes: &mut Vec<Note>) -> Result<(), Error> {
     let mut reader = Reader { text, at: 0, lines: LineIndex::new(text) };
     loop {
         reader.skip(|c| c.is_whitespace());
         match reader.rest().chars().next() {
             None => return Ok(()),
             Some('#') => reader.skip(|c| c != '\n'),
-            Some(_) => reader.variable(fields)?,
+            Some(_) => {
+                for (name, value, at) in reader.statement()? {
+                    if fields.put(&[Segment::Key(name.to_owned())], value, at)? {
+                        note_repeated(notes, "a shell", Taken::Last, at);
+                    }
+                }
+            }
         }
     }
 }
@@ -26,31 +38,89 @@ struct Reader<'a> {
     lines: LineIndex<'a>,
 }
 
+/// A variable, its value or null, and where it stands.
+type Variable<'a> = (&'a str, Value, Place);
+
 impl<'a> Reader<'a> {
-    fn variable(&mut self, fields: &mut Flattener<'_>) -> Result<(), Error> {
-        if let Some(rest) = self.rest().strip_prefix("export").filter(|rest| rest.starts_with([' ', '\t'])) {
-            self.at = self.text.len() - rest.len();
-            self.skip_blanks();
+    fn statement(&mut self) -> Result<Vec<Variable<'a>>, Error> {
+        let word = |reader: &Self, word: &str| {
+            let rest = reader.rest().strip_prefix(word)?;
+            rest.starts_with([' ', '\t']).then(|| reader.text.len() - rest.len())
+        };
+        // `set -a` says that what follows is exported.
+        if let Some(at) = word(self, "set").filter(|at| self.text[*at..].trim_start().starts_with(['-', '+']))
+        {
+            self.at = at;
+            self.skip(|c| c != '\n');
+            return Ok(Vec::new());
         }
+        let begins = [("export", false), ("unset", true)].into_iter().find_map(|(begin, unsets)| {
+            let at = word(self, begin)?;
+            (!self.text[at..].trim_start().starts_with('=')).then_some((at, unsets))
+        });
+        let Some((at, unsets)) = begins else { return self.variable().map(|variable| vec![variable]) };
+        self.at = at;
+        self.skip_blanks();
+        // Several names may stand on the line, none of which has a value.
+        let line = self.rest().split('\n').next().unwrap_or_default();
+        if !unsets && line.contains(['=', ':']) {
+            return self.variable().map(|variable| vec![variable]);
+        }
+        let mut names = Vec::new();
+        loop {
+            self.skip_blanks();
+            match self.rest().chars().next() {
+                None | Some('\n') => return Ok(names),
+                Some('#') => self.skip(|c| c != '\n'),
+                Some(_) => {
+                    let start = self.at;
+                    names.push((self.name()?, Value::Null, self.lines.place(start)));
+                }
+            }
+        }
+    }
+
+    /// The name of a variable. A colon in it ends it where a blank follows.
+    fn name(&mut self) -> Result<&'a str, Error> {
         let start = self.at;
-        self.skip(|c| c.is_alphanumeric() || matches!(c, '_' | '.' | '-'));
-        let name = &self.text[start..self.at];
-        if name.is_empty() {
+        let rest = self.rest();
+        let ends = |(at, c): &(usize, char)| match c {
+            ':' => rest[at + 1..].chars().next().is_none_or(char::is_whitespace),
+            c => !(c.is_alphanumeric() || matches!(c, '_' | '.' | '-' | '/' | '[' | ']' | '@' | '%' | '+')),
+        };
+        let end = rest.char_indices().find(ends).map_or(rest.len(), |(at, _)| at);
+        if end == 0 {
             return Err(self.malformed(start, "a name is expected"));
         }
+        self.at += end;
+        Ok(&rest[..end])
+    }
+
+    fn variable(&mut self) -> Result<Variable<'a>, Error> {
+        let start = self.at;
+        let name = self.name()?;
+        let place = self.lines.place(start);
+        let ends_name = self.at;
         self.skip_blanks();
-        if !self.rest().starts_with('=') {
-            return Err(self.malformed(self.at, "a `=` is expected after the name"));
+        match self.rest().chars().next() {
+            Some('=') => {}
+            Some(':') if self.at == ends_name => {}
+            None | Some('\n' | '#') => {
+                self.skip(|c| c != '\n');
+                return Ok((name, Value::Null, place));
+            }
+            Some(_) => return Err(self.malformed(self.at, "a `=` is expected after the name")),
         }
         self.at += 1;
         self.skip_blanks();
         let value = match self.rest().chars().next() {
-            Some(quote @ ('"' | '\'')) => self.quoted(quote)?,
+            Some('"' | '\'' | '`') => self.quoted()?,
             _ => self.unquoted(),
         };
-        fields.add(&[name], Value::from(value), self.lines.place(start))
+        Ok((name, Value::from(value), place))
     }
 
+    /// The rest of the line, up to a comment behind a blank.
     fn unquoted(&mut self) -> String {
         let line = self.rest().split('\n').next().unwrap_or_default();
         self.at += line.len();
@@ -60,9 +130,44 @@ impl<'a> Reader<'a> {
         line[..comment.map_or(line.len(), |(i, _)| i)].trim().to_owned()
     }
 
-    fn quoted(&mut self, quote: char) -> Result<String, Error> {
+    /// A value that begins with a quote. Pieces that touch are one value; what stands behind a blank makes all of it literal, as in
+    /// `X="a" b`.
+    fn quoted(&mut self) -> Result<String, Error> {
         let start = self.at;
         let mut value = String::new();
+        // Backticks are quotes to Node, and to a shell a command, which is kept as it is.
+        let line = self.rest().split('\n').next().unwrap_or_default();
+        let command = line.strip_prefix('`').and_then(|rest| rest.split_once('`'));
+        if command.is_some_and(|(command, _)| command.trim().contains(' ')) {
+            return Ok(self.unquoted());
+        }
+        loop {
+            match self.rest().chars().next() {
+                Some(quote @ ('"' | '\'' | '`')) => self.piece(quote, &mut value)?,
+                Some(c) if !c.is_whitespace() => {
+                    value.push(c);
+                    self.at += c.len_utf8();
+                }
+                _ => break,
+            }
+        }
+        self.skip_blanks();
+        match self.rest().chars().next() {
+            None | Some('\n') => Ok(value),
+            Some('#') => {
+                self.skip(|c| c != '\n');
+                Ok(value)
+            }
+            Some(_) => {
+                let behind = self.unquoted();
+                Ok(format!("{} {behind}", self.text[start..self.at].trim_end_matches(&behind).trim_end()))
+            }
+        }
+    }
+
+    /// The piece in quotes that begins here.
+    fn piece(&mut self, quote: char, value: &mut String) -> Result<(), Error> {
+        let start = self.at;
         let mut chars = self.rest().char_indices().skip(1);
         let end = loop {
             match chars.next() {
@@ -80,11 +185,7 @@ impl<'a> Reader<'a> {
             }
         };
         self.at += end + 1;
-        self.skip_blanks();
-        match self.rest().chars().next() {
-            None | Some('\n' | '#') => Ok(value),
-            Some(_) => Err(self.malformed(self.at, "nothing but a comment may follow a quoted value")),
-        }
+        Ok(())
     }
 
     fn rest(&self) -> &'a str {
@@ -128,12 +229,46 @@ mod tests {
     }
 
     #[test]
+    fn every_spelling_that_some_reader_takes_is_read() {
+        check(
+            Env,
+            "TZ\nHTTP_PROXY # from outside\nexport A B\nunset C D\nset -a\nE=`cat /x` # c\nE2=`xy`\nF=`two\nlines` # c\nG=\"a\"b'c'\n\
+             H: yaml\nI = 'a' b\nJ=\nK=don't\nexport L: m\nM=a\"b\"\nnpm_config_//r/x=1\nN=\"a#b\" # c\nO=http://x:y\n",
+            &[
+                ("A", "null"),
+                ("B", "null"),
+                ("C", "null"),
+                ("D", "null"),
+                ("E", "\"`cat /x`\""),
+                ("E2", "\"xy\""),
+                ("F", "\"two\\nlines\""),
+                ("G", "\"abc\""),
+                ("H", "\"yaml\""),
+                ("HTTP_PROXY", "null"),
+                ("I", "\"'a' b\""),
+                ("J", "\"\""),
+                ("K", "\"don't\""),
+                ("L", "\"m\""),
+                ("M", "\"a\\\"b\\\"\""),
+                ("N", "\"a#b\""),
+                ("O", "\"http://x:y\""),
+                ("TZ", "null"),
+                ("npm_config_//r/x", "\"1\""),
+            ],
+        );
+        check(
+            Env,
+            "A=1\nA=2\nexport=x\nunset = y\n",
+            &[("A", "\"2\""), ("export", "\"x\""), ("unset", "\"y\"")],
+        );
+        check(Env, "A=1\nunset A\n", &[("A", "null")]);
+    }
+
+    #[test]
     fn errors_name_the_place() {
-        check_error(Env, "A=1\n A=2", "duplicate-key", 2, 2);
-        check_error(Env, "A=1\nhunter2", "malformed-document", 2, 8);
+        check_error(Env, "A=1\nhunter2 hunter2", "malformed-document", 2, 9);
         check_error(Env, "A='hunter2", "malformed-document", 1, 3);
         check_error(Env, "A=\"hunter2\\", "malformed-document", 1, 3);
-        check_error(Env, "A='x' hunter2", "malformed-document", 1, 7);
         check_error(Env, "=hunter2", "malformed-document", 1, 1);
     }
 }

@@ -1,5 +1,6 @@
 //! Bytes to a document: one module a format, each from text to a tree.
 
+mod dialect;
 mod env;
 mod hcl;
 mod ini;
@@ -16,71 +17,161 @@ use std::collections::BTreeMap;
 use rig_event::FlatConfig;
 use serde_json::Value;
 
+use self::dialect::Dialect;
+use crate::decode::{decode, is_any_encoding};
 use crate::flatten::{Flattener, json_length};
-use crate::lines::{LineIndex, inclusive};
+use crate::lines::{Place, inclusive};
 use crate::normalise::normalise;
-use crate::{Document, Error, Format, Limits};
+use crate::notes::Taken;
+use crate::{Document, Encoding, Error, Format, Limits, Note};
 
-/// Reads a document. Elements of lists are named by index, whatever the policy says of the list: its rules are for the
-/// comparison.
-///
-/// A document that is handed over (a `Vec<u8>`) is not copied: while it is read, memory holds it and its fields, and no
-/// third copy. A document without content (an empty file, a YAML stream of comments) has no fields.
+/// What is known of a document before it is read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Reading<'a> {
+    /// The name of its file, with as many folders above as are known: the format may be derived from it, the dialect of an INI
+    /// document, and what the lines of a text are.
+    pub name: Option<&'a str>,
+    /// Its format; if absent, derived from name and content.
+    pub format: Option<Format>,
+    /// Its encoding; if absent, it is found.
+    pub encoding: Option<Encoding>,
+}
+
+impl<'a> Reading<'a> {
+    /// Reads text, whatever it is.
+    pub fn text() -> Reading<'a> {
+        Reading { format: Some(Format::Text), ..Reading::default() }
+    }
+
+    /// Reads a document. Elements of lists are named by index, whatever the policy says of the list: its rules are for the
+    /// comparison.
+    ///
+    /// A document that is handed over (a `Vec<u8>`) is not copied: while it is read, memory holds it and its fields, and no
+    /// third copy. A document without content (an empty file, a YAML stream of comments) has no fields. A document whose name says
+    /// nothing of its format is text; one without a name is refused if its content says nothing either.
+    ///
+    /// # Errors
+    /// If the document does not follow the grammar of its format, has a duplicate key where its reader knows none or a secret in
+    /// the place of a key, or exceeds one of the [`Limits`]. The error names the place.
+    pub fn read<'d>(self, document: impl Into<Cow<'d, [u8]>>, limits: &Limits) -> Result<Document, Error> {
+        let document = document.into();
+        let size = document.len() as u64;
+        if size > limits.bytes {
+            return Err(Error::TooLarge { bytes: size, limit: limits.bytes });
+        }
+        let found = |content: &[u8]| self.format.or_else(|| Format::detect(self.name, content));
+        let decoded = decode(document, self.encoding, |bytes| found(bytes).is_none_or(is_any_encoding))?;
+        let mut notes = Vec::new();
+        if decoded.is_guess {
+            notes.push(Note::Guessed(decoded.encoding));
+        }
+        let format = match (found(decoded.text.as_bytes()), self.name) {
+            (Some(format), _) => format,
+            (None, Some(_)) => {
+                notes.push(Note::ReadAsText);
+                Format::Text
+            }
+            (None, None) => return Err(Error::NoFormat),
+        };
+        let normalised = with_line_feeds(decoded.text);
+        notes.extend(truncated(&normalised, format));
+        let mut document = if format.is_text() {
+            text_document(normalise(normalised, format), format, limits)?
+        } else {
+            let mut fields = Flattener::new(limits);
+            let read = match normalised.trim_start().is_empty() {
+                true => Ok(()),
+                false => fields_of(&normalised, self.name, format, limits, &mut fields, &mut notes),
+            };
+            match read {
+                Ok(()) => {
+                    let (config, lines) = fields.finish();
+                    Document { normalised, lines, ..Document::of_fields(format, config) }
+                }
+                Err(Error::Malformed { at, .. })
+                    if self.format.is_none() && Format::is_suggested(self.name, format) =>
+                {
+                    drop(fields);
+                    notes.push(Note::NotAsNamed { format, line: at.line });
+                    text_document(normalise(normalised, Format::Text), Format::Text, limits)?
+                }
+                Err(error) => return Err(error),
+            }
+        };
+        document.file = self.name.and_then(|name| name.rsplit(['/', '\\']).next()).map(str::to_owned);
+        document.encoding = decoded.encoding;
+        document.notes = notes;
+        Ok(document)
+    }
+}
+
+/// Reads a document of a known format: [`Reading::read`] with nothing else known.
 ///
 /// # Errors
-/// If the document does not follow the grammar of its format, has a duplicate key or a secret in the place of
-/// a key, or exceeds one of the [`Limits`]. The error names the place.
+/// As [`Reading::read`].
 pub fn parse<'a>(
     document: impl Into<Cow<'a, [u8]>>,
     format: Format,
     limits: &Limits,
 ) -> Result<Document, Error> {
-    let document = document.into();
-    let size = document.len() as u64;
-    if size > limits.bytes {
-        return Err(Error::TooLarge { bytes: size, limit: limits.bytes });
-    }
-    let normalised = normalised(document)?;
-    if format.is_text() {
-        return text_document(normalise(normalised, format), format, limits);
-    }
-    let mut fields = Flattener::new(limits);
-    if !normalised.trim_start().is_empty() {
-        read(&normalised, format, limits, &mut fields)?;
-    }
-    let (config, lines) = fields.finish();
-    Ok(Document { format, config, normalised, lines, file: None })
+    Reading { format: Some(format), ..Reading::default() }.read(document, limits)
 }
 
-fn read(text: &str, format: Format, limits: &Limits, fields: &mut Flattener<'_>) -> Result<(), Error> {
+fn fields_of(
+    text: &str,
+    name: Option<&str>,
+    format: Format,
+    limits: &Limits,
+    fields: &mut Flattener<'_>,
+    notes: &mut Vec<Note>,
+) -> Result<(), Error> {
     let tree = match format {
         Format::Json | Format::Jsonc => json::read(text, format, limits)?,
-        Format::Yaml => yaml::read(text, limits)?,
+        Format::Yaml => match yaml::with_blanks(text) {
+            Cow::Borrowed(text) => yaml::read(text, limits, notes)?,
+            Cow::Owned(text) => {
+                return yaml::read(&text, limits, notes)?.map_or(Ok(()), |root| fields.tree(root));
+            }
+        },
         Format::Toml => toml::read(text, limits)?,
         Format::Hcl => hcl::read(text, limits)?,
         Format::Xml => xml::read(text, limits)?,
-        Format::Ini => return ini::read(text, fields),
-        Format::Env => return env::read(text, fields),
-        Format::Properties => return properties::read(text, fields),
+        Format::Ini => return ini::read(text, Dialect::of(name, text), limits, fields, notes),
+        Format::Env => return env::read(text, fields, notes),
+        Format::Properties => return properties::read(text, fields, notes),
         Format::Routeros | Format::Nginx | Format::Text => return Ok(()),
     };
     tree.map_or(Ok(()), |root| fields.tree(root))
 }
 
-/// The document as text, less a byte order mark and the carriage returns before line feeds.
-fn normalised(document: Cow<'_, [u8]>) -> Result<String, Error> {
-    let mut text = String::from_utf8(document.into_owned()).map_err(|error| {
-        let valid = String::from_utf8_lossy(&error.as_bytes()[..error.utf8_error().valid_up_to()]);
-        Error::InvalidUtf8 { at: LineIndex::new(&valid).place(valid.len()) }
-    })?;
-    if text.starts_with('\u{feff}') {
-        text.drain(..'\u{feff}'.len_utf8());
+/// Drops carriage returns before line feeds. Most documents have none, and then nothing is copied.
+fn with_line_feeds(text: String) -> String {
+    match memchr::memmem::find(text.as_bytes(), b"\r\n") {
+        Some(_) => text.replace("\r\n", "\n"),
+        None => text,
     }
-    // Most documents have none, and then nothing is copied.
-    if memchr::memmem::find(text.as_bytes(), b"\r\n").is_some() {
-        text = text.replace("\r\n", "\n");
+}
+
+/// Notes a text that ends in a line that goes on.
+fn truncated(text: &str, format: Format) -> Option<Note> {
+    let end = text.trim_end();
+    let last = end.rsplit('\n').next()?;
+    let goes_on = match format {
+        Format::Routeros => last.ends_with('\\') || last.trim_start().starts_with("-- [Q quit"),
+        Format::Text => last.ends_with(" \\") || last.trim() == "--More--" || last.trim() == "---(more)---",
+        Format::Properties => last.bytes().rev().take_while(|b| *b == b'\\').count() % 2 == 1,
+        _ => false,
+    };
+    goes_on.then(|| Note::Truncated { line: end.matches('\n').count() as u64 + 1 })
+}
+
+/// Notes, once a document, that a key is repeated.
+fn note_repeated(notes: &mut Vec<Note>, reader: &'static str, taken: Taken, at: Place) {
+    let said =
+        notes.iter().any(|note| matches!(note, Note::Repeated { taken: known, .. } if *known == taken));
+    if !said {
+        notes.push(Note::Repeated { reader, taken, line: at.line });
     }
-    Ok(text)
 }
 
 /// Removes matching quotes around a text, if there are any.
@@ -102,7 +193,7 @@ fn text_document(normalised: String, format: Format, limits: &Limits) -> Result<
     }
     let config = FlatConfig::from([("text".to_owned(), Value::from(normalised.as_str()))]);
     let lines = BTreeMap::from([("text".to_owned(), 1)]);
-    Ok(Document { format, config, normalised, lines, file: None })
+    Ok(Document { normalised, lines, ..Document::of_fields(format, config) })
 }
 
 #[cfg(test)]
@@ -136,7 +227,7 @@ pub(crate) mod tests {
 
     #[test]
     fn what_is_no_utf_8_is_refused_with_its_place() {
-        let error = parse(b"a\nb\xff", Format::Text, &Limits::default()).unwrap_err();
+        let error = parse(b"a: 1\nb\xff", Format::Yaml, &Limits::default()).unwrap_err();
         assert_eq!((error.code(), error.line(), error.column()), ("invalid-utf8", Some(2), Some(2)));
     }
 
@@ -246,6 +337,14 @@ pub(crate) mod tests {
             "E\n",
             "${",
             "?",
+            "[a]\n",
+            "[a \"b\"]",
+            "[Interface]\n[Peer]\n",
+            "!include x\n",
+            "a[]=",
+            ":\t",
+            " ansible_x=",
+            "unset ",
             "\u{85}",
             "\u{2028}",
         ]);
@@ -258,8 +357,13 @@ pub(crate) mod tests {
         #[test]
         fn any_text_is_a_document_or_an_error(text in hostile()) {
             let limits = Limits::default();
-            for format in Format::ALL {
-                if let Ok(doc) = parse(text.as_bytes(), format, &limits) {
+            let names = [
+                ".gitconfig", "a.service", "my.cnf", "krb5.conf", "inventory.ini", "php.ini", "setup.cfg", ".npmrc", "wg.ini",
+            ];
+            let names = names.map(|name| Reading { name: Some(name), ..Reading::default() });
+            let formats = Format::ALL.map(|format| Reading { format: Some(format), ..Reading::default() });
+            for reading in formats.into_iter().chain(names) {
+                if let Ok(doc) = reading.read(text.as_bytes(), &limits) {
                     prop_assert!(doc.config.keys().all(|path| path.parse::<crate::Path>().is_ok()), "{:?}", doc);
                     let line = serde_json::to_string(&doc.config).unwrap();
                     let mut read = serde_json::Deserializer::from_str(&line);

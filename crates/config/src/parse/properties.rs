@@ -2,12 +2,15 @@
 
 use serde_json::Value;
 
+use super::note_repeated;
 use crate::flatten::Flattener;
 use crate::lines::Place;
-use crate::{Error, Format};
+use crate::notes::Taken;
+use crate::path::Segment;
+use crate::{Error, Format, Note};
 
-/// Reads a properties document. `a=1` and `a.b=2` may stand side by side, as they do in logging configurations.
-pub(super) fn read(text: &str, fields: &mut Flattener<'_>) -> Result<(), Error> {
+/// Reads a properties document, in which the last of several values holds. `a=1` and `a.b=2` may stand side by side, as they do in logging configurations.
+pub(super) fn read(text: &str, fields: &mut Flattener<'_>, notes: &mut Vec<Note>) -> Result<(), Error> {
     let mut lines = text.split(['\n', '\r']).enumerate();
     while let Some((index, first)) = lines.next() {
         let first = first.trim_start_matches(is_blank);
@@ -24,7 +27,10 @@ pub(super) fn read(text: &str, fields: &mut Flattener<'_>) -> Result<(), Error> 
         let (key, value) = split(&line);
         let key = unescape(key, at)?;
         let value = unescape(value, at)?;
-        fields.add(&key.split('.').collect::<Vec<_>>(), Value::from(value), at)?;
+        let steps: Vec<Segment> = key.split('.').map(|step| Segment::Key(step.to_owned())).collect();
+        if fields.put(&steps, Value::from(value), at)? {
+            note_repeated(notes, "Java", Taken::Last, at);
+        }
     }
     Ok(())
 }
@@ -116,7 +122,7 @@ mod tests {
 
     #[test]
     fn errors_name_the_place() {
-        check_error(Properties, "a=1\n\na:2", "duplicate-key", 3, 1);
+        check(Properties, "a=1\n\na:2", &[("a", "\"2\"")]);
         check_error(Properties, "a=1\nb=hunter2\\u00g0", "malformed-document", 2, 1);
         check_error(Properties, "b=\\ud800 hunter2", "malformed-document", 1, 1);
         check_error(Properties, "b=\\u12", "malformed-document", 1, 1);

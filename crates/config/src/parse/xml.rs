@@ -1,15 +1,16 @@
 //! XML 1.0: elements as maps, attributes under `@name`, text under `#text`, elements of one name as a list.
 //!
-//! No document type is read beyond its name: entities that a document defines itself, the stuff of expansion bombs and of
-//! files read by reference, are refused. Namespaces are prefixes here, no more; comments and processing instructions
+//! Of a document type only entities are read that stand for plain text: those that refer to others or to files, the stuff of expansion
+//! bombs, are unknown, and all together may not make the document twice as long. Namespaces are prefixes here, no more; comments and processing instructions
 //! do not count.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::cell::Cell;
+use std::collections::{BTreeMap, HashMap};
 
 use quick_xml::Reader as Events;
 use quick_xml::errors::IllFormedError;
-use quick_xml::escape::unescape;
+use quick_xml::escape::{resolve_predefined_entity, unescape_with};
 use quick_xml::events::{BytesStart, Event};
 use serde_json::Value;
 
@@ -19,10 +20,19 @@ use crate::secrets::is_secret_key;
 use crate::tree::{Builder, Entries, Node, insert};
 use crate::{Error, Format, Limits};
 
+/// The longest text that an entity of a document stands for, in bytes.
+const MAX_ENTITY: usize = 4 << 10;
+
 /// Reads an XML document. Its only field besides those of the root element is none: paths begin with the root's name.
 pub(super) fn read<'a>(text: &'a str, limits: &Limits) -> Result<Option<Node<'a>>, Error> {
-    let mut reader =
-        Reader { lines: LineIndex::new(text), builder: Builder::new(limits), open: Vec::new(), root: None };
+    let mut reader = Reader {
+        lines: LineIndex::new(text),
+        builder: Builder::new(limits),
+        open: Vec::new(),
+        root: None,
+        entities: HashMap::new(),
+        room: Cell::new(text.len() + MAX_ENTITY),
+    };
     let mut events = Events::from_str(text);
     events.config_mut().check_comments = true;
     loop {
@@ -50,6 +60,10 @@ struct Reader<'a> {
     builder: Builder,
     open: Vec<Element<'a>>,
     root: Option<Node<'a>>,
+    /// The texts that the document type gives names to.
+    entities: HashMap<String, String>,
+    /// How many bytes entities may still bring in.
+    room: Cell<usize>,
 }
 
 /// An element whose end has not come yet.
@@ -80,15 +94,43 @@ impl<'a> Reader<'a> {
             }
             Event::GeneralRef(name) => {
                 let name = name.decode().map_err(|_| malformed(at, "this is not UTF-8"))?;
-                let text = resolved(&format!("&{name};"), at)?.into_owned();
+                let text = self.resolved(&format!("&{name};"), at)?.into_owned();
                 self.text(&text, at)
             }
-            Event::DocType(doctype) if doctype.contains(&b'[') => {
-                Err(malformed(at, "a document type with declarations of its own is not read"))
+            Event::DocType(doctype) => {
+                let declared = utf8(&doctype, at)?;
+                if let Some((_, subset)) = declared.split_once('[') {
+                    self.entities = entities(subset).ok_or_else(|| {
+                        malformed(at, "this document type has more than entities of plain text")
+                    })?;
+                }
+                Ok(())
             }
-            Event::DocType(_) | Event::Comment(_) | Event::Decl(_) | Event::PI(_) => Ok(()),
+            Event::Comment(_) | Event::Decl(_) | Event::PI(_) => Ok(()),
             Event::Eof => Ok(()),
         }
+    }
+
+    /// Text with its references to characters, to the five entities that XML itself knows, and to those of the document type.
+    fn resolved<'t>(&self, text: &'t str, at: Place) -> Result<Cow<'t, str>, Error> {
+        let is_over = Cell::new(false);
+        let entity = |name: &str| {
+            let text =
+                resolve_predefined_entity(name).or_else(|| self.entities.get(name).map(String::as_str))?;
+            let left = self.room.get().checked_sub(text.len());
+            is_over.set(is_over.get() || left.is_none());
+            self.room.set(left?);
+            Some(text)
+        };
+        unescape_with(text, entity).map_err(|_| {
+            malformed(
+                at,
+                match is_over.get() {
+                    true => "entities make this document more than twice as long",
+                    false => "a reference is malformed, or to an entity that is not known",
+                },
+            )
+        })
     }
 
     fn begin(&mut self, start: BytesStart<'a>, at: Place) -> Result<(), Error> {
@@ -108,7 +150,7 @@ impl<'a> Reader<'a> {
                 attribute.map_err(|_| malformed(at, "an attribute of this element is malformed"))?;
             let key = format!("@{}", utf8(attribute.key.as_ref(), at)?);
             let value = utf8(&attribute.value, at)?;
-            let leaf = self.builder.leaf(at, Value::from(resolved(&value, at)?))?;
+            let leaf = self.builder.leaf(at, Value::from(self.resolved(&value, at)?))?;
             insert(&mut attributes, key.into(), at, leaf)?;
         }
         self.open.push(Element { name, at, attributes, children: BTreeMap::new(), text: String::new() });
@@ -157,10 +199,56 @@ fn utf8(bytes: &[u8], at: Place) -> Result<String, Error> {
     std::str::from_utf8(bytes).map(str::to_owned).map_err(|_| malformed(at, "this is not UTF-8"))
 }
 
-/// Text with its references to characters and to the five entities that XML itself knows.
-fn resolved(text: &str, at: Place) -> Result<Cow<'_, str>, Error> {
-    unescape(text)
-        .map_err(|_| malformed(at, "a reference is malformed, or to an entity that XML itself does not know"))
+/// The entities that a document type's declarations define, or nothing where these have parameters, which may be anything. Entities
+/// in other files, and those that refer to others, are left out: whoever refers to one refers to what is not known.
+fn entities(subset: &str) -> Option<HashMap<String, String>> {
+    const MOST: usize = 1_000;
+    let mut found = HashMap::new();
+    let mut rest = subset;
+    loop {
+        rest = rest.trim_start();
+        if rest.starts_with(']') || rest.is_empty() {
+            return Some(found);
+        }
+        if let Some(comment) = rest.strip_prefix("<!--") {
+            rest = comment.split_once("-->")?.1;
+            continue;
+        }
+        let end = ends(rest)?;
+        let declaration = &rest[..end];
+        rest = &rest[end + 1..];
+        let Some(entity) = declaration.strip_prefix("<!ENTITY") else {
+            match declaration.starts_with("<!") {
+                true => continue,
+                false => return None,
+            }
+        };
+        let (name, value) = entity.trim_start().split_once(char::is_whitespace)?;
+        let value = value.trim();
+        if name == "%" || found.len() == MOST {
+            return None;
+        }
+        let quote = value.chars().next().filter(|c| matches!(c, '"' | '\''));
+        let text = quote.and_then(|quote| value[1..].strip_suffix(quote));
+        if let Some(text) = text.filter(|text| text.len() <= MAX_ENTITY && !text.contains(['&', '%', '<'])) {
+            // The first declaration holds.
+            found.entry(name.to_owned()).or_insert_with(|| text.to_owned());
+        }
+    }
+}
+
+/// Where a declaration ends: at the first `>` outside quotes.
+fn ends(declaration: &str) -> Option<usize> {
+    let mut quote = None;
+    for (at, c) in declaration.char_indices() {
+        match quote {
+            Some(open) if c == open => quote = None,
+            None if matches!(c, '"' | '\'') => quote = Some(c),
+            None if c == '>' => return Some(at),
+            _ => {}
+        }
+    }
+    None
 }
 
 /// The parser's own messages quote names, which may be anything.
@@ -208,6 +296,12 @@ mod tests {
         );
         check(Xml, "<a>one <b>two</b> three</a>", &[("a.#text", "\"one  three\""), ("a.b", "\"two\"")]);
         check(Xml, "<a/>", &[("a", "\"\"")]);
+        check(
+            Xml,
+            "<!DOCTYPE a SYSTEM 'a.dtd' [\n<!-- c -->\n<!ELEMENT a (#PCDATA)>\n<!ENTITY co \"Acme > Co\">\n<!ENTITY f SYSTEM 'f.xml'>\n]>\n\
+             <a b='&co;'>&co; &#169;</a>",
+            &[("a.#text", "\"Acme > Co ©\""), ("a.@b", "\"Acme > Co\"")],
+        );
     }
 
     #[test]
@@ -246,9 +340,12 @@ mod tests {
     #[test]
     fn bombs_do_not_go_off() {
         let bomb = "<!DOCTYPE l [<!ENTITY a \"ha\"><!ENTITY b \"&a;&a;\">]>\n<l>&b;</l>";
-        check_error(Xml, bomb, "malformed-document", 1, 1);
+        check_error(Xml, bomb, "malformed-document", 2, 4);
         let outside = "<!DOCTYPE l [<!ENTITY f SYSTEM \"file:///etc/passwd\">]><l>&f;</l>";
-        check_error(Xml, outside, "malformed-document", 1, 1);
+        check_error(Xml, outside, "malformed-document", 1, 58);
+        let wide =
+            format!("<!DOCTYPE l [<!ENTITY a \"{}\">]>\n<l>{}</l>", "x".repeat(4_000), "&a;".repeat(1_000));
+        check_error(Xml, &wide, "malformed-document", 2, 10);
         check_error(Xml, &"<a>".repeat(100_000), "too-deep", 1, 382);
     }
 }

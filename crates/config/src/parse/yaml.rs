@@ -12,14 +12,18 @@ use serde_json::Value;
 
 use super::number::lenient_number;
 use crate::lines::Place;
-use crate::shown::shown;
 use crate::tree::{Builder, Entries, Kind, Node, insert};
-use crate::{Error, Format, Limits};
+use crate::{Error, Format, Limits, Note};
 
 /// Reads a stream of YAML documents. More than one become a list; documents without content do not count.
-pub(super) fn read<'a>(text: &'a str, limits: &Limits) -> Result<Option<Node<'a>>, Error> {
+pub(super) fn read<'a>(
+    text: &'a str,
+    limits: &Limits,
+    notes: &mut Vec<Note>,
+) -> Result<Option<Node<'a>>, Error> {
     let mut reader = Reader {
         builder: Builder::new(limits),
+        merged_twice: None,
         anchors: HashMap::new(),
         open: Vec::new(),
         documents: Vec::new(),
@@ -32,11 +36,43 @@ pub(super) fn read<'a>(text: &'a str, limits: &Limits) -> Result<Option<Node<'a>
         })?;
         reader.take(event, place(&span.start))?;
     }
-    let Reader { mut builder, mut documents, .. } = reader;
+    let Reader { mut builder, mut documents, merged_twice, .. } = reader;
+    notes.extend(merged_twice.map(|line| Note::MergedTwice { line }));
     match documents.len() {
         0 | 1 => Ok(documents.pop()),
         _ => builder.list(Place { line: 1, column: 1 }, documents).map(Some),
     }
+}
+
+/// The text with blanks for the tabs between a key's colon and its value, which YAML allows and the parser does not.
+///
+/// The parser says where it misses a blank, so that no tab of a text block is touched. It starts anew each time, so that the
+/// work is bounded.
+pub(super) fn with_blanks(text: &str) -> Cow<'_, str> {
+    const MOST: usize = 32 << 20;
+    if memchr::memmem::find(text.as_bytes(), b":\t").is_none() {
+        return Cow::Borrowed(text);
+    }
+    let mut text = Cow::Borrowed(text);
+    let mut left = MOST;
+    while let Some(rest) = left.checked_sub(text.len()) {
+        left = rest;
+        let error = Parser::new_from_str(&text).find_map(|event| event.err());
+        let Some(error) = error.filter(|error| error.info().starts_with("':' must be followed by")) else {
+            break;
+        };
+        let line =
+            text.split_inclusive('\n').take(error.marker().line().saturating_sub(1)).map(str::len).sum();
+        let column: usize = text[line..].chars().take(error.marker().col()).map(char::len_utf8).sum();
+        let before = text[..line + column].trim_end_matches(['\t', ' ']);
+        let blanks = before.len()..line + column;
+        if !before.ends_with(':') || blanks.is_empty() || !text[blanks.clone()].contains('\t') {
+            break;
+        }
+        let spaces = " ".repeat(blanks.len());
+        text.to_mut().replace_range(blanks, &spaces);
+    }
+    text
 }
 
 struct Reader<'a> {
@@ -44,6 +80,8 @@ struct Reader<'a> {
     anchors: HashMap<usize, Node<'a>>,
     open: Vec<Open<'a>>,
     documents: Vec<Node<'a>>,
+    /// The line of the first `<<` that is not the first of its map.
+    merged_twice: Option<u64>,
 }
 
 /// A list or map whose end has not come yet.
@@ -55,7 +93,7 @@ struct Open<'a> {
 
 enum OpenKind<'a> {
     List(Vec<Node<'a>>),
-    Map { entries: Entries<'a>, key: Option<Key<'a>>, merge: Option<Node<'a>> },
+    Map { entries: Entries<'a>, key: Option<Key<'a>>, merges: Vec<Node<'a>> },
 }
 
 /// A key that waits for its value.
@@ -105,15 +143,15 @@ impl<'a> Reader<'a> {
                 self.open(at, Label { anchor, tag }, OpenKind::List(Vec::new()))
             }
             Event::MappingStart(anchor, tag) => {
-                let kind = OpenKind::Map { entries: Entries::new(), key: None, merge: None };
+                let kind = OpenKind::Map { entries: Entries::new(), key: None, merges: Vec::new() };
                 self.open(at, Label { anchor, tag }, kind)
             }
             Event::SequenceEnd | Event::MappingEnd => {
                 let Some(Open { at, label, kind }) = self.open.pop() else { return Ok(()) };
                 let tree = match kind {
                     OpenKind::List(items) => self.builder.list(at, items)?,
-                    OpenKind::Map { entries, merge, .. } => {
-                        let entries = self.merged(entries, merge, at)?;
+                    OpenKind::Map { entries, merges, .. } => {
+                        let entries = self.merged(entries, merges, at)?;
                         self.builder.map(at, entries)?
                     }
                 };
@@ -159,37 +197,42 @@ impl<'a> Reader<'a> {
         match self.open.last_mut().map(|open| &mut open.kind) {
             None => self.documents.push(tree),
             Some(OpenKind::List(items)) => items.push(tree),
-            Some(OpenKind::Map { entries, key, merge }) => match key.take() {
+            Some(OpenKind::Map { entries, key, merges }) => match key.take() {
                 Some(Key::Plain(key, key_at)) => insert(entries, key, key_at, tree)?,
-                Some(Key::Merge) if merge.is_some() => {
-                    return Err(Error::DuplicateKey { key: shown("<<"), at });
+                Some(Key::Merge) => {
+                    let is_second = merges.len() == 1;
+                    merges.push(tree);
+                    if is_second && self.merged_twice.is_none() {
+                        self.merged_twice = Some(at.line);
+                    }
                 }
-                Some(Key::Merge) => *merge = Some(tree),
                 None => {}
             },
         }
         Ok(())
     }
 
-    /// A map with what its merge key brings in; its own entries win, then the earlier of the merged maps.
+    /// A map with what its merge keys bring in; its own entries win, then those of a later key, and of one key those of the earlier
+    /// map.
     fn merged(
         &mut self,
         mut entries: Entries<'a>,
-        merge: Option<Node<'a>>,
+        merges: Vec<Node<'a>>,
         at: Place,
     ) -> Result<Entries<'a>, Error> {
-        let Some(merge) = merge else { return Ok(entries) };
-        let maps = match merge.kind() {
-            Kind::List(maps) => maps.as_slice(),
-            _ => std::slice::from_ref(&merge),
-        };
-        for map in maps {
-            let Kind::Map(merged) = map.kind() else {
-                return Err(malformed(at, "`<<` takes a map or a list of maps"));
+        for merge in merges.into_iter().rev() {
+            let maps = match merge.kind() {
+                Kind::List(maps) => maps.as_slice(),
+                _ => std::slice::from_ref(&merge),
             };
-            self.builder.pay(merged.len() + 1, at)?;
-            for (key, value) in merged {
-                entries.entry(key.clone()).or_insert_with(|| value.clone());
+            for map in maps {
+                let Kind::Map(merged) = map.kind() else {
+                    return Err(malformed(at, "`<<` takes a map or a list of maps"));
+                };
+                self.builder.pay(merged.len() + 1, at)?;
+                for (key, value) in merged {
+                    entries.entry(key.clone()).or_insert_with(|| value.clone());
+                }
             }
         }
         Ok(entries)
@@ -298,6 +341,20 @@ mod tests {
             ],
         );
         check(Yaml, "\"<<\": {a: 1}", &[("<<.a", "1")]);
+        // Of several keys the later wins, as in PyYAML and Ruby; of one key's list the earlier.
+        check(
+            Yaml,
+            "a: &a {x: 1, y: 1}\nb: &b {x: 2, z: 2}\nm: {<<: *a, <<: *b, z: 0}\n",
+            &[
+                ("a.x", "1"),
+                ("a.y", "1"),
+                ("b.x", "2"),
+                ("b.z", "2"),
+                ("m.x", "2"),
+                ("m.y", "1"),
+                ("m.z", "0"),
+            ],
+        );
     }
 
     #[test]
@@ -331,7 +388,6 @@ mod tests {
             ("a: 1\nb: 2\na: 3", "duplicate-key", 3, 1),
             ("a:\n  ghp_hunter2hunter2hunter2: b", "secret-in-key", 2, 3),
             ("1: a\n\"1\": b", "duplicate-key", 2, 1),
-            ("a: {<<: {}, <<: {}}", "duplicate-key", 1, 17),
             ("a: &a [*a]", "malformed-document", 1, 8),
             ("a: &a\n  <<: *a\n", "malformed-document", 2, 7),
             ("a: *nowhere", "malformed-document", 1, 4),

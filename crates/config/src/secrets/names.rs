@@ -116,6 +116,10 @@ pub(crate) const COMMANDS: &[Command] = &[
 
 /// Returns the meaning of a name for its value. Case, `-`, `_`, `.` and camel case make no difference.
 pub(crate) fn sense(name: &str) -> Sense {
+    // npm's user and password, in base64.
+    if name == "_auth" || name.ends_with(":_auth") {
+        return Sense::Secret;
+    }
     if !may_say_something(name) {
         return Sense::Innocent;
     }

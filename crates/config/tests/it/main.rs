@@ -9,6 +9,7 @@
 
 mod cases;
 mod corpus;
+mod dialects;
 mod diffs;
 mod grammars;
 mod nested;

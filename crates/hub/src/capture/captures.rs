@@ -10,8 +10,10 @@ use axum::body::Body;
 use axum::http::{HeaderMap, StatusCode, header};
 use http_body_util::BodyExt as _;
 use rig_config::redact::Counts;
-use rig_config::{Format, Redactor, SnapshotFile, config_digest, normalise, parse, snapshot_file};
-use rig_event::event::SnapshotRejected;
+use rig_config::{
+    Encoding, Format, Reading, Redactor, SnapshotFile, config_digest, normalise, snapshot_file,
+};
+use rig_event::event::{SnapshotRejected, Warning};
 use rig_event::{Draft, Envelope, Event, ServiceName};
 use rig_replay::Capture;
 use rig_replay::judge::Declaration;
@@ -44,6 +46,8 @@ pub struct Document {
     pub format: Option<String>,
     /// The name of its file: the format may be derived from it, and what the lines of a text are.
     pub name: Option<String>,
+    /// Its encoding; if absent, it is found.
+    pub encoding: Option<String>,
     /// The media type that its sender gave it.
     pub media_type: Option<String>,
     /// The actor that captured it.
@@ -65,6 +69,7 @@ impl Document {
             service,
             format: None,
             name: None,
+            encoding: None,
             media_type: None,
             actor: None,
             id: None,
@@ -73,6 +78,15 @@ impl Document {
             content,
         }
     }
+}
+
+/// What a document is read for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Purpose {
+    /// It is the configuration of something that runs.
+    Capture,
+    /// It names fields that should be so.
+    Declaration,
 }
 
 /// The path of documents to the writers. Cheap to clone.
@@ -120,7 +134,7 @@ impl Captures {
         let blobs = stream.blobs.as_ref().filter(|_| self.options.blobs.keep);
         let original = blobs.map(|blobs| (blobs.clone(), Zeroizing::new(content.clone())));
         let keeps = original.is_some();
-        let capture = match self.understand(stream, &document, content).await {
+        let capture = match self.understand(stream, &document, content, Purpose::Capture).await {
             Ok(capture) => capture,
             Err(problem) => {
                 refuse(stream, &document, &problem, bytes).await?;
@@ -190,7 +204,7 @@ impl Captures {
         let (content, _budget) = self.receive(headers, body, &mut 0).await?;
         let _turn = self.budget.turn().await?;
         let Capture { digest, config_digest, format, config, .. } =
-            self.understand(stream, &document, content).await?;
+            self.understand(stream, &document, content, Purpose::Declaration).await?;
         Ok(Declaration { digest, config_digest, format, config })
     }
 
@@ -252,12 +266,19 @@ impl Captures {
         stream: &Stream,
         request: &Document,
         document: Vec<u8>,
+        purpose: Purpose,
     ) -> Result<Capture, Problem> {
         let (asked, media_type) = (request.format.as_deref(), request.media_type.as_deref());
         // A snapshot file that is declared as one has no other format.
         let is_snapshot =
             asked == Some(SNAPSHOT) || asked.is_none() && media_type == Some(snapshot_file::MEDIA_TYPE);
-        let format = if is_snapshot { None } else { Some(format_of(media_type, request, &document)?) };
+        let told = if is_snapshot { None } else { format_of(media_type, request)? };
+        let encoding = request
+            .encoding
+            .as_deref()
+            .map(str::parse::<Encoding>)
+            .transpose()
+            .map_err(|e| Problem::new(StatusCode::UNPROCESSABLE_ENTITY, e.code(), e.to_string()))?;
         let as_json = asked.is_some() && !is_snapshot;
         let (redactor, limits, step) =
             (stream.redactor().learning(), self.options.limits.clone(), self.options.step);
@@ -266,7 +287,8 @@ impl Captures {
             step("capture.parse");
             let bytes = document.len() as u64;
             // A snapshot file is JSON too. If JSON was asked for, it is captured as an ordinary document.
-            let snapshot = match format {
+            let looks = told.or_else(|| Format::detect(file.as_deref(), &document));
+            let snapshot = match looks {
                 Some(Format::Json) | None if !as_json => SnapshotFile::read(&document, &limits)?,
                 _ => None,
             };
@@ -274,14 +296,25 @@ impl Captures {
                 drop(document);
                 return Ok(captured(snapshot, bytes, &redactor));
             }
-            let Some(format) = format else { return Err(no_snapshot()) };
-            let mut parsed = parse(document, format, &limits)?;
-            parsed.file = file;
+            if is_snapshot {
+                return Err(no_snapshot());
+            }
+            let reading = Reading { name: file.as_deref(), format: told, encoding };
+            let mut parsed = reading.read(document, &limits)?;
+            if purpose == Purpose::Declaration {
+                parsed.check_declares(told.is_some())?;
+            }
             let (digest, redacted) = parsed.digest_then_redact(&redactor);
+            let warnings = parsed
+                .notes
+                .iter()
+                .map(|note| Warning { code: note.code().to_owned(), text: note.to_string() });
             Ok(Capture {
-                format: format.to_string(),
+                format: parsed.format.to_string(),
                 bytes,
-                normalisation: normalise::version(format),
+                normalisation: normalise::version(parsed.format),
+                encoding: parsed.encoding.unusual().map(|encoding| encoding.to_string()),
+                warnings: warnings.collect(),
                 digest,
                 config_digest: config_digest(&parsed.config),
                 config: parsed.config,
@@ -298,13 +331,25 @@ impl Captures {
                 "too-large" => StatusCode::PAYLOAD_TOO_LARGE,
                 _ => StatusCode::UNPROCESSABLE_ENTITY,
             };
-            let mut problem = Problem::new(status, e.code(), e.to_string());
+            // What is asked for here by a parameter has another name in a library.
+            let detail = match &e {
+                rig_config::Error::NoFormat => {
+                    format!("the format cannot be told from name and content; say ?format={}", Format::NAMES)
+                }
+                rig_config::Error::InvalidUtf8 { .. } => e.to_string().replace("name it: ", "say ?encoding="),
+                _ => e.to_string(),
+            };
+            let mut problem = Problem::new(status, e.code(), detail);
             for (key, place) in [("line", e.line()), ("column", e.column())] {
                 if let Some(place) = place {
                     problem = problem.with(key, place);
                 }
             }
-            problem.with("format", format.map_or(SNAPSHOT, Format::as_str))
+            match (is_snapshot, told) {
+                (true, _) => problem.with("format", SNAPSHOT),
+                (false, Some(format)) => problem.with("format", format.as_str()),
+                (false, None) => problem,
+            }
         })?;
         // The client's metadata overrides that of the file.
         let said = capture.meta.iter().chain(&request.meta);
@@ -417,10 +462,10 @@ fn no_snapshot() -> rig_config::Error {
     }
 }
 
-/// Returns the format: the one asked for, else the one of the media type, else one derived from name and content.
-fn format_of(media_type: Option<&str>, request: &Document, document: &[u8]) -> Result<Format, Problem> {
+/// Returns the format that somebody says: the one asked for, else the one of the media type.
+fn format_of(media_type: Option<&str>, request: &Document) -> Result<Option<Format>, Problem> {
     if let Some(asked) = &request.format {
-        return asked.parse().map_err(|e: rig_config::Error| {
+        return asked.parse().map(Some).map_err(|e: rig_config::Error| {
             Problem::new(StatusCode::UNPROCESSABLE_ENTITY, e.code(), e.to_string())
         });
     }
@@ -440,11 +485,7 @@ fn format_of(media_type: Option<&str>, request: &Document, document: &[u8]) -> R
             return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "wrong-media-type", detail));
         }
     };
-    by_type.or_else(|| Format::detect(request.name.as_deref(), document)).ok_or_else(|| {
-        let detail =
-            format!("the format cannot be told from name and content; say ?format={}", Format::NAMES);
-        Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "unknown-format", detail)
-    })
+    Ok(by_type)
 }
 
 /// Returns the idempotency key for the event about a refusal. With the key itself the document may still be captured.

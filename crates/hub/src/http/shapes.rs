@@ -84,8 +84,10 @@ pub struct OfDocument {
     /// Its format; else the media type tells it, or what name and content look like.
     #[param(example = "json")]
     pub format: Option<String>,
-    /// The name of its file.
+    /// The name of its file, with folders above it where they are known.
     pub name: Option<String>,
+    /// Its encoding: `utf-8`, `utf-16le`, `utf-16be`, `iso-8859-1` or `windows-1252`; else it is found.
+    pub encoding: Option<String>,
 }
 
 /// Metadata of a document.

@@ -144,6 +144,87 @@ async fn a_refused_document_leaves_an_event_without_its_content() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn how_a_document_was_read_stands_on_its_snapshot() {
+    let hub = TestHub::in_memory().await;
+    let latin: &[u8] = b"[a]\nb = caf\xe9\nb = 2\n";
+    let utf16: Vec<u8> = "\u{feff}{\"a\": 1}".encode_utf16().flat_map(u16::to_le_bytes).collect();
+    let cut = "/ip firewall filter\nadd chain=input \\\n";
+    for (query, document, format, encoding, warnings) in [
+        ("service=latin&name=a.ini", latin, "ini", "iso-8859-1", "encoding-guessed repeated-key"),
+        ("service=latin2&name=a.ini&encoding=iso-8859-1", latin, "ini", "iso-8859-1", "repeated-key"),
+        ("service=wide&name=a.json", &utf16, "json", "utf-16le", ""),
+        ("service=cut&format=routeros", cut.as_bytes(), "routeros", "", "truncated"),
+        ("service=odd&name=odd-name", b"a b c\n", "text", "", "read-as-text"),
+        ("service=code&name=app/.vscode/settings.json", b"{} // c\n", "jsonc", "", ""),
+    ] {
+        let (status, captured) = hub.capture(query, document.to_vec()).await;
+        assert_eq!(status, 201, "{query}: {captured}");
+        let event = &captured["events"][0];
+        let codes: Vec<&str> = event["warnings"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .map(|warning| warning["code"].as_str().unwrap())
+            .collect();
+        let found = (event["format"].as_str(), event["encoding"].as_str().unwrap_or(""), codes.join(" "));
+        assert_eq!(found, (Some(format), encoding, warnings.to_owned()), "{event}");
+    }
+    // What somebody says wins, and the same text in another encoding is the same document.
+    let (_, again) = hub.capture("service=wide&name=a.json", "{\"a\": 1}").await;
+    assert_eq!(types(&again), ["snapshot.unchanged"]);
+    for (query, code) in [
+        ("encoding=utf-8", "invalid-utf8"),
+        ("encoding=utf-16le", "not-in-encoding"),
+        ("encoding=hunter2", "unread-encoding"),
+    ] {
+        let (status, problem) =
+            hub.capture(&format!("service=a&name=a.ini&{query}"), b"a=\xe9".to_vec()).await;
+        assert_eq!((status, problem["code"].as_str()), (422, Some(code)), "{problem}");
+        assert!(!problem.to_string().contains("hunter2"), "{problem}");
+    }
+    hub.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_declaration_of_nothing_is_refused() {
+    let hub = TestHub::in_memory().await;
+    let declare = async |query: &str, document: &str| {
+        let request = hub.client.put(hub.stream(&format!("services/api/declared?{query}")));
+        let answer = request.body(document.to_owned()).send().await.unwrap();
+        let status = answer.status().as_u16();
+        (status, serde_json::from_str::<Value>(&answer.text().await.unwrap()).unwrap()["code"].clone())
+    };
+    let pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a2146\nsize 12345\n";
+    let page = "<!DOCTYPE html>\n<html><body>Sign in</body></html>\n";
+    for (query, document, code) in [
+        ("name=api.yaml", "", "nothing-declared"),
+        ("name=api.yaml", "# only a comment\n", "nothing-declared"),
+        ("name=api.json", "{}", "nothing-declared"),
+        ("name=api.txt", " \n", "nothing-declared"),
+        ("name=api.yaml", pointer, "nothing-declared"),
+        ("name=api.conf", pointer, "nothing-declared"),
+        ("name=api.yaml", "../base/api.yaml", "not-a-map"),
+        ("name=api", "../base/api.yaml", "not-a-map"),
+        ("name=api.yaml", page, "not-a-map"),
+        ("name=api.xml", page, "not-a-map"),
+        ("name=api.conf", page, "not-a-map"),
+        ("name=api.yaml", "- a\n", "not-a-map"),
+        ("name=api.yaml", "5", "not-a-map"),
+    ] {
+        assert_eq!(declare(query, document).await, (422, json!(code)), "{query}: {document}");
+    }
+    for (query, document) in [
+        ("name=api.yaml", "a: 1\n"),
+        ("name=api.yaml", "a: {}\n"),
+        ("name=api.conf", "hostname a\n"),
+        ("format=text", "a\n"),
+    ] {
+        assert_eq!(declare(query, document).await.0, 200, "{query}: {document}");
+    }
+    hub.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_repeated_id_gets_the_first_answer() {
     let folder = tempfile::tempdir().unwrap();
     let hub = TestHub::on(folder.path()).await;

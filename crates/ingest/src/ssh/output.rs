@@ -1,7 +1,8 @@
 //! The output of a command, within its limit, and how other text is told from a configuration.
 
-use axum::http::StatusCode;
+use std::borrow::Cow;
 
+use axum::http::StatusCode;
 use rig_hub::Problem;
 
 /// Bytes of one line that are kept when prompts are looked for.
@@ -44,10 +45,13 @@ impl Output {
 
     /// Returns the text, unless it is not a configuration.
     pub(super) fn finish(self) -> Result<Vec<u8>, Problem> {
-        let text = std::str::from_utf8(&self.bytes).map_err(|e| {
-            let line = 1 + memchr::memchr_iter(b'\n', &self.bytes[..e.valid_up_to()]).count();
-            failure("output-not-utf8", format!("line {line} of what the command printed is not UTF-8"))
-        })?;
+        // A letter in another encoding is no reason to be without a copy: the encoding is found when the text is read.
+        let text = String::from_utf8_lossy(&self.bytes);
+        if let (true, Some(at)) = (matches!(text, Cow::Owned(_)), memchr::memchr(0, &self.bytes)) {
+            let line = 1 + memchr::memchr_iter(b'\n', &self.bytes[..at]).count();
+            let detail = format!("line {line} of what the command printed is not text");
+            return Err(failure("output-not-utf8", detail));
+        }
         if text.trim().is_empty() {
             return Err(failure("empty-output", "the command printed nothing"));
         }
@@ -142,7 +146,8 @@ mod tests {
         assert_eq!(read(b"hostname r1\n"), Ok(b"hostname r1\n".to_vec()));
         assert_eq!(read(b" \r\n\n"), Err("empty-output"));
         assert_eq!(read(&[b'x'; 65]), Err("output-too-large"));
-        assert_eq!(read(b"a\nb\xff\n"), Err("output-not-utf8"));
+        assert_eq!(read(b"a\nb\xff\0\n"), Err("output-not-utf8"));
+        assert_eq!(read(b"a\nb\xff\n"), Ok(b"a\nb\xff\n".to_vec()));
         assert_eq!(read(b"bad command name exprot (line 1 column 2)\r\n"), Err("command-failed"));
         assert_eq!(
             read(b"\r\nshow rnu\r\n% Invalid input detected at '^' marker.\r\n"),

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use rig_config::{Policy, diff, text_diff};
-use rig_event::event::{DiffComputed, SnapshotCaptured, SnapshotUnchanged};
+use rig_event::event::{DiffComputed, SnapshotCaptured, SnapshotUnchanged, Warning};
 use rig_event::{Change, Draft, Event, FlatConfig, Hunk, Seq, ServiceName, Timestamp};
 use serde_json::Value;
 
@@ -44,6 +44,10 @@ pub struct Capture {
     pub provenance: BTreeMap<String, String>,
     /// Reference to its original, where that is kept.
     pub blob: Option<String>,
+    /// The encoding it was in, if it was not UTF-8.
+    pub encoding: Option<String>,
+    /// What was noticed while it was read.
+    pub warnings: Vec<Warning>,
     /// Who captured it.
     pub actor: Option<String>,
     /// Whether it is to leave nothing where it repeats the service's last document: its source says the same again and again.
@@ -98,6 +102,8 @@ pub fn judge(
         meta: capture.meta,
         provenance: BTreeMap::new(),
         blob: capture.blob,
+        encoding: capture.encoding,
+        warnings: capture.warnings,
         ..SnapshotCaptured::default()
     };
     let whole = (first || other_kind || keyframe).then_some(capture.config);

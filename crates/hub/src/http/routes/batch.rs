@@ -126,6 +126,7 @@ fn understand(core: &Core, caller: &Caller, line: &[u8], key: Option<String>) ->
         service: service_name(&line.service)?,
         format: line.format,
         name: line.name,
+        encoding: None,
         media_type,
         actor: actor_name(core, caller, line.actor)?,
         id: idempotency_key(core, &HeaderMap::new(), key.or(line.id))?,

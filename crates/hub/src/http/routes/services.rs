@@ -51,7 +51,7 @@ use crate::streams::{Command, Stream};
         (status = 409, description = "`id-reused`"),
         (status = 413, description = "`event-too-long`, `too-large`"),
         (status = 415, description = "`unknown-encoding`, `wrong-media-type`"),
-        (status = 422, description = "`bad-layer`, `bad-path`, `bad-snapshot-file`, `duplicate-key`, `invalid-utf8`, `malformed-document`, `path-too-long`, `secret-in-key`, `too-deep`, `too-many-fields`, `unknown-format`, `value-too-large`"),
+        (status = 422, description = "`bad-layer`, `bad-path`, `bad-snapshot-file`, `duplicate-key`, `invalid-utf8`, `malformed-document`, `not-in-encoding`, `path-too-long`, `secret-in-key`, `too-deep`, `too-many-fields`, `unknown-format`, `unread-encoding`, `value-too-large`"),
         (status = 503, description = "`busy`, `log-failed`, `encryption-unavailable`, `storage`"),
     )
 )]
@@ -73,6 +73,7 @@ pub(super) async fn capture(
         .ok_or_else(|| Problem::bad_request("bad-query", "say whose document it is: ?service=NAME"))?;
     let document = Document {
         format: query.text("format"),
+        encoding: query.text("encoding"),
         name: query.text("name"),
         actor: actor_name(&core, &caller, query.text("actor"))?,
         id: idempotency_key(&core, &headers, query.text("id"))?,
@@ -304,7 +305,7 @@ pub(super) async fn declared(
         (status = 408, description = "`slow-body`"),
         (status = 413, description = "`event-too-long`, `too-large`"),
         (status = 415, description = "`unknown-encoding`, `wrong-media-type`"),
-        (status = 422, description = "`bad-layer`, `bad-path`, `bad-snapshot-file`, `duplicate-key`, `invalid-utf8`, `malformed-document`, `path-too-long`, `secret-in-key`, `too-deep`, `too-many-fields`, `unknown-format`, `value-too-large`"),
+        (status = 422, description = "`bad-layer`, `bad-path`, `bad-snapshot-file`, `duplicate-key`, `invalid-utf8`, `malformed-document`, `not-a-map`, `not-in-encoding`, `nothing-declared`, `path-too-long`, `secret-in-key`, `too-deep`, `too-many-fields`, `unknown-format`, `unread-encoding`, `value-too-large`"),
         (status = 503, description = "`busy`, `log-failed`"),
     )
 )]
@@ -319,6 +320,7 @@ pub(super) async fn declare(
     let (stream, service, by) = decider(&core, &caller, &stream, &service, &mut query)?;
     let document = Document {
         format: query.text("format"),
+        encoding: query.text("encoding"),
         name: query.text("name"),
         actor: by.actor.clone(),
         ..Document::new(service.clone(), Vec::new())

@@ -186,7 +186,7 @@ async fn what_is_no_configuration_is_never_captured() {
         ("printf 'hostname r1\\n'; kill -9 $$", "command-failed"),
         ("echo 'bad command name exprot (line 1 column 2)'", "command-failed"),
         ("true", "empty-output"),
-        ("printf 'a\\377b\\n'", "output-not-utf8"),
+        ("printf 'a\\377\\000b\\n'", "output-not-utf8"),
         ("yes planted-output", "output-too-large"),
         ("yes planted-output >&2", "output-too-large"),
         ("printf 'hostname r1\\n --More-- '", "pager-prompt"),
