@@ -92,9 +92,11 @@ pub(super) async fn run(args: Args) -> Result<Answer> {
     for source in &args.sessions {
         reports.push(Report::of(source).await);
     }
+    // One output that cannot be written costs only itself.
+    let mut unwritten = Vec::new();
     if let Some(path) = &args.junit {
         let write = || File::create(path)?.write_all(junit::report(&reports).as_bytes());
-        write().with_context(|| format!("cannot write {}", path.display()))?;
+        unwritten.extend(write().with_context(|| format!("cannot write {}", path.display())).err());
     }
     if args.json {
         let sessions: Vec<_> = reports
@@ -116,7 +118,7 @@ pub(super) async fn run(args: Args) -> Result<Answer> {
         let file =
             args.summary.as_deref().filter(|path| *path != Path::new("-") && !path.as_os_str().is_empty());
         match file {
-            Some(file) => append(file, &reports)?,
+            Some(file) => unwritten.extend(append(file, &reports).err()),
             None => print(&summary::page(&reports, summary::MOST), on_github)?,
         }
         if args.annotations || on_github {
@@ -125,6 +127,9 @@ pub(super) async fn run(args: Args) -> Result<Answer> {
                 out.line(line)?;
             }
         }
+    }
+    for error in &unwritten {
+        output::note(format!("{} {}", output::styled(output::HEADING, "error:"), output::chain(error)));
     }
     let mut answer = Answer::Fine;
     let (mut unread, mut in_doubt) = (0, 0);
@@ -146,6 +151,9 @@ pub(super) async fn run(args: Args) -> Result<Answer> {
             "{} could not be read to the end: what is missing may have failed",
             output::count(in_doubt, "recording")
         );
+    }
+    if answer == Answer::Fine && !unwritten.is_empty() {
+        return Ok(Answer::Code(2));
     }
     Ok(answer)
 }

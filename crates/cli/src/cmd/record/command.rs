@@ -108,7 +108,11 @@ fn closing(file: &Path, events: u64, outcome: Outcome, to: Destination) -> Strin
     let recorded =
         format!("rig: {} recorded to {shown}: {}", output::count(events, "event"), outcome.as_str());
     let next = if outcome == Outcome::Passed { "replay" } else { "explain" };
-    if to.is_kept { format!("{recorded}; next: rig {next} {}", quoted(&shown)) } else { recorded }
+    if to.is_kept && !to.is_stdout {
+        format!("{recorded}; next: rig {next} {}", quoted(&shown))
+    } else {
+        recorded
+    }
 }
 
 /// Returns a word as a shell takes it.
