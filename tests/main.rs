@@ -42,3 +42,5 @@ mod scrub;
 mod secrets;
 mod snapshots;
 mod traefik;
+#[cfg(unix)]
+mod wrapper;
