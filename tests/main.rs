@@ -37,6 +37,7 @@ mod player;
 mod readme;
 mod record_command;
 mod recordings;
+mod report;
 mod restarts;
 mod scrub;
 mod secrets;

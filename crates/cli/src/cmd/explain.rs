@@ -79,6 +79,11 @@ pub fn markdown(it: &Explanation) -> String {
     Page::markdown().render(it)
 }
 
+/// The page of an explanation as it stands on a terminal.
+pub fn text(it: &Explanation) -> String {
+    Page::text().render(it)
+}
+
 impl Page {
     fn text() -> Page {
         Page { text: String::new(), markdown: false }

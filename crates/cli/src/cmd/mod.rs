@@ -19,6 +19,7 @@ pub mod logs;
 pub mod ls;
 pub mod record;
 pub mod replay;
+pub mod report;
 pub mod scrub;
 pub mod serve;
 pub mod snapshot;
@@ -81,6 +82,7 @@ enum Command {
     Replay(replay::Args),
     State(state::Args),
     Explain(explain::Args),
+    Report(report::Args),
     Traffic(traffic::Args),
     Logs(logs::Args),
     Blame(blame::Args),
@@ -120,6 +122,7 @@ pub fn run(rig: Rig) -> Result<Answer> {
             Command::Replay(args) => replay::run(args).await,
             Command::State(args) => state::run(args).await,
             Command::Explain(args) => explain::run(args).await,
+            Command::Report(args) => report::run(args).await,
             Command::Traffic(args) => traffic::run(args).await,
             Command::Logs(args) => logs::run(args).await,
             Command::Blame(args) => blame::run(args).await,
