@@ -1,6 +1,7 @@
 //! `rig ci`: what a CI job says of its recordings: a summary, annotations, a JUnit report, and an exit code.
 
 mod annotations;
+mod comment;
 mod junit;
 mod summary;
 
@@ -43,6 +44,11 @@ pub struct Args {
     /// Print annotations as GitHub reads them, also where GITHUB_ACTIONS does not say that it is there
     #[arg(long)]
     annotations: bool,
+    /// Write a comment on the pull request that the job belongs to, or bring it up to date: the first failure, and the change before
+    /// it. Jobs that are to have comments of their own name a KEY [default: the workflow and the job]. On GitHub it takes the token in
+    /// GITHUB_TOKEN, on GitLab that in RIG_GITLAB_TOKEN
+    #[arg(long, value_name = "KEY", num_args = 0..=1, require_equals = true)]
+    comment: Option<Option<String>>,
     /// Print it all as JSON, and neither summary nor annotations
     #[arg(long)]
     json: bool,
@@ -79,6 +85,11 @@ impl Report {
         }
         let brief = Limits { items: 3, lines: 5, bytes: 200 };
         Ok((explained(&indexed, Limits::default())?, explained(&indexed, brief)?, indexed.doubt()))
+    }
+
+    /// Returns true if nothing failed, and nothing can be missing.
+    fn is_fine(&self) -> bool {
+        self.explained.is_ok() && self.doubt.is_none() && !self.failed()
     }
 
     fn failed(&self) -> bool {
@@ -127,6 +138,16 @@ pub(super) async fn run(args: Args) -> Result<Answer> {
                 out.line(line)?;
             }
         }
+    }
+    if let Some(key) = &args.comment
+        && let Err(error) = comment::post(&reports, key.as_deref()).await
+    {
+        // Whether somebody may comment says nothing about the tests.
+        output::note(format!(
+            "{} no comment is written: {}",
+            output::styled(output::HEADING, "rig: warning:"),
+            output::chain(&error)
+        ));
     }
     for error in &unwritten {
         output::note(format!("{} {}", output::styled(output::HEADING, "error:"), output::chain(error)));

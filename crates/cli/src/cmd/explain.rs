@@ -68,6 +68,34 @@ pub fn explained(indexed: &Indexed, limits: Limits) -> Result<Explanation> {
     Ok(it)
 }
 
+/// Says in a few words what failed first.
+pub fn first_failure(it: &Explanation) -> Option<String> {
+    let first = it.first_failure.as_ref()?;
+    let assertion = it.assertions.items.iter().find(|assertion| assertion.seq == first.seq);
+    if let Some(assertion) = assertion {
+        let message = assertion.message.lines().next().unwrap_or_default();
+        return Some(match (&assertion.file, assertion.line) {
+            (Some(file), Some(line)) => format!("{file}:{line}: {message}"),
+            _ => message.to_owned(),
+        });
+    }
+    if let Some(crash) = it.crashes.items.iter().find(|crash| crash.seq == first.seq) {
+        let who = crash.service.as_deref().map_or_else(String::new, |who| format!("{who}: "));
+        let error = crash.error.lines().next().unwrap_or_default();
+        return Some(format!("{who}{} {error}", crash.type_name).trim_end().to_owned());
+    }
+    if let Some(exchange) = it.requests.items.iter().find(|exchange| exchange.row.seq == first.seq) {
+        let row = &exchange.row;
+        let status = row.status.as_deref().unwrap_or("no answer");
+        return Some(format!("{} -> {} {} {}: {status}", row.source, row.target, row.method, row.path));
+    }
+    let mut text = first.type_name.clone();
+    if !first.services.is_empty() {
+        let _ = write!(text, " ({})", first.services.join(", "));
+    }
+    Some(text)
+}
+
 /// The page as it grows, for a terminal or as Markdown.
 struct Page {
     text: String,

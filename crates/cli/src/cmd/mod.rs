@@ -13,6 +13,7 @@ pub mod doctor;
 pub mod drift;
 pub mod explain;
 pub mod fingerprint;
+pub mod generate;
 pub mod hub;
 pub mod judge;
 pub mod logs;
@@ -99,6 +100,8 @@ enum Command {
     Backup(backup::Args),
     Restore(backup::RestoreArgs),
     Doctor(doctor::Args),
+    #[command(hide = true)]
+    Generate(generate::Args),
 }
 
 /// Runs a command to its end.
@@ -139,6 +142,7 @@ pub fn run(rig: Rig) -> Result<Answer> {
             Command::Backup(args) => backup::run(args),
             Command::Restore(args) => backup::restore(args),
             Command::Doctor(args) => doctor::run(args),
+            Command::Generate(args) => generate::run(&args),
         }
     })
 }

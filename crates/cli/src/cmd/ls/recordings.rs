@@ -1,7 +1,6 @@
 //! The recordings in a folder, one line each: the newest first, with how each ended and what failed first.
 
 use std::cmp::Reverse;
-use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -11,10 +10,10 @@ use std::time::SystemTime;
 use anyhow::{Context as _, Result, bail};
 use globset::GlobBuilder;
 use rig_event::Timestamp;
-use rig_replay::explain::{Explanation, Limits};
+use rig_replay::explain::Limits;
 use serde::Serialize;
 
-use crate::cmd::explain::explained;
+use crate::cmd::explain::{explained, first_failure};
 use crate::output;
 use crate::source::Source;
 use crate::table::{self, Rows};
@@ -204,34 +203,6 @@ fn written(file: &Path) -> Option<Timestamp> {
     let written = fs::metadata(file).and_then(|meta| meta.modified()).ok()?;
     let since = written.duration_since(SystemTime::UNIX_EPOCH).ok()?;
     Some(Timestamp::from_micros(i64::try_from(since.as_micros()).ok()?))
-}
-
-/// Says in a few words what failed first.
-pub(crate) fn first_failure(it: &Explanation) -> Option<String> {
-    let first = it.first_failure.as_ref()?;
-    let assertion = it.assertions.items.iter().find(|assertion| assertion.seq == first.seq);
-    if let Some(assertion) = assertion {
-        let message = assertion.message.lines().next().unwrap_or_default();
-        return Some(match (&assertion.file, assertion.line) {
-            (Some(file), Some(line)) => format!("{file}:{line}: {message}"),
-            _ => message.to_owned(),
-        });
-    }
-    if let Some(crash) = it.crashes.items.iter().find(|crash| crash.seq == first.seq) {
-        let who = crash.service.as_deref().map_or_else(String::new, |who| format!("{who}: "));
-        let error = crash.error.lines().next().unwrap_or_default();
-        return Some(format!("{who}{} {error}", crash.type_name).trim_end().to_owned());
-    }
-    if let Some(exchange) = it.requests.items.iter().find(|exchange| exchange.row.seq == first.seq) {
-        let row = &exchange.row;
-        let status = row.status.as_deref().unwrap_or("no answer");
-        return Some(format!("{} -> {} {} {}: {status}", row.source, row.target, row.method, row.path));
-    }
-    let mut text = first.type_name.clone();
-    if !first.services.is_empty() {
-        let _ = write!(text, " ({})", first.services.join(", "));
-    }
-    Some(text)
 }
 
 /// Prints them as columns.

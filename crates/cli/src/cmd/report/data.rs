@@ -47,7 +47,7 @@ struct LeftOut {
 #[derive(Debug, Serialize)]
 struct Moment {
     seq: Seq,
-    /// `failure` or `change`.
+    /// `failure`, `change`, or `before` the changes.
     kind: &'static str,
     title: String,
     /// Services, their status, and the fields of their config as text; `None` where there was no room.
@@ -104,6 +104,12 @@ fn moments(timeline: &Timeline, it: &Explanation, left_out: &mut LeftOut) -> Res
     for change in &it.changes.items {
         let what = change.path.as_deref().or(change.what.as_deref()).unwrap_or_default();
         found.entry(change.seq).or_insert(("change", format!("{} {what}", change.service)));
+    }
+    // What the changes are to be compared with.
+    let diffs = it.changes.items.iter().filter(|change| change.kind == "diff");
+    let oldest = diffs.map(|change| change.seq).min().and_then(|seq| timeline.position(seq)?.checked_sub(1));
+    if let Some(before) = oldest {
+        found.entry(timeline.seq(before)).or_insert(("before", "before these changes".to_owned()));
     }
     if let Some(first) = &it.first_failure {
         found.insert(first.seq, ("failure", first.type_name.clone()));

@@ -53,7 +53,8 @@
     known.forEach((moment, i) => { picked.append(option(moment, i)); other.append(option(moment, i)); });
     const failure = known.findIndex((moment) => moment.kind === "failure");
     picked.value = String(failure < 0 ? known.length - 1 : failure);
-    other.value = String(Math.max(0, Number(picked.value) - 1));
+    const before = known.findIndex((moment) => moment.kind === "before");
+    other.value = String(before < 0 ? Math.max(0, Number(picked.value) - 1) : before);
     const draw = () => {
       const [now, then] = [known[Number(picked.value)].state, known[Number(other.value)].state];
       const only = byId("differing").checked;
