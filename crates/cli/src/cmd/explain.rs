@@ -4,7 +4,6 @@ use std::fmt::Write as _;
 
 use anyhow::Result;
 use rig_event::Timestamp;
-use rig_replay::Timeline;
 use rig_replay::explain::{self, ConfigChange, Explanation, Limits, Listed};
 use rig_replay::traffic::{Body, Exchange, Protocol};
 
@@ -12,6 +11,7 @@ use super::ReadArgs;
 use crate::Answer;
 use crate::output::{self, HEADING, Out, plain};
 use crate::table;
+use crate::timeline::Indexed;
 
 /// Say what broke, and what was changed before it
 ///
@@ -24,7 +24,7 @@ Examples:
   rig explain session.jsonl.zst --markdown >> \"$GITHUB_STEP_SUMMARY\"
   rig explain http://127.0.0.1:7070/main --json --limit 5
 
-Exit code 1: something failed.")]
+Exit codes: 0 nothing failed; 1 something failed; 2 nothing failed as far as it could be read, which was not to the end.")]
 pub struct Args {
     /// Show at most so many of each kind [default: 5, and 20 as JSON or Markdown]
     #[arg(long, value_name = "N")]
@@ -46,18 +46,54 @@ pub(super) async fn run(args: Args) -> Result<Answer> {
     if !(args.json || args.markdown) {
         limits.lines = limits.lines.min(items);
     }
-    let show = |timeline: &Timeline| {
-        let it = explain::explain(timeline, limits)?;
-        let mut out = Out::new();
-        if args.json {
-            out.json(&it)?;
-        } else {
-            let page = if args.markdown { Page::markdown() } else { Page::text() };
-            out.line(page.render(&it).trim_end())?;
-        }
-        Ok(if it.is_failure() { Answer::Difference } else { Answer::Fine })
-    };
-    args.read.read(show).await
+    let indexed = args.read.source.timeline(None).await?;
+    let it = explained(&indexed, limits)?;
+    let mut out = Out::new();
+    if args.json {
+        out.json(&it)?;
+    } else {
+        let page = if args.markdown { Page::markdown() } else { Page::text() };
+        out.line(page.render(&it).trim_end())?;
+    }
+    if args.read.strict {
+        indexed.notes(true)?;
+    }
+    indexed.judged(it.is_failure())
+}
+
+/// Explains a recording as far as it can be read.
+pub fn explained(indexed: &Indexed, limits: Limits) -> Result<Explanation> {
+    let mut it = explain::explain(&indexed.timeline, limits)?;
+    it.whole = indexed.doubt().is_none();
+    Ok(it)
+}
+
+/// Says in a few words what failed first.
+pub fn first_failure(it: &Explanation) -> Option<String> {
+    let first = it.first_failure.as_ref()?;
+    let assertion = it.assertions.items.iter().find(|assertion| assertion.seq == first.seq);
+    if let Some(assertion) = assertion {
+        let message = assertion.message.lines().next().unwrap_or_default();
+        return Some(match (&assertion.file, assertion.line) {
+            (Some(file), Some(line)) => format!("{file}:{line}: {message}"),
+            _ => message.to_owned(),
+        });
+    }
+    if let Some(crash) = it.crashes.items.iter().find(|crash| crash.seq == first.seq) {
+        let who = crash.service.as_deref().map_or_else(String::new, |who| format!("{who}: "));
+        let error = crash.error.lines().next().unwrap_or_default();
+        return Some(format!("{who}{} {error}", crash.type_name).trim_end().to_owned());
+    }
+    if let Some(exchange) = it.requests.items.iter().find(|exchange| exchange.row.seq == first.seq) {
+        let row = &exchange.row;
+        let status = row.status.as_deref().unwrap_or("no answer");
+        return Some(format!("{} -> {} {} {}: {status}", row.source, row.target, row.method, row.path));
+    }
+    let mut text = first.type_name.clone();
+    if !first.services.is_empty() {
+        let _ = write!(text, " ({})", first.services.join(", "));
+    }
+    Some(text)
 }
 
 /// The page as it grows, for a terminal or as Markdown.
@@ -69,6 +105,11 @@ struct Page {
 /// The page of an explanation as Markdown, for those who put it into a larger one.
 pub fn markdown(it: &Explanation) -> String {
     Page::markdown().render(it)
+}
+
+/// The page of an explanation as it stands on a terminal.
+pub fn text(it: &Explanation) -> String {
+    Page::text().render(it)
 }
 
 impl Page {
@@ -175,7 +216,9 @@ impl Page {
                 let _ = writeln!(self.text, "{}{line}", if self.markdown { "\n" } else { "" });
             }
             None => {
-                let _ = writeln!(self.text, "{}nothing failed", if self.markdown { "\n" } else { "" });
+                let what =
+                    if it.whole { "nothing failed" } else { "nothing failed as far as it could be read" };
+                let _ = writeln!(self.text, "{}{what}", if self.markdown { "\n" } else { "" });
             }
         }
         if let Some(damage) = &it.damage {
