@@ -2,7 +2,7 @@
 import { FAILURE } from './columns.js';
 import { button, fill, h, outside, pieces, say, tame } from './dom.js';
 import { Exact, exactly, Latest, LINE } from './source.js';
-import { bodyOf, callOf, change, curl, outcome, secretOf, severityGlyph, summary, value } from './summary.js';
+import { ansi, bodyOf, callOf, change, curl, outcome, secretOf, severityGlyph, summary, value } from './summary.js';
 import { both, clock, count, day, number, span } from './words.js';
 
 /** Members that are shown above, or say nothing to a reader. */
@@ -93,7 +93,7 @@ export class Detail {
     ];
     const call = callOf(event);
     const isCall = call.source !== undefined && call.target !== undefined;
-    const own = isCall ? this.call(event, call) : this.own(event);
+    const [first, ...rest] = isCall ? this.call(event, call) : this.own(event);
     const failing = failed || type.startsWith('drift.') || type === 'diff.computed';
     fill(this.whyBox);
     fill(
@@ -102,7 +102,7 @@ export class Detail {
       curl(event) ? button('curl', () => this.ctx.copy(curl(event), 'the request as curl'), { class: 'small', title: 'Copy the request as curl (Y)' }) : null,
       button('why', () => this.why(seq), { class: 'small', title: 'What may have led to it' }),
     );
-    fill(this.body, h('dl', { class: 'facts' }, rows), this.whyBox, own, this.raw(event));
+    fill(this.body, h('dl', { class: 'facts' }, rows), first, this.whyBox, rest, this.raw(event));
     // Who stands on a failure wants to know why.
     if (failing && failed && !store.follows && !store.playing) this.why(seq);
   }
@@ -158,7 +158,7 @@ export class Detail {
     const isLog = event.type === 'service.log';
     if (said.length && !isLog) parts.push(h('p', { class: 'said' }, pieces(said)));
     const { store } = this.ctx;
-    if (isLog) parts.push(h('pre', { tabindex: '0' }, String((event.log ?? event).data ?? '')));
+    if (isLog) parts.push(h('pre', { tabindex: '0' }, pieces(ansi(String((event.log ?? event).data ?? '')))));
     const changes = (event.changes ?? event.fields ?? []).filter?.((/** @type {any} */ c) => c && typeof c === 'object' && c.path) ?? [];
     if (changes.length) {
       const config = event.service ? button('In Config', () => store.see({ page: 'config', service: String(event.service) }, { push: true }), { class: 'small' }) : null;
@@ -191,7 +191,7 @@ export class Detail {
     this.reasons.cancel();
     this.reasons.get(
       String(seq),
-      (signal) => store.source.exact(`${store.source.of('why')}?seq=${seq}&limit=8`, { signal }),
+      (signal) => store.source.exact(`${store.source.of('why')}?seq=${seq}&limit=5`, { signal }),
       (found) => fill(this.whyBox, reasons(store, found)),
       (error) => fill(this.whyBox, h('p', { class: 'bad' }, error.message)),
     );
@@ -208,8 +208,8 @@ export class Detail {
   }
 }
 
-/** The likely reasons as a list. @param {any} store @param {any} found */
-export function reasons(store, found) {
+/** The likely reasons as a list. @param {any} store @param {any} found @param {string} [heading] */
+export function reasons(store, found, heading = 'h3') {
   const list = found.reasons.map((/** @type {any} */ reason) =>
     h(
       'li',
@@ -220,7 +220,7 @@ export function reasons(store, found) {
     ),
   );
   return [
-    h('h3', null, 'What may have led to it'),
+    h(heading, null, 'What may have led to it'),
     found.worked && found.failed_since ? h('p', { class: 'soft' }, 'The same worked at ', toSeq(store, found.worked), '; it has failed since ', toSeq(store, found.failed_since), '.') : null,
     list.length ? h('ol', { class: 'reasons' }, list) : h('p', { class: 'soft' }, 'Nothing that could have led to it was recorded.'),
     found.more ? h('p', { class: 'soft' }, `${number(found.more)} less likely`) : null,

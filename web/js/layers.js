@@ -47,9 +47,31 @@ export function layers(names, edges) {
       column.set(target, Math.max(column.get(target) ?? 0, (column.get(name) ?? 0) + 1));
     }
   }
+  // An edge over several layers has a place in each, so that it does not run under what lies between.
+  /** @type {Map<string, string[]>} */
+  const via = new Map();
+  for (const { source, target } of edges) {
+    const [from, to] = [column.get(source) ?? 0, column.get(target) ?? 0];
+    const bends = [];
+    let before = source;
+    for (let at = from + 1; at < to; at++) {
+      const bend = `${source}\n${target}\n${at}`;
+      if (column.has(bend)) continue;
+      column.set(bend, at);
+      calls.get(before)?.push(bend);
+      calls.set(bend, at === to - 1 ? [target] : []);
+      bends.push(bend);
+      before = bend;
+    }
+    if (bends.length) via.set(`${source}\n${target}`, bends);
+  }
+  const all = [...column.keys()].sort();
+  /** @type {Map<string, string[]>} */
+  const callers = new Map(all.map((name) => [name, []]));
+  for (const [name, list] of calls) for (const target of list) if ((column.get(name) ?? 0) < (column.get(target) ?? 0)) callers.get(target)?.push(name);
   /** @type {string[][]} */
   const columns = [];
-  for (const name of sorted) {
+  for (const name of all) {
     const at = column.get(name) ?? 0;
     while (columns.length <= at) columns.push([]);
     columns[at].push(name);
@@ -61,8 +83,8 @@ export function layers(names, edges) {
     columns.forEach((layer, at) => {
       if (at === 0) return;
       const middle = new Map(layer.map((name) => {
-        const callers = names.filter((caller) => calls.get(caller)?.includes(name) && (column.get(caller) ?? 0) < at).map((caller) => row.get(caller));
-        return [name, callers.length ? callers.reduce((a, b) => a + b, 0) / callers.length : row.get(name)];
+        const rows = (callers.get(name) ?? []).map((caller) => row.get(caller));
+        return [name, rows.length ? rows.reduce((a, b) => a + b, 0) / rows.length : row.get(name)];
       }));
       layer.sort((a, b) => middle.get(a) - middle.get(b) || (a < b ? -1 : 1));
       layer.forEach((name, i) => row.set(name, i));
@@ -71,5 +93,5 @@ export function layers(names, edges) {
   const height = Math.max(1, ...columns.map((layer) => layer.length));
   const places = new Map();
   columns.forEach((layer, at) => layer.forEach((name, i) => places.set(name, { column: at, row: i, of: layer.length })));
-  return { places, width: columns.length, height };
+  return { places, via, width: columns.length, height };
 }

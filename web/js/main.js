@@ -74,7 +74,8 @@ tabs.addEventListener('keydown', (/** @type {KeyboardEvent} */ event) => {
   event.preventDefault();
   event.stopPropagation();
 });
-const main = h('main', { id: 'page', role: 'tabpanel', tabindex: '-1', 'aria-labelledby': 'tab-events' });
+const panel = h('div', { id: 'page', class: 'page', role: 'tabpanel', tabindex: '-1', 'aria-labelledby': 'tab-events' });
+const main = h('main', null, panel);
 
 /** Shows the page of the address. */
 async function turn() {
@@ -87,14 +88,14 @@ async function turn() {
     tab.setAttribute('tabindex', is ? '0' : '-1');
     if (is && tabs.scrollWidth > tabs.clientWidth) tab.scrollIntoView({ block: 'nearest', inline: 'nearest' });
   }
-  main.setAttribute('aria-labelledby', `tab-${name}`);
+  panel.setAttribute('aria-labelledby', `tab-${name}`);
   if (!pages[name]) {
     const module = await import(`./pages/${name}.js`);
     pages[name] ??= new module.Page(ctx);
   }
   if (shown !== name) return;
   page = pages[name];
-  main.replaceChildren(page.root);
+  panel.replaceChildren(page.root);
   document.title = `${NAMES[/** @type {'broke'} */ (name)][0]} – ${store.view.stream || 'rig'} – rig`;
   page.update(new Set(['view', 'page']));
 }

@@ -199,6 +199,7 @@ export class Store {
     this.columns = columns;
     this.loading = true;
     this.gaps = [];
+    this.search = null;
     this.source.reset();
     this.source.first = columns.first;
     this.source.head = at;

@@ -101,7 +101,7 @@ function drift(event) {
   /** @type {Piece[]} */
   const pieces = [];
   if (event.severity) pieces.push([`sev ${event.severity}`, `${severityGlyph(event.severity)} ${event.severity} `]);
-  if (event.verdict) pieces.push(['drift', `${driftGlyph(event.verdict)} ${String(event.verdict).replace('_', ' ')} `]);
+  if (event.verdict) pieces.push(['drift', `${driftGlyph(event.verdict)} ${String(event.verdict).replace('-', ' ')} `]);
   const fields = event.fields ?? [];
   fields.slice(0, MOST).forEach((/** @type {any} */ field, /** @type {number} */ i) => {
     if (i > 0) pieces.push(['soft', '; ']);
@@ -190,7 +190,7 @@ export function severityGlyph(severity) {
 
 /** @param {string | null | undefined} verdict */
 export function driftGlyph(verdict) {
-  return { drifted: '◆', accepted: '◇', in_sync: '=' }[/** @type {'drifted'} */ (verdict)] ?? '';
+  return { drifted: '◆', accepted: '◇', 'in-sync': '=' }[/** @type {'drifted'} */ (verdict)] ?? '';
 }
 
 /** Whom an event is about: a service, or both ends of an edge. @param {any} event @param {string} edge */
@@ -245,4 +245,36 @@ function pretty(text) {
   } catch {
     return text;
   }
+}
+
+/** Text with ANSI colours as pieces; what is no colour is left out. @param {string} text @returns {[string, string][]} */
+export function ansi(text) {
+  /** @type {[string, string][]} */
+  const found = [];
+  let kind = '';
+  let bold = false;
+  let from = 0;
+  const put = (/** @type {string} */ piece) => {
+    if (piece) found.push([[kind, bold ? 'bold' : ''].filter(Boolean).join(' '), piece]);
+  };
+  for (const match of text.matchAll(ESCAPE)) {
+    put(text.slice(from, match.index));
+    from = match.index + match[0].length;
+    if (match[1] === undefined) continue;
+    const codes = match[1] === '' ? [0] : match[1].split(';').map(Number);
+    for (let i = 0; i < codes.length; i++) {
+      const code = codes[i];
+      if (code === 0) {
+        kind = '';
+        bold = false;
+      } else if (code === 1) bold = true;
+      else if (code === 22) bold = false;
+      else if (code === 39) kind = '';
+      else if (code >= 30 && code <= 37) kind = `c${code - 30}`;
+      else if (code >= 90 && code <= 97) kind = `c${code - 90}`;
+      else if (code === 38 || code === 48) i += codes[i + 1] === 5 ? 2 : 4;
+    }
+  }
+  put(text.slice(from));
+  return found;
 }

@@ -13,7 +13,7 @@ export class Page {
   constructor(ctx) {
     this.ctx = ctx;
     this.at = h('span', { class: 'at' });
-    this.body = h('div', { class: 'pane-body story', tabindex: '0', role: 'region', 'aria-label': 'What broke' });
+    this.body = h('div', { class: 'pane-body story', tabindex: '0', role: 'region', 'aria-label': 'The story' });
     this.root = h('section', { class: 'pane whole', 'aria-labelledby': 'broke-title' }, h('div', { class: 'pane-head' }, h('h1', { id: 'broke-title' }, 'What broke'), this.at), this.body);
     this.latest = new Latest();
     this.reasons = new Latest();
@@ -89,10 +89,10 @@ export class Page {
         (signal) => store.source.exact(`${store.source.of('why')}?seq=${first.seq}&limit=3`, { signal }),
         (found) => {
           this.found = found;
-          fill(this.why, reasons(store, found));
+          fill(this.why, reasons(store, found, 'h2'));
         },
       );
-      if (this.found && Number(this.found.seq) === Number(first.seq)) fill(this.why, reasons(store, this.found));
+      if (this.found && Number(this.found.seq) === Number(first.seq)) fill(this.why, reasons(store, this.found, 'h2'));
     }
   }
 

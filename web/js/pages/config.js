@@ -214,7 +214,8 @@ export class Page {
       return { from: a, to: b, marked: true };
     }
     const diff = this.known.entries.find((/** @type {any} */ entry) => entry.type === 'diff.computed' && entry.seq <= cursor);
-    if (diff && this.known.key.includes(` ${name} `)) return { from: diff.from, to: diff.to, marked: false };
+    // The config is another one with the diff, not with the capture before it.
+    if (diff && this.known.key.includes(` ${name} `)) return { from: diff.seq - 1, to: diff.seq, marked: false };
     return { from: 0, to: cursor, marked: false };
   }
 
@@ -276,14 +277,13 @@ export class Page {
     } else if (from > 0) {
       fill(
         this.title,
-        toSeq(store, from),
-        ' → ',
+        marked ? [toSeq(store, from), ' → '] : null,
         toSeq(store, to),
         ` ${changed || 'nothing changed'} `,
         difference?.severity ? h('span', { class: `sev ${difference.severity}` }, `${severityGlyph(difference.severity)} ${difference.severity}`) : '',
         marked ? h('span', { class: 'soft' }, ' with the mark ') : null,
         marked ? button('End', () => store.see({ cmp: null }, { push: true }), { class: 'small' }) : null,
-        this.rows.some((row) => row.op === 'gap') ? button('Show all (e)', () => this.expand(), { class: 'small' }) : null,
+        !isText && this.rows.some((row) => row.op === 'gap') ? button('Show all (e)', () => this.expand(), { class: 'small' }) : null,
       );
     } else {
       fill(this.title, h('span', { class: 'soft' }, 'Its first capture: there is nothing before it. '), toSeq(store, to));
@@ -331,7 +331,7 @@ export class Page {
     const label = row.op === 'group' ? `${indent}${row.key}:` : isText ? '' : `${indent}${row.key}: `;
     const severity = this.severity?.(row.path) ?? '';
     const sev = h('span', { class: `cell sev ${severity}`, role: 'gridcell', title: severity || null }, severityGlyph(severity));
-    const number_ = row.line ? h('span', { class: 'cell line-no', role: 'gridcell' }, String(row.line)) : null;
+    const number_ = isText ? h('span', { class: 'cell line-no', role: 'gridcell' }, row.line ? String(row.line) : '') : null;
     if (this.shown?.tab === 'tree') {
       const blamed = this.shown.blame.get(row.path);
       const set = blamed?.changes?.[0];
@@ -365,7 +365,7 @@ export class Page {
     const facts = base
       ? h('dl', { class: 'facts' }, h('dt', null, 'approved'), h('dd', null, toSeq(store, base.approved_seq), base.actor ? ` by ${base.actor}` : ''), h('dt', null, 'config of'), h('dd', null, toSeq(store, base.captured), h('span', { class: 'soft mono' }, ` ${short(base.config_digest)}`)), base.reason ? [h('dt', null, 'because'), h('dd', null, base.reason)] : null, base.key_id ? [h('dt', null, 'signed'), h('dd', null, `with key ${base.key_id}`)] : null)
       : null;
-    const verdict = drift ? h('p', { class: `verdict ${drift.verdict === 'in_sync' ? 'good' : 'drift'}` }, `${{ drifted: '◆ drifted', accepted: '◇ accepted', in_sync: '= in sync' }[/** @type {'drifted'} */ (drift.verdict)] ?? drift.verdict}${drift.differing ? `: ${count(drift.differing, 'field')} differ` : ''}`, ' since ', toSeq(store, drift.since_seq)) : null;
+    const verdict = drift ? h('p', { class: `verdict ${drift.verdict === 'in-sync' ? 'good' : 'drift'}` }, `${{ drifted: '◆ drifted', accepted: '◇ accepted', 'in-sync': '= in sync' }[/** @type {'drifted'} */ (drift.verdict)] ?? drift.verdict}${drift.differing ? `: ${count(drift.differing, 'field')} differ` : ''}`, ' since ', toSeq(store, drift.since_seq)) : null;
     const fields = drift?.fields?.length
       ? h('ul', { class: 'changes' }, drift.fields.map((/** @type {any} */ field) => h('li', null, h('span', { class: `sev ${field.severity ?? ''}` }, `${severityGlyph(field.severity)} `), pieces(change(field)), field.accepted ? h('span', { class: 'soft' }, ' accepted') : null)), drift.differing > drift.fields.length ? h('li', { class: 'soft' }, `${number(drift.differing - drift.fields.length)} more differ`) : null)
       : null;

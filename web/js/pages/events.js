@@ -28,7 +28,7 @@ export class EventList {
     this.empty = h('p', { class: 'empty' });
     this.root = h('div', { class: 'list-box' }, this.list, this.empty, this.back);
     this.away = false;
-    this.seen = NaN;
+    this.seen = '';
     this.list.draw = (node, row) => this.draw(node, row);
     this.list.choose = (row) => {
       this.ctx.store.playing = false;
@@ -84,9 +84,11 @@ export class EventList {
     const { rows } = this;
     const { cursor } = store;
     this.list.chosen = rows.row(cursor);
-    const moved = this.seen !== cursor;
-    this.seen = cursor;
-    if (this.away && !store.follows && moved) this.away = false;
+    const seen = `${cursor} ${store.version} ${store.columns.version} ${rows.count > 0}`;
+    const moved = this.seen !== seen;
+    const went = !this.seen.startsWith(`${cursor} `);
+    this.seen = seen;
+    if (this.away && !store.follows && went) this.away = false;
     this.list.sticky = store.follows && !this.away;
     this.list.update(rows.count);
     if (moved && !this.away && !store.follows) this.list.scrollToRow(this.list.chosen < 0 ? 0 : this.list.chosen);

@@ -60,7 +60,7 @@ export class Page {
   /** @param {string[]} names @param {any[]} edges @param {Map<string, any>} rows */
   draw(names, edges, rows) {
     const { store } = this.ctx;
-    const { places, width, height } = layers(names, edges);
+    const { places, via, width, height } = layers(names, edges);
     const x = (/** @type {number} */ column) => 16 + column * (WIDE + GAP_X);
     const y = (/** @type {number} */ row, /** @type {number} */ of) => 16 + (row + (height - of) / 2) * (TALL + GAP_Y);
     const at = new Map([...places].map(([name, place]) => [name, [x(place.column), y(place.row, place.of)]]));
@@ -72,14 +72,16 @@ export class Page {
       const from = [ax + WIDE, ay + TALL / 2];
       const to = [back ? bx + WIDE : bx, by + TALL / 2];
       const bend = back ? 60 : Math.max(30, (to[0] - from[0]) / 2);
-      const path = edge.source === edge.target ? `M ${ax + WIDE - 20} ${ay} C ${ax + WIDE} ${ay - 26}, ${ax + WIDE + 26} ${ay}, ${ax + WIDE} ${ay + 12}` : `M ${from[0]} ${from[1]} C ${from[0] + bend} ${from[1]}, ${to[0] + (back ? bend : -bend)} ${to[1]}, ${to[0]} ${to[1]}`;
+      const bends = (via.get(`${edge.source}\n${edge.target}`) ?? []).map((bend) => /** @type {number[]} */ (at.get(bend)));
+      const path = bends.length ? through(from, bends, to) : edge.source === edge.target ? `M ${ax + WIDE - 20} ${ay} C ${ax + WIDE} ${ay - 26}, ${ax + WIDE + 26} ${ay}, ${ax + WIDE} ${ay + 12}` : `M ${from[0]} ${from[1]} C ${from[0] + bend} ${from[1]}, ${to[0] + (back ? bend : -bend)} ${to[1]}, ${to[0]} ${to[1]}`;
       const name = edgeName(edge.source, edge.target);
       const failing = Number(edge.failures) > 0;
       const grown = edge.weight > (this.before.get(name) ?? edge.weight) && store.follows;
       this.before.set(name, edge.weight);
       const wide = 1 + 4 * (Math.log1p(edge.weight) / Math.log1p(most));
       const label = `${number(edge.weight)}${failing ? ` · ✗ ${percent(edge.failures, Math.max(1, edge.requests))}` : ''}`;
-      const middle = [(from[0] + to[0]) / 2 + (back ? bend * 0.75 : 0), (from[1] + to[1]) / 2 - 5];
+      const first = bends[0];
+      const middle = first ? [first[0] + WIDE / 2, first[1] + TALL / 2 - 5] : [(from[0] + to[0]) / 2 + (back ? bend * 0.75 : 0), (from[1] + to[1]) / 2 - 5];
       return h(
         'g',
         { class: `edge ${failing ? 'failing' : ''} ${store.view.edge === name ? 'chosen' : ''} ${grown ? 'lit' : ''}`, on: { click: () => store.see({ page: 'traffic', edge: name }, { push: true }) } },
@@ -93,14 +95,14 @@ export class Page {
       const row = rows.get(name) ?? {};
       const status = row.status || '';
       const drift = driftGlyph(row.drift);
-      const words = `${name}${status ? `, ${status}` : ''}${row.drift ? `, ${row.drift.replace('_', ' ')}` : ''}${row.failures ? `, ${count(row.failures, 'failure')}` : ''}`;
+      const words = `${name}${status ? `, ${status}` : ''}${row.drift ? `, ${row.drift.replace('-', ' ')}` : ''}${row.failures ? `, ${count(row.failures, 'failure')}` : ''}`;
       const node = h(
         'g',
         { class: `node st-${status || 'none'} ${store.view.service === name ? 'chosen' : ''}`, tabindex: '0', role: 'button', 'aria-label': `${words}: its traffic`, 'data-name': name },
         h('rect', { x: nx, y: ny, width: WIDE, height: TALL, rx: 6 }),
         h('text', { x: nx + 10, y: ny + 21, class: `glyph st-${status || 'none'}` }, GLYPHS[/** @type {'ready'} */ (status)] ?? '·'),
         h('text', { x: nx + 26, y: ny + 21, class: 'name' }, name.length > 15 ? `${name.slice(0, 14)}…` : name),
-        drift ? h('text', { x: nx + WIDE - 10, y: ny + 21, 'text-anchor': 'end', class: row.drift === 'in_sync' ? 'good' : 'drift' }, drift) : null,
+        drift ? h('text', { x: nx + WIDE - 10, y: ny + 21, 'text-anchor': 'end', class: row.drift === 'in-sync' ? 'good' : 'drift' }, drift) : null,
       );
       const open = () => store.see({ page: 'traffic', service: name, edge: '' }, { push: true });
       node.addEventListener('click', open);
@@ -145,4 +147,17 @@ export class Page {
     }
     return false;
   }
+}
+
+/** A line through the places that are free for it. @param {number[]} from @param {number[][]} bends @param {number[]} to */
+function through(from, bends, to) {
+  const half = GAP_X / 2;
+  let [x, y] = from;
+  let path = `M ${x} ${y}`;
+  for (const [bx, by] of bends) {
+    const middle = by + TALL / 2;
+    path += ` C ${x + half} ${y}, ${bx - half} ${middle}, ${bx} ${middle} L ${bx + WIDE} ${middle}`;
+    [x, y] = [bx + WIDE, middle];
+  }
+  return `${path} C ${x + half} ${y}, ${to[0] - half} ${to[1]}, ${to[0]} ${to[1]}`;
 }

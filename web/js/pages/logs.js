@@ -1,42 +1,10 @@
 /** Logs: the output of one service or of all, with stderr marked and colours of our own. */
 import { STDERR } from '../columns.js';
-import { button, fill, h, say } from '../dom.js';
-import { ESCAPE } from '../summary.js';
+import { button, fill, h, pieces, say } from '../dom.js';
+import { ansi } from '../summary.js';
 import { both, clock, number } from '../words.js';
 import { EventList } from './events.js';
 import { ServiceList } from './services.js';
-
-/** Text with ANSI colours as pieces; what is no colour is left out. @param {string} text @returns {[string, string][]} */
-export function ansi(text) {
-  /** @type {[string, string][]} */
-  const found = [];
-  let kind = '';
-  let bold = false;
-  let from = 0;
-  const put = (/** @type {string} */ piece) => {
-    if (piece) found.push([[kind, bold ? 'bold' : ''].filter(Boolean).join(' '), piece]);
-  };
-  for (const match of text.matchAll(ESCAPE)) {
-    put(text.slice(from, match.index));
-    from = match.index + match[0].length;
-    if (match[1] === undefined) continue;
-    const codes = match[1] === '' ? [0] : match[1].split(';').map(Number);
-    for (let i = 0; i < codes.length; i++) {
-      const code = codes[i];
-      if (code === 0) {
-        kind = '';
-        bold = false;
-      } else if (code === 1) bold = true;
-      else if (code === 22) bold = false;
-      else if (code === 39) kind = '';
-      else if (code >= 30 && code <= 37) kind = `c${code - 30}`;
-      else if (code >= 90 && code <= 97) kind = `c${code - 90}`;
-      else if (code === 38 || code === 48) i += codes[i + 1] === 5 ? 2 : 4;
-    }
-  }
-  put(text.slice(from));
-  return found;
-}
 
 export class Page {
   /** @param {any} ctx */
@@ -85,13 +53,13 @@ export class Page {
     const text = event ? String((event.log ?? event).data ?? '').trimEnd() : '';
     const end = text.indexOf('\n');
     const more = end < 0 ? 0 : text.split('\n').length - 1;
-    const pieces = ansi(end < 0 ? text : text.slice(0, end));
+    const line = ansi(end < 0 ? text : text.slice(0, end));
     fill(
       node,
       h('span', { class: 'cell time', role: 'gridcell', title: `#${number(seq)} ${both(us)}` }, clock(us)),
       h('span', { class: 'cell service', role: 'gridcell' }, columns.serviceOf(seq)),
       h('span', { class: `cell ${stderr ? 'stderr' : ''}`, role: 'gridcell', title: stderr ? 'stderr' : null }, stderr ? '!' : ' '),
-      h('span', { class: `cell grow words ${stderr ? 'stderr' : ''}`, role: 'gridcell' }, pieces.map(([kind, piece]) => (kind ? h('span', { class: kind }, piece) : piece)), more ? h('span', { class: 'soft' }, ` ⏎ ${more} more`) : ''),
+      h('span', { class: `cell grow words ${stderr ? 'stderr' : ''}`, role: 'gridcell' }, pieces(line), more ? h('span', { class: 'soft' }, ` ⏎ ${more} more`) : ''),
     );
   }
 
@@ -109,7 +77,7 @@ export class Page {
     this.whole.hidden = !text.includes('\n') && text.length < 160;
     if (!this.whole.hidden && this.whole.dataset.seq !== String(seq)) {
       this.whole.dataset.seq = String(seq);
-      fill(this.whole, ansi(text).map(([kind, piece]) => (kind ? h('span', { class: kind }, piece) : piece)));
+      fill(this.whole, pieces(ansi(text)));
     }
     if (this.nearSeq !== seq) {
       this.nearSeq = seq;

@@ -50,7 +50,7 @@ function glyph(row) {
 
 /** @param {any} row */
 function drift(row) {
-  return h('span', { class: `glyph ${row.drift === 'in_sync' ? 'good' : 'drift'}`, title: row.drift ? row.drift.replace('_', ' ') : 'no baseline' }, driftGlyph(row.drift) || ' ');
+  return h('span', { class: `glyph ${row.drift === 'in-sync' ? 'good' : 'drift'}`, title: row.drift ? row.drift.replace('-', ' ') : 'no baseline' }, driftGlyph(row.drift) || ' ');
 }
 
 /** The narrow list, beside other things. */
@@ -180,7 +180,7 @@ export class Page {
       cell(h('button', { type: 'button', class: 'link mono', title: row.captured ? 'Its config' : 'Its events', on: { click: () => this.open(at, true) } }, row.name)),
       cell([row.status || '–', row.error ? h('span', { class: 'bad' }, ` ${row.error}`) : ''], row.status === 'failed' ? 'bad' : '', row.error),
       cell(went, 'num'),
-      cell(row.drift ? [drift(row), ` ${row.drift.replace('_', ' ')}`, row.differing ? ` ${row.differing}` : ''] : '', row.drift === 'drifted' ? 'drift' : ''),
+      cell(row.drift ? [drift(row), ` ${row.drift.replace('-', ' ')}`, row.differing ? ` ${row.differing}` : ''] : '', row.drift === 'drifted' ? 'drift' : ''),
       cell(row.baseline ? `#${row.baseline.approved_seq}${row.baseline.actor ? ` ${row.baseline.actor}` : ''}` : row.declared ? 'declared' : row.captured ? 'none' : '', 'soft'),
       cell(changed),
       cell(failures, 'num'),
@@ -192,7 +192,7 @@ export class Page {
   /** The life of a service as a strip: its status, with failures and changes on it. @param {HTMLCanvasElement} strip @param {any} row */
   paint(strip, row) {
     const { columns, cursor } = this.ctx.store;
-    const width = Math.max(40, Math.min(420, this.list.clientWidth - 790));
+    const width = Math.max(40, this.list.clientWidth - 850);
     const scale = devicePixelRatio || 1;
     strip.width = width * scale;
     strip.height = 16 * scale;
