@@ -20,3 +20,4 @@ mod interop;
 mod nats;
 mod patches;
 mod stalled;
+mod web;

@@ -17,6 +17,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("rig-ingest", &["rig-event", "rig-outbound", "rig-config", "rig-recorder", "rig-hub"]),
     ("rig-notify", &["rig-event", "rig-outbound", "rig-config", "rig-recorder", "rig-replay", "rig-hub"]),
     ("rig-query", &["rig-event", "rig-config", "rig-recorder", "rig-replay", "rig-hub"]),
+    ("rig-web", &["rig-hub"]),
     ("rig-client", &["rig-event", "rig-config"]),
     ("rig-tui", &["rig-event", "rig-replay"]),
     // A hub for tests.

@@ -139,7 +139,7 @@ pub const RESERVED_FAMILIES: &[&str] = &[
 ];
 
 /// Names that the hub and its components write events under. No token has one of them, mounted or not.
-pub const RESERVED_ACTORS: &[&str] = &["hub", "nats", "notify", "query", "ssh", "watch"];
+pub const RESERVED_ACTORS: &[&str] = &["hub", "nats", "notify", "query", "ssh", "watch", "web"];
 
 /// Which part of a split payload an event is: the `i`-th of `n`, from 1. The payload takes effect with the last.
 pub type Part = (u32, u32);

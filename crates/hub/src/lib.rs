@@ -36,4 +36,4 @@ pub use metrics::{Column, Exposition};
 pub use options::{Insecure, Options, READ_BYTES, Seals};
 pub use outside::{backup, doctor, offline};
 pub use problem::Problem;
-pub use streams::{Appended, Playback, Stream, Streams};
+pub use streams::{Appended, NO_LATENCY, Playback, Stream, Streams, View};

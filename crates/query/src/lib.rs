@@ -1,16 +1,21 @@
-//! Queries about a service: its timeline, the difference between two points of it, and who changed a field.
+//! Queries about a service (its timeline, the difference between two points of it, who changed a field) and about a stream
+//! as a whole ([`columns`], [`insight`]).
 //!
-//! All three read the log. They hold a piece of it and one service in memory. The number of events that a page of the timeline
-//! reads is limited, and so is the number of requests that fold or compare at the same time.
+//! Those about a service read the log. They hold a piece of it and one service in memory. The number of events that a page of the
+//! timeline reads is limited, and so is the number of requests that fold or compare at the same time. Those about a whole
+//! stream look at its timeline, which the stream keeps for as long as somebody does.
 
+mod columns;
+mod insight;
 mod shapes;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::Method;
+use axum::http::{Method, StatusCode};
 use axum::response::Response;
 use memchr::memmem::Finder;
 use rig_config::Pattern;
@@ -20,7 +25,7 @@ use rig_hub::access::Scope::Read;
 use rig_hub::access::{Need, Rule, Trace as Audit};
 use rig_hub::http::shapes::{At, OfService};
 use rig_hub::http::{Answer, Path, Query, answer, no_snapshot, service_name};
-use rig_hub::{Component, Core, Problem, READ_BYTES, Stream};
+use rig_hub::{Component, Core, Problem, READ_BYTES, Stream, View};
 use rig_replay::blame::{self, Blame, Trace};
 use rig_replay::judge;
 use serde::Serialize;
@@ -34,17 +39,83 @@ pub const RULES: &[Rule] = &[
     Rule::new(Method::GET, "/v1/streams/{stream}/services/{service}/history", Need::Scope(Read), Audit::Not),
     Rule::new(Method::GET, "/v1/streams/{stream}/services/{service}/diff", Need::Scope(Read), Audit::Not),
     Rule::new(Method::GET, "/v1/streams/{stream}/services/{service}/blame", Need::Scope(Read), Audit::Not),
+    Rule::new(Method::GET, "/v1/streams/{stream}/columns", Need::Scope(Read), Audit::Not),
+    Rule::new(Method::GET, "/v1/streams/{stream}/why", Need::Scope(Read), Audit::Not),
+    Rule::new(Method::GET, "/v1/streams/{stream}/explain", Need::Scope(Read), Audit::Not),
+    Rule::new(Method::GET, "/v1/streams/{stream}/traffic", Need::Scope(Read), Audit::Not),
+    Rule::new(Method::GET, "/v1/streams/{stream}/find", Need::Scope(Read), Audit::Not),
 ];
 
 /// Returns the component.
 pub fn component() -> Component {
-    Component::new("query").routes(RULES, |core| {
+    let component = Component::new("query").routes(RULES, |core| {
         OpenApiRouter::new()
             .routes(routes!(history))
             .routes(routes!(diff))
             .routes(routes!(blame))
+            .routes(routes!(columns::columns))
+            .routes(routes!(insight::why))
+            .routes(routes!(insight::explain))
+            .routes(routes!(insight::traffic))
+            .routes(routes!(insight::find))
             .with_state(core.clone())
-    })
+    });
+    component.task(give_back)
+}
+
+/// The time after which the timeline of a stream that nobody looks at is given back, and how often that is checked.
+const UNSEEN: Duration = Duration::from_secs(120);
+const CHECKED: Duration = Duration::from_secs(30);
+
+/// Maximum number of streams whose timelines are kept; for one more, that which was looked at longest ago is given back.
+const MAX_VIEWS: usize = 16;
+
+/// Gives timelines back that nobody looks at any more.
+async fn give_back(core: Core) {
+    let stopping = core.stopping();
+    tokio::pin!(stopping);
+    loop {
+        tokio::select! {
+            () = &mut stopping => return,
+            () = tokio::time::sleep(CHECKED) => {}
+        }
+        for stream in core.streams().list() {
+            if stream.unseen().is_some_and(|unseen| unseen > UNSEEN) {
+                stream.forget_view();
+            }
+        }
+    }
+}
+
+/// Lets `see` look at a whole stream.
+///
+/// # Errors
+/// As [`Stream::look`], and what `see` returns.
+async fn look<T>(
+    core: &Core,
+    stream: &Arc<Stream>,
+    see: impl FnOnce(&View) -> Result<T, Problem>,
+) -> Result<T, Problem> {
+    if stream.unseen().is_none() {
+        let others = core.streams().list();
+        let mut seen: Vec<_> = others.iter().filter_map(|other| Some((other.unseen()?, other))).collect();
+        seen.sort_by_key(|(unseen, _)| *unseen);
+        seen.iter().skip(MAX_VIEWS - 1).for_each(|(_, other)| other.forget_view());
+    }
+    stream.look(see).await
+}
+
+/// Refuses a range that begins with events that are pruned.
+///
+/// # Errors
+/// `pruned`.
+fn kept(stream: &Stream, from: Seq) -> Result<(), Problem> {
+    let first = stream.first_seq();
+    if from >= first {
+        return Ok(());
+    }
+    let detail = format!("events before {first} are pruned");
+    Err(Problem::new(StatusCode::GONE, "pruned", detail).with("first_seq", first))
 }
 
 /// Maximum and default number of entries of a page of the timeline.

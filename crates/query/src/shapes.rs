@@ -104,3 +104,101 @@ pub(crate) struct BlamedField {
     /// The number of older changes that there are.
     pub older: u64,
 }
+
+/// What may have led to an event.
+#[derive(Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Why {
+    /// The event.
+    pub seq: u64,
+    /// The services that it is about.
+    pub about: Vec<String>,
+    /// The last time that the same thing worked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub worked: Option<u64>,
+    /// The first time after that it failed as it does here.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub failed_since: Option<u64>,
+    /// The likeliest first: `seq`, `ts`, `type`, `service`, `actor`, `score`, `because`, `changes` and more.
+    pub reasons: Vec<BTreeMap<String, Value>>,
+    /// The number of further reasons.
+    pub more: u64,
+    /// True if the past is longer than what was looked at.
+    pub cut: bool,
+}
+
+/// What broke, and what was changed before it.
+#[derive(Serialize, Deserialize, ToSchema)]
+pub(crate) struct Explanation {
+    /// Name of the stream or environment.
+    pub stream: String,
+    /// `passed`, `failed`, `crashed`, `interrupted` or `unknown`.
+    pub outcome: String,
+    /// True if the recording says so itself.
+    pub outcome_recorded: bool,
+    /// From the first event to the last, or as it was recorded.
+    pub duration_ms: u64,
+    /// The number of events.
+    pub events: u64,
+    /// The lists, each with `items` and how many `more` there are.
+    #[serde(flatten)]
+    pub lists: BTreeMap<String, Value>,
+}
+
+/// The traffic of a stretch.
+#[derive(Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Traffic {
+    /// The stream.
+    pub stream: String,
+    /// The first event.
+    pub from: u64,
+    /// The last event.
+    pub to: u64,
+    /// Upper bounds of the classes of latency, in microseconds; there is one more class than bounds.
+    pub bounds_us: Vec<u64>,
+    /// The edge with the most requests first.
+    pub edges: Vec<EdgeTraffic>,
+    /// The number of further edges.
+    pub more: u64,
+}
+
+/// The traffic from one service to another.
+#[derive(Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct EdgeTraffic {
+    /// The caller.
+    pub source: String,
+    /// The called.
+    pub target: String,
+    /// The number of requests.
+    pub requests: u64,
+    /// The number of those that failed.
+    pub failed: u64,
+    /// The number of connections opened.
+    pub connections: u64,
+    /// `p50_us`, `p95_us`, `p99_us` and `max_us`, where a latency is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub latency: Option<BTreeMap<String, u64>>,
+    /// The number of requests of each class.
+    pub counts: Vec<u64>,
+    /// The number of failed ones of each class.
+    pub failed_counts: Vec<u64>,
+}
+
+/// What a search found.
+#[derive(Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Found {
+    /// The stream.
+    pub stream: String,
+    /// The events, in order.
+    pub seqs: Vec<u64>,
+    /// Where the next page begins, while there is more to look through.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub next: Option<u64>,
+}

@@ -43,7 +43,7 @@ pub fn program(name: &str) -> PathBuf {
 
 /// Where `cargo xtask services` puts packages of PyPI and npm.
 #[track_caller]
-fn packages(kind: &str) -> PathBuf {
+pub fn packages(kind: &str) -> PathBuf {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("interop").join(kind);
     assert!(folder.is_dir(), "{} is missing; `cargo xtask services` makes it", folder.display());
     folder

@@ -12,7 +12,7 @@ use super::{diff, record};
 use crate::Answer;
 use crate::client::Client;
 use crate::follow::{Follow, News, Wanted};
-use crate::hub::builder;
+use crate::hub::{builder, page};
 use crate::output::{self, Out};
 use crate::source::{Moment, Source};
 
@@ -90,7 +90,8 @@ pub(super) async fn run(args: Args) -> Result<Answer> {
     let shutdown = async {
         let _ = stopped.await;
     };
-    let hub = builder(options, vec![rig_query::component()]).open(Some(listener.local_addr()?)).await?;
+    let hub =
+        builder(options, vec![rig_query::component(), page()]).open(Some(listener.local_addr()?)).await?;
     let hub = hub.serve(listener, shutdown);
     // The story ends, well or badly, and the hub after it.
     let story = async {

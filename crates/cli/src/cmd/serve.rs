@@ -13,7 +13,7 @@ use tokio::sync::watch;
 
 use super::Interrupts;
 use crate::Answer;
-use crate::hub::listen;
+use crate::hub::{listen, page};
 use crate::output::{self, Out};
 use crate::source::Source;
 use crate::telemetry::{self, LogFormat};
@@ -88,7 +88,8 @@ pub(super) async fn run(args: Args) -> Result<Answer> {
     let listener = listen(&args.listen, false).await?;
     let address = listener.local_addr()?;
     let mut interrupts = Interrupts::listen()?;
-    let hub = Hub::of_recordings(Default::default(), vec![playback]).mount(rig_query::component());
+    let hub = Hub::of_recordings(Default::default(), vec![playback]);
+    let hub = hub.mount(rig_query::component()).mount(page());
     let hub = hub.open(Some(address)).await?;
     let address = hub.url(address);
     let serving = hub.serve(listener, async move { interrupts.wait().await });

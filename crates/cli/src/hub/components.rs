@@ -16,6 +16,7 @@ use super::Settings;
 pub fn components(settings: &Settings) -> Result<Vec<Component>, String> {
     Ok(vec![
         rig_query::component(),
+        page(),
         rig_ingest::watch::component(settings.watched().map_err(|e| e.to_string())?),
         #[cfg(feature = "ssh")]
         rig_ingest::ssh::component(settings.devices(), &settings.collect, settings.allow.clone()),
@@ -23,6 +24,12 @@ pub fn components(settings: &Settings) -> Result<Vec<Component>, String> {
         rig_ingest::nats::component(settings.nats.clone()),
         rig_notify::component(&settings.endpoints(), &settings.allow)?,
     ])
+}
+
+/// Returns the component that serves the dashboard: what is in the program, or the folder that `RIG_WEB_DIR` names.
+pub fn page() -> Component {
+    let folder = std::env::var_os("RIG_WEB_DIR").filter(|folder| !folder.is_empty());
+    rig_web::component(folder.map(Into::into))
 }
 
 /// Returns the store that a hub with these options keeps its logs in: folders in its data directory, or memory.
@@ -43,5 +50,5 @@ pub fn builder(options: Options, components: Vec<Component>) -> Builder {
 /// memory, so they are in segments below `lines`, which must be gone with the hub.
 pub fn private(options: Options, lines: &Path) -> Builder {
     let store = Folders::new(lines, options.segments());
-    Hub::builder(options, Arc::new(store)).mount(rig_query::component())
+    Hub::builder(options, Arc::new(store)).mount(rig_query::component()).mount(page())
 }

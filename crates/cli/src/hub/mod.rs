@@ -6,6 +6,6 @@ pub mod components;
 pub mod listen;
 pub mod settings;
 
-pub use self::components::{builder, components, private, store};
+pub use self::components::{builder, components, page, private, store};
 pub use self::listen::listen;
 pub use self::settings::Settings;

@@ -55,6 +55,11 @@ impl Caller {
         self.request_id.to_str().unwrap_or_default().to_owned()
     }
 
+    /// Returns its scopes. If the hub needs no token, these are all but `secrets`.
+    pub(crate) fn scopes(&self) -> Vec<Scope> {
+        Scope::ALL.into_iter().filter(|scope| self.require(*scope).is_ok()).collect()
+    }
+
     /// Refuses a caller without that scope. If the hub needs no token, callers have every scope but `secrets`.
     ///
     /// # Errors

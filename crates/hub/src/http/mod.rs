@@ -15,6 +15,6 @@ mod sse;
 mod trace;
 
 pub use self::answer::{Answer, answer, appended};
-pub use self::request::{Path, Query, actor_name, no_snapshot, service_name};
+pub use self::request::{Path, Query, actor_name, no_snapshot, range, service_name};
 pub(crate) use self::routes::{RULES, exposition, router};
 pub(crate) use self::serve::{Site, serve};

@@ -122,7 +122,10 @@ impl Query {
 }
 
 /// Takes a range of seqs from a query: `from` (default 1, or the oldest event that is kept) to `to` (default: the head).
-pub(crate) fn range(query: &mut Query, stream: &Stream) -> Result<(Seq, Seq), Problem> {
+///
+/// # Errors
+/// `bad-cursor`, `past-head`.
+pub fn range(query: &mut Query, stream: &Stream) -> Result<(Seq, Seq), Problem> {
     let head = stream.head();
     let from = query.number("from")?;
     let to = query.number("to")?.unwrap_or(head);

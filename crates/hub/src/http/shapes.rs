@@ -563,3 +563,18 @@ pub struct Ticket {
     /// When it ends.
     pub expires: String,
 }
+
+/// A caller, as the hub knows it.
+#[derive(Serialize, Deserialize, ToSchema)]
+pub struct Whoami {
+    /// Name of its token.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub name: Option<String>,
+    /// Its scopes; where the hub needs no token, all but `secrets`.
+    pub scopes: Vec<String>,
+    /// True if the hub needs tokens.
+    pub tokens: bool,
+    /// Version of the hub.
+    pub rig: String,
+}

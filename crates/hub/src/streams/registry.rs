@@ -21,6 +21,7 @@ use super::meters::{Meters, drift_of};
 use super::playback::{Playback, PlaybackLog};
 use super::stream::{Stream, Tasks};
 use super::tail::Tail;
+use super::viewed::Viewed;
 use super::writer::{Refused, Writer};
 use crate::data::{DataDir, io_error, open_files, random};
 use crate::error::Error;
@@ -335,6 +336,7 @@ impl Registry {
             blobs,
             tasks: Mutex::new(tasks),
             recording: None,
+            viewed: Viewed::default(),
             redactor: self.redactor(name),
         });
         // Not while it is being made: they would find nothing and end.
@@ -370,6 +372,7 @@ impl Registry {
             blobs: None,
             tasks: Mutex::new(Tasks { announcer: Some(announced.task), ..Tasks::default() }),
             recording: Some(log),
+            viewed: Viewed::default(),
             redactor,
         }));
         Ok(())

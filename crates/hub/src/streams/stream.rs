@@ -3,6 +3,7 @@
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
 
 use axum::http::StatusCode;
 use rig_config::Redactor;
@@ -18,6 +19,7 @@ use super::indexed::Indexed;
 use super::meters::Meters;
 use super::playback::PlaybackLog;
 use super::tail::Tail;
+use super::viewed::{Subject, View, Viewed};
 use super::writer::{Appended, Command, Input, Refused, Write};
 use crate::data::{io_error, write_private};
 use crate::options::READ_BYTES;
@@ -53,6 +55,8 @@ pub struct Stream {
     pub(crate) tasks: Mutex<Tasks>,
     /// Set for a recording that is played: nothing can be written to it.
     pub(crate) recording: Option<Arc<PlaybackLog>>,
+    /// Its timeline, while somebody looks at it.
+    pub(crate) viewed: Viewed,
     /// Replaces secrets with fingerprints of the stream's own key, and knows the values that were secrets in it.
     pub(crate) redactor: Arc<Redactor>,
 }
@@ -156,8 +160,38 @@ impl Stream {
             Some(log) if (log.first_seq() - 1..=self.head()).contains(&seq) => {
                 log.state(seq).map_err(|e| Problem::internal("damaged-log", e.to_string()))
             }
-            _ => Ok(self.cut_at(seq).await?.state),
+            _ => match self.viewed.state(self.base().state.seq + 1, seq) {
+                Some(state) => Ok(state),
+                None => Ok(self.cut_at(seq).await?.state),
+            },
         }
+    }
+
+    /// Lets `see` look at the whole stream: its timeline, which has everything up to the head as it is now. That of a recording that is being
+    /// played has also what has not happened yet.
+    ///
+    /// # Errors
+    /// `too-large`, `damaged-log`, `busy`, and what `see` returns.
+    pub async fn look<T>(&self, see: impl FnOnce(&View) -> Result<T, Problem>) -> Result<T, Problem> {
+        let subject = Subject {
+            name: &self.name,
+            epoch: &self.epoch,
+            log: &self.log,
+            base: self.base(),
+            head: self.head(),
+            recording: self.recording.as_deref(),
+        };
+        self.viewed.look(subject, see).await
+    }
+
+    /// Returns for how long nobody has looked at the whole stream; `None` if nobody has, or somebody does now.
+    pub fn unseen(&self) -> Option<Duration> {
+        self.viewed.idle()
+    }
+
+    /// Gives back what looking at the whole stream took, unless somebody looks at it now.
+    pub fn forget_view(&self) {
+        self.viewed.close();
     }
 
     /// State and chain at `seq`: folded from the nearest checkpoint before it.

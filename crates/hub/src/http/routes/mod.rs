@@ -34,6 +34,7 @@ pub(crate) const RULES: &[Rule] = &[
     Rule::new(Method::GET, "/v1/tokens", Need::Hub(Admin), Trace::Not),
     Rule::new(Method::POST, "/v1/tokens", Need::Hub(Admin), Trace::Own),
     Rule::new(Method::DELETE, "/v1/tokens/{id}", Need::Hub(Admin), Trace::Own),
+    Rule::new(Method::GET, "/v1/whoami", Need::Scope(Read), Trace::Not),
     Rule::new(Method::GET, "/v1/streams", Need::Scope(Read), Trace::Not),
     Rule::new(Method::GET, "/v1/streams/{stream}", Need::Scope(Read), Trace::Not),
     Rule::new(Method::PUT, "/v1/streams/{stream}", Need::Scope(Write), Trace::Each),
@@ -100,6 +101,7 @@ pub(crate) fn own() -> OpenApiRouter<Core> {
         .routes(routes!(tokens::list, tokens::issue))
         .routes(routes!(tokens::revoke))
         .routes(routes!(tokens::ticket))
+        .routes(routes!(tokens::whoami))
 }
 
 /// Returns all routes of a hub, with those of its components.

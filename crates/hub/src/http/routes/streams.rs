@@ -58,6 +58,9 @@ pub(super) struct About {
     head: u64,
     /// Bytes that its log takes.
     bytes: u64,
+    /// True for a recording, which takes nothing.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    recording: bool,
 }
 
 /// The streams of a hub.
@@ -190,6 +193,7 @@ fn about(stream: &Stream) -> About {
         first_seq: stream.log.first_seq(),
         head: stream.head(),
         bytes: stream.log.bytes(),
+        recording: stream.is_recording(),
     }
 }
 

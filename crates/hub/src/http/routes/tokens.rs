@@ -95,3 +95,19 @@ pub(super) async fn ticket(
     let ticket = json!({ "stream": stream.name, "ticket": ticket, "expires": expires });
     Ok((StatusCode::CREATED, axum::Json(ticket)).into_response())
 }
+
+/// The caller, as the hub knows it
+#[utoipa::path(get, path = "/v1/whoami", operation_id = "whoami", responses((status = 200, description = "Its scopes and streams", body = shapes::Whoami)))]
+pub(super) async fn whoami(
+    State(core): State<Core>,
+    caller: Caller,
+    query: Query,
+) -> Result<axum::Json<shapes::Whoami>, Problem> {
+    query.done()?;
+    Ok(axum::Json(shapes::Whoami {
+        name: caller.name().map(str::to_owned),
+        scopes: caller.scopes().iter().map(|scope| scope.as_str().to_owned()).collect(),
+        tokens: core.access().demands_tokens(),
+        rig: env!("CARGO_PKG_VERSION").to_owned(),
+    }))
+}
