@@ -16,6 +16,7 @@ use serde_json::Value;
 pub use self::onboard::Onboarding;
 pub use self::rules::{CompareRule, ListRule, Matching};
 use crate::lines::LineIndex;
+use crate::normalise::VolatileRule;
 use crate::path::{Segment, lenient};
 use crate::pattern::glob_takes;
 use crate::{Error, Path, Pattern, ValuePattern};
@@ -32,6 +33,8 @@ pub struct Policy {
     pub list: Vec<ListRule>,
     /// Values that are equal though they are spelled differently.
     pub compare: Vec<CompareRule>,
+    /// Lines of texts that change by themselves.
+    pub volatile: Vec<VolatileRule>,
     /// Fields whose drift is noise.
     pub ignore: Vec<IgnoreRule>,
     /// Values of fields that nobody sets.

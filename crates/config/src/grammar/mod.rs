@@ -15,7 +15,7 @@ use std::sync::LazyLock;
 use regex::Regex;
 
 pub(crate) use self::placeholder::is_placeholder;
-pub(crate) use self::recognise::recognised;
+pub(crate) use self::recognise::{is_of, recognised};
 pub(crate) use self::words::{Word, closing, words};
 
 /// The families' files.
@@ -253,11 +253,15 @@ impl Grammars {
             let named = name.is_some_and(|name| {
                 grammar.name == name || grammar.files.iter().any(|pattern| is_named(pattern, name))
             });
-            named || grammar.signs.iter().any(|(sign, enough)| *enough && sign.is_match(head)) || {
-                grammar.signs.iter().filter(|(sign, _)| sign.is_match(head)).take(2).count() == 2
-            }
+            named || grammar.has_signs(head)
         };
         self.all.iter().enumerate().filter(|(_, grammar)| is_of(grammar)).map(|(at, _)| at).collect()
+    }
+
+    /// Returns true if a text is of a family by the signs in it.
+    fn is_of(&self, text: &str, family: &str) -> bool {
+        let head = &text[..text.floor_char_boundary(SIGNS)];
+        self.all.iter().filter(|grammar| grammar.name == family).any(|grammar| grammar.has_signs(head))
     }
 
     /// Returns true if the row holds in a text of these families.
@@ -268,6 +272,14 @@ impl Grammars {
     /// Returns the rows of these families that have no word to be looked up by, so that every line is held against them.
     pub(crate) fn of_every_line<'a>(&'a self, families: &'a [usize]) -> impl Iterator<Item = &'a Row> {
         self.unanchored.iter().map(|at| &self.rows[*at]).filter(|row| families.contains(&row.grammar))
+    }
+}
+
+impl Grammar {
+    /// Returns true if the beginning of a text has signs of this family: one that is enough, or two.
+    fn has_signs(&self, head: &str) -> bool {
+        self.signs.iter().any(|(sign, enough)| *enough && sign.is_match(head))
+            || self.signs.iter().filter(|(sign, _)| sign.is_match(head)).take(2).count() == 2
     }
 }
 

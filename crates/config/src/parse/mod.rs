@@ -18,7 +18,7 @@ use serde_json::Value;
 
 use crate::flatten::{Flattener, json_length};
 use crate::lines::{LineIndex, inclusive};
-use crate::normalise::normalise;
+use crate::normalise::{forget, normalise};
 use crate::{Document, Error, Format, Limits};
 
 /// Reads a document. Elements of lists are named by index, whatever the policy says of the list: its rules are for the
@@ -48,7 +48,10 @@ pub fn parse<'a>(
     if !normalised.trim_start().is_empty() {
         read(&normalised, format, limits, &mut fields)?;
     }
-    let (config, lines) = fields.finish();
+    let (mut config, mut lines) = fields.finish();
+    if matches!(format, Format::Json | Format::Xml) && forget(&mut config) {
+        lines.retain(|path, _| config.contains_key(path));
+    }
     Ok(Document { format, config, normalised, lines, file: None })
 }
 

@@ -9,7 +9,7 @@ use crate::Error;
 const TABLES: &[&str] = &["drift", "retention"];
 
 /// The lists of rules: `RIG_TABLE` holds more of them, `[{ path = "**.x" }]`, which stand after those of the file.
-const RULES: &[&str] = &["secret", "severity", "list", "ignore", "default"];
+const RULES: &[&str] = &["secret", "severity", "list", "volatile", "ignore", "default"];
 
 impl Policy {
     /// Reads a policy file and then what the environment says: a single value replaces that of the file, rules are added
