@@ -52,11 +52,15 @@ impl Pattern {
         (0..=path.0.len()).rev().any(|end| self.covers(&path.0[..end], true))
     }
 
-    /// Returns true if the pattern covers a section of a text, ignoring case. In a section's name a dot divides nothing, so `*`
-    /// stands for it too.
-    pub(crate) fn covers_section(&self, name: &str) -> bool {
-        let whole = || Glob { text: self.text.clone(), literal: false }.takes(name, true);
-        self.covers(&lenient(name).0, true) || whole()
+    /// Returns true if the pattern covers a section of a text. In a section's name a dot divides nothing, so `*` stands for it too.
+    pub(crate) fn covers_section(&self, name: &str, fold_case: bool) -> bool {
+        let whole = || Glob { text: self.text.clone(), literal: false }.takes(name, fold_case);
+        self.covers(&lenient(name).0, fold_case) || whole()
+    }
+
+    /// Returns true if the pattern covers a section of a text, or the whole text, whose path is `text`.
+    pub(crate) fn covers_part_of_text(&self, section: &str) -> bool {
+        self.covers(&[Segment::Key("text".to_owned())], false) || self.covers_section(section, false)
     }
 
     /// The keys by which the pattern names elements of lists: `name` in `env[name=TOKEN].value`.

@@ -180,6 +180,7 @@ fn against_file(
     let mut declared =
         rig_config::parse(&document, format, &Limits::default()).with_context(|| file.to_owned())?;
     declared.file = name;
+    declared.leave_out(&policy.volatile);
     // Fingerprints under a key of this run: secrets are neither shown nor compared, and counted.
     let mut secret = [0; 32];
     getrandom::fill(&mut secret).map_err(|e| anyhow!("the system gives no random numbers: {e}"))?;

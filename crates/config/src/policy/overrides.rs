@@ -104,7 +104,7 @@ mod tests {
         assert_eq!(policy.retention.max_age, Some(Duration::from_secs(14 * 86_400)));
         assert_eq!((policy.retention.max_events, policy.retention.max_bytes), (Some(1_000), Some(1 << 30)));
         let ignored: Vec<String> = policy.ignore.iter().map(|rule| rule.path.to_string()).collect();
-        assert_eq!((ignored, policy.severity_of("x")), (vec!["a".into(), "b".into()], Severity::Low));
+        assert_eq!((ignored, policy.severity_of_section("x")), (vec!["a".into(), "b".into()], Severity::Low));
         assert_eq!(with(&[]).unwrap(), Policy::parse(FILE).unwrap());
         let alone = Policy::parse_with("", [("RIG_DRIFT_FAIL_ON", "critical")].into_iter()).unwrap();
         assert_eq!(alone.drift.fail_on, Some(Severity::Critical));

@@ -33,8 +33,11 @@ pub enum Syntax {
     Ini,
     /// Sections that a word at the beginning of a line opens, as HAProxy and ssh have them: `backend web`.
     Keywords,
-    /// Lines that stand below one that is indented less, as in IOS, FRR and Open vSwitch: `router bgp 65000 > address-family ipv4`.
+    /// Lines that stand below one that is indented less, as in Open vSwitch and many other texts: `Bridge br0 > Port eth0`.
     Indented,
+    /// The same in a device's configuration such as IOS and FRR: `router bgp 65000 > address-family ipv4`. Lines that stand alone are
+    /// grouped by their first word: `snmp-server`.
+    Device,
 }
 
 impl Syntax {
@@ -61,7 +64,7 @@ impl Syntax {
             Syntax::Routeros => "rule",
             Syntax::Blocks | Syntax::Tags | Syntax::Keywords => "directive",
             Syntax::Ini => "setting",
-            Syntax::Fortios | Syntax::Set | Syntax::Indented => "line",
+            Syntax::Fortios | Syntax::Set | Syntax::Indented | Syntax::Device => "line",
         }
     }
 
@@ -73,7 +76,7 @@ impl Syntax {
                 words[words.len().saturating_sub(2)..].join(" ")
             }
             Syntax::Fortios | Syntax::Set => section.replace(" > ", " "),
-            Syntax::Blocks | Syntax::Tags | Syntax::Indented => {
+            Syntax::Blocks | Syntax::Tags | Syntax::Indented | Syntax::Device => {
                 section.rsplit(" > ").next().unwrap_or(section).to_owned()
             }
             Syntax::Ini | Syntax::Keywords => section.to_owned(),
@@ -96,7 +99,7 @@ pub fn without<'a>(text: &'a str, patterns: &[Pattern]) -> Option<(String, BTree
         let above = syntax.below().into_iter().flat_map(|below| name.match_indices(below)).map(|(at, _)| at);
         above
             .chain([name.len()])
-            .any(|end| patterns.iter().any(|pattern| pattern.covers_section(&name[..end])))
+            .any(|end| patterns.iter().any(|pattern| pattern.covers_section(&name[..end], true)))
     };
     let mut known = BTreeMap::new();
     let mut kept = String::with_capacity(text.len());
@@ -172,7 +175,7 @@ mod tests {
             (
                 "version 15.2\nhostname sw1\n!\nip route 0.0.0.0 0.0.0.0 10.0.0.1\ninterface Gi0/1\n description a\n no cdp enable\n!\n\
                  router bgp 65000\n address-family ipv4\n  network 10.0.0.0\n exit-address-family\n!\nno ip http server\nend\n",
-                Syntax::Indented,
+                Syntax::Device,
                 &[
                     "version",
                     "hostname",
@@ -186,7 +189,7 @@ mod tests {
             ),
             (
                 "!! IOS XR Configuration 7.3.2\nrouter static\n address-family ipv4 unicast\n  0.0.0.0/0 10.0.0.1\n !\n!\nroute-policy A\n  pass\nend-policy\n!\n",
-                Syntax::Indented,
+                Syntax::Device,
                 &[
                     "main",
                     "router static",
@@ -197,7 +200,7 @@ mod tests {
             ),
             (
                 "frr version 8.4\n!\nrouter ospf\n ospf router-id 1.1.1.1\nexit\n!\nline vty\n exec-timeout 5\nexit\n!\n",
-                Syntax::Indented,
+                Syntax::Device,
                 &["frr", "router ospf", "line vty"],
             ),
             (

@@ -51,7 +51,8 @@ impl<'a> Outline<'a> {
             Syntax::Set => outline.commands(),
             Syntax::Ini => outline.headers(|line| super::shape::header(line).map(Cow::Borrowed)),
             Syntax::Keywords => outline.headers(super::shape::keyword),
-            Syntax::Indented => outline.indented(),
+            Syntax::Indented => outline.indented(false),
+            Syntax::Device => outline.indented(true),
         }
         outline.name();
         outline
@@ -245,7 +246,7 @@ impl<'a> Outline<'a> {
 
     /// Lines below a line that is indented less. In a text of a device, the lines that open nothing and stand below nothing are
     /// grouped by their first word.
-    fn indented(&mut self) {
+    fn indented(&mut self, is_device: bool) {
         let shapes: Vec<Option<usize>> = self.lines.iter().map(|line| indentation(line)).collect();
         // How far the next line that counts is indented.
         let mut next = vec![0; shapes.len()];
@@ -254,7 +255,6 @@ impl<'a> Outline<'a> {
             next[at] = below;
             below = shapes[at].unwrap_or(below);
         }
-        let is_device = self.lines.iter().any(|line| is_separator(line));
         let mut open: Vec<(usize, usize)> = Vec::new();
         let mut groups = HashMap::new();
         // A blank line, a remark or an end belongs to what stands above it.

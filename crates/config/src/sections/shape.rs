@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use super::Syntax;
 use super::braces::Braces;
-use super::outline::Outline;
+use super::outline::{Outline, is_separator};
 
 /// Words that open a section of HAProxy's configuration at the beginning of a line.
 const HAPROXY: [&str; 16] = [
@@ -86,7 +86,8 @@ pub(super) fn syntax(lines: &[&str]) -> Option<Syntax> {
             && pair[1].starts_with([' ', '\t'])
     };
     let code: Vec<&&str> = lines.iter().filter(|line| is_code(line)).collect();
-    code.windows(2).any(begins_block).then_some(Syntax::Indented)
+    let is_device = || lines.iter().any(|line| is_separator(line));
+    code.windows(2).any(begins_block).then(|| if is_device() { Syntax::Device } else { Syntax::Indented })
 }
 
 /// Returns true for a line that is neither blank nor a comment.

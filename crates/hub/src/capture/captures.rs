@@ -259,15 +259,15 @@ impl Captures {
             asked == Some(SNAPSHOT) || asked.is_none() && media_type == Some(snapshot_file::MEDIA_TYPE);
         let format = if is_snapshot { None } else { Some(format_of(media_type, request, &document)?) };
         let as_json = asked.is_some() && !is_snapshot;
-        let (redactor, limits, step) =
-            (stream.redactor().learning(), self.options.limits.clone(), self.options.step);
+        let (redactor, options) = (stream.redactor().learning(), self.options.clone());
         let file = request.name.clone();
         let parsed = tokio::task::spawn_blocking(move || {
-            step("capture.parse");
+            let limits = &options.limits;
+            (options.step)("capture.parse");
             let bytes = document.len() as u64;
             // A snapshot file is JSON too. If JSON was asked for, it is captured as an ordinary document.
             let snapshot = match format {
-                Some(Format::Json) | None if !as_json => SnapshotFile::read(&document, &limits)?,
+                Some(Format::Json) | None if !as_json => SnapshotFile::read(&document, limits)?,
                 _ => None,
             };
             if let Some(snapshot) = snapshot {
@@ -275,8 +275,9 @@ impl Captures {
                 return Ok(captured(snapshot, bytes, &redactor));
             }
             let Some(format) = format else { return Err(no_snapshot()) };
-            let mut parsed = parse(document, format, &limits)?;
+            let mut parsed = parse(document, format, limits)?;
             parsed.file = file;
+            parsed.leave_out(&options.policy.volatile);
             let (digest, redacted) = parsed.digest_then_redact(&redactor);
             Ok(Capture {
                 format: format.to_string(),
