@@ -128,6 +128,8 @@ fn literals(pattern: &str, is_part: bool) -> (Vec<String>, String) {
     let anchored = pattern.strip_prefix('^');
     let begins = anchored.is_some() || !is_part;
     let pattern = anchored.unwrap_or(pattern);
+    // What a line begins with may be what goes.
+    let pattern = pattern.strip_prefix('(').filter(|inner| !inner.starts_with('?')).unwrap_or(pattern);
     let runs = runs(pattern);
     let piece = runs.iter().max_by_key(|run| run.len()).cloned().unwrap_or_default();
     let starts = if begins { starts(pattern, &runs[0]) } else { Vec::new() };

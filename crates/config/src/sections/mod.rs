@@ -188,6 +188,11 @@ mod tests {
                 ][..],
             ),
             (
+                "hostname a\n!\nbanner motd ^CC\n!!! out !!!\n   deep\nYour words ^ here\n^C\n!\nbanner login # one line #\nline vty 0 4\n login\n",
+                Syntax::Device,
+                &["hostname", "banner motd", "banner login", "line vty 0 4"],
+            ),
+            (
                 "!! IOS XR Configuration 7.3.2\nrouter static\n address-family ipv4 unicast\n  0.0.0.0/0 10.0.0.1\n !\n!\nroute-policy A\n  pass\nend-policy\n!\n",
                 Syntax::Device,
                 &[

@@ -259,8 +259,23 @@ impl<'a> Outline<'a> {
         let mut groups = HashMap::new();
         // A blank line, a remark or an end belongs to what stands above it.
         let mut latest = None;
+        let mut banner: Option<&str> = None;
         for at in 0..shapes.len() {
             let line = self.lines[at].trim();
+            if let Some(end) = banner {
+                if line.contains(end) {
+                    banner = None;
+                }
+                self.of_line.push(latest);
+                continue;
+            }
+            if is_device && let Some((title, end)) = banner_of(line) {
+                open.clear();
+                latest = Some(self.open(None, Some(at), Cow::Borrowed(title)));
+                banner = end;
+                self.of_line.push(latest);
+                continue;
+            }
             let Some(indent) = shapes[at] else {
                 self.of_line.push(latest);
                 continue;
@@ -336,6 +351,21 @@ fn indentation(line: &str) -> Option<usize> {
 /// Returns true for the line between two blocks of a device's configuration: `!`, `#`, or a remark behind `!`.
 pub(super) fn is_separator(line: &str) -> bool {
     line.starts_with('!') || line.trim_end() == "#"
+}
+
+/// Returns the title of a banner that a line begins, whose lines are free text, and what it ends with if it goes on.
+fn banner_of(line: &str) -> Option<(&str, Option<&str>)> {
+    let rest = line.strip_prefix("banner ")?;
+    let kind = rest.split(' ').next().unwrap_or(rest);
+    let title = &line[.."banner ".len() + kind.len()];
+    let text = rest[kind.len()..].trim_start();
+    let end = match text.chars().next() {
+        None => "EOF",
+        Some('^') if text[1..].starts_with(|c: char| c.is_ascii_alphabetic()) => &text[..2],
+        Some(mark) => &text[..mark.len_utf8()],
+    };
+    let is_over = !text.is_empty() && text[end.len()..].contains(end);
+    Some((title, (!is_over).then_some(end)))
 }
 
 /// A title in one line, with single blanks, cut where it is long.
