@@ -1,5 +1,6 @@
 //! Drift: compares a configuration with its approved baseline, or with a declaration of some of its fields.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use rig_event::{Change, DriftField, FlatConfig, Op, Severity, Timestamp, Verdict};
@@ -9,9 +10,10 @@ use serde_json::Value;
 use crate::diff::named;
 use crate::diff::rekeyed;
 use crate::digest::sha256_hex;
+use crate::normalise::renewed;
 use crate::number::same_number;
 use crate::sections::Syntax;
-use crate::{Policy, diff};
+use crate::{Format, Policy, diff};
 
 /// A drift that somebody accepted: this field with exactly this `after`. Another value is drift again.
 #[derive(Clone, Copy, Debug)]
@@ -53,7 +55,8 @@ pub fn drift(
     accepted: &[Accepted<'_>],
     now: Timestamp,
 ) -> Drift {
-    let sections = texts(baseline, current).map(|(old, new)| differing_sections(old, new, policy, |_| true));
+    let sections =
+        texts(baseline, current, policy).map(|(old, new)| differing_sections(&old, &new, policy, |_| true));
     let fields = sections.unwrap_or_else(|| {
         let field = |change: Change| DriftField {
             op: change.op,
@@ -76,8 +79,8 @@ pub fn drift(
 /// `[[default]]` rule gives the field, is met by a field that is absent; a declared `{}` is met by any map, and a declared
 /// `[]` by an empty list only. Of a text with sections, those are compared that the declaration has.
 pub fn declared_drift(declared: &FlatConfig, current: &FlatConfig, policy: &Policy, now: Timestamp) -> Drift {
-    let sections = texts(declared, current)
-        .map(|(old, new)| differing_sections(old, new, policy, |(declared, _)| declared.is_some()));
+    let sections = texts(declared, current, policy)
+        .map(|(old, new)| differing_sections(&old, &new, policy, |(declared, _)| declared.is_some()));
     let fields = sections.unwrap_or_else(|| {
         let (declared, current) = named(declared, current, policy);
         declared.iter().flat_map(|(path, value)| unmet(path, value, &current, policy)).collect()
@@ -95,7 +98,11 @@ fn decide(differing: Vec<DriftField>, policy: &Policy, accepted: &[Accepted<'_>]
             not_compared += 1;
             continue;
         }
-        if let Some(rule) = policy.ignores(&field.path, now) {
+        let ignored = match is_section(&field) {
+            true => policy.ignores_section(&field.path, now),
+            false => policy.ignores(&field.path, now),
+        };
+        if let Some(rule) = ignored {
             rules.insert(format!("[[ignore]] {}", rule.path));
             continue;
         }
@@ -117,10 +124,10 @@ fn decide(differing: Vec<DriftField>, policy: &Policy, accepted: &[Accepted<'_>]
     let open = || fields.iter().filter(|field| !field.accepted);
     let severity = open().map(|field| field.severity).max();
     for field in open().filter(|field| Some(field.severity) == severity) {
-        // A section's `before` is not known, and its `after` is a digest.
-        let is_section = field.before.is_none() && field.op == Op::Changed;
-        let after = if is_section { None } else { field.after.as_ref() };
-        let rule = policy.severity_rule(field.op, &field.path, field.before.as_ref(), after);
+        let rule = match is_section(field) {
+            true => policy.section_rule(&field.path),
+            false => policy.severity_rule(field.op, &field.path, field.before.as_ref(), field.after.as_ref()),
+        };
         rules.extend(rule.map(ToString::to_string));
     }
     let verdict = match (fields.is_empty(), severity) {
@@ -180,9 +187,23 @@ fn same_value(a: &Value, b: &Value) -> bool {
     }
 }
 
-/// Both configurations as texts, where both are.
-fn texts<'a>(old: &'a FlatConfig, new: &'a FlatConfig) -> Option<(&'a str, &'a str)> {
-    text_of(old).zip(text_of(new))
+/// Returns true for a section of a text: its `before` is not known, and its `after` is a digest.
+fn is_section(field: &DriftField) -> bool {
+    field.before.is_none() && field.op == Op::Changed
+}
+
+/// Both configurations as texts, where both are, as they would be captured now: the older may come from under other rules.
+fn texts<'a>(
+    old: &'a FlatConfig,
+    new: &'a FlatConfig,
+    policy: &Policy,
+) -> Option<(Cow<'a, str>, Cow<'a, str>)> {
+    let text = |config: &'a FlatConfig| {
+        let known = text_of(config)?;
+        let renewed = renewed(config, Format::Text, &policy.volatile);
+        Some(renewed.map_or(Cow::Borrowed(known), Cow::Owned))
+    };
+    text_of(old).and(text(new)).and_then(|new| Some((text(old)?, new)))
 }
 
 /// The text of a configuration that came from a text document.
@@ -199,8 +220,9 @@ fn differing_sections(
     policy: &Policy,
     counts: impl Fn(&(Option<&String>, Option<&String>)) -> bool,
 ) -> Vec<DriftField> {
-    let old = section_texts(old);
-    let new = section_texts(new);
+    let syntax = Syntax::of(new).or_else(|| Syntax::of(old));
+    let old = section_texts(old, syntax);
+    let new = section_texts(new, syntax);
     let names: BTreeSet<&String> = old.keys().chain(new.keys()).collect();
     let field = |name: &String| {
         let sides = (old.get(name), new.get(name));
@@ -211,7 +233,7 @@ fn differing_sections(
             path: name.clone(),
             before: None,
             after: Some(Value::from(format!("sha256:{}", &sha256_hex(&after)[..16]))),
-            severity: policy.severity_of(name),
+            severity: policy.severity_of_section(name),
             accepted: false,
         })
     };
@@ -220,13 +242,14 @@ fn differing_sections(
 
 /// The names under which the sections of a text drift; none of what is no text.
 pub(crate) fn section_names(config: &FlatConfig) -> impl Iterator<Item = String> {
-    text_of(config).map(section_texts).unwrap_or_default().into_keys()
+    let texts = text_of(config).map(|text| section_texts(text, Syntax::of(text)));
+    texts.unwrap_or_default().into_keys()
 }
 
 /// The text of each section; a text without sections is one, called `text`.
-fn section_texts(text: &str) -> BTreeMap<String, String> {
+fn section_texts(text: &str, syntax: Option<Syntax>) -> BTreeMap<String, String> {
     let mut texts = BTreeMap::<String, String>::new();
-    let Some(syntax) = Syntax::of(text) else {
+    let Some(syntax) = syntax else {
         return BTreeMap::from([("text".to_owned(), text.to_owned())]);
     };
     for (section, line) in syntax.sections(text) {

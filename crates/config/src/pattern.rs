@@ -52,6 +52,17 @@ impl Pattern {
         (0..=path.0.len()).rev().any(|end| self.covers(&path.0[..end], true))
     }
 
+    /// Returns true if the pattern covers a section of a text. In a section's name a dot divides nothing, so `*` stands for it too.
+    pub(crate) fn covers_section(&self, name: &str, fold_case: bool) -> bool {
+        let whole = || Glob { text: self.text.clone(), literal: false }.takes(name, fold_case);
+        self.covers(&lenient(name).0, fold_case) || whole()
+    }
+
+    /// Returns true if the pattern covers a section of a text, or the whole text, whose path is `text`.
+    pub(crate) fn covers_part_of_text(&self, section: &str) -> bool {
+        self.covers(&[Segment::Key("text".to_owned())], false) || self.covers_section(section, false)
+    }
+
     /// The keys by which the pattern names elements of lists: `name` in `env[name=TOKEN].value`.
     pub(crate) fn list_keys(&self) -> impl Iterator<Item = &str> {
         self.steps.iter().filter_map(|want| match want {
@@ -210,6 +221,11 @@ impl ValuePattern {
             other => Cow::Owned(other.to_string()),
         };
         self.0.is_match(&text)
+    }
+
+    /// Returns true if it has groups.
+    pub(crate) fn has_groups(&self) -> bool {
+        self.0.captures_len() > 1
     }
 
     /// Returns where its groups match in a text; where it has no group, where it matches.

@@ -16,6 +16,7 @@ use serde_json::Value;
 pub use self::onboard::Onboarding;
 pub use self::rules::{CompareRule, ListRule, Matching};
 use crate::lines::LineIndex;
+use crate::normalise::VolatileRule;
 use crate::path::{Segment, lenient};
 use crate::pattern::glob_takes;
 use crate::{Error, Path, Pattern, ValuePattern};
@@ -32,6 +33,8 @@ pub struct Policy {
     pub list: Vec<ListRule>,
     /// Values that are equal though they are spelled differently.
     pub compare: Vec<CompareRule>,
+    /// Lines of texts that change by themselves.
+    pub volatile: Vec<VolatileRule>,
     /// Fields whose drift is noise.
     pub ignore: Vec<IgnoreRule>,
     /// Values of fields that nobody sets.
@@ -263,9 +266,21 @@ impl Policy {
         })
     }
 
-    /// Returns the severity of a change whose values are not known, such as one in a section of a text.
-    pub fn severity_of(&self, path: &str) -> Severity {
-        self.severity_of_change(Op::Changed, path, None, None)
+    /// Returns the severity of a change in a section of a text. Rules for the whole text, `text`, hold for each of its sections.
+    pub fn severity_of_section(&self, section: &str) -> Severity {
+        self.section_rule(section).map(|rule| rule.level).unwrap_or_default()
+    }
+
+    /// The rule that says how much a change in a section of a text matters, if one does.
+    pub(crate) fn section_rule(&self, section: &str) -> Option<&SeverityRule> {
+        let mut latest_first = self.severity.iter().rev();
+        latest_first
+            .find(|rule| rule.takes(Op::Changed, None, None) && rule.path.covers_part_of_text(section))
+    }
+
+    /// The rule by which drift in a section of a text is noise at this moment, if there is one.
+    pub(crate) fn ignores_section(&self, section: &str, now: Timestamp) -> Option<&IgnoreRule> {
+        self.ignore.iter().find(|rule| !rule.expired(now) && rule.path.covers_part_of_text(section))
     }
 
     /// Returns the severity of a change. The last matching rule decides, so exceptions stand below the rules
@@ -489,9 +504,9 @@ mod tests {
         let policy = Policy::parse(EXAMPLE).unwrap();
         assert_eq!(policy.drift.fail_on, Some(Severity::High));
         assert_eq!(policy.retention.max_age, Some(Duration::from_secs(90 * 86_400)));
-        assert_eq!(policy.severity_of("db.host"), Severity::High);
-        assert_eq!(policy.severity_of("log.level"), Severity::Low);
-        assert_eq!(Policy::default().severity_of("db.host"), Severity::Medium);
+        assert_eq!(policy.severity_of_section("db.host"), Severity::High);
+        assert_eq!(policy.severity_of_section("log.level"), Severity::Low);
+        assert_eq!(Policy::default().severity_of_section("db.host"), Severity::Medium);
     }
 
     #[test]
@@ -531,7 +546,7 @@ mod tests {
         assert_eq!(of(Op::Added, "db.host", None, Some(&prod)), "medium");
         // Not the highest: what stands last is the exception to what stands above.
         assert_eq!(of(Op::Removed, "log.debug", Some(&on), None), "low");
-        assert_eq!(policy.severity_of("section"), Severity::Medium);
+        assert_eq!(policy.severity_of_section("section"), Severity::Medium);
         let rule = policy.severity_rule(Op::Removed, "a.debug", Some(&on), None).unwrap();
         assert_eq!(rule.to_string(), "[[severity]] **.debug (value matches ^true$) critical");
     }

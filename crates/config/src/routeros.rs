@@ -34,14 +34,15 @@ pub fn sectioned(text: &str) -> impl Iterator<Item = (Cow<'_, str>, &str)> {
 }
 
 /// The lines that a line's menu covers.
-enum Reach {
+pub(crate) enum Reach {
     /// `/ip address`: to the next such line.
     Following,
     /// `/ip address add …`: a whole command on one line, which leaves the open section open.
     ThisLine,
 }
 
-fn menu(line: &str) -> Option<(String, Reach)> {
+/// Returns the section of the menu that a line names, and the lines it covers.
+pub(crate) fn menu(line: &str) -> Option<(String, Reach)> {
     const COMMANDS: [&str; 15] = [
         "add", "set", "remove", "enable", "disable", "print", "find", "move", "comment", "edit", "export",
         "import", "unset", "reset", "get",

@@ -10,7 +10,7 @@ use similar::{Algorithm, ChangeTag, DiffOp, capture_diff_slices, group_diff_ops}
 use crate::Error;
 use crate::lines::inclusive;
 use crate::redact::without_fingerprints;
-use crate::sections::Syntax;
+use crate::sections::{Outline, Syntax};
 
 /// Number of unchanged lines that a hunk shows around a change.
 const CONTEXT: usize = 3;
@@ -70,6 +70,10 @@ fn of_ops(
     (new, new_lines): (&str, &[&str]),
 ) -> TextDiff {
     let mut diff = TextDiff::default();
+    let differs = ops.iter().any(|op| !matches!(op, DiffOp::Equal { .. }));
+    let syntax = if differs { Syntax::of(new).or_else(|| Syntax::of(old)) } else { None };
+    let outlines = syntax
+        .map(|syntax| (Outline::new(syntax, old_lines.to_vec()), Outline::new(syntax, new_lines.to_vec())));
     let mut old_changed = Vec::new();
     let mut new_changed = Vec::new();
     for group in group_diff_ops(ops, CONTEXT) {
@@ -83,8 +87,18 @@ fn of_ops(
             old_lines: old_range.len() as u64,
             new_start: start(&new_range),
             new_lines: new_range.len() as u64,
+            heading: String::new(),
             lines: Vec::new(),
         };
+        if let Some((old, new)) = &outlines
+            && let Some(first) = group.iter().find(|op| !matches!(op, DiffOp::Equal { .. }))
+        {
+            hunk.heading = match first.new_range() {
+                // What is only removed stands nowhere in the new text.
+                range if range.is_empty() => old.heading(first.old_range().start, old_range.start),
+                range => new.heading(range.start, new_range.start),
+            };
+        }
         for change in group.iter().flat_map(|op| op.iter_changes(old_lines, new_lines)) {
             let sign = match change.tag() {
                 ChangeTag::Equal => ' ',
@@ -107,21 +121,23 @@ fn of_ops(
     }
     diff.lines_added = new_changed.len() as u64;
     diff.lines_removed = old_changed.len() as u64;
-    if !diff.hunks.is_empty()
-        && let Some(syntax) = Syntax::of(new).or_else(|| Syntax::of(old))
-    {
-        diff.sections = summaries(syntax, (old, &old_changed), (new, &new_changed));
+    if let Some((old, new)) = &outlines {
+        diff.sections = summaries((old, &old_changed), (new, &new_changed));
     }
     diff
 }
 
 /// One summary for each section with changed lines, whose indexes are given in rising order.
-fn summaries(syntax: Syntax, old: (&str, &[usize]), new: (&str, &[usize])) -> Vec<SectionSummary> {
+fn summaries(old: (&Outline<'_>, &[usize]), new: (&Outline<'_>, &[usize])) -> Vec<SectionSummary> {
+    let syntax = new.0.syntax();
     let mut counts = BTreeMap::<String, (u64, u64)>::new();
-    for ((text, changed), is_new) in [(old, false), (new, true)] {
-        let sections = syntax.sections(text);
-        for (section, _) in changed.iter().filter_map(|index| sections.get(*index)) {
-            let (added, removed) = counts.entry(section.clone().into_owned()).or_default();
+    for ((outline, changed), is_new) in [(old, false), (new, true)] {
+        for line in changed {
+            let section = outline.section(*line);
+            if !counts.contains_key(section) {
+                counts.insert(section.to_owned(), (0, 0));
+            }
+            let Some((added, removed)) = counts.get_mut(section) else { continue };
             *(if is_new { added } else { removed }) += 1;
         }
     }
@@ -231,14 +247,20 @@ pub fn apply_hunks(old: &str, hunks: &[Hunk]) -> Result<String, Error> {
     Ok(new)
 }
 
+/// Returns the line of a unified diff that says where a hunk is, and below what.
+pub fn place(hunk: &Hunk) -> String {
+    let Hunk { old_start, old_lines, new_start, new_lines, heading, .. } = hunk;
+    let blank = if heading.is_empty() { "" } else { " " };
+    format!("@@ -{old_start},{old_lines} +{new_start},{new_lines} @@{blank}{heading}")
+}
+
 /// Hunks as the body of a unified diff.
 pub fn unified(hunks: &[Hunk]) -> String {
     let mut out = String::new();
     for hunk in hunks {
-        let Hunk { old_start, old_lines, new_start, new_lines, lines } = hunk;
         // Writing to a string cannot fail.
-        let _ = writeln!(out, "@@ -{old_start},{old_lines} +{new_start},{new_lines} @@");
-        for line in lines {
+        let _ = writeln!(out, "{}", place(hunk));
+        for line in &hunk.lines {
             out.push_str(line);
             out.push('\n');
         }
@@ -303,6 +325,38 @@ mod tests {
     }
 
     #[test]
+    fn a_hunk_says_below_what_it_stands() {
+        let headings = |old: &str, new: &str| -> Vec<String> {
+            text_diff(old, new).hunks.into_iter().map(|hunk| hunk.heading).collect()
+        };
+        let lines =
+            |n: usize, indent: &str| (0..n).map(|i| format!("{indent}line {i}\n")).collect::<String>();
+        let ios = |last: &str| {
+            format!("interface Gi0/1\n{}!\ninterface Gi0/2\n{}{last}", lines(9, " "), lines(9, " "))
+        };
+        assert_eq!(headings(&ios(" no cdp enable\n"), &ios(" cdp enable\n")), ["interface Gi0/2"]);
+        assert_eq!(headings(&ios(" cdp enable\n"), &ios("")), ["interface Gi0/2"]);
+        // What stands in the hunk is not said again, and neither is what is above another section.
+        assert_eq!(headings(&ios(""), &ios("").replacen("0/2\n", "0/2\n mtu 9000\n", 1)), [""]);
+        let fortios = |service: &str| {
+            format!(
+                "config firewall policy\n    edit 12\n{}        set service {service}\n    next\nend\n",
+                lines(5, "        set ")
+            )
+        };
+        assert_eq!(headings(&fortios("HTTPS"), &fortios("ALL")), ["config firewall policy > edit 12"]);
+        let export = |dns: &str| format!("/ip firewall filter\n{}add a={dns}\n", lines(5, "add "));
+        assert_eq!(headings(&export("1"), &export("2")), ["/ip firewall filter"]);
+        let diff = text_diff(&export("1"), &export("2"));
+        assert!(
+            unified(&diff.hunks).starts_with("@@ -4,4 +4,4 @@ /ip firewall filter\n"),
+            "{}",
+            unified(&diff.hunks)
+        );
+        assert_eq!(headings("a\nb\n", "a\nc\n"), [""]);
+    }
+
+    #[test]
     fn the_words_that_differ_are_known() {
         let shown = |old: &str, new: &str| {
             let (a, b) = changed_words(old, new)?;
@@ -328,6 +382,7 @@ mod tests {
             old_lines,
             new_start: 1,
             new_lines: 1,
+            heading: String::new(),
             lines: vec![line.into()],
         };
         for hunk in [broken(0, 1, " a"), broken(9, 1, " a"), broken(1, 1, "?a"), broken(1, 1, "")] {

@@ -171,6 +171,10 @@ pub struct Hunk {
     pub new_start: u64,
     /// Number of new lines in the hunk.
     pub new_lines: u64,
+    /// The lines above the hunk that its first change stands below, from the outermost one: `config firewall policy > edit 12`.
+    /// Empty if there are none.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub heading: String,
     /// The lines, each behind ` ` (context), `-` (removed) or `+` (added), without line ends.
     pub lines: Vec<String>,
 }

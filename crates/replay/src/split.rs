@@ -117,12 +117,14 @@ fn short_hunks(hunk: Hunk) -> Vec<Hunk> {
     let first = |start: u64, lines: u64| if lines == 0 { start + 1 } else { start };
     let (mut old, mut new) = (first(hunk.old_start, hunk.old_lines), first(hunk.new_start, hunk.new_lines));
     let mut done = Vec::new();
+    let heading = hunk.heading;
     let mut cut = |lines: Vec<String>| {
         let count = |sides: [char; 2]| lines.iter().filter(|l| l.starts_with(sides)).count() as u64;
         let (old_lines, new_lines) = (count([' ', '-']), count([' ', '+']));
         let start = |first: u64, lines: u64| if lines == 0 { first - 1 } else { first };
         let (old_start, new_start) = (start(old, old_lines), start(new, new_lines));
-        done.push(Hunk { old_start, old_lines, new_start, new_lines, lines });
+        let heading = heading.clone();
+        done.push(Hunk { old_start, old_lines, new_start, new_lines, heading, lines });
         (old, new) = (old + old_lines, new + new_lines);
     };
     let (mut lines, mut len) = (Vec::new(), 0);

@@ -113,7 +113,7 @@ pub async fn check(url: &str, devices: &[Device]) {
                     let collected = event["meta"]["collected_at"].as_str().unwrap();
                     let step: usize = collected["2026-11-20T".len()..][..2].parse().unwrap();
                     captured.entry(event["service"].as_str().unwrap().to_owned()).or_default().push(step);
-                    assert_eq!(event["normalisation"], 2, "{event}");
+                    assert_eq!(event["normalisation"], 3, "{event}");
                     assert_eq!(event["actor"], "nats", "{event}");
                 }
                 "diff.computed" | "log.sealed" => {}

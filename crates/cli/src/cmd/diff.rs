@@ -154,6 +154,8 @@ struct Side {
     name: String,
     config: FlatConfig,
     is_text: bool,
+    /// True if it was read just now.
+    is_document: bool,
     /// The explanation of its redaction, where that is asked for and known.
     explanation: Option<Explanation>,
 }
@@ -198,7 +200,8 @@ pub async fn run(args: Args) -> Result<Answer> {
     let as_json = args.json || args.format == Output::Json;
     let output = if as_json { Output::Json } else { args.format };
     if old.is_text && new.is_text {
-        let (old, new) = without_sections(old, new, &exclude)?;
+        let (mut old, mut new) = without_sections(old, new, &exclude)?;
+        [&mut old, &mut new].into_iter().for_each(|side| renew(side, &policy));
         return text(&old, &new, output, &args, &policy);
     }
     if old.is_text || new.is_text {
@@ -269,6 +272,16 @@ fn without(whole: Diff, exclude: &[Pattern], ignore_redacted: bool, baseline: bo
     });
     let diff = Diff::of(kept.collect());
     (diff, left_out)
+}
+
+/// Makes the text of a side what it would be if it were captured now: a recording may come from under other rules.
+fn renew(side: &mut Side, policy: &Policy) {
+    if side.is_document && policy.volatile.is_empty() {
+        return;
+    }
+    if let Some(text) = rig_config::normalise::renewed(&side.config, Format::Text, &policy.volatile) {
+        side.config.insert("text".to_owned(), Value::from(text));
+    }
 }
 
 /// Two texts less the sections that are not to be compared.
@@ -394,8 +407,8 @@ fn text(old: &Side, new: &Side, output: Output, args: &Args, policy: &Policy) ->
     if left_out > 0 {
         output::note(format!("{} left out, as asked", output::count(left_out, "difference")));
     }
-    let sections = diff.sections.iter().map(|section| policy.severity_of(&section.section)).max();
-    let severity = sections.unwrap_or_else(|| policy.severity_of("text"));
+    let sections = diff.sections.iter().map(|section| policy.severity_of_section(&section.section)).max();
+    let severity = sections.unwrap_or_else(|| policy.severity_of_section("text"));
     Ok(answer(diff.hunks.is_empty(), Some(severity), args.fail_on))
 }
 
@@ -415,7 +428,7 @@ fn baseline(file: &Path, args: &Args) -> Result<Side> {
         None => output::note(format!("{name} was not verified; --verify and keys do that")),
     }
     let config = baseline.config.as_ref().clone();
-    Ok(Side { name, is_text: is_text(&config), config, explanation: None })
+    Ok(Side { name, is_text: is_text(&config), config, is_document: false, explanation: None })
 }
 
 fn why(trust: Trust) -> &'static str {
@@ -455,7 +468,13 @@ async fn read(operand: &str, args: &Args, redactor: &Redactor) -> Result<Side> {
         let mut snapshot = rig_client::writer::read(operand, rig_client::writer::LIMIT).await?;
         let is_text = is_text(&snapshot.config);
         snapshot.redact(redactor, if is_text { Format::Text } else { Format::Json });
-        return Ok(Side { name: operand.to_owned(), config: snapshot.config, is_text, explanation: None });
+        return Ok(Side {
+            name: operand.to_owned(),
+            config: snapshot.config,
+            is_text,
+            is_document: false,
+            explanation: None,
+        });
     }
     if let Some((source, at, service)) = moment(operand) {
         let source: Source = source.parse()?;
@@ -473,7 +492,7 @@ async fn read(operand: &str, args: &Args, redactor: &Redactor) -> Result<Side> {
         let service = at.service(&name)?;
         let is_text = service.format.parse::<Format>().is_ok_and(Format::is_text);
         let config = service.config.as_ref().clone();
-        return Ok(Side { name: operand.to_owned(), config, is_text, explanation: None });
+        return Ok(Side { name: operand.to_owned(), config, is_text, is_document: false, explanation: None });
     }
     let (name, document) = snapshot::read(operand)?;
     let what = if operand == "-" { "standard input" } else { operand };
@@ -506,14 +525,21 @@ fn side(what: &str, name: Option<&str>, document: &[u8], args: &Args, redactor: 
     {
         snapshot.redact(redactor, Format::Json);
         let config = snapshot.config;
-        return Ok(Side { name: what.to_owned(), config, is_text: false, explanation: None });
+        return Ok(Side {
+            name: what.to_owned(),
+            config,
+            is_text: false,
+            is_document: false,
+            explanation: None,
+        });
     }
     let reading = Reading { name, format, encoding: args.encoding };
     let mut parsed = snapshot::parsed(reading, "--input-format", what, document, &Limits::default())?;
     let explanation =
         args.explain_redaction.then(|| redactor.explain(&parsed, &parsed.encoding.text(document)));
     redactor.redact(&mut parsed);
-    Ok(Side { name: what.to_owned(), config: parsed.config, is_text: parsed.format.is_text(), explanation })
+    let (config, is_text) = (parsed.config, parsed.format.is_text());
+    Ok(Side { name: what.to_owned(), config, is_text, is_document: true, explanation })
 }
 
 #[cfg(test)]

@@ -184,6 +184,7 @@ fn against_file(
     let reading = Reading { name: name.as_deref(), format, encoding };
     let mut declared = snapshot::parsed(reading, "--format", file, &document, &Limits::default())?;
     declared.check_declares(format.is_some()).with_context(|| output::plain(file))?;
+    declared.leave_out(&policy.volatile);
     // Fingerprints under a key of this run: secrets are neither shown nor compared, and counted.
     let mut secret = [0; 32];
     getrandom::fill(&mut secret).map_err(|e| anyhow!("the system gives no random numbers: {e}"))?;

@@ -71,9 +71,8 @@ pub fn lines(config: &FlatConfig) -> String {
 pub fn hunks(hunks: &[Hunk]) -> String {
     let mut out = String::new();
     for hunk in hunks {
-        let Hunk { old_start, old_lines, new_start, new_lines, lines } = hunk;
-        let place = format!("@@ -{old_start},{old_lines} +{new_start},{new_lines} @@");
-        let _ = writeln!(out, "{}", diff_line(&place));
+        let lines = &hunk.lines;
+        let _ = writeln!(out, "{}", diff_line(&rig_config::text::place(hunk)));
         let is = |line: &String, sign: char| line.starts_with(sign);
         let mut at = 0;
         while at < lines.len() {

@@ -15,7 +15,7 @@ use std::sync::{LazyLock, OnceLock};
 use regex::Regex;
 
 pub(crate) use self::placeholder::is_placeholder;
-pub(crate) use self::recognise::recognised;
+pub(crate) use self::recognise::{is_of, recognised};
 pub(crate) use self::words::{Word, closing, words};
 
 /// The families' files.
@@ -272,6 +272,12 @@ impl Grammars {
             named || grammar.has_signs(head)
         };
         self.all.iter().enumerate().filter(|(_, grammar)| is_of(grammar)).map(|(at, _)| at).collect()
+    }
+
+    /// Returns true if a text is of a family by the signs in it.
+    fn is_of(&self, text: &str, family: &str) -> bool {
+        let head = &text[..text.floor_char_boundary(SIGNS)];
+        self.all.iter().filter(|grammar| grammar.name == family).any(|grammar| grammar.has_signs(head))
     }
 
     /// Returns true if the row holds in a text of these families.

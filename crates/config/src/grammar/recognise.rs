@@ -103,6 +103,16 @@ const LOOKS: &[(&str, &str, &str)] = &[
         r"^\s*(wpa_passphrase|sae_password)=|^network=\{",
         r"^(ssid|hw_mode|channel|wpa|wpa_key_mgmt)=",
     ),
+    (
+        "mail",
+        "^mail_version = ",
+        r"^(myhostname|mydestination|mynetworks|inet_interfaces|smtpd?_\S+|process_name) = ",
+    ),
+    (
+        "squid",
+        "^Server: squid/",
+        r"^(http_access (allow|deny) |acl \S+ \S+ |http_port \S+|cache_(dir|mem|peer) |refresh_pattern )",
+    ),
     ("freeradius", r"^\S+\s+Cleartext-Password := ", r"^\s*(client \S+ \{|ipaddr = |nas_?type = )"),
 ];
 
@@ -135,6 +145,14 @@ pub(crate) fn recognised(text: &str, file: Option<&str>) -> Vec<&'static str> {
         }
     }
     names
+}
+
+/// Returns true if a text is of a family: by its signs, or by its looks.
+pub(crate) fn is_of(text: &str, family: &str) -> bool {
+    let head = &text[..text.floor_char_boundary(SIGNS)];
+    let has_looks =
+        |looks: &Looks| looks.enough.is_match(head) || looks.often.find_iter(head).take(3).count() == 3;
+    ALL.iter().any(|looks| looks.name == family && has_looks(looks)) || grammars().is_of(text, family)
 }
 
 #[cfg(test)]

@@ -21,7 +21,7 @@ use self::dialect::Dialect;
 use crate::decode::{decode, is_any_encoding};
 use crate::flatten::{Flattener, json_length};
 use crate::lines::{Place, inclusive};
-use crate::normalise::normalise;
+use crate::normalise::{forget, normalise};
 use crate::notes::Taken;
 use crate::{Document, Encoding, Error, Format, Limits, Note};
 
@@ -85,7 +85,10 @@ impl<'a> Reading<'a> {
             };
             match read {
                 Ok(()) => {
-                    let (config, lines) = fields.finish();
+                    let (mut config, mut lines) = fields.finish();
+                    if matches!(format, Format::Json | Format::Xml) && forget(&mut config) {
+                        lines.retain(|path, _| config.contains_key(path));
+                    }
                     Document { normalised, lines, ..Document::of_fields(format, config) }
                 }
                 Err(Error::Malformed { at, .. })

@@ -9,7 +9,7 @@ use crate::Error;
 const TABLES: &[&str] = &["drift", "retention"];
 
 /// The lists of rules: `RIG_TABLE` holds more of them, `[{ path = "**.x" }]`, which stand after those of the file.
-const RULES: &[&str] = &["secret", "severity", "list", "ignore", "default"];
+const RULES: &[&str] = &["secret", "severity", "list", "volatile", "ignore", "default"];
 
 impl Policy {
     /// Reads a policy file and then what the environment says: a single value replaces that of the file, rules are added
@@ -104,7 +104,7 @@ mod tests {
         assert_eq!(policy.retention.max_age, Some(Duration::from_secs(14 * 86_400)));
         assert_eq!((policy.retention.max_events, policy.retention.max_bytes), (Some(1_000), Some(1 << 30)));
         let ignored: Vec<String> = policy.ignore.iter().map(|rule| rule.path.to_string()).collect();
-        assert_eq!((ignored, policy.severity_of("x")), (vec!["a".into(), "b".into()], Severity::Low));
+        assert_eq!((ignored, policy.severity_of_section("x")), (vec!["a".into(), "b".into()], Severity::Low));
         assert_eq!(with(&[]).unwrap(), Policy::parse(FILE).unwrap());
         let alone = Policy::parse_with("", [("RIG_DRIFT_FAIL_ON", "critical")].into_iter()).unwrap();
         assert_eq!(alone.drift.fail_on, Some(Severity::Critical));

@@ -280,16 +280,16 @@ impl Captures {
             .transpose()
             .map_err(|e| Problem::new(StatusCode::UNPROCESSABLE_ENTITY, e.code(), e.to_string()))?;
         let as_json = asked.is_some() && !is_snapshot;
-        let (redactor, limits, step) =
-            (stream.redactor().learning(), self.options.limits.clone(), self.options.step);
+        let (redactor, options) = (stream.redactor().learning(), self.options.clone());
         let file = request.name.clone();
         let parsed = tokio::task::spawn_blocking(move || {
-            step("capture.parse");
+            let limits = &options.limits;
+            (options.step)("capture.parse");
             let bytes = document.len() as u64;
             // A snapshot file is JSON too. If JSON was asked for, it is captured as an ordinary document.
             let looks = told.or_else(|| Format::detect(file.as_deref(), &document));
             let snapshot = match looks {
-                Some(Format::Json) | None if !as_json => SnapshotFile::read(&document, &limits)?,
+                Some(Format::Json) | None if !as_json => SnapshotFile::read(&document, limits)?,
                 _ => None,
             };
             if let Some(snapshot) = snapshot {
@@ -300,10 +300,11 @@ impl Captures {
                 return Err(no_snapshot());
             }
             let reading = Reading { name: file.as_deref(), format: told, encoding };
-            let mut parsed = reading.read(document, &limits)?;
+            let mut parsed = reading.read(document, limits)?;
             if purpose == Purpose::Declaration {
                 parsed.check_declares(told.is_some())?;
             }
+            parsed.leave_out(&options.policy.volatile);
             let (digest, redacted) = parsed.digest_then_redact(&redactor);
             let warnings = parsed
                 .notes

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use rig_config::{Policy, diff, text_diff};
+use rig_config::{Format, Policy, diff, normalise, text_diff};
 use rig_event::event::{DiffComputed, SnapshotCaptured, SnapshotUnchanged, Warning};
 use rig_event::{Change, Draft, Event, FlatConfig, Hunk, Seq, ServiceName, Timestamp};
 use serde_json::Value;
@@ -82,8 +82,16 @@ pub fn judge(
     let changed = service.config_digest != capture.config_digest;
     // From fields to text or back there is no diff to apply: the snapshot carries the config, the diff only counts.
     let other_kind = changed && !first && is_text(&service.config) != is_text(&capture.config);
-    let keyframe = changed && service.diffs + 1 >= KEYFRAME_DIFFS;
-    let difference = (changed && !first).then(|| difference(&service.config, &capture.config, policy));
+    // A text that was captured under other rules is compared as it would be captured now, and the snapshot carries the config: what
+    // the rules changed is no change of the document.
+    let renewed = match changed && !first && !other_kind {
+        true => renewed(&service.config, &capture, policy),
+        false => None,
+    };
+    let keyframe = changed && (service.diffs + 1 >= KEYFRAME_DIFFS || renewed.is_some());
+    let known = renewed.as_ref().unwrap_or(&service.config);
+    let differs = changed && !first && *known != capture.config;
+    let difference = differs.then(|| difference(known, &capture.config, policy));
     let drift = match changed {
         true => drift::news(service, &capture.config, policy, now),
         false => Vec::new(),
@@ -120,6 +128,13 @@ pub fn judge(
     drafts
 }
 
+/// Returns the text that a service has as it would be captured now, if that is another one.
+fn renewed(known: &FlatConfig, capture: &Capture, policy: &Policy) -> Option<FlatConfig> {
+    let format = capture.format.parse().unwrap_or(Format::Text);
+    let text = normalise::renewed(known, format, &policy.volatile)?;
+    Some(FlatConfig::from([(TEXT.to_owned(), Value::from(text))]))
+}
+
 fn is_text(config: &FlatConfig) -> bool {
     text_of(config).is_some()
 }
@@ -136,10 +151,10 @@ fn text_of(config: &FlatConfig) -> Option<&str> {
 pub fn difference(old: &FlatConfig, new: &FlatConfig, policy: &Policy) -> DiffComputed {
     if let (Some(old), Some(new)) = (text_of(old), text_of(new)) {
         let found = text_diff(old, new);
-        let severity = found.sections.iter().map(|s| policy.severity_of(&s.section)).max();
+        let severity = found.sections.iter().map(|s| policy.severity_of_section(&s.section)).max();
         return DiffComputed {
             changed: 1,
-            severity: severity.or(Some(policy.severity_of(TEXT))),
+            severity: severity.or(Some(policy.severity_of_section(TEXT))),
             hunks: found.hunks,
             lines_added: found.lines_added,
             lines_removed: found.lines_removed,

@@ -287,6 +287,11 @@ fn captured(state: &mut State, capture: Capture) -> Vec<Envelope> {
     let digest = format!("{} {}", capture.digest, config_digest(&said.collect()));
     let capture = Capture { digest, ..capture };
     let drafts = judge::judge(state, &name(0), capture, &Policy::default(), Timestamp::from_micros(1));
+    folded(state, drafts)
+}
+
+/// The events of a decision, folded onto the state.
+fn folded(state: &mut State, drafts: Vec<Draft>) -> Vec<Envelope> {
     let mut envelopes = Vec::new();
     for draft in drafts {
         let mut line = Vec::new();
@@ -346,4 +351,42 @@ fn provenance_too_large_for_an_event_is_split_and_found_again() {
     let service = state.service("service-0").unwrap();
     assert_eq!(*service.config, config);
     assert_eq!(*service.provenance, later);
+}
+
+/// A text as one field, under whatever rules it was captured.
+fn text(text: &str) -> Capture {
+    Capture { format: "text".into(), ..capture(FlatConfig::from([("text".to_owned(), text.into())])) }
+}
+
+#[test]
+fn a_text_of_older_rules_is_compared_as_it_would_be_captured_now() {
+    let old =
+        "!Time: Tue Mar 12 10:00:00 2026\nhostname a\n: Written by x at 10:00:00 UTC Mon Jan 5 2026\n\n";
+    let types = |events: &[Envelope]| -> Vec<String> {
+        events.iter().map(|envelope| envelope.event.type_name().to_owned()).collect()
+    };
+    for (new, expected) in [
+        ("hostname a\n", &["snapshot.captured"][..]),
+        ("hostname b\n", &["snapshot.captured", "diff.computed", "drift.detected"]),
+    ] {
+        let mut state = State::default();
+        captured(&mut state, text(old));
+        let approved = judge::approve(&state, &name(0), Default::default(), None, By::default()).unwrap();
+        folded(&mut state, approved);
+        let events = captured(&mut state, text(new));
+        assert_eq!(types(&events), expected, "{new}");
+        let service = state.service(name(0).as_str()).unwrap();
+        assert_eq!(service.config["text"], new);
+        assert_eq!(config_digest(&service.config), service.config_digest);
+        for envelope in &events {
+            if let Event::DiffComputed(diff) = &envelope.event {
+                assert_eq!((diff.lines_added, diff.lines_removed), (1, 1));
+            }
+        }
+        // From then on it is as any other.
+        let events = captured(&mut state, text("hostname c\n"));
+        assert_eq!(types(&events)[..2], ["snapshot.captured", "diff.computed"]);
+        assert!(matches!(&events[0].event, Event::SnapshotCaptured(e) if e.config.is_none()));
+        assert_eq!(state.service(name(0).as_str()).unwrap().config["text"], "hostname c\n");
+    }
 }
