@@ -14,7 +14,7 @@ impl Policy {
         let mut paths = Vec::new();
         for config in configs {
             paths.extend(config.keys().cloned());
-            let names = named(config, config, self).0;
+            let names = named(config, self);
             for path in config.keys().chain(names.keys()) {
                 // An element that moves is told under its own path.
                 paths.extend(path.match_indices(']').map(|(at, _)| path[..=at].to_owned()));

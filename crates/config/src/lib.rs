@@ -8,7 +8,7 @@
 //! is a document or an [`Error`] that names the place, within the bounds of [`Limits`].
 //!
 //! In reading order, each file importing only those before it: `lines`, [`mod@format`], [`error`], `random`,
-//! `shown`, [`path`] (names of fields), `number`, `routeros`, [`pattern`] (rules over fields), [`sections`]
+//! `shown`, [`path`] (names of fields), `identity` (of list elements), `number`, `expressions` (of HCL), `routeros`, [`pattern`] (rules over fields), [`sections`]
 //! (of texts), `detect` (the format of a document), [`mod@normalise`] (texts before they are compared),
 //! [`policy`] (secrets, severities, noise), [`document`], [`redact`] (secrets leave), `tree` and `flatten` (a
 //! document to fields), [`mod@parse`] (bytes to a [`Document`]), [`digest`], [`provenance`] (sources of
@@ -22,9 +22,11 @@ pub mod digest;
 pub mod document;
 pub mod drift;
 pub mod error;
+mod expressions;
 mod flatten;
 pub mod format;
 mod grammar;
+mod identity;
 mod idle;
 mod lines;
 pub mod merge;
