@@ -12,7 +12,7 @@
 //! (of texts), `detect` (the format of a document), [`mod@normalise`] (texts before they are compared),
 //! [`policy`] (secrets, severities, noise), [`document`], [`redact`] (secrets leave), `tree` and `flatten` (a
 //! document to fields), [`mod@parse`] (bytes to a [`Document`]), [`digest`], [`provenance`] (sources of
-//! fields), [`mod@diff`] and [`text`] (differences), [`mod@drift`] (from what was approved), `idle` (rules
+//! fields), [`mod@diff`] and [`text`] (differences), [`told`] (differences for people), [`mod@drift`] (from what was approved), `idle` (rules
 //! that do nothing), [`baseline`] (signed approvals), [`snapshot_file`], [`merge`] (layers).
 
 pub mod baseline;
@@ -45,6 +45,7 @@ pub mod sections;
 mod shown;
 pub mod snapshot_file;
 pub mod text;
+pub mod told;
 mod tree;
 
 pub use baseline::{Baseline, BaselineKeys, Trust};

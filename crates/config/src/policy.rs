@@ -208,21 +208,41 @@ pub struct RuleNote {
 }
 
 /// Why a rule does nothing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Idle {
     /// No field matched it.
     NeverMatched,
     /// Its date has passed.
     Expired,
+    /// In a list that it covers some elements have no value of its key, or not one of their own.
+    NoKey {
+        /// The first such list.
+        list: String,
+        /// Number of such lists.
+        lists: usize,
+    },
 }
 
 impl fmt::Display for RuleNote {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let why = match self.why {
-            Idle::NeverMatched => "never matched",
-            Idle::Expired => "has expired",
-        };
-        write!(f, "{} {why}", self.rule)
+        let rule = &self.rule;
+        match &self.why {
+            Idle::NeverMatched => write!(f, "{rule} never matched"),
+            Idle::Expired => write!(f, "{rule} has expired"),
+            Idle::NoKey { list, lists } => {
+                let list = if list.is_empty() { "the documents" } else { list };
+                let more = match lists - 1 {
+                    0 => String::new(),
+                    1 => " and one more list".to_owned(),
+                    more => format!(" and {more} more lists"),
+                };
+                write!(
+                    f,
+                    "{rule} cannot apply to {list}{more}: not every element has a value of its own; they are matched \
+                     by likeness"
+                )
+            }
+        }
     }
 }
 

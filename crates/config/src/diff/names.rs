@@ -7,21 +7,25 @@ use super::fields::{Fields, bracket, elements};
 use super::lists::{key, rule};
 use crate::Policy;
 use crate::path::{Segment, print_keyed};
+use crate::policy::Matching;
 
 /// A configuration with the elements of lists named as a diff with another version of it would name them:
 /// `servers[name=api].port`, and by index where no key tells them apart.
 ///
 /// These are names to look up and to show; the order of keyed lists is not in them.
-pub fn named(config: &FlatConfig, policy: &Policy) -> FlatConfig {
-    let mut names = Names { policy, config: FlatConfig::new() };
+///
+/// The second answer is the lists to which a `[[list]]` rule with a key cannot apply, with that key.
+pub fn named<'p>(config: &FlatConfig, policy: &'p Policy) -> (FlatConfig, Vec<(String, &'p str)>) {
+    let mut names = Names { policy, config: FlatConfig::new(), without_key: Vec::new() };
     let entries = entries(config);
     names.fields(Fields { entries: &entries, skip: 0 }, "");
-    names.config
+    (names.config, names.without_key)
 }
 
 struct Names<'p> {
     policy: &'p Policy,
     config: FlatConfig,
+    without_key: Vec<(String, &'p str)>,
 }
 
 impl Names<'_> {
@@ -47,7 +51,11 @@ impl Names<'_> {
             self.config.extend(list.iter().map(|(rest, value)| (format!("{at}{rest}"), value.clone())));
             return;
         };
-        let key = key(&elements, &elements, rule(at, self.policy));
+        let rule = rule(at, self.policy);
+        let key = key(&elements, &elements, rule);
+        if let (None, Some(Matching::Key { key, .. })) = (&key, rule) {
+            self.without_key.push((at.to_owned(), key));
+        }
         for (index, element) in elements.iter().enumerate() {
             let mut path = at.to_owned();
             match &key {
@@ -69,7 +77,7 @@ mod tests {
     fn elements_are_named_by_their_keys() {
         let flat = |value: Value| -> FlatConfig { value.as_object().unwrap().clone().into_iter().collect() };
         let config = flat(json!({"s[0].name": "x", "s[0].p": 1, "s[1].name": "y", "s[1].l[0].id": 3, "t[0]": 1}));
-        let names: Vec<String> = named(&config, &Policy::default()).into_keys().collect();
+        let names: Vec<String> = named(&config, &Policy::default()).0.into_keys().collect();
         assert_eq!(
             names,
             ["s[name=x].name", "s[name=x].p", "s[name=y].l[id=3].id", "s[name=y].name", "t[0]"]

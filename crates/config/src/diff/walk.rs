@@ -273,10 +273,13 @@ impl<'p> Walk<'p> {
         };
         let mut stays = vec![false; olds.len()];
         pairs.iter().flatten().for_each(|&index| stays[index] = true);
-        // Where only the end of the list is longer or shorter, indexes say it all.
+        // Where only the end of a list of values is longer or shorter, indexes say it all; of a list of maps the place also
+        // says that the element is new as a whole.
         let common = olds.len().min(news.len());
         let in_place = pairs.iter().enumerate().all(|(n, old)| *old == (n < common).then_some(n));
-        let placed = key.is_some() || !in_place;
+        let is_map = |element: &Fields<'_>| element.get(0).is_some_and(|(rest, _)| !rest.is_empty());
+        let ends_in_maps = olds.iter().skip(common).chain(news.iter().skip(common)).any(is_map);
+        let placed = key.is_some() || !in_place || ends_in_maps;
         if let Some(noted) = self.pairs.as_mut().filter(|_| !in_place) {
             noted.insert(at.index.clone(), pairs.clone());
         }

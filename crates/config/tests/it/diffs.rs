@@ -133,7 +133,7 @@ fn has_null(value: &Value) -> bool {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(1_500))]
+    #![proptest_config(ProptestConfig::with_cases(600))]
 
     #[test]
     fn applying_a_diff_gives_the_new_document(old in document(), new in document(), policy in policy()) {
