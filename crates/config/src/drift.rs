@@ -70,9 +70,8 @@ pub fn drift(
 pub fn declared_drift(declared: &FlatConfig, current: &FlatConfig, policy: &Policy, now: Timestamp) -> Drift {
     let sections = texts(declared, current)
         .map(|(old, new)| differing_sections(old, new, policy, |(declared, _)| declared.is_some()));
-    let fields = sections.unwrap_or_else(|| {
-        diff::unmet(declared, current, policy).into_iter().map(drifting).collect()
-    });
+    let fields = sections
+        .unwrap_or_else(|| diff::unmet(declared, current, policy).into_iter().map(drifting).collect());
     decide(fields, policy, &[], now)
 }
 

@@ -56,7 +56,8 @@ fn tokens<'a>(text: &'a str, into: &mut Vec<&'a str>) -> Option<usize> {
                 while bytes.get(at).is_some_and(|b| is_word(*b) || *b == b'-') {
                     at += 1;
                 }
-                let shell = matches!(bytes.get(at), Some(b':')) && matches!(bytes.get(at + 1), Some(b'-' | b'+' | b'?' | b'='));
+                let shell = matches!(bytes.get(at), Some(b':'))
+                    && matches!(bytes.get(at + 1), Some(b'-' | b'+' | b'?' | b'='));
                 let assigns = bytes.get(at) == Some(&b'=') && bytes.get(at + 1) != Some(&b'=');
                 let shell = shell || assigns || matches!(bytes.get(at), Some(b'+' | b'%' | b'^' | b','));
                 let default = text[start..at].contains('-') && bytes.get(at) == Some(&b' ');

@@ -97,9 +97,8 @@ impl ElementKey {
             Kind::Entry => None,
             Kind::Object(ways) => object(ways, scalar).map(Cow::Owned),
             Kind::Parts(parts) => {
-                let value = |(entry, nested): &(Way, Option<Way>)| {
-                    scalar(entry).or_else(|| scalar(nested.as_ref()?))
-                };
+                let value =
+                    |(entry, nested): &(Way, Option<Way>)| scalar(entry).or_else(|| scalar(nested.as_ref()?));
                 if let [part] = parts.as_slice() {
                     return value(part);
                 }
@@ -190,11 +189,15 @@ mod tests {
         assert_eq!(value("kind,metadata.name", deployment.clone()).as_deref(), Some("Deployment,web"));
         assert_eq!(value("kind,metadata.namespace", deployment.clone()).as_deref(), Some("Deployment,"));
         assert_eq!(value("a,b", deployment).as_deref(), None);
-        let service = json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "w", "namespace": "p"}});
+        let service =
+            json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "w", "namespace": "p"}});
         assert_eq!(value("object", service).as_deref(), Some("Service/p/w"));
         // An entry of that very name wins.
         assert_eq!(value("a.b", json!({"a.b": 1, "a": {"b": 2}})).as_deref(), Some("1"));
-        assert_eq!(value("object", json!({"object": "x", "apiVersion": "v1", "kind": "A"})).as_deref(), Some("x"));
+        assert_eq!(
+            value("object", json!({"object": "x", "apiVersion": "v1", "kind": "A"})).as_deref(),
+            Some("x")
+        );
         // Values with commas are not mixed up.
         assert_ne!(value("a,b", json!({"a": "x,y", "b": "z"})), value("a,b", json!({"a": "x", "b": "y,z"})));
     }

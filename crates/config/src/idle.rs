@@ -81,8 +81,10 @@ mod tests {
         assert_eq!(says(&flat(json!({"a[0].addr": 1, "a[1].addr": 2}))), [""; 0]);
         assert_eq!(
             says(&flat(json!({"a[0].addr": 1, "a[1].addr": 1, "b[0]": 1}))),
-            ["[[list]] key = \"addr\" cannot apply to a and one more list: not every element has a value of its own; \
-              they are matched by likeness"]
+            [
+                "[[list]] key = \"addr\" cannot apply to a and one more list: not every element has a value of its own; \
+              they are matched by likeness"
+            ]
         );
     }
 }

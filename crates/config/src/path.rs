@@ -238,7 +238,10 @@ mod tests {
         let keyed = |k: &str, v: &str| Segment::Keyed { key: k.into(), value: v.into() };
         check("servers[name=api].port", &[key("servers"), keyed("name", "api"), key("port")]);
         check("s[name=v1.2=3]", &[key("s"), keyed("name", "v1.2=3")]);
-        check("s[kind,metadata.name=Pod,web].x", &[key("s"), keyed("kind,metadata.name", "Pod,web"), key("x")]);
+        check(
+            "s[kind,metadata.name=Pod,web].x",
+            &[key("s"), keyed("kind,metadata.name", "Pod,web"), key("x")],
+        );
         check(r#"s["a=b"="x]y"]"#, &[key("s"), keyed("a=b", "x]y")]);
     }
 

@@ -270,11 +270,17 @@ impl Summary {
             _ if *op == Op::Moved => self.say(format_args!("{path} moved")),
             (Some(before), Some(after)) => {
                 self.say(format_args!("{path} "));
-                let long = |value: &Value| value.as_str().is_some_and(|text| text.len() > LONG || text.contains('\n'));
+                let long = |value: &Value| {
+                    value.as_str().is_some_and(|text| text.len() > LONG || text.contains('\n'))
+                };
                 if long(before) || long(after) {
                     // Cut to the same beginning, both would look the same.
                     let (before, after) = inline(before, after);
-                    self.0.extend([Span::Text(before.to_string()), Span::Arrow, Span::Text(after.to_string())]);
+                    self.0.extend([
+                        Span::Text(before.to_string()),
+                        Span::Arrow,
+                        Span::Text(after.to_string()),
+                    ]);
                 } else {
                     self.0.extend([Span::Value(before.clone()), Span::Arrow, Span::Value(after.clone())]);
                 }

@@ -307,6 +307,9 @@ fn fields(
         new.config = old.config.clone();
         rig_config::diff::apply_some(&mut new.config, &diff.changes)?;
     }
+    // From here on an element that came or went is one change, and counts as one.
+    let equivalent = diff.equivalent;
+    let diff = Diff { equivalent, ..Diff::of(rig_config::told::grouped(&diff.changes)) };
     let mut out = Out::new();
     match output {
         Output::Text => out.text(&shown::fields(&diff))?,
@@ -326,7 +329,8 @@ fn fields(
                 "severity": diff.severity, "left_out": left_out.asked, "not_compared": left_out.not_compared,
             });
             // Put in as they are: `json!` spells numbers anew.
-            said["changes"] = rig_config::told::grouped(&diff.changes).iter().map(shown::change_json).collect();
+            said["changes"] =
+                diff.changes.iter().map(shown::change_json).collect();
             add_explanations(&mut said, old, &new, args)?;
             out.json(&said)?;
         }

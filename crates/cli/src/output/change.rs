@@ -54,7 +54,11 @@ fn drawn(change: &Change, told: &Told) -> (String, Vec<String>) {
             let moved = match before == after {
                 true => format!(" moved past others, [{}] as before", pieces(after, Style::new())),
                 false => {
-                    format!(" moved from [{}] to [{}]", pieces(before, Style::new()), pieces(after, Style::new()))
+                    format!(
+                        " moved from [{}] to [{}]",
+                        pieces(before, Style::new()),
+                        pieces(after, Style::new())
+                    )
                 }
             };
             (moved, Vec::new())
@@ -83,7 +87,9 @@ fn drawn(change: &Change, told: &Told) -> (String, Vec<String>) {
             let field = |(change, told): &(Change, Told)| {
                 let (beside, below) = drawn(change, told);
                 let first = format!("{} {}:{beside}", sign(change.op), plain(&change.path));
-                std::iter::once(first).chain(below.into_iter().map(|line| format!("  {line}"))).collect::<Vec<_>>()
+                std::iter::once(first)
+                    .chain(below.into_iter().map(|line| format!("  {line}")))
+                    .collect::<Vec<_>>()
             };
             (format!(" {}", styled(DIM, format!("{format}:"))), fields.iter().flat_map(field).collect())
         }
@@ -154,7 +160,10 @@ mod tests {
             shown(Op::Changed, Some(secret), Some(Value::Null)),
             "~ a.b: [redacted hmac:k1:0123456789abcdef] -> null  (high)"
         );
-        assert_eq!(shown(Op::Changed, Some(json!("1")), Some(json!(1))), "~ a.b: \"1\" -> 1  (string -> number)  (high)");
+        assert_eq!(
+            shown(Op::Changed, Some(json!("1")), Some(json!(1))),
+            "~ a.b: \"1\" -> 1  (string -> number)  (high)"
+        );
         assert_eq!(shown(Op::Moved, Some(json!(2)), Some(json!(0))), "> a.b: moved from [2] to [0]  (high)");
     }
 
@@ -165,7 +174,12 @@ mod tests {
             shown(Op::Changed, Some(file(80)), Some(file(81))),
             "~ a.b:  (high)\n   b\n   c\n   d\n  -listen 80;\n  +listen 81;"
         );
-        let policy = |action: &str| json!(format!("{{\"Statement\":[{{\"Action\":\"{action}\",\"Resource\":\"{}\"}}]}}", "arn:".repeat(20)));
+        let policy = |action: &str| {
+            json!(format!(
+                "{{\"Statement\":[{{\"Action\":\"{action}\",\"Resource\":\"{}\"}}]}}",
+                "arn:".repeat(20)
+            ))
+        };
         assert_eq!(
             shown(Op::Changed, Some(policy("s3:Get")), Some(policy("s3:Put"))),
             "~ a.b: JSON:  (high)\n  ~ Statement[0].Action: \"s3:Get\" -> \"s3:Put\""

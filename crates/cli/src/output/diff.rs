@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use anstyle::{AnsiColor, Style};
 use rig_config::text::changed_words;
-use rig_config::told::{Piece, Pieces, Told, grouped, tell};
+use rig_config::told::{Piece, Pieces, Told, tell};
 use rig_config::{Diff, FlatConfig, Hunk, TextDiff};
 use rig_event::{Change, Op};
 use serde_json::{Value, json};
@@ -37,7 +37,7 @@ pub fn tally(diff: &Diff) -> String {
 /// The difference of fields for the eye, a line a field and a tally. A long value has lines of its own.
 pub fn fields(diff: &Diff) -> String {
     let mut out = String::new();
-    for told in &grouped(&diff.changes) {
+    for told in &diff.changes {
         let _ = writeln!(out, "{}", change(told));
     }
     if !diff.is_empty() {
@@ -67,7 +67,7 @@ pub fn lines(old: &FlatConfig, new: &FlatConfig) -> (String, String) {
             match block(value, other.get(path.as_str())) {
                 Some(block) => {
                     let _ = writeln!(out, "{path}:");
-                    block.lines().for_each(|line| drop(writeln!(out, "  {}", plain(line))));
+                    block.lines().for_each(|line| out.push_str(&format!("  {}\n", plain(line))));
                 }
                 None => drop(writeln!(out, "{path}: {}", plain(&value.to_string()))),
             }
@@ -80,7 +80,8 @@ pub fn lines(old: &FlatConfig, new: &FlatConfig) -> (String, String) {
 /// The lines that a value is shown as, where it is not shown as one.
 fn block(value: &Value, other: Option<&Value>) -> Option<String> {
     let pretty = |value: &Value| {
-        let text = value.as_str().filter(|text| text.len() > 72 && text.trim_start().starts_with(['{', '[']))?;
+        let text =
+            value.as_str().filter(|text| text.len() > 72 && text.trim_start().starts_with(['{', '[']))?;
         // Only where it says the same again: what JSON does not keep must not be lost.
         let parsed: Value = serde_json::from_str(text).ok()?;
         serde_json::to_string_pretty(&parsed).ok()
@@ -103,12 +104,14 @@ pub fn unified_fields(old: &str, new: &str, lines: &(String, String)) -> String 
         return out;
     }
     let _ = write!(out, "--- {}\n+++ {}\n", plain(old), plain(new));
-    let fields: Vec<(u64, &str)> = (1..).zip(lines.0.lines()).filter(|(_, line)| !line.starts_with("  ")).collect();
+    let fields: Vec<(u64, &str)> =
+        (1..).zip(lines.0.lines()).filter(|(_, line)| !line.starts_with("  ")).collect();
     for hunk in &diff.hunks {
         let head = rig_config::unified(std::slice::from_ref(hunk));
         let (place, body) = head.split_at(head.find('\n').unwrap_or(head.len()));
         let at = fields.partition_point(|(line, _)| *line < hunk.old_start);
-        let inside = hunk.lines.first().is_some_and(|line| line.get(1..).is_some_and(|line| line.starts_with("  ")));
+        let inside =
+            hunk.lines.first().is_some_and(|line| line.get(1..).is_some_and(|line| line.starts_with("  ")));
         let above = at.checked_sub(1).and_then(|at| fields.get(at)).filter(|_| inside);
         let above = above.map(|(_, line)| format!(" {}", line.trim_end_matches(':'))).unwrap_or_default();
         let _ = write!(out, "{place}{above}{body}");
@@ -208,7 +211,7 @@ pub fn fields_markdown(old: &str, new: &str, diff: &Diff) -> String {
         "{}{level}\n\n| | field | before | after | severity |\n|---|---|---|---|---|\n",
         tally(diff)
     );
-    let mut left = grouped(&diff.changes);
+    let mut left: Vec<&Change> = diff.changes.iter().collect();
     // What matters most comes first, so that it is there when not all fits.
     left.sort_by_key(|change| std::cmp::Reverse(change.severity));
     let all = left.len();
@@ -256,7 +259,8 @@ fn cells(change: &Change, below: &mut String) -> (String, String) {
     }
     // As on a terminal, and without its colours.
     let (_, lines) = super::values(change);
-    let lines: Vec<String> = lines.iter().map(|line| anstream::adapter::strip_str(line).to_string()).collect();
+    let lines: Vec<String> =
+        lines.iter().map(|line| anstream::adapter::strip_str(line).to_string()).collect();
     let fence = "`".repeat(lines.iter().map(|line| longest_run(line)).max().unwrap_or(0).max(2) + 1);
     let _ = write!(below, "\n{}\n\n{fence}diff\n", code(&plain(&change.path), CELL));
     for (shown, line) in lines.iter().enumerate() {
@@ -270,7 +274,10 @@ fn cells(change: &Change, below: &mut String) -> (String, String) {
     }
     let _ = writeln!(below, "{fence}");
     let see = || "see below".to_owned();
-    (change.before.as_ref().map(|_| see()).unwrap_or_default(), change.after.as_ref().map(|_| see()).unwrap_or_default())
+    (
+        change.before.as_ref().map(|_| see()).unwrap_or_default(),
+        change.after.as_ref().map(|_| see()).unwrap_or_default(),
+    )
 }
 
 /// The difference of texts as Markdown, within the same bounds.
@@ -345,7 +352,9 @@ pub fn left_out(diff: &Diff, left_out: usize) -> Vec<String> {
     }
     if diff.equivalent > 0 {
         let equal = count(diff.equivalent, "field");
-        notes.push(format!("{equal} spelled differently and equal by a [[compare]] rule"));
+        notes.push(format!(
+            "{equal} written differently and held equal, by rule or since only the spelling differs"
+        ));
     }
     notes.into_iter().map(|note| styled(DIM, note)).collect()
 }

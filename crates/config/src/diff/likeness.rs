@@ -167,13 +167,20 @@ impl<'a> Known<'a> {
                         text.split_whitespace().collect()
                     };
                     let weight = TEXT * WHOLE / parts.len().max(1) as u64;
-                    ids.extend(parts.into_iter().map(|part| self.id(Content::Part(rest.clone(), part), weight)));
+                    ids.extend(
+                        parts.into_iter().map(|part| self.id(Content::Part(rest.clone(), part), weight)),
+                    );
                 }
                 // That a switch is on tells little, and so does what is empty.
                 Value::Bool(_) | Value::Null | Value::Array(_) => {
                     ids.push(self.id(Content::Field(rest, value), WHOLE / 4));
                 }
-                _ => ids.push(self.id(Content::Field(rest, value), WHOLE)),
+                _ => {
+                    if let Some(stem) = stem(value) {
+                        ids.push(self.id(Content::Part(rest.clone(), stem), WHOLE));
+                    }
+                    ids.push(self.id(Content::Field(rest, value), WHOLE));
+                }
             }
         }
         ids.sort_unstable();
@@ -198,6 +205,17 @@ impl<'a> Known<'a> {
     }
 }
 
+/// The name in a text that says something of it: `A` of `A=1`, `actions/checkout` of `actions/checkout@v4`, `nginx` of
+/// `nginx:1.25`.
+pub(super) fn stem(value: &Value) -> Option<&str> {
+    let text = value.as_str()?;
+    let at = text.find(['=', '@', ':', ' ', '<', '>', '"', ',', '?', '*'])?;
+    let (name, rest) = text.split_at(at);
+    let is_name = name.bytes().any(|b| b.is_ascii_alphabetic());
+    (is_name && rest.len() > 1 && rest.starts_with(['=', '@', ':']) && !rest.starts_with("://"))
+        .then_some(name)
+}
+
 /// A path in which the elements of inner lists stand without their indexes: one more of them renames no other.
 fn without_indexes(rest: &str) -> Cow<'_, str> {
     if memchr::memchr(b'[', rest.as_bytes()).is_none() {
@@ -209,9 +227,8 @@ fn without_indexes(rest: &str) -> Cow<'_, str> {
 /// For each element the first of the known keys that it has, with its value.
 fn names<'a>(elements: &[Fields<'a>], wanted: &[bool]) -> Vec<Option<(usize, Cow<'a, str>)>> {
     let keys: Vec<ElementKey> = KEYS.iter().map(|key| ElementKey::new(key)).collect();
-    let name = |element: &Fields<'a>| {
-        keys.iter().enumerate().find_map(|(n, key)| Some((n, value(element, key)?)))
-    };
+    let name =
+        |element: &Fields<'a>| keys.iter().enumerate().find_map(|(n, key)| Some((n, value(element, key)?)));
     elements.iter().zip(wanted).map(|(element, wanted)| if *wanted { name(element) } else { None }).collect()
 }
 

@@ -176,24 +176,48 @@ fn by_likeness(
             pairs[index] = left.get_mut(&news[index]).and_then(Vec::pop);
         }
         likeness::pair(old, new, &mut pairs, share);
+        by_stem(old, new, &mut pairs);
         in_place(old, new, &mut pairs, &gaps);
     }
     Matched { key: None, moved: moved(&pairs), pairs, ordered: true }
 }
 
-/// Pairs single values that are left between the same neighbours, in their order.
+/// Pairs texts that say something of the same name, `A=1` and `A=5`, wherever they stand.
+fn by_stem(old: &[Fields<'_>], new: &[Fields<'_>], pairs: &mut [Option<usize>]) {
+    let mut paired = vec![false; old.len()];
+    pairs.iter().flatten().for_each(|&index| paired[index] = true);
+    let mut named: HashMap<&str, Vec<usize>> = HashMap::new();
+    for (index, element) in old.iter().enumerate().rev().filter(|(index, _)| !paired[*index]) {
+        if let Some(stem) = single(element).and_then(likeness::stem) {
+            named.entry(stem).or_default().push(index);
+        }
+    }
+    for (element, pair) in new.iter().zip(pairs).filter(|(_, pair)| pair.is_none()) {
+        let stem = single(element).and_then(likeness::stem);
+        *pair = stem.and_then(|stem| named.get_mut(stem)).and_then(Vec::pop);
+    }
+}
+
+/// The value of an element that is nothing but a value.
+fn single<'a>(element: &Fields<'a>) -> Option<&'a Value> {
+    element.get(0).filter(|(rest, _)| rest.is_empty()).map(|(_, value)| value)
+}
+
+/// Pairs single values that are left between the same neighbours, in their order; not two that are of different names.
 fn in_place(
     old: &[Fields<'_>],
     new: &[Fields<'_>],
     pairs: &mut [Option<usize>],
     gaps: &[(Range<usize>, Range<usize>)],
 ) {
-    let is_single = |element: &Fields<'_>| element.get(0).is_some_and(|(rest, _)| rest.is_empty());
+    // Elements with a name were looked for everywhere.
+    let is_nameless =
+        |element: &Fields<'_>| single(element).is_some_and(|value| likeness::stem(value).is_none());
     let mut paired = vec![false; old.len()];
     pairs.iter().flatten().for_each(|&index| paired[index] = true);
     for (olds, news) in gaps {
-        let mut free = olds.clone().filter(|&index| !paired[index] && is_single(&old[index]));
-        let waiting = news.clone().filter(|&index| is_single(&new[index]));
+        let mut free = olds.clone().filter(|&index| !paired[index] && is_nameless(&old[index]));
+        let waiting = news.clone().filter(|&index| is_nameless(&new[index]));
         for index in waiting.filter(|&index| pairs[index].is_none()).collect::<Vec<_>>() {
             pairs[index] = free.next();
         }

@@ -1,7 +1,7 @@
 //! The difference between two flat configurations: found, applied, exported as a patch.
 //!
 //! In reading order: `fields` (stretches of a sorted configuration), `walk` (two configurations side by
-//! side), `single` (lists of one), `likeness` and `lists` (pairs of elements), `apply` (from the old to the new), [`nest`] (fields back to a tree),
+//! side), `tags` (two forms of one function), `single` (lists of one), `likeness` and `lists` (pairs of elements), `apply` (from the old to the new), [`nest`] (fields back to a tree),
 //! [`patch`] (JSON Patch and JSON Merge Patch).
 //!
 //! A configuration names the elements of a list by index, as they stand in the document. A diff names those that it
@@ -16,6 +16,7 @@ mod names;
 pub mod nest;
 pub mod patch;
 mod single;
+mod tags;
 mod walk;
 
 use std::collections::HashMap;
@@ -93,6 +94,7 @@ impl Diff {
 pub fn diff(old: &FlatConfig, new: &FlatConfig, policy: &Policy) -> Diff {
     let mut walk = Walk::new(policy);
     walk.run(old, new);
+    tags::settle(&mut walk.changes);
     Diff::of(walk.changes)
 }
 

@@ -76,7 +76,8 @@ mod tests {
     #[test]
     fn elements_are_named_by_their_keys() {
         let flat = |value: Value| -> FlatConfig { value.as_object().unwrap().clone().into_iter().collect() };
-        let config = flat(json!({"s[0].name": "x", "s[0].p": 1, "s[1].name": "y", "s[1].l[0].id": 3, "t[0]": 1}));
+        let config =
+            flat(json!({"s[0].name": "x", "s[0].p": 1, "s[1].name": "y", "s[1].l[0].id": 3, "t[0]": 1}));
         let names: Vec<String> = named(&config, &Policy::default()).0.into_keys().collect();
         assert_eq!(
             names,

@@ -132,13 +132,7 @@ impl<'p> Walk<'p> {
         let _ = self.side_by_side(a, b, at, lists);
     }
 
-    fn side_by_side(
-        &mut self,
-        old: Fields<'_>,
-        new: Fields<'_>,
-        at: &At,
-        lists: bool,
-    ) -> Result<(), Single> {
+    fn side_by_side(&mut self, old: Fields<'_>, new: Fields<'_>, at: &At, lists: bool) -> Result<(), Single> {
         let (mut i, mut j) = (0, 0);
         loop {
             if let (Some((a, old)), Some((b, new))) = (old.get(i), new.get(j))
@@ -191,7 +185,13 @@ impl<'p> Walk<'p> {
 
     /// Returns true if a declaration says nothing of a field, or is met by what stands there though nothing has the
     /// field's own path: a declared `{}` is met by any map.
-    fn is_met(&self, declared: &Fields<'_>, current: &Fields<'_>, rest: &str, before: Option<&Value>) -> bool {
+    fn is_met(
+        &self,
+        declared: &Fields<'_>,
+        current: &Fields<'_>,
+        rest: &str,
+        before: Option<&Value>,
+    ) -> bool {
         match before {
             // What is added counts only where an empty list was declared.
             None => !bracket(rest).is_some_and(|open| {

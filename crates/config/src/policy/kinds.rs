@@ -47,7 +47,9 @@ impl ValueKind {
 /// A decimal number as an integer and the power of ten that it is to be multiplied by, without zeros at its end.
 fn decimal(text: &str) -> Option<(i128, i32)> {
     let (mantissa, exponent) = match text.split_once(['e', 'E']) {
-        Some((mantissa, exponent)) => (mantissa, exponent.strip_prefix('+').unwrap_or(exponent).parse().ok()?),
+        Some((mantissa, exponent)) => {
+            (mantissa, exponent.strip_prefix('+').unwrap_or(exponent).parse().ok()?)
+        }
         None => (text, 0),
     };
     let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
@@ -134,7 +136,8 @@ fn duration(text: &str) -> Option<String> {
         if iso && (in_time != matches!(unit.as_str(), "h" | "m" | "s")) {
             return None;
         }
-        let nanos = UNITS.iter().find(|(names, _)| names.contains(&unit.as_str())).map(|(_, nanos)| *nanos)?;
+        let nanos =
+            UNITS.iter().find(|(names, _)| names.contains(&unit.as_str())).map(|(_, nanos)| *nanos)?;
         let (digits, power) = decimal(number)?;
         let scaled = digits.checked_mul(nanos)?;
         let part = match u32::try_from(power) {
@@ -211,7 +214,9 @@ fn unescaped(text: &str) -> String {
         out.push_str(&rest[..at]);
         let digits = rest.get(at + 1..at + 3);
         match digits.and_then(|digits| u8::from_str_radix(digits, 16).ok()) {
-            Some(b) if b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_' | b'~') => out.push(char::from(b)),
+            Some(b) if b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_' | b'~') => {
+                out.push(char::from(b))
+            }
             Some(b) => out.push_str(&format!("%{b:02X}")),
             None => {
                 out.push('%');
@@ -323,7 +328,11 @@ mod tests {
                 pair("10.0.0.1/32", "10.0.0.1"),
                 pair("10.0.0.0/255.255.255.0", "10.0.0.0/24"),
             ],
-            &[pair("10.0.0.5/24", "10.0.0.0/24"), pair("10.0.0.1", "10.0.0.2"), pair("10.0.0.0/255.0.255.0", "10.0.0.0/8")],
+            &[
+                pair("10.0.0.5/24", "10.0.0.0/24"),
+                pair("10.0.0.1", "10.0.0.2"),
+                pair("10.0.0.0/255.0.255.0", "10.0.0.0/8"),
+            ],
         );
     }
 }

@@ -124,7 +124,8 @@ mod tests {
             object
         };
         let old = read(object(json!({"creationTimestamp": null}), "a", json!(1)));
-        let live = json!({"uid": "u", "managedFields": [{"manager": "m"}, {"manager": "n"}], "generation": 2});
+        let live =
+            json!({"uid": "u", "managedFields": [{"manager": "m"}, {"manager": "n"}], "generation": 2});
         let new = read(object(live, "b", json!("1000m")));
         let policy = Policy::parse("profile = \"kubernetes\"").unwrap();
         let found = diff(&old, &new, &policy);

@@ -100,7 +100,9 @@ mod tests {
     use crate::{Format, Limits, Policy, diff, parse};
 
     fn told(old: Value, new: Value) -> Vec<(&'static str, String, Option<Value>)> {
-        let flat = |value: Value| parse(value.to_string().into_bytes(), Format::Json, &Limits::default()).unwrap().config;
+        let flat = |value: Value| {
+            parse(value.to_string().into_bytes(), Format::Json, &Limits::default()).unwrap().config
+        };
         let found = diff(&flat(old), &flat(new), &Policy::default());
         grouped(&found.changes).into_iter().map(|c| (c.op.as_str(), c.path, c.after.or(c.before))).collect()
     }

@@ -46,16 +46,19 @@ pub(super) fn differing(old: &str, new: &str) -> Vec<Line> {
             let added = run(at + removed, '+');
             if removed + added == 0 {
                 let line = &hunk.lines[at];
-                lines.push(Line::plain(line.chars().next().unwrap_or(' '), line.get(1..).unwrap_or_default()));
+                lines
+                    .push(Line::plain(line.chars().next().unwrap_or(' '), line.get(1..).unwrap_or_default()));
                 at += 1;
                 continue;
             }
-            let (olds, news) = (&hunk.lines[at..at + removed], &hunk.lines[at + removed..at + removed + added]);
+            let (olds, news) =
+                (&hunk.lines[at..at + removed], &hunk.lines[at + removed..at + removed + added]);
             let pairs: Vec<(Pieces, Pieces)> =
                 olds.iter().zip(news).map(|(old, new)| marked(&old[1..], &new[1..])).collect();
             let (a, b): (Vec<_>, Vec<_>) = pairs.into_iter().unzip();
             for (sign, side, marked) in [('-', olds, a), ('+', news, b)] {
-                let rest = side[marked.len()..].iter().map(|line| Line::plain(sign, &line[1..])).collect::<Vec<_>>();
+                let rest =
+                    side[marked.len()..].iter().map(|line| Line::plain(sign, &line[1..])).collect::<Vec<_>>();
                 lines.extend(marked.into_iter().map(|pieces| Line { sign, pieces }));
                 lines.extend(rest);
             }

@@ -44,7 +44,9 @@ pub fn tell(change: &Change) -> Told {
 fn tell_at(change: &Change, depth: usize) -> Told {
     match (&change.before, &change.after) {
         (Some(before), Some(after)) if change.op != Op::Moved => both(before, after, depth),
-        (Some(before), Some(after)) => Told::Values(Some(excerpt::whole(before)), Some(excerpt::whole(after))),
+        (Some(before), Some(after)) => {
+            Told::Values(Some(excerpt::whole(before)), Some(excerpt::whole(after)))
+        }
         (Some(before), None) => one(before, '-'),
         (None, Some(after)) => one(after, '+'),
         (None, None) => Told::Values(None, None),
@@ -55,7 +57,9 @@ fn both(before: &Value, after: &Value, depth: usize) -> Told {
     if let (Value::String(old), Value::String(new)) = (before, after) {
         let long = old.chars().nth(SHORT).is_some() || new.chars().nth(SHORT).is_some();
         if long || old.contains('\n') || new.contains('\n') {
-            if depth < MAX_DEPTH && let Some((format, changes)) = embedded::changes(old, new) {
+            if depth < MAX_DEPTH
+                && let Some((format, changes)) = embedded::changes(old, new)
+            {
                 let told = |change: Change| {
                     let told = tell_at(&change, depth + 1);
                     (change, told)
@@ -95,7 +99,13 @@ mod tests {
     use crate::Severity;
 
     fn change(before: Value, after: Value) -> Change {
-        Change { op: Op::Changed, path: "a".into(), before: Some(before), after: Some(after), severity: Severity::Low }
+        Change {
+            op: Op::Changed,
+            path: "a".into(),
+            before: Some(before),
+            after: Some(after),
+            severity: Severity::Low,
+        }
     }
 
     /// What is told, in one text.
@@ -124,12 +134,16 @@ mod tests {
 
     #[test]
     fn a_change_inside_a_long_value_is_visible() {
-        let options = |heap: &str| json!(format!("-Xms512m {}-Xmx{heap} -Dlast", "-Dflag.number=on ".repeat(20)));
+        let options =
+            |heap: &str| json!(format!("-Xms512m {}-Xmx{heap} -Dlast", "-Dflag.number=on ".repeat(20)));
         let shown = told(options("1g"), options("4g"));
         assert!(shown.contains("-Xmx1g") && shown.contains("-Xmx4g") && shown.len() < 200, "{shown}");
 
         let file = |value: u8| -> Value {
-            (0..60).map(|n| format!("setting_{n} = {}\n", if n == 37 { value } else { 0 })).collect::<String>().into()
+            (0..60)
+                .map(|n| format!("setting_{n} = {}\n", if n == 37 { value } else { 0 }))
+                .collect::<String>()
+                .into()
         };
         let shown = told(file(1), file(2));
         assert_eq!(
@@ -139,7 +153,9 @@ mod tests {
         );
 
         let policy = |action: &str| {
-            json!(format!("{{\"Version\":\"2012-10-17\",\"Statement\":[{{\"Sid\":\"A\",\"Action\":[\"s3:Get\",\"{action}\"]}}]}}"))
+            json!(format!(
+                "{{\"Version\":\"2012-10-17\",\"Statement\":[{{\"Sid\":\"A\",\"Action\":[\"s3:Get\",\"{action}\"]}}]}}"
+            ))
         };
         assert_eq!(
             told(policy("s3:Put"), policy("s3:List")),
@@ -163,14 +179,24 @@ mod tests {
     fn a_marker_is_never_cut() {
         let marker = |digit: char| format!("<redacted:hmac:k1:{}>", digit.to_string().repeat(16));
         let with = |digit: char| {
-            json!(format!("{} postgres://u:{}@host/db?x=1 {}", "a b ".repeat(40), marker(digit), "c d ".repeat(40)))
+            json!(format!(
+                "{} postgres://u:{}@host/db?x=1 {}",
+                "a b ".repeat(40),
+                marker(digit),
+                "c d ".repeat(40)
+            ))
         };
         let shown = told(with('1'), with('2'));
         assert!(shown.contains(&marker('1')) && shown.contains(&marker('2')), "{shown}");
         for at in 0..60 {
-            let with = |end: &str| json!(format!("{}{}{}{end}", "x ".repeat(at), marker('7'), "y ".repeat(60 - at)));
+            let with =
+                |end: &str| json!(format!("{}{}{}{end}", "x ".repeat(at), marker('7'), "y ".repeat(60 - at)));
             let shown = told(with("1"), with("2"));
-            assert_eq!(shown.matches("<redacted").count(), shown.matches("7777777777777777>").count(), "{shown}");
+            assert_eq!(
+                shown.matches("<redacted").count(),
+                shown.matches("7777777777777777>").count(),
+                "{shown}"
+            );
         }
     }
 

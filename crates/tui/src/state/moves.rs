@@ -318,7 +318,10 @@ impl Player {
                         };
                         // What changed comes before the whole of it.
                         let told = text::told(&change).into_iter().map(|line| format!("  {line}"));
-                        lines.splice(0..0, std::iter::once("changed".to_owned()).chain(told).chain([String::new()]));
+                        lines.splice(
+                            0..0,
+                            std::iter::once("changed".to_owned()).chain(told).chain([String::new()]),
+                        );
                     }
                     (Some(before), _) => lines.push(format!("before {}", text::value(before))),
                     (None, _) => lines.push("before (it was not there)".to_owned()),

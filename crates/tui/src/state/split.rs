@@ -113,12 +113,14 @@ fn told(path: &str, change: &Change, shown: &Told) -> Fields {
     };
     match shown {
         Told::Lines(_) => {
-            let text = |value: &Option<Value>| value.as_ref().and_then(Value::as_str).unwrap_or_default().to_owned();
+            let text =
+                |value: &Option<Value>| value.as_ref().and_then(Value::as_str).unwrap_or_default().to_owned();
             line_changes(path, &text(&change.before), &text(&change.after))
         }
-        Told::Fields(_, fields) => {
-            fields.iter().flat_map(|(inner, shown)| told(&format!("{path} › {}", inner.path), inner, shown)).collect()
-        }
+        Told::Fields(_, fields) => fields
+            .iter()
+            .flat_map(|(inner, shown)| told(&format!("{path} › {}", inner.path), inner, shown))
+            .collect(),
         _ => {
             let (before, after) = sides(change);
             vec![(text::plain(path), before, after)]

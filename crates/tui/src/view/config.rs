@@ -80,7 +80,8 @@ pub(super) fn draw(player: &Player, area: Rect, buffer: &mut Buffer) {
                 let left = room.saturating_sub(text::width(&label));
                 let secret = value.starts_with("●●●");
                 let before = history.and_then(|h| h.changed.get(&shown.path)).and_then(Option::as_ref);
-                let is_lines = |value: &serde_json::Value| value.as_str().is_some_and(|text| text.contains('\n'));
+                let is_lines =
+                    |value: &serde_json::Value| value.as_str().is_some_and(|text| text.contains('\n'));
                 let (value, was) = match (before, service.config.get(&shown.path)) {
                     (Some(before), Some(after)) if !is_lines(before) && !is_lines(after) => {
                         let (before, after) = text::both(before, after);
