@@ -329,8 +329,7 @@ fn fields(
                 "severity": diff.severity, "left_out": left_out.asked, "not_compared": left_out.not_compared,
             });
             // Put in as they are: `json!` spells numbers anew.
-            said["changes"] =
-                diff.changes.iter().map(shown::change_json).collect();
+            said["changes"] = diff.changes.iter().map(shown::change_json).collect();
             add_explanations(&mut said, old, &new, args)?;
             out.json(&said)?;
         }

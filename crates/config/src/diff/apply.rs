@@ -178,7 +178,7 @@ fn rebuild<'a>(
         turns
     };
     for (path, change) in turns(Turn::ToList) {
-        tree.to_list(path).map_err(|why| conflict(change, why))?;
+        tree.begin_list(path).map_err(|why| conflict(change, why))?;
     }
     let to_single = turns(Turn::ToSingle);
     let paths: Vec<_> = paths.iter().filter(|(_, change)| Turn::of(change).is_none()).collect();
@@ -203,7 +203,7 @@ fn rebuild<'a>(
         tree.change(path, change).map_err(|why| conflict(change, why))?;
     }
     for (path, change) in to_single.into_iter().rev() {
-        tree.to_single(path).map_err(|why| conflict(change, why))?;
+        tree.end_list(path).map_err(|why| conflict(change, why))?;
     }
     let mut fields = FlatConfig::new();
     let whole = |why| Error::Conflict { what: shown(list), why };
@@ -495,7 +495,7 @@ impl Tree {
     }
 
     /// Makes what stands at a path the first element of a list.
-    fn to_list(&mut self, path: &[Segment]) -> Fits<()> {
+    fn begin_list(&mut self, path: &[Segment]) -> Fits<()> {
         let mut node = &mut self.root;
         for segment in path {
             node = node.step(segment, 0)?;
@@ -509,7 +509,7 @@ impl Tree {
     }
 
     /// Puts the only element of a list in the list's place.
-    fn to_single(&mut self, path: &[Segment]) -> Fits<()> {
+    fn end_list(&mut self, path: &[Segment]) -> Fits<()> {
         let strict = self.strict;
         let node = self.descend(path, false)?;
         let Node::List(list) = node else { return Err("no list stands there") };

@@ -7,8 +7,8 @@
 //! or words. The best pair is taken first, and what is alike to nothing came or went: a pair of two unlike elements
 //! would tell one object as another.
 //!
-//! The work is bounded: fields are compared from the rarest to the most frequent, and after [`MOST`] comparisons the rest
-//! of them counts for nothing. The weights are integers, so that the answer is the same on every machine.
+//! The work is bounded: fields are compared from the rarest to the most frequent, and after [`MOST`] comparisons in
+//! a list, and fewer in a short one, the rest of them counts for nothing. The weights are integers, so that the answer is the same on every machine.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -24,6 +24,13 @@ pub(super) const KEYS: [&str; 7] = ["name", "id", "key", "@name", "@id", "@key",
 
 /// Maximum number of comparisons of a field in one list.
 const MOST: usize = 1 << 20;
+
+/// Maximum number of comparisons for each element, beside those that any list may have: a document of many long lists must not
+/// take longer than one list.
+const MOST_OF_ONE: usize = 128;
+
+/// Number of comparisons that any list may have.
+const LEAST: usize = 1 << 14;
 
 /// The weight of a field that one element alone has.
 const WHOLE: u64 = 1 << 20;
@@ -107,7 +114,7 @@ fn shared(
     order.retain(|id| work(*id) > 0);
     order.sort_by_key(|id| work(*id));
     let mut shared: HashMap<(usize, usize), u64> = HashMap::new();
-    let mut left = MOST;
+    let mut left = MOST.min(LEAST + MOST_OF_ONE * (olds.len() + news.len()));
     for id in order {
         let Some(rest) = left.checked_sub(work(id)) else { break };
         left = rest;

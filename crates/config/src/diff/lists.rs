@@ -8,7 +8,7 @@ use std::ops::Range;
 use serde_json::Value;
 use similar::{Algorithm, DiffOp, capture_diff_slices};
 
-use super::fields::Fields;
+use super::fields::{Entry, Fields};
 use super::likeness::{self, KEYS, Share, value};
 use crate::Policy;
 use crate::identity::ElementKey;
@@ -175,7 +175,7 @@ fn by_likeness(
         for index in gaps.iter().flat_map(|(_, new)| new.clone()) {
             pairs[index] = left.get_mut(&news[index]).and_then(Vec::pop);
         }
-        likeness::pair(old, new, &mut pairs, share);
+        alike(old, new, &mut pairs, share, (path, policy));
         by_stem(old, new, &mut pairs);
         in_place(old, new, &mut pairs, &gaps);
     }
@@ -238,17 +238,44 @@ fn ids(old: &[Fields<'_>], new: &[Fields<'_>], path: &str, policy: &Policy) -> (
     if !policy.compares() {
         return numbered(old.iter().map(Content), new.iter().map(Content));
     }
-    let normalised = |(index, element): (usize, &Fields<'_>)| {
-        let value = |(rest, value): (&str, &Value)| {
+    numbered(normalised(old, path, policy).into_iter(), normalised(new, path, policy).into_iter())
+}
+
+/// The fields of each element, each value in the spelling that stands for all those that the policy holds equal.
+fn normalised(elements: &[Fields<'_>], path: &str, policy: &Policy) -> Vec<Vec<(String, Value)>> {
+    let element = |(index, element): (usize, &Fields<'_>)| {
+        let field = |(rest, value): (&str, &Value)| {
             let path = lenient(&format!("{path}[{index}]{rest}"));
-            (
-                rest.to_owned(),
-                policy.comparison(&path.0).map_or_else(|| value.clone(), |rule| rule.normalised(value)),
-            )
+            let rule = policy.comparison(&path.0);
+            (rest.to_owned(), rule.map_or_else(|| value.clone(), |rule| rule.normalised(value)))
         };
-        element.iter().map(value).collect::<Vec<_>>()
+        element.iter().map(field).collect()
     };
-    numbered(old.iter().enumerate().map(normalised), new.iter().enumerate().map(normalised))
+    elements.iter().enumerate().map(element).collect()
+}
+
+/// Pairs elements by likeness, with values that the policy holds equal as one.
+fn alike(
+    old: &[Fields<'_>],
+    new: &[Fields<'_>],
+    pairs: &mut [Option<usize>],
+    share: Share,
+    (path, policy): (&str, &Policy),
+) {
+    if !policy.compares() {
+        return likeness::pair(old, new, pairs, share);
+    }
+    let (old, new) = (normalised(old, path, policy), normalised(new, path, policy));
+    fn entries(elements: &[Vec<(String, Value)>]) -> Vec<Vec<Entry<'_>>> {
+        elements
+            .iter()
+            .map(|fields| fields.iter().map(|(rest, value)| (rest.as_str(), value)).collect())
+            .collect()
+    }
+    let (old, new) = (entries(&old), entries(&new));
+    let olds: Vec<Fields<'_>> = old.iter().map(|entries| Fields { entries, skip: 0 }).collect();
+    let news: Vec<Fields<'_>> = new.iter().map(|entries| Fields { entries, skip: 0 }).collect();
+    likeness::pair(&olds, &news, pairs, share);
 }
 
 fn numbered<T: Hash + Eq>(

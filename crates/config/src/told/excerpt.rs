@@ -7,7 +7,7 @@ use serde_json::Value;
 use similar::{Algorithm, DiffOp, capture_diff_slices};
 
 use super::SHORT;
-use crate::redact::is_redacted;
+use crate::redact::{RIGGING, is_redacted};
 
 /// Number of characters that an excerpt shows on each side of a difference, or some more up to the end of a word.
 const CONTEXT: usize = 24;
@@ -219,7 +219,7 @@ fn excerpt(text: &str, words: &[Range<usize>], changed: &[Range<usize>], most: u
 }
 
 /// Words, less those in the middle where they are long: the beginning, and something of the end.
-fn cut(
+pub(super) fn cut(
     text: &str,
     words: &[Range<usize>],
     most: usize,
@@ -231,7 +231,7 @@ fn cut(
     let length = all.chars().count();
     // Cut by characters where words are that long: nothing but a marker must stay whole.
     let markers: Vec<Range<usize>> =
-        words.iter().filter(|word| text[(*word).clone()].starts_with(MARKER)).cloned().collect();
+        words.iter().filter(|word| marker(&text[(*word).clone()]).is_some()).cloned().collect();
     let whole = |at: usize, back: bool| {
         let inside = markers.iter().find(|marker| marker.start < at && at < marker.end);
         inside.map_or(at, |marker| if back { marker.end } else { marker.start })
@@ -256,8 +256,13 @@ pub(super) fn escaped(text: &str) -> String {
     quoted[1..quoted.len() - 1].to_owned()
 }
 
-/// How a secret's marker inside a text begins.
-const MARKER: &str = "<redacted:";
+/// The length of a secret's marker that a text begins with.
+fn marker(text: &str) -> Option<usize> {
+    if text.starts_with(RIGGING) {
+        return Some(RIGGING.len());
+    }
+    text.starts_with("<redacted:").then(|| text.find('>').map_or(text.len(), |end| end + 1))
+}
 
 /// Words, runs of white space, every other character alone; and a secret's marker as one word.
 pub(super) fn words(text: &str) -> Vec<Range<usize>> {
@@ -278,8 +283,10 @@ pub(super) fn words(text: &str) -> Vec<Range<usize>> {
             start = at;
         }
         before = this;
-        if c == '<' && text[at..].starts_with(MARKER) {
-            behind_marker = text[at..].find('>').map_or(text.len(), |end| at + end + 1);
+        if let Some(length) = marker(&text[at..]) {
+            behind_marker = at + length;
+            // It begins a word of its own.
+            before = 3;
         }
     }
     if start < text.len() {

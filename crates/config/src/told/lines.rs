@@ -1,8 +1,11 @@
 //! Lines of texts that differ, with some around them and the words that differ marked.
 
-use super::excerpt::{Piece, Pieces, changed, words};
+use super::excerpt::{Piece, Pieces, changed, cut, differing as differing_in, words};
 use crate::lines::inclusive;
 use crate::text::text_diff;
+
+/// Longest line that is shown whole, in bytes.
+const LONG: usize = 1_000;
 
 /// A line of a text.
 #[derive(Clone, Debug, PartialEq)]
@@ -15,7 +18,13 @@ pub struct Line {
 
 impl Line {
     fn plain(sign: char, text: &str) -> Line {
-        Line { sign, pieces: Pieces(vec![Piece::Same(text.to_owned())]) }
+        let mut pieces = Vec::new();
+        if text.len() > LONG {
+            cut(text, &words(text), LONG, |text| Piece::Same(text.to_owned()), &mut pieces);
+        } else {
+            pieces.push(Piece::Same(text.to_owned()));
+        }
+        Line { sign, pieces: Pieces(pieces) }
     }
 }
 
@@ -68,8 +77,11 @@ pub(super) fn differing(old: &str, new: &str) -> Vec<Line> {
     lines
 }
 
-/// Two whole lines with what differs marked; nothing is marked where all does.
+/// Two whole lines with what differs marked; nothing is marked where all does. Very long ones are excerpts.
 fn marked(old: &str, new: &str) -> (Pieces, Pieces) {
+    if old.len().max(new.len()) > LONG {
+        return differing_in(old, new, LONG);
+    }
     let (olds, news) = (words(old), words(new));
     let changed = changed(old, new, &olds, &news);
     let (a, b): (Vec<_>, Vec<_>) = changed.into_iter().unzip();

@@ -176,6 +176,16 @@ mod tests {
     }
 
     #[test]
+    fn a_line_that_is_very_long_is_cut_around_its_difference() {
+        let script =
+            |word: &str| json!(format!("a\n{}{word}{}\nb\n", "x = 1; ".repeat(900), "y = 2; ".repeat(900)));
+        let shown = told(script("OLD"), script("NEW"));
+        assert!(shown.contains("OLD") && shown.contains("NEW") && shown.len() < 600, "{shown}");
+        let context = |end: char| json!(format!("{}\n{end}\n", "z".repeat(5_000)));
+        assert!(told(context('1'), context('2')).len() < 2_000);
+    }
+
+    #[test]
     fn a_marker_is_never_cut() {
         let marker = |digit: char| format!("<redacted:hmac:k1:{}>", digit.to_string().repeat(16));
         let with = |digit: char| {
@@ -188,6 +198,9 @@ mod tests {
         };
         let shown = told(with('1'), with('2'));
         assert!(shown.contains(&marker('1')) && shown.contains(&marker('2')), "{shown}");
+        let with = |end: &str| json!(format!("{}***redacted***{}{end}", "ab".repeat(60), "cd ".repeat(30)));
+        let shown = told(with("1"), with("2"));
+        assert_eq!(shown.matches("redacted").count(), shown.matches("***redacted***").count(), "{shown}");
         for at in 0..60 {
             let with =
                 |end: &str| json!(format!("{}{}{}{end}", "x ".repeat(at), marker('7'), "y ".repeat(60 - at)));

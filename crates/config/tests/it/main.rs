@@ -12,5 +12,6 @@ mod corpus;
 mod diffs;
 mod grammars;
 mod nested;
+mod objects;
 mod round_trip;
 mod traefik;
