@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::diff::rekeyed;
 use crate::digest::sha256_hex;
 use crate::sections::Syntax;
-use crate::{Policy, diff};
+use crate::{Error, Policy, diff};
 
 /// A drift that somebody accepted: this field with exactly this `after`. Another value is drift again.
 #[derive(Clone, Copy, Debug)]
@@ -73,6 +73,25 @@ pub fn declared_drift(declared: &FlatConfig, current: &FlatConfig, policy: &Poli
     let fields = sections
         .unwrap_or_else(|| diff::unmet(declared, current, policy).into_iter().map(drifting).collect());
     decide(fields, policy, &[], now)
+}
+
+/// Refuses a configuration that declares nothing, which anything would meet.
+///
+/// # Errors
+/// [`Error::NothingDeclared`] for one without fields, [`Error::NotAMap`] for one that is a single value.
+pub fn check_declaration(declared: &FlatConfig) -> Result<(), Error> {
+    let is_empty = |value: &Value| match value {
+        Value::Object(map) => map.is_empty(),
+        Value::Array(list) => list.is_empty(),
+        value => value.is_null(),
+    };
+    match (declared.get(""), text_of(declared)) {
+        (Some(value), _) if is_empty(value) => Err(Error::NothingDeclared),
+        (Some(_), _) => Err(Error::NotAMap),
+        (None, Some(text)) if text.trim().is_empty() => Err(Error::NothingDeclared),
+        (None, _) if declared.is_empty() => Err(Error::NothingDeclared),
+        _ => Ok(()),
+    }
 }
 
 /// Applies ignore rules and acceptances to the fields that differ, and decides.
@@ -293,6 +312,29 @@ mod tests {
 
     fn field(path: &str, op: Op) -> Vec<(String, Op)> {
         vec![(path.to_owned(), op)]
+    }
+
+    #[test]
+    fn a_declaration_that_declares_nothing_is_refused() {
+        use crate::{Format, Limits, parse};
+        let code = |text: &str, format| {
+            let document = parse(text.as_bytes(), format, &Limits::default()).unwrap();
+            check_declaration(&document.config).map_err(|error| error.code())
+        };
+        for (text, format, expected) in [
+            ("", Format::Yaml, Err("nothing-declared")),
+            ("# c\n", Format::Yaml, Err("nothing-declared")),
+            ("{}", Format::Json, Err("nothing-declared")),
+            ("null", Format::Json, Err("nothing-declared")),
+            (" \n", Format::Text, Err("nothing-declared")),
+            ("../shared/app.yaml", Format::Yaml, Err("not-a-map")),
+            ("\"x\"", Format::Json, Err("not-a-map")),
+            ("a: null", Format::Yaml, Ok(())),
+            ("[{\"a\": 1}]", Format::Json, Ok(())),
+            ("/ip dns\n", Format::Text, Ok(())),
+        ] {
+            assert_eq!(code(text, format), expected, "{text}");
+        }
     }
 
     #[test]

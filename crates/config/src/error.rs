@@ -124,6 +124,12 @@ pub enum Error {
     /// There is no key to sign a baseline with.
     #[error("there is no key to sign with: the key file needs a line `ID hmac-sha256 HEX`")]
     NoSigningKey,
+    /// A declaration has no field, so that anything would meet it.
+    #[error("the document declares nothing: it has no fields")]
+    NothingDeclared,
+    /// A declaration is a single value: a Git LFS pointer, the text of a link, a sign-in page.
+    #[error("the document is one value and no map of fields; look whether it is the file that was meant")]
+    NotAMap,
     /// Layers that cannot be merged.
     #[error("{what}: {why}")]
     BadLayer {
@@ -169,6 +175,8 @@ impl Error {
             Error::BadPolicy { .. } => "bad-policy",
             Error::BadBaseline { .. } => "bad-baseline",
             Error::NoSigningKey => "no-signing-key",
+            Error::NothingDeclared => "nothing-declared",
+            Error::NotAMap => "not-a-map",
             Error::BadLayer { .. } => "bad-layer",
             Error::BadSnapshotFile { .. } => "bad-snapshot-file",
             Error::BadKeyId => "bad-key-id",

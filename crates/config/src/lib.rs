@@ -52,7 +52,7 @@ pub use baseline::{Baseline, BaselineKeys, Trust};
 pub use diff::{Diff, apply, diff};
 pub use digest::config_digest;
 pub use document::{Document, Limits};
-pub use drift::{Accepted, Drift, declared_drift, drift};
+pub use drift::{Accepted, Drift, check_declaration, declared_drift, drift};
 pub use error::Error;
 pub use format::Format;
 pub use lines::Place;

@@ -179,6 +179,7 @@ fn against_file(
     };
     let mut declared =
         rig_config::parse(&document, format, &Limits::default()).with_context(|| file.to_owned())?;
+    rig_config::check_declaration(&declared.config).with_context(|| file.to_owned())?;
     declared.file = name;
     // Fingerprints under a key of this run: secrets are neither shown nor compared, and counted.
     let mut secret = [0; 32];

@@ -10,7 +10,9 @@ use axum::body::Body;
 use axum::http::{HeaderMap, StatusCode, header};
 use http_body_util::BodyExt as _;
 use rig_config::redact::Counts;
-use rig_config::{Format, Redactor, SnapshotFile, config_digest, normalise, parse, snapshot_file};
+use rig_config::{
+    Format, Redactor, SnapshotFile, check_declaration, config_digest, normalise, parse, snapshot_file,
+};
 use rig_event::event::SnapshotRejected;
 use rig_event::{Draft, Envelope, Event, ServiceName};
 use rig_replay::Capture;
@@ -191,6 +193,8 @@ impl Captures {
         let _turn = self.budget.turn().await?;
         let Capture { digest, config_digest, format, config, .. } =
             self.understand(stream, &document, content).await?;
+        check_declaration(&config)
+            .map_err(|e| Problem::new(StatusCode::UNPROCESSABLE_ENTITY, e.code(), e.to_string()))?;
         Ok(Declaration { digest, config_digest, format, config })
     }
 
