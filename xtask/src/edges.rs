@@ -19,7 +19,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("rig-query", &["rig-event", "rig-config", "rig-recorder", "rig-replay", "rig-hub"]),
     ("rig-web", &["rig-hub"]),
     ("rig-client", &["rig-event", "rig-config"]),
-    ("rig-tui", &["rig-event", "rig-replay"]),
+    ("rig-tui", &["rig-event", "rig-config", "rig-replay"]),
     // A hub for tests.
     ("rig-testhub", &["rig-recorder", "rig-hub"]),
 ];

@@ -1,5 +1,6 @@
 //! Output for people: events as lines, values, tables, colours. A closed pipe is not a failure.
 
+mod change;
 pub mod diff;
 pub mod redaction;
 
@@ -8,12 +9,12 @@ use std::fmt::Write as _;
 use std::io::{self, IsTerminal as _, Write as _};
 
 use anstyle::{AnsiColor, Style};
-use rig_event::value::DriftField;
-use rig_event::{Change, Envelope, Op, Severity, Verdict};
+use rig_event::{Envelope, Op, Severity, Verdict};
 use rig_replay::summary;
 use rig_replay::summary::{Span, Summary};
 use serde_json::Value;
 
+pub use self::change::{change, drift_field, indented, values};
 pub use rig_replay::summary::{count, short};
 
 /// Standard output, with colours only where somebody sees them.
@@ -189,37 +190,6 @@ pub fn sign(op: Op) -> String {
     styled(Style::new().fg_color(Some(colour.into())), sign)
 }
 
-/// One field's change: `~ database.port: 5432 -> 5433  (critical)`.
-pub fn change(change: &Change) -> String {
-    let mut line = format!("{} {}: ", sign(change.op), plain(&change.path));
-    match (&change.before, &change.after) {
-        (Some(before), Some(after)) if change.op == Op::Moved => {
-            let _ = match before == after {
-                true => write!(line, "moved past others, [{}] as before", value(after)),
-                false => write!(line, "moved from [{}] to [{}]", value(before), value(after)),
-            };
-        }
-        (Some(before), Some(after)) => {
-            let _ = write!(line, "{} -> {}", value(before), value(after));
-        }
-        (Some(only), None) | (None, Some(only)) => line.push_str(&value(only)),
-        (None, None) => {}
-    }
-    // That something became null or stopped to be stands there already.
-    if let Some((from, to)) = change.retyped().filter(|(from, to)| *from != "null" && *to != "null") {
-        let _ = write!(line, "  ({from} -> {to})");
-    }
-    let _ = write!(line, "  ({})", severity(change.severity));
-    line
-}
-
-/// One field of a drift, as [`change`].
-pub fn drift_field(field: &DriftField) -> String {
-    let DriftField { op, path, before, after, severity, accepted } = field.clone();
-    let line = change(&Change { op, path, before, after, severity });
-    if accepted { format!("{line} {}", styled(DIM, "accepted")) } else { line }
-}
-
 /// A line of a unified diff in its colour.
 pub fn diff_line(line: &str) -> String {
     let colour = match line.as_bytes().first() {
@@ -319,18 +289,5 @@ mod tests {
             "     8  2026-11-20T10:30:05.412  request.completed   -               order -> postgres POST /orders 201 2 ms"
         );
         assert!(event(b"{not json").contains("not an event"));
-    }
-
-    #[test]
-    fn a_change_shows_both_values_and_no_secret() {
-        let c = Change {
-            op: Op::Changed,
-            path: "db.password".into(),
-            before: Some(serde_json::json!({"redacted":"hmac:k1:00ff"})),
-            after: Some(Value::Null),
-            severity: Severity::High,
-        };
-        let shown = anstream::adapter::strip_str(&change(&c)).to_string();
-        assert_eq!(shown, "~ db.password: [redacted hmac:k1:00ff] -> null  (high)");
     }
 }

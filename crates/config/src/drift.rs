@@ -7,11 +7,9 @@ use rig_event::{Change, DriftField, FlatConfig, Op, Severity, Timestamp, Verdict
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::diff::named;
 use crate::diff::rekeyed;
 use crate::digest::sha256_hex;
 use crate::normalise::renewed;
-use crate::number::same_number;
 use crate::sections::Syntax;
 use crate::{Format, Policy, diff};
 
@@ -58,33 +56,25 @@ pub fn drift(
     let sections =
         texts(baseline, current, policy).map(|(old, new)| differing_sections(&old, &new, policy, |_| true));
     let fields = sections.unwrap_or_else(|| {
-        let field = |change: Change| DriftField {
-            op: change.op,
-            path: change.path,
-            before: change.before,
-            after: change.after,
-            severity: change.severity,
-            accepted: false,
-        };
-        let changes = diff(baseline, current, policy).changes;
-        changes.into_iter().filter(|change| change.op.is_difference()).map(field).collect()
+        let changes = diff::diff(baseline, current, policy).changes;
+        changes.into_iter().filter(|change| change.op.is_difference()).map(drifting).collect()
     });
     decide(fields, policy, accepted, now)
 }
 
 /// Judges a configuration against a declaration, which names some fields and says nothing of the others.
 ///
-/// Only what is declared is compared: a field that it omits is neither removed nor added. Numbers are compared by value
+/// The comparison is that of [`drift`], with the policy's `[[list]]` and `[[compare]]` rules, but only what is declared is
+/// compared: a field or an element that it omits is neither removed nor added, and the order of the elements that a key
+/// names does not count. Numbers are compared by value
 /// (`8080`, `8080.0` and `8.08e3` are one), strings and types as they are. A declared null, or the value that a
 /// `[[default]]` rule gives the field, is met by a field that is absent; a declared `{}` is met by any map, and a declared
 /// `[]` by an empty list only. Of a text with sections, those are compared that the declaration has.
 pub fn declared_drift(declared: &FlatConfig, current: &FlatConfig, policy: &Policy, now: Timestamp) -> Drift {
     let sections = texts(declared, current, policy)
         .map(|(old, new)| differing_sections(&old, &new, policy, |(declared, _)| declared.is_some()));
-    let fields = sections.unwrap_or_else(|| {
-        let (declared, current) = named(declared, current, policy);
-        declared.iter().flat_map(|(path, value)| unmet(path, value, &current, policy)).collect()
-    });
+    let fields = sections
+        .unwrap_or_else(|| diff::unmet(declared, current, policy).into_iter().map(drifting).collect());
     decide(fields, policy, &[], now)
 }
 
@@ -138,53 +128,9 @@ fn decide(differing: Vec<DriftField>, policy: &Policy, accepted: &[Accepted<'_>]
     Drift { verdict, severity, fields, rules: rules.into_iter().collect() }
 }
 
-/// In which fields the configuration is not what is declared of this one: none or one, but for a list that should be
-/// empty each field in it.
-fn unmet(path: &str, declared: &Value, current: &FlatConfig, policy: &Policy) -> Vec<DriftField> {
-    let field = |op, path: &str, before: Option<&Value>, after: Option<&Value>| DriftField {
-        op,
-        path: path.to_owned(),
-        before: before.cloned(),
-        after: after.cloned(),
-        severity: policy.severity_of_change(op, path, before, after),
-        accepted: false,
-    };
-    let same = |value: &Value| same_value(declared, value);
-    let is_map = declared.as_object().is_some_and(serde_json::Map::is_empty);
-    let is_list = declared.as_array().is_some_and(Vec::is_empty);
-    match current.get(path) {
-        Some(actual) if same(actual) => Vec::new(),
-        Some(actual) => vec![field(Op::Changed, path, Some(declared), Some(actual))],
-        None if declared.is_null() || policy.default_of(path).is_some_and(same) => Vec::new(),
-        None if is_map && below(path, current, '.').next().is_some() => Vec::new(),
-        None if is_list && below(path, current, '[').next().is_some() => below(path, current, '[')
-            .map(|(path, actual)| field(Op::Added, path, None, Some(actual)))
-            .collect(),
-        None => vec![field(Op::Removed, path, Some(declared), None)],
-    }
-}
-
-/// The fields below a map (`.`) or a list (`[`).
-fn below<'a>(
-    path: &str,
-    config: &'a FlatConfig,
-    step: char,
-) -> impl Iterator<Item = (&'a String, &'a Value)> {
-    // Below the document itself stands everything that begins so, and keys have no step before them.
-    let prefix = match (path.is_empty(), step) {
-        (true, '.') => String::new(),
-        _ => format!("{path}{step}"),
-    };
-    let from = config.range(prefix.clone()..);
-    from.take_while(move |(path, _)| path.starts_with(&prefix)).filter(|(path, _)| !path.is_empty())
-}
-
-/// Compares two leaves: numbers by value, everything else as written.
-fn same_value(a: &Value, b: &Value) -> bool {
-    match (a, b) {
-        (Value::Number(a), Value::Number(b)) => same_number(a, b),
-        _ => a == b,
-    }
+fn drifting(change: Change) -> DriftField {
+    let Change { op, path, before, after, severity } = change;
+    DriftField { op, path, before, after, severity, accepted: false }
 }
 
 /// Returns true for a section of a text: its `before` is not known, and its `after` is a digest.

@@ -8,11 +8,12 @@
 //! is a document or an [`Error`] that names the place, within the bounds of [`Limits`].
 //!
 //! In reading order, each file importing only those before it: `lines`, [`mod@format`], [`error`], `random`,
-//! [`encoding`], `shown`, [`notes`], `decode`, [`path`] (names of fields), `number`, `routeros`, [`pattern`] (rules over fields), [`sections`]
+//! [`encoding`], `shown`, [`notes`], `decode`, [`path`] (names of fields), `identity` (of list elements), `number`, `expressions` (of
+//! HCL), `routeros`, [`pattern`] (rules over fields), [`sections`]
 //! (of texts), `detect` (the format of a document), [`mod@normalise`] (texts before they are compared),
 //! [`policy`] (secrets, severities, noise), [`document`], [`redact`] (secrets leave), `tree` and `flatten` (a
 //! document to fields), [`mod@parse`] (bytes to a [`Document`]), [`digest`], [`provenance`] (sources of
-//! fields), [`mod@diff`] and [`text`] (differences), [`mod@drift`] (from what was approved), `idle` (rules
+//! fields), [`mod@diff`] and [`text`] (differences), [`told`] (differences for people), [`mod@drift`] (from what was approved), `idle` (rules
 //! that do nothing), [`baseline`] (signed approvals), [`snapshot_file`], [`merge`] (layers).
 
 pub mod baseline;
@@ -24,9 +25,11 @@ pub mod document;
 pub mod drift;
 pub mod encoding;
 pub mod error;
+mod expressions;
 mod flatten;
 pub mod format;
 mod grammar;
+mod identity;
 mod idle;
 mod lines;
 pub mod merge;
@@ -46,6 +49,7 @@ pub mod sections;
 mod shown;
 pub mod snapshot_file;
 pub mod text;
+pub mod told;
 mod tree;
 
 pub use baseline::{Baseline, BaselineKeys, Trust};

@@ -13,9 +13,6 @@
 use std::fmt::{self, Write as _};
 use std::str::FromStr;
 
-use rig_event::FlatConfig;
-use serde_json::Value;
-
 use crate::Error;
 
 /// A path as the steps it takes from the document's root.
@@ -31,7 +28,7 @@ pub enum Segment {
     Index(usize),
     /// Into a list, to the map whose `key` is `value`.
     Keyed {
-        /// The key that tells the elements apart.
+        /// The key that tells the elements apart: `name`, `metadata.name`, `kind,metadata.name`.
         key: String,
         /// The text of its value.
         value: String,
@@ -58,7 +55,7 @@ impl Segment {
 /// Appends the step to the element whose `key` is `value`.
 pub(crate) fn print_keyed(path: &mut String, key: &str, value: &str) {
     path.push('[');
-    print_part(path, key, &['.', '[', ']', '"', '*', '=']);
+    print_part(path, key, &['[', ']', '"', '*', '=']);
     path.push('=');
     print_part(path, value, &['[', ']', '"', '*']);
     path.push(']');
@@ -111,29 +108,6 @@ impl Path {
 /// key.
 pub(crate) fn lenient(path: &str) -> Path {
     path.parse().unwrap_or_else(|_| Path(vec![Segment::Key(path.to_owned())]))
-}
-
-/// Names each list element in the path by the first of the keys that the element has a value of.
-pub(crate) fn with_keys(mut path: Path, keys: &[&str], config: &FlatConfig) -> Path {
-    let mut at = String::new();
-    for segment in &mut path.0 {
-        let index = matches!(segment, Segment::Index(_));
-        segment.print(&mut at);
-        let named = |key: &&str| {
-            let mut below = at.clone();
-            Segment::Key((*key).to_owned()).print(&mut below);
-            let value = match config.get(&below)? {
-                Value::String(text) => text.clone(),
-                value @ (Value::Number(_) | Value::Bool(_)) => value.to_string(),
-                _ => return None,
-            };
-            Some(Segment::Keyed { key: (*key).to_owned(), value })
-        };
-        if index && let Some(named) = keys.iter().find_map(named) {
-            *segment = named;
-        }
-    }
-    path
 }
 
 /// A key, value or index as it was written; quotes make it literal in a pattern.
@@ -264,6 +238,10 @@ mod tests {
         let keyed = |k: &str, v: &str| Segment::Keyed { key: k.into(), value: v.into() };
         check("servers[name=api].port", &[key("servers"), keyed("name", "api"), key("port")]);
         check("s[name=v1.2=3]", &[key("s"), keyed("name", "v1.2=3")]);
+        check(
+            "s[kind,metadata.name=Pod,web].x",
+            &[key("s"), keyed("kind,metadata.name", "Pod,web"), key("x")],
+        );
         check(r#"s["a=b"="x]y"]"#, &[key("s"), keyed("a=b", "x]y")]);
     }
 

@@ -10,7 +10,8 @@ use std::str::FromStr;
 use regex::{Regex, RegexBuilder};
 use serde::{Deserialize, Deserializer};
 
-use crate::path::{Segment, Step, lenient, parse_index, steps, with_keys};
+use crate::identity::with_keys;
+use crate::path::{Segment, Step, lenient, parse_index, steps};
 use crate::{Error, FlatConfig, Path};
 use serde_json::Value;
 

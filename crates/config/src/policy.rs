@@ -1,7 +1,9 @@
 //! The policy file, `rig.toml`: what is secret, what matters, what is noise.
 
+mod kinds;
 mod onboard;
 mod overrides;
+mod profile;
 mod rules;
 mod severities;
 
@@ -13,8 +15,11 @@ use rig_event::{Op, Severity, Timestamp};
 use serde::{Deserialize, Deserializer, de};
 use serde_json::Value;
 
+pub use self::kinds::ValueKind;
 pub use self::onboard::Onboarding;
+pub use self::profile::Profile;
 pub use self::rules::{CompareRule, ListRule, Matching};
+use crate::expressions::same_but_for_spacing;
 use crate::lines::LineIndex;
 use crate::normalise::VolatileRule;
 use crate::path::{Segment, lenient};
@@ -39,6 +44,9 @@ pub struct Policy {
     pub ignore: Vec<IgnoreRule>,
     /// Values of fields that nobody sets.
     pub default: Vec<DefaultRule>,
+    /// Sets of built-in rules for what kinds of documents hold.
+    #[serde(deserialize_with = "profile::one_or_more")]
+    pub profile: Vec<Profile>,
     /// When drift is a failure.
     pub drift: DriftPolicy,
     /// Limits on the history that is kept.
@@ -203,21 +211,41 @@ pub struct RuleNote {
 }
 
 /// Why a rule does nothing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Idle {
     /// No field matched it.
     NeverMatched,
     /// Its date has passed.
     Expired,
+    /// In a list that it covers some elements have no value of its key, or not one of their own.
+    NoKey {
+        /// The first such list.
+        list: String,
+        /// Number of such lists.
+        lists: usize,
+    },
 }
 
 impl fmt::Display for RuleNote {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let why = match self.why {
-            Idle::NeverMatched => "never matched",
-            Idle::Expired => "has expired",
-        };
-        write!(f, "{} {why}", self.rule)
+        let rule = &self.rule;
+        match &self.why {
+            Idle::NeverMatched => write!(f, "{rule} never matched"),
+            Idle::Expired => write!(f, "{rule} has expired"),
+            Idle::NoKey { list, lists } => {
+                let list = if list.is_empty() { "the documents" } else { list };
+                let more = match lists - 1 {
+                    0 => String::new(),
+                    1 => " and one more list".to_owned(),
+                    more => format!(" and {more} more lists"),
+                };
+                write!(
+                    f,
+                    "{rule} cannot apply to {list}{more}: not every element has a value of its own; they are matched \
+                     by likeness"
+                )
+            }
+        }
     }
 }
 
@@ -325,7 +353,32 @@ impl Policy {
 
     /// The rule by which two values may be equal though they are spelled differently: the last that covers the field.
     pub(crate) fn comparison(&self, field: &[Segment]) -> Option<&CompareRule> {
-        self.compare.iter().rev().find(|rule| rule.path.covers(field, false))
+        let profiles = self.profile.iter().flat_map(|profile| profile.compare());
+        profiles.chain(&self.compare).rev().find(|rule| rule.path.covers(field, false))
+    }
+
+    /// Returns true if there are rules by which values may be equal though they are spelled differently.
+    pub(crate) fn compares(&self) -> bool {
+        !(self.compare.is_empty() && self.profile.is_empty())
+    }
+
+    /// Returns true if a field that has another value, or that one side alone has, is no difference: by a `[[compare]]` rule,
+    /// by a profile, or since nothing but the spacing in an HCL expression is another.
+    pub(crate) fn holds_equal(&self, path: &str, before: Option<&Value>, after: Option<&Value>) -> bool {
+        if let (Some(Value::String(before)), Some(Value::String(after))) = (before, after)
+            && same_but_for_spacing(before, after)
+        {
+            return true;
+        }
+        if !self.compares() {
+            return false;
+        }
+        let path = lenient(path);
+        if self.profile.iter().any(|profile| profile.leaves_out(&path.0, before, after)) {
+            return true;
+        }
+        let (Some(before), Some(after)) = (before, after) else { return false };
+        self.comparison(&path.0).is_some_and(|rule| rule.equal(before, after))
     }
 
     /// The rules by which drift of the field was noise until they expired.

@@ -5,6 +5,7 @@
 
 use std::fmt::{self, Write as _};
 
+use rig_config::told::inline;
 use rig_event::event::{Against, DiffComputed, Drift, Request, SnapshotCaptured};
 use rig_event::{Change, Event, Op, Severity, Verdict};
 use serde_json::Value;
@@ -20,6 +21,9 @@ const UNKNOWN: usize = 120;
 
 /// Characters of a digest that are enough to compare by eye.
 const DIGEST: usize = 12;
+
+/// Longest string that a summary shows whole, in bytes.
+const LONG: usize = 60;
 
 /// A piece of a summary.
 #[derive(Clone, Debug, PartialEq)]
@@ -272,7 +276,20 @@ impl Summary {
             _ if *op == Op::Moved => self.say(format_args!("{path} moved")),
             (Some(before), Some(after)) => {
                 self.say(format_args!("{path} "));
-                self.0.extend([Span::Value(before.clone()), Span::Arrow, Span::Value(after.clone())]);
+                let long = |value: &Value| {
+                    value.as_str().is_some_and(|text| text.len() > LONG || text.contains('\n'))
+                };
+                if long(before) || long(after) {
+                    // Cut to the same beginning, both would look the same.
+                    let (before, after) = inline(before, after);
+                    self.0.extend([
+                        Span::Text(before.to_string()),
+                        Span::Arrow,
+                        Span::Text(after.to_string()),
+                    ]);
+                } else {
+                    self.0.extend([Span::Value(before.clone()), Span::Arrow, Span::Value(after.clone())]);
+                }
             }
             (None, Some(after)) => {
                 self.say(format_args!("+{path} "));

@@ -1,11 +1,15 @@
 //! Text on its way to a terminal: nothing in it may steer the terminal, and it has to fit.
 
-use rig_event::Timestamp;
+use rig_config::told::{Line, Piece, Pieces, Told, inline, tell};
+use rig_event::{Change, Timestamp};
 use serde_json::Value;
 use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 
 /// Longest text that is made ready for one place on the screen, in characters.
 const LONGEST: usize = 4096;
+
+/// Longest string that is shown whole beside another, in bytes.
+const LONG: usize = 40;
 
 /// Makes a text safe to show: control characters become pictures of themselves, and characters that hide or
 /// change the direction of writing are replaced.
@@ -137,6 +141,60 @@ pub fn value(value: &Value) -> String {
         },
         other => plain(&other.to_string()),
     }
+}
+
+/// Two values of a field on one line each; of long ones, what differs.
+pub fn both(before: &Value, after: &Value) -> (String, String) {
+    if !(is_long(before) || is_long(after)) {
+        return (value(before), value(after));
+    }
+    let (before, after) = inline(before, after);
+    (pieces(&before), pieces(&after))
+}
+
+/// Returns true if a value is a string that may not fit beside another, or has several lines.
+pub fn is_long(value: &Value) -> bool {
+    value.as_str().is_some_and(|text| text.len() > LONG || text.contains('\n'))
+}
+
+/// A change as lines of a popup.
+pub fn told(change: &Change) -> Vec<String> {
+    drawn(&tell(change))
+}
+
+fn drawn(told: &Told) -> Vec<String> {
+    let below = |head: String, lines: Vec<String>| match lines.as_slice() {
+        [only] => vec![format!("{head} {only}")],
+        _ => std::iter::once(head).chain(lines.into_iter().map(|line| format!("  {line}"))).collect(),
+    };
+    match told {
+        Told::Values(Some(before), Some(after)) => {
+            vec![format!("- {}", pieces(before)), format!("+ {}", pieces(after))]
+        }
+        Told::Values(only, other) => only.iter().chain(other).map(pieces).collect(),
+        Told::Lines(lines) => {
+            let line = |line: &Line| match line.sign {
+                '@' => format!("  … {}", pieces(&line.pieces)),
+                sign => format!("{sign}{}", pieces(&line.pieces)),
+            };
+            lines.iter().map(line).collect()
+        }
+        Told::Fields(_, fields) => {
+            fields.iter().flat_map(|(change, told)| below(plain(&change.path), drawn(told))).collect()
+        }
+        Told::Element(fields) => {
+            fields.iter().flat_map(|(path, told)| below(format!("{} =", plain(path)), drawn(told))).collect()
+        }
+    }
+}
+
+fn pieces(pieces: &Pieces) -> String {
+    let draw = |piece: &Piece| match piece {
+        Piece::Same(text) | Piece::Changed(text) => plain(text),
+        Piece::Secret(secret) => value(secret),
+        Piece::Left(_) => piece.left().unwrap_or_default(),
+    };
+    pieces.0.iter().map(draw).collect()
 }
 
 /// `hmac:k1:3f9a0b…` with eight digits: enough to see whether two are the same.

@@ -263,7 +263,7 @@ impl Of {
             let secrets = output::count((all - changes.len()) as u64, "secret");
             output::note(format!("{secrets} not compared: the file's are not under the hub's key"));
         }
-        changes.retain(|change| change.op.is_difference());
+        let changes = rig_config::told::grouped(&changes);
         if changes.is_empty() {
             return Ok(Some(service.digest.clone()));
         }

@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 use self::predicate::{Condition, is_drifted, would_drift};
 use self::program::Program;
 use super::Interrupts;
-use super::blame::{events_until, last_seq, values};
+use super::blame::{events_until, last_seq};
 use crate::Answer;
 use crate::output::{self, Out};
 use crate::policy;
@@ -325,18 +325,16 @@ impl Report<'_> {
     }
 
     fn delta(&self, delta: &Delta, place: usize) -> String {
-        let mut text = format!(
-            "  {} {}: {}",
-            output::plain(delta.service.as_str()),
-            output::plain(&delta.change.path),
-            values(&delta.change)
-        );
+        let (values, below) = output::values(&delta.change);
+        let service = output::plain(delta.service.as_str());
+        let mut text = format!("  {service} {}: {values}", output::plain(&delta.change.path));
         if let Some((seq, actor)) = self.set_at(delta, place) {
             text.push_str(&format!("  set at {seq}"));
             if let Some(actor) = actor {
                 text.push_str(&format!(" by {}", output::plain(&actor)));
             }
         }
+        below.iter().for_each(|line| text.push_str(&format!("\n      {line}")));
         text
     }
 }

@@ -112,7 +112,9 @@ fn print(found: &Blame, all: bool) -> Result<()> {
         let path = output::styled(output::HEADING, output::plain(&field.path));
         out.line(format!("{path} = {now}"))?;
         for set in &field.changes {
-            out.line(format!("  {}", line(field, set)))?;
+            let (line, below) = line(field, set);
+            out.line(format!("  {line}"))?;
+            below.iter().try_for_each(|line| out.line(format!("{:12}{line}", "")))?;
         }
         if field.changes.is_empty() {
             out.line("  as it was when the recording began")?;
@@ -128,8 +130,8 @@ fn print(found: &Blame, all: bool) -> Result<()> {
     Ok(())
 }
 
-/// One change: where, when, what, by whom, from what.
-fn line(field: &Field, set: &Set) -> String {
+/// One change: where, when, what, by whom, from what; and the lines of a long value.
+fn line(field: &Field, set: &Set) -> (String, Vec<String>) {
     let change = Change {
         op: set.op,
         path: field.path.clone(),
@@ -138,12 +140,9 @@ fn line(field: &Field, set: &Set) -> String {
         severity: set.severity.unwrap_or(Severity::Medium),
     };
     let time = set.ts.to_string();
-    let mut text = format!(
-        "{:>6}  {}  {}",
-        set.seq,
-        output::styled(output::DIM, time.get(..23).unwrap_or(&time)),
-        values(&change)
-    );
+    let (values, below) = output::values(&change);
+    let time = output::styled(output::DIM, time.get(..23).unwrap_or(&time));
+    let mut text = format!("{:>6}  {time}  {values}", set.seq);
     if let Some(actor) = &set.actor {
         let _ = write!(text, "  by {}", output::plain(actor));
     }
@@ -158,17 +157,5 @@ fn line(field: &Field, set: &Set) -> String {
     if let Some(cause) = set.cause {
         let _ = write!(text, ", caused by {cause}");
     }
-    text
-}
-
-/// A change without its path.
-pub(super) fn values(change: &Change) -> String {
-    let sign = output::sign(change.op);
-    match (&change.before, &change.after) {
-        (Some(before), Some(after)) => {
-            format!("{sign} {} -> {}", output::value(before), output::value(after))
-        }
-        (Some(only), None) | (None, Some(only)) => format!("{sign} {}", output::value(only)),
-        (None, None) => sign,
-    }
+    (text, below)
 }

@@ -3,7 +3,6 @@
 use anyhow::Result;
 use rig_replay::compare::{Compared, Difference, Seen, Side, compare};
 
-use super::blame::values;
 use crate::Answer;
 use crate::output::{self, Out};
 use crate::source::Source;
@@ -79,7 +78,9 @@ fn print(out: &mut Out, found: &Compared) -> Result<()> {
         ))?;
         for change in &found.config {
             let field = format!("{} {}", output::plain(&change.service), output::plain(&change.change.path));
-            out.line(format!("  {field}: {}", values(&change.change)))?;
+            let (values, below) = output::values(&change.change);
+            out.line(format!("  {field}: {values}"))?;
+            below.iter().try_for_each(|line| out.line(format!("      {line}")))?;
         }
         if found.more_config > 0 {
             out.line(format!("  and {} more", output::count(found.more_config, "field")))?;

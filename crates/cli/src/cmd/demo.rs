@@ -215,7 +215,7 @@ async fn drifts(client: &Client) -> Result<()> {
             drift.severity.map(|severity| format!(" ({})", output::severity(severity))).unwrap_or_default();
         say(&format!("{name} is {}{severity}", output::verdict(drift.verdict)))?;
         for field in &drift.fields {
-            say(&format!("  {}", output::drift_field(field)))?;
+            say(&format!("  {}", output::indented(&output::drift_field(field), 2)))?;
         }
     }
     Ok(())

@@ -325,13 +325,20 @@ fn fields(
         new.config = old.config.clone();
         rig_config::diff::apply_some(&mut new.config, &diff.changes)?;
     }
+    // From here on an element that came or went is one change, and counts as one.
+    let equivalent = diff.equivalent;
+    let diff = Diff { equivalent, ..Diff::of(rig_config::told::grouped(&diff.changes)) };
     let mut out = Out::new();
     match output {
         Output::Text => out.text(&shown::fields(&diff))?,
         Output::Markdown => out.text(&shown::fields_markdown(&old.name, &new.name, &diff))?,
         Output::Unified => {
-            let lines = rig_config::text_diff(&shown::lines(&old.config), &shown::lines(&new.config));
-            print_unified(&mut out, &old.name, &new.name, &lines)?;
+            let lines = shown::lines(&old.config, &new.config);
+            if output::is_coloured(&std::io::stdout()) {
+                print_unified(&mut out, &old.name, &new.name, &rig_config::text_diff(&lines.0, &lines.1))?;
+            } else {
+                out.text(&shown::unified_fields(&old.name, &new.name, &lines))?;
+            }
         }
         Output::Json => {
             let mut said = json!({
@@ -340,7 +347,7 @@ fn fields(
                 "severity": diff.severity, "left_out": left_out.asked, "not_compared": left_out.not_compared,
             });
             // Put in as they are: `json!` spells numbers anew.
-            said["changes"] = shown::told(&diff.changes).map(shown::change_json).collect();
+            said["changes"] = diff.changes.iter().map(shown::change_json).collect();
             add_explanations(&mut said, old, &new, args)?;
             out.json(&said)?;
         }

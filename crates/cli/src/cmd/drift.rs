@@ -296,7 +296,7 @@ fn print(rows: &[Row<'_>]) -> Result<()> {
                 drift.differing,
             ))?;
             for field in &drift.fields {
-                out.line(format!("    {}", output::drift_field(field)))?;
+                out.line(format!("    {}", output::indented(&output::drift_field(field), 4)))?;
             }
             let more = drift.differing.saturating_sub(drift.fields.len() as u64);
             if more > 0 {

@@ -334,7 +334,8 @@ impl Page {
         if let Some(path) = &change.path {
             let shown = match (&change.before, &change.after) {
                 (Some(before), Some(after)) => {
-                    format!("{} -> {}", output::value(before), output::value(after))
+                    let (before, after) = rig_config::told::inline(before, after);
+                    format!("{before} -> {after}")
                 }
                 (Some(before), None) => format!("{} removed", output::value(before)),
                 (None, Some(after)) => format!("{} added", output::value(after)),

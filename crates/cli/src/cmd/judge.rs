@@ -101,7 +101,7 @@ fn print(out: &mut Out, decision: &Decision) -> Result<()> {
     let differ = |field: &&rig_event::DriftField, other: &Outcome| !other.fields.contains(field);
     for (mark, fields, other) in [("was", &recorded.fields, judged), ("now", &judged.fields, recorded)] {
         for field in fields.iter().filter(|field| differ(field, other)) {
-            out.line(format!("        {mark} {}", output::drift_field(field)))?;
+            out.line(format!("        {mark} {}", output::indented(&output::drift_field(field), 12)))?;
         }
     }
     for rule in judged.rules.iter().filter(|rule| !recorded.rules.contains(rule)) {

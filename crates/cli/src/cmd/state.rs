@@ -71,7 +71,7 @@ pub(super) fn print(at: &Moment, only: Option<&ServiceName>, json: bool) -> Resu
         out.line("")?;
         out.line(heading(name.as_str(), service))?;
         for field in service.drift.iter().flat_map(|drift| &drift.fields) {
-            out.line(format!("    {}", output::drift_field(field)))?;
+            out.line(format!("    {}", output::indented(&output::drift_field(field), 4)))?;
         }
     }
     for (source, targets) in &at.state.edges {

@@ -94,8 +94,8 @@ fn print(out: &mut Out, place: usize, reason: &Reason) -> Result<()> {
         let _ = write!(head, ", the last of {}", reason.times);
     }
     out.line(head)?;
-    for change in &reason.changes {
-        out.line(format!("      {}", output::change(change)))?;
+    for change in &rig_config::told::grouped(&reason.changes) {
+        out.line(format!("      {}", output::indented(&output::change(change), 6)))?;
     }
     if reason.more_changes > 0 {
         out.line(format!("      and {} more", output::count(reason.more_changes, "field")))?;

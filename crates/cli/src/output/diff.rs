@@ -5,6 +5,7 @@ use std::ops::Range;
 
 use anstyle::{AnsiColor, Style};
 use rig_config::text::changed_words;
+use rig_config::told::{Piece, Pieces, Told, tell};
 use rig_config::{Diff, FlatConfig, Hunk, TextDiff};
 use rig_event::{Change, Op};
 use serde_json::{Value, json};
@@ -17,8 +18,11 @@ pub const MARKDOWN_LIMIT: usize = 65_536;
 /// Room for what is said of that which did not fit.
 const MARKDOWN_REST: usize = 512;
 
-/// Longest value in a cell of a table.
+/// Longest path in a cell of a table.
 const CELL: usize = 200;
+
+/// Longest value, which is short or an excerpt already.
+const LONG_CELL: usize = 1_000;
 
 /// `1 added, 2 changed`, of what there is; nothing where nothing differs.
 pub fn tally(diff: &Diff) -> String {
@@ -30,10 +34,10 @@ pub fn tally(diff: &Diff) -> String {
     said.collect::<Vec<_>>().join(", ")
 }
 
-/// The difference of fields for the eye, a line a field and a tally.
+/// The difference of fields for the eye, a line a field and a tally. A long value has lines of its own.
 pub fn fields(diff: &Diff) -> String {
     let mut out = String::new();
-    for told in told(&diff.changes) {
+    for told in &diff.changes {
         let _ = writeln!(out, "{}", change(told));
     }
     if !diff.is_empty() {
@@ -41,11 +45,6 @@ pub fn fields(diff: &Diff) -> String {
         let _ = writeln!(out, "{} ({severity})", tally(diff));
     }
     out
-}
-
-/// The changes that are differences.
-pub fn told(changes: &[Change]) -> impl Iterator<Item = &Change> {
-    changes.iter().filter(|change| change.op.is_difference())
 }
 
 /// A change as JSON, with the types where they changed.
@@ -58,11 +57,64 @@ pub fn change_json(change: &Change) -> Value {
     value
 }
 
-/// Fields as lines, `path: value`, for a unified diff.
-pub fn lines(config: &FlatConfig) -> String {
+/// Both sides' fields as lines, `path: value`, for a unified diff. A string of several lines has a line for each of them,
+/// indented below its path; so has one that holds JSON on both sides, for each of its own.
+pub fn lines(old: &FlatConfig, new: &FlatConfig) -> (String, String) {
+    let side = |config: &FlatConfig, other: &FlatConfig| {
+        let mut out = String::new();
+        for (path, value) in config {
+            let path = plain(path);
+            match block(value, other.get(path.as_str())) {
+                Some(block) => {
+                    let _ = writeln!(out, "{path}:");
+                    block.lines().for_each(|line| out.push_str(&format!("  {}\n", plain(line))));
+                }
+                None => drop(writeln!(out, "{path}: {}", plain(&value.to_string()))),
+            }
+        }
+        out
+    };
+    (side(old, new), side(new, old))
+}
+
+/// The lines that a value is shown as, where it is not shown as one.
+fn block(value: &Value, other: Option<&Value>) -> Option<String> {
+    let pretty = |value: &Value| {
+        let text =
+            value.as_str().filter(|text| text.len() > 72 && text.trim_start().starts_with(['{', '[']))?;
+        // Only where it says the same again: what JSON does not keep must not be lost.
+        let parsed: Value = serde_json::from_str(text).ok()?;
+        serde_json::to_string_pretty(&parsed).ok()
+    };
+    if let (Some(mine), Some(theirs)) = (pretty(value), other.and_then(pretty)) {
+        // Where nothing but the spelling differs, that is what is shown.
+        if mine != theirs || Some(value) == other {
+            return Some(mine);
+        }
+    }
+    // A last line without an end is another thing than one with it.
+    value.as_str().filter(|text| text.trim_end().contains('\n') && text.ends_with('\n')).map(str::to_owned)
+}
+
+/// A unified diff of fields: behind each place stands the field that its first line belongs to.
+pub fn unified_fields(old: &str, new: &str, lines: &(String, String)) -> String {
+    let diff = rig_config::text_diff(&lines.0, &lines.1);
     let mut out = String::new();
-    for (path, value) in config {
-        let _ = writeln!(out, "{}: {}", plain(path), plain(&value.to_string()));
+    if diff.hunks.is_empty() {
+        return out;
+    }
+    let _ = write!(out, "--- {}\n+++ {}\n", plain(old), plain(new));
+    let fields: Vec<(u64, &str)> =
+        (1..).zip(lines.0.lines()).filter(|(_, line)| !line.starts_with("  ")).collect();
+    for hunk in &diff.hunks {
+        let head = rig_config::unified(std::slice::from_ref(hunk));
+        let (place, body) = head.split_at(head.find('\n').unwrap_or(head.len()));
+        let at = fields.partition_point(|(line, _)| *line < hunk.old_start);
+        let inside =
+            hunk.lines.first().is_some_and(|line| line.get(1..).is_some_and(|line| line.starts_with("  ")));
+        let above = at.checked_sub(1).and_then(|at| fields.get(at)).filter(|_| inside);
+        let above = above.map(|(_, line)| format!(" {}", line.trim_end_matches(':'))).unwrap_or_default();
+        let _ = write!(out, "{place}{above}{body}");
     }
     out
 }
@@ -158,37 +210,73 @@ pub fn fields_markdown(old: &str, new: &str, diff: &Diff) -> String {
         "{}{level}\n\n| | field | before | after | severity |\n|---|---|---|---|---|\n",
         tally(diff)
     );
-    let mut left: Vec<&Change> = told(&diff.changes).collect();
+    let mut left: Vec<&Change> = diff.changes.iter().collect();
     // What matters most comes first, so that it is there when not all fits.
     left.sort_by_key(|change| std::cmp::Reverse(change.severity));
     let all = left.len();
-    for (shown, change) in left.into_iter().enumerate() {
-        let cell = |value: &Option<Value>| {
-            value.as_ref().map(|value| code(&super::value(value), CELL)).unwrap_or_default()
-        };
+    let mut below = String::new();
+    for (shown, change) in left.iter().enumerate() {
+        let (before, after) = cells(change, &mut below);
         let sign = match change.op {
             Op::Added => "➕",
             Op::Removed => "➖",
             Op::Moved => "↕",
             _ => "✏️",
         };
-        let mut after = cell(&change.after);
+        let mut after = after;
         if let Some((from, to)) = change.retyped() {
             let _ = write!(after, " ({from} → {to})");
         }
         let row = format!(
             "| {sign} | {} | {} | {after} | {} |\n",
             code(&plain(&change.path), CELL),
-            cell(&change.before),
+            before,
             change.severity
         );
-        if out.len() + row.len() > MARKDOWN_LIMIT - MARKDOWN_REST {
+        if out.len() + row.len() + below.len() > MARKDOWN_LIMIT - MARKDOWN_REST {
             let _ = write!(out, "\n… and {} more, which do not fit here.\n", all - shown);
             return out;
         }
         out.push_str(&row);
     }
-    out
+    out + &below
+}
+
+/// The cells of a change's values. What is no single line goes below the table, into a fenced diff.
+fn cells(change: &Change, below: &mut String) -> (String, String) {
+    let told = tell(change);
+    if let Told::Values(before, after) = &told {
+        let cell = |pieces: &Option<Pieces>| {
+            let text = |piece: &Piece| match piece {
+                Piece::Secret(secret) => super::value(secret),
+                piece => plain(&Pieces(vec![piece.clone()]).to_string()),
+            };
+            let text: String = pieces.iter().flat_map(|pieces| &pieces.0).map(text).collect();
+            code(&text, LONG_CELL)
+        };
+        return (cell(before), cell(after));
+    }
+    // As on a terminal, and without its colours.
+    let (_, lines) = super::values(change);
+    let lines: Vec<String> =
+        lines.iter().map(|line| anstream::adapter::strip_str(line).to_string()).collect();
+    let fence = "`".repeat(lines.iter().map(|line| longest_run(line)).max().unwrap_or(0).max(2) + 1);
+    let _ = write!(below, "\n{}\n\n{fence}diff\n", code(&plain(&change.path), CELL));
+    for (shown, line) in lines.iter().enumerate() {
+        if below.len() + line.len() > MARKDOWN_LIMIT / 2 {
+            let _ = writeln!(below, "… and {} more lines, which do not fit here", lines.len() - shown);
+            break;
+        }
+        // A `~` is no sign of a diff.
+        let sign = if line.starts_with('~') { "!" } else { "" };
+        let _ = writeln!(below, "{sign}{}", if sign.is_empty() { line } else { &line[1..] });
+    }
+    let _ = writeln!(below, "{fence}");
+    let see = || "see below".to_owned();
+    (
+        change.before.as_ref().map(|_| see()).unwrap_or_default(),
+        change.after.as_ref().map(|_| see()).unwrap_or_default(),
+    )
 }
 
 /// The difference of texts as Markdown, within the same bounds.
@@ -263,7 +351,9 @@ pub fn left_out(diff: &Diff, left_out: usize) -> Vec<String> {
     }
     if diff.equivalent > 0 {
         let equal = count(diff.equivalent, "field");
-        notes.push(format!("{equal} spelled differently and equal by a [[compare]] rule"));
+        notes.push(format!(
+            "{equal} written differently and held equal, by rule or since only the spelling differs"
+        ));
     }
     notes.into_iter().map(|note| styled(DIM, note)).collect()
 }

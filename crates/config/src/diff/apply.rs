@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::fields::bracket;
 use crate::Error;
+use crate::identity::{ElementKey, Way, text_of};
 use crate::path::{Path, Segment};
 use crate::shown::shown;
 
@@ -31,28 +32,35 @@ fn run(config: &mut FlatConfig, changes: &[Change], strict: bool) -> Result<(), 
         let fits = match change.op {
             Op::Added => shape == (false, true),
             Op::Removed => shape == (true, false),
-            Op::Changed | Op::Equivalent | Op::Moved => shape == (true, true),
-            Op::Placed => shape != (false, false),
+            Op::Changed | Op::Moved => shape == (true, true),
+            Op::Equivalent | Op::Placed => shape != (false, false),
         };
         if !fits {
             return Err(conflict(change, "its values do not go with its operation"));
         }
-        if matches!(change.op, Op::Moved | Op::Placed) && bracket(&change.path).is_none() {
+        let is_place = matches!(change.op, Op::Moved | Op::Placed) && Turn::of(change).is_none();
+        if is_place && bracket(&change.path).is_none() {
             return Err(conflict(change, "only the element of a list has a place"));
         }
     }
-    let lists: BTreeSet<&str> = changes.iter().filter_map(rebuilt_list).collect();
+    let turned = |change: &'_ Change| Turn::of(change).is_some() && bracket(&change.path).is_none();
+    let turned: BTreeSet<&str> = changes.iter().filter(|c| turned(c)).map(|c| c.path.as_str()).collect();
+    let mut lists = Lists { turned, by_place: BTreeSet::new() };
+    for change in changes.iter().filter(|change| lists.of(&change.path).is_none()).collect::<Vec<_>>() {
+        lists.by_place.extend(rebuilt_list(change));
+    }
     let (listed, plain): (Vec<&Change>, Vec<&Change>) =
-        changes.iter().partition(|change| list_of(&change.path, &lists).is_some());
+        changes.iter().partition(|change| lists.of(&change.path).is_some());
     for change in &plain {
         if config.get(&change.path) != change.before.as_ref() {
             return Err(conflict(change, "the field does not have the value it had before"));
         }
     }
     let mut rebuilt = Vec::new();
-    for list in lists {
-        let changes = listed.iter().filter(|change| list_of(&change.path, &BTreeSet::from([list])).is_some());
-        rebuilt.push((list, rebuild(config, list, changes.copied(), strict)?));
+    for list in lists.turned.iter().chain(&lists.by_place).copied() {
+        let changes = listed.iter().filter(|change| lists.of(&change.path) == Some(list));
+        let is_turned = lists.turned.contains(list);
+        rebuilt.push((list, is_turned, rebuild(config, list, is_turned, changes.copied(), strict)?));
     }
     for change in plain {
         match &change.after {
@@ -60,8 +68,8 @@ fn run(config: &mut FlatConfig, changes: &[Change], strict: bool) -> Result<(), 
             None => drop(config.remove(&change.path)),
         }
     }
-    for (list, fields) in rebuilt {
-        let gone: Vec<String> = below(config, list).map(|(path, _)| path.clone()).collect();
+    for (list, is_turned, fields) in rebuilt {
+        let gone: Vec<String> = below(config, list, is_turned).map(|(path, _)| path.clone()).collect();
         gone.iter().for_each(|path| drop(config.remove(path)));
         config.extend(fields);
     }
@@ -83,37 +91,97 @@ fn has_key(path: &Path) -> bool {
     path.0.iter().any(|segment| matches!(segment, Segment::Keyed { .. }))
 }
 
-/// Which of the lists a path leads to or into.
-fn list_of<'a>(path: &str, lists: &BTreeSet<&'a str>) -> Option<&'a str> {
-    if lists.is_empty() {
-        return None;
-    }
-    let outer = bracket(path).map_or(path, |open| &path[..open]);
-    lists.get(outer).copied()
+/// The note that a list begins or ceases to be one. It is spelled as the place of what is no element: `before` or
+/// `after` is null.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Turn {
+    /// What stood alone is the first element of a list, before anything else is changed.
+    ToList,
+    /// The only element left stands alone, after everything else was changed.
+    ToSingle,
 }
 
-/// The fields of a list, and the list itself where it is an empty one.
-fn below<'a>(config: &'a FlatConfig, list: &str) -> impl Iterator<Item = (&'a String, &'a Value)> {
-    let inside = format!("{list}[");
-    let fields = config.range(inside.clone()..).take_while(move |(path, _)| path.starts_with(&inside));
-    config.get_key_value(list).into_iter().chain(fields)
+impl Turn {
+    fn of(change: &Change) -> Option<Turn> {
+        match (change.op, &change.before, &change.after) {
+            (Op::Placed, Some(Value::Null), Some(_)) => Some(Turn::ToList),
+            (Op::Placed, Some(_), Some(Value::Null)) => Some(Turn::ToSingle),
+            _ => None,
+        }
+    }
+}
+
+/// The outermost lists that are put together again.
+struct Lists<'a> {
+    /// Those that begin or cease to be lists: also what stands below them as a map is theirs.
+    turned: BTreeSet<&'a str>,
+    by_place: BTreeSet<&'a str>,
+}
+
+impl<'a> Lists<'a> {
+    /// Which of the lists a path leads to or into.
+    fn of(&self, path: &str) -> Option<&'a str> {
+        if self.turned.is_empty() && self.by_place.is_empty() {
+            return None;
+        }
+        let outer = bracket(path).map_or(path, |open| &path[..open]);
+        if !self.turned.is_empty() {
+            let ends = outer.match_indices('.').map(|(at, _)| at).chain([outer.len()]);
+            let above = |end: usize| self.turned.get(&outer[..end]).copied();
+            if let Some(list) = std::iter::once(0).chain(ends).find_map(above) {
+                return Some(list);
+            }
+        }
+        self.by_place.get(outer).copied()
+    }
+}
+
+/// The fields of a list, and the list itself where it is an empty one; where it is or was a single element, also what
+/// stands below that.
+fn below<'a>(
+    config: &'a FlatConfig,
+    list: &str,
+    is_turned: bool,
+) -> impl Iterator<Item = (&'a String, &'a Value)> {
+    let within = |step: &str| {
+        let inside = format!("{list}{step}");
+        config.range(inside.clone()..).take_while(move |(path, _)| path.starts_with(&inside))
+    };
+    let (all, fields) = (is_turned && list.is_empty(), is_turned && !list.is_empty());
+    let own = config.get_key_value(list).into_iter().filter(move |_| !all);
+    let fields = fields.then(|| within(".")).into_iter().flatten();
+    own.chain(fields).chain(within(if all { "" } else { "[" }))
 }
 
 fn rebuild<'a>(
     config: &FlatConfig,
     list: &str,
+    is_turned: bool,
     changes: impl Iterator<Item = &'a Change> + Clone,
     strict: bool,
 ) -> Result<FlatConfig, Error> {
     let mut tree = Tree { root: Node::Hole, room: config.len() + changes.clone().count(), strict };
-    let steps = |path: &str| -> Result<Vec<Segment>, Error> { Ok(Path::parse(&path[list.len()..])?.0) };
-    for (path, value) in below(config, list) {
+    let steps = |path: &str| -> Result<Vec<Segment>, Error> {
+        let rest = &path[list.len()..];
+        Ok(Path::parse(if list.is_empty() { rest } else { rest.strip_prefix('.').unwrap_or(rest) })?.0)
+    };
+    for (path, value) in below(config, list, is_turned) {
         tree.set(&steps(path)?, value.clone()).map_err(|why| Error::Conflict { what: shown(path), why })?;
     }
     let mut paths = Vec::new();
     for change in changes {
         paths.push((steps(&change.path)?, change));
     }
+    let turns = |which| {
+        let mut turns: Vec<_> = paths.iter().filter(|(_, c)| Turn::of(c) == Some(which)).collect();
+        turns.sort_by_key(|(path, _)| path.len());
+        turns
+    };
+    for (path, change) in turns(Turn::ToList) {
+        tree.begin_list(path).map_err(|why| conflict(change, why))?;
+    }
+    let to_single = turns(Turn::ToSingle);
+    let paths: Vec<_> = paths.iter().filter(|(_, change)| Turn::of(change).is_none()).collect();
     // In the places of the old configuration: all is found before anything is taken away.
     let is_old = |change: &Change| change.after.is_none();
     let mut found = Vec::new();
@@ -133,6 +201,9 @@ fn rebuild<'a>(
     for (path, change) in paths.iter().filter(|(_, c)| !matches!(c.op, Op::Moved | Op::Placed) && !is_old(c))
     {
         tree.change(path, change).map_err(|why| conflict(change, why))?;
+    }
+    for (path, change) in to_single.into_iter().rev() {
+        tree.end_list(path).map_err(|why| conflict(change, why))?;
     }
     let mut fields = FlatConfig::new();
     let whole = |why| Error::Conflict { what: shown(list), why };
@@ -189,6 +260,19 @@ impl Node {
             Node::Map(entries) => entries.values().all(Node::is_empty),
             Node::Keyed(entries) => entries.values().all(Node::is_empty),
             Node::List(list) => list.items.iter().all(Node::is_empty),
+        }
+    }
+
+    /// The value at the end of a way through maps.
+    fn leaf(&self, keys: &[String]) -> Option<&Value> {
+        let mut node = self;
+        for key in keys {
+            let Node::Map(entries) = node else { return None };
+            node = entries.get(key)?;
+        }
+        match node {
+            Node::Leaf(value) => Some(value),
+            _ => None,
         }
     }
 
@@ -251,15 +335,10 @@ impl List {
     fn names(&mut self, key: &str) -> &mut HashMap<String, usize> {
         let items = &self.items;
         self.names.entry(key.to_owned()).or_insert_with(|| {
+            let key = ElementKey::new(key);
             let name = |(index, item): (usize, &Node)| {
-                let Node::Map(entries) = item else { return None };
-                match entries.get(key)? {
-                    Node::Leaf(Value::String(text)) => Some((text.clone(), index)),
-                    Node::Leaf(value @ (Value::Bool(_) | Value::Number(_))) => {
-                        Some((value.to_string(), index))
-                    }
-                    _ => None,
-                }
+                let scalar = |way: &Way| text_of(item.leaf(&way.keys)?);
+                Some((key.value(scalar)?.into_owned(), index))
             };
             items.iter().enumerate().filter_map(name).collect()
         })
@@ -415,9 +494,37 @@ impl Tree {
         Ok(())
     }
 
+    /// Makes what stands at a path the first element of a list.
+    fn begin_list(&mut self, path: &[Segment]) -> Fits<()> {
+        let mut node = &mut self.root;
+        for segment in path {
+            node = node.step(segment, 0)?;
+        }
+        if matches!(node, Node::Hole | Node::List(_)) {
+            return Err("no single element stands there");
+        }
+        let items = vec![std::mem::replace(node, Node::Hole)];
+        *node = Node::List(List { items, ..List::default() });
+        Ok(())
+    }
+
+    /// Puts the only element of a list in the list's place.
+    fn end_list(&mut self, path: &[Segment]) -> Fits<()> {
+        let strict = self.strict;
+        let node = self.descend(path, false)?;
+        let Node::List(list) = node else { return Err("no list stands there") };
+        list.settle(strict)?;
+        list.items.retain(|item| !item.is_empty());
+        if list.items.len() == 1 || strict {
+            let only = list.items.pop().filter(|_| list.items.is_empty());
+            *node = only.ok_or("the list has more elements than one")?;
+        }
+        Ok(())
+    }
+
     /// Gives a field its new value.
     fn change(&mut self, path: &[Segment], change: &Change) -> Fits<()> {
-        let added = change.op == Op::Added;
+        let added = change.before.is_none();
         let node = self.descend(path, added)?;
         match &*node {
             Node::Leaf(value) if !added && Some(value) == change.before.as_ref() => {}

@@ -25,6 +25,18 @@ impl<'a> Fields<'a> {
         self.entries.iter().map(|(path, value)| (&path[self.skip..], *value))
     }
 
+    /// The value of the field with this rest of a path.
+    pub fn value(&self, rest: &str) -> Option<&'a Value> {
+        let at = self.entries.binary_search_by(|(path, _)| path[self.skip..].cmp(rest)).ok()?;
+        Some(self.entries[at].1)
+    }
+
+    /// The fields whose rests begin with this prefix.
+    pub fn below(&self, prefix: &str) -> &'a [Entry<'a>] {
+        let from = self.entries.partition_point(|(path, _)| &path[self.skip..] < prefix);
+        &self.entries[from..from + self.run(from, prefix)]
+    }
+
     pub fn slice(&self, range: Range<usize>, more: usize) -> Fields<'a> {
         Fields { entries: &self.entries[range], skip: self.skip + more }
     }

@@ -3,18 +3,17 @@
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 use std::hash::Hash;
+use std::ops::Range;
 
 use serde_json::Value;
 use similar::{Algorithm, DiffOp, capture_diff_slices};
 
-use super::fields::Fields;
+use super::fields::{Entry, Fields};
+use super::likeness::{self, KEYS, Share, value};
 use crate::Policy;
-use crate::path::Segment;
+use crate::identity::ElementKey;
 use crate::path::lenient;
 use crate::policy::Matching;
-
-/// The keys that tell elements apart where no rule says anything, in the order they are tried.
-pub const KEYS: [&str; 3] = ["name", "id", "key"];
 
 /// The pairs of elements in two versions of a list.
 pub(super) struct Matched<'a> {
@@ -43,6 +42,7 @@ pub(super) fn matched<'a>(
     new: &[Fields<'a>],
     path: &str,
     policy: &'a Policy,
+    share: Share,
 ) -> Matched<'a> {
     let rule = rule(path, policy);
     match (key(old, new, rule), rule) {
@@ -50,7 +50,8 @@ pub(super) fn matched<'a>(
         (Some(key), _) => by_key(key, true),
         (None, Some(Matching::Index)) => by_index(old.len(), new.len()),
         (None, Some(Matching::Set)) => as_set(old, new, path, policy),
-        (None, _) => as_sequence(old, new, path, policy),
+        (None, Some(Matching::Sequence)) => as_sequence(old, new, path, policy),
+        (None, _) => by_likeness(old, new, path, policy, share),
     }
 }
 
@@ -75,12 +76,9 @@ fn by_index(old: usize, new: usize) -> Matched<'static> {
 
 /// The values of a key, if it has one of its own in every element of both versions.
 fn keyed<'a>(old: &[Fields<'a>], new: &[Fields<'a>], name: &'a str) -> Option<Key<'a>> {
-    // As it stands behind another step, with a dot.
-    let mut path = "_".to_owned();
-    Segment::Key(name.to_owned()).print(&mut path);
-    let rest = &path[1..];
+    let key = ElementKey::new(name);
     let values = |elements: &[Fields<'a>]| -> Option<Vec<Cow<'a, str>>> {
-        elements.iter().map(|element| scalar(element, rest)).collect()
+        elements.iter().map(|element| value(element, &key)).collect()
     };
     let (old, new) = (values(old)?, values(new)?);
     let mut places = HashMap::with_capacity(old.len());
@@ -101,15 +99,6 @@ fn keyed<'a>(old: &[Fields<'a>], new: &[Fields<'a>], name: &'a str) -> Option<Ke
         pairs.push(before);
     }
     distinct.then_some(Key { name, old, new, pairs })
-}
-
-fn scalar<'a>(element: &Fields<'a>, rest: &str) -> Option<Cow<'a, str>> {
-    let at = element.entries.binary_search_by(|(path, _)| path[element.skip..].cmp(rest)).ok()?;
-    match element.entries[at].1 {
-        Value::String(text) => Some(Cow::Borrowed(text)),
-        value @ (Value::Bool(_) | Value::Number(_)) => Some(Cow::Owned(value.to_string())),
-        _ => None,
-    }
 }
 
 fn by_key(mut key: Key<'_>, ordered: bool) -> Matched<'_> {
@@ -154,6 +143,87 @@ fn as_sequence(old: &[Fields<'_>], new: &[Fields<'_>], path: &str, policy: &Poli
     Matched { key: None, moved: vec![false; new.len()], pairs, ordered: true }
 }
 
+/// Equal elements that stand in the same order, then equal ones that moved, then those that are alike; a value that
+/// stands where another stood is a change of it.
+fn by_likeness(
+    old: &[Fields<'_>],
+    new: &[Fields<'_>],
+    path: &str,
+    policy: &Policy,
+    share: Share,
+) -> Matched<'static> {
+    let (olds, news) = ids(old, new, path, policy);
+    let mut pairs = vec![None; new.len()];
+    let mut gaps: Vec<(Range<usize>, Range<usize>)> = Vec::new();
+    for op in capture_diff_slices(Algorithm::Myers, &olds, &news) {
+        let (old, new) = (op.old_range(), op.new_range());
+        match op {
+            DiffOp::Equal { .. } => new.zip(old).for_each(|(index, before)| pairs[index] = Some(before)),
+            // What follows on something taken out is put in at the same place.
+            _ => match gaps.last_mut() {
+                Some((olds, news)) if olds.end == old.start && news.end == new.start => {
+                    (olds.end, news.end) = (old.end, new.end);
+                }
+                _ => gaps.push((old, new)),
+            },
+        }
+    }
+    if !gaps.is_empty() {
+        let mut left: HashMap<u32, Vec<usize>> = HashMap::new();
+        let stretches = gaps.iter().rev().flat_map(|(old, _)| old.clone().rev());
+        stretches.for_each(|index| left.entry(olds[index]).or_default().push(index));
+        for index in gaps.iter().flat_map(|(_, new)| new.clone()) {
+            pairs[index] = left.get_mut(&news[index]).and_then(Vec::pop);
+        }
+        alike(old, new, &mut pairs, share, (path, policy));
+        by_stem(old, new, &mut pairs);
+        in_place(old, new, &mut pairs, &gaps);
+    }
+    Matched { key: None, moved: moved(&pairs), pairs, ordered: true }
+}
+
+/// Pairs texts that say something of the same name, `A=1` and `A=5`, wherever they stand.
+fn by_stem(old: &[Fields<'_>], new: &[Fields<'_>], pairs: &mut [Option<usize>]) {
+    let mut paired = vec![false; old.len()];
+    pairs.iter().flatten().for_each(|&index| paired[index] = true);
+    let mut named: HashMap<&str, Vec<usize>> = HashMap::new();
+    for (index, element) in old.iter().enumerate().rev().filter(|(index, _)| !paired[*index]) {
+        if let Some(stem) = single(element).and_then(likeness::stem) {
+            named.entry(stem).or_default().push(index);
+        }
+    }
+    for (element, pair) in new.iter().zip(pairs).filter(|(_, pair)| pair.is_none()) {
+        let stem = single(element).and_then(likeness::stem);
+        *pair = stem.and_then(|stem| named.get_mut(stem)).and_then(Vec::pop);
+    }
+}
+
+/// The value of an element that is nothing but a value.
+fn single<'a>(element: &Fields<'a>) -> Option<&'a Value> {
+    element.get(0).filter(|(rest, _)| rest.is_empty()).map(|(_, value)| value)
+}
+
+/// Pairs single values that are left between the same neighbours, in their order; not two that are of different names.
+fn in_place(
+    old: &[Fields<'_>],
+    new: &[Fields<'_>],
+    pairs: &mut [Option<usize>],
+    gaps: &[(Range<usize>, Range<usize>)],
+) {
+    // Elements with a name were looked for everywhere.
+    let is_nameless =
+        |element: &Fields<'_>| single(element).is_some_and(|value| likeness::stem(value).is_none());
+    let mut paired = vec![false; old.len()];
+    pairs.iter().flatten().for_each(|&index| paired[index] = true);
+    for (olds, news) in gaps {
+        let mut free = olds.clone().filter(|&index| !paired[index] && is_nameless(&old[index]));
+        let waiting = news.clone().filter(|&index| is_nameless(&new[index]));
+        for index in waiting.filter(|&index| pairs[index].is_none()).collect::<Vec<_>>() {
+            pairs[index] = free.next();
+        }
+    }
+}
+
 /// Equal elements, the first with the first.
 fn as_set(old: &[Fields<'_>], new: &[Fields<'_>], path: &str, policy: &Policy) -> Matched<'static> {
     let (olds, news) = ids(old, new, path, policy);
@@ -165,20 +235,47 @@ fn as_set(old: &[Fields<'_>], new: &[Fields<'_>], path: &str, policy: &Policy) -
 
 /// A number for each element, the same for those that are equal.
 fn ids(old: &[Fields<'_>], new: &[Fields<'_>], path: &str, policy: &Policy) -> (Vec<u32>, Vec<u32>) {
-    if policy.compare.is_empty() {
+    if !policy.compares() {
         return numbered(old.iter().map(Content), new.iter().map(Content));
     }
-    let normalised = |(index, element): (usize, &Fields<'_>)| {
-        let value = |(rest, value): (&str, &Value)| {
+    numbered(normalised(old, path, policy).into_iter(), normalised(new, path, policy).into_iter())
+}
+
+/// The fields of each element, each value in the spelling that stands for all those that the policy holds equal.
+fn normalised(elements: &[Fields<'_>], path: &str, policy: &Policy) -> Vec<Vec<(String, Value)>> {
+    let element = |(index, element): (usize, &Fields<'_>)| {
+        let field = |(rest, value): (&str, &Value)| {
             let path = lenient(&format!("{path}[{index}]{rest}"));
-            (
-                rest.to_owned(),
-                policy.comparison(&path.0).map_or_else(|| value.clone(), |rule| rule.normalised(value)),
-            )
+            let rule = policy.comparison(&path.0);
+            (rest.to_owned(), rule.map_or_else(|| value.clone(), |rule| rule.normalised(value)))
         };
-        element.iter().map(value).collect::<Vec<_>>()
+        element.iter().map(field).collect()
     };
-    numbered(old.iter().enumerate().map(normalised), new.iter().enumerate().map(normalised))
+    elements.iter().enumerate().map(element).collect()
+}
+
+/// Pairs elements by likeness, with values that the policy holds equal as one.
+fn alike(
+    old: &[Fields<'_>],
+    new: &[Fields<'_>],
+    pairs: &mut [Option<usize>],
+    share: Share,
+    (path, policy): (&str, &Policy),
+) {
+    if !policy.compares() {
+        return likeness::pair(old, new, pairs, share);
+    }
+    let (old, new) = (normalised(old, path, policy), normalised(new, path, policy));
+    fn entries(elements: &[Vec<(String, Value)>]) -> Vec<Vec<Entry<'_>>> {
+        elements
+            .iter()
+            .map(|fields| fields.iter().map(|(rest, value)| (rest.as_str(), value)).collect())
+            .collect()
+    }
+    let (old, new) = (entries(&old), entries(&new));
+    let olds: Vec<Fields<'_>> = old.iter().map(|entries| Fields { entries, skip: 0 }).collect();
+    let news: Vec<Fields<'_>> = new.iter().map(|entries| Fields { entries, skip: 0 }).collect();
+    likeness::pair(&olds, &news, pairs, share);
 }
 
 fn numbered<T: Hash + Eq>(

@@ -1,7 +1,7 @@
 //! The difference between two flat configurations: found, applied, exported as a patch.
 //!
 //! In reading order: `fields` (stretches of a sorted configuration), `walk` (two configurations side by
-//! side), `lists` (pairs of elements), `apply` (from the old to the new), [`nest`] (fields back to a tree),
+//! side), `tags` (two forms of one function), `single` (lists of one), `likeness` and `lists` (pairs of elements), `apply` (from the old to the new), [`nest`] (fields back to a tree),
 //! [`patch`] (JSON Patch and JSON Merge Patch).
 //!
 //! A configuration names the elements of a list by index, as they stand in the document. A diff names those that it
@@ -10,10 +10,13 @@
 
 mod apply;
 mod fields;
+mod likeness;
 mod lists;
 mod names;
 pub mod nest;
 pub mod patch;
+mod single;
+mod tags;
 mod walk;
 
 use std::collections::HashMap;
@@ -27,7 +30,6 @@ use crate::Policy;
 use crate::redact::marker_key;
 
 pub use self::apply::{apply, apply_some};
-pub use self::lists::KEYS;
 pub use self::names::named;
 
 /// The difference between two configurations.
@@ -90,9 +92,19 @@ impl Diff {
 /// all the same, of severity low: were it left out, applying the diff would keep the fingerprint under the old key,
 /// and no later change of that secret could ever be seen.
 pub fn diff(old: &FlatConfig, new: &FlatConfig, policy: &Policy) -> Diff {
-    let mut walk = Walk { policy, diff: Diff::default(), pairs: None };
+    let mut walk = Walk::new(policy);
     walk.run(old, new);
-    walk.diff
+    tags::settle(&mut walk.changes);
+    Diff::of(walk.changes)
+}
+
+/// Compares a declaration, which names some fields and says nothing of the others, with what is there: the same comparison,
+/// in which what the declaration leaves out is neither removed nor added, and whatever it holds equal is.
+pub(crate) fn unmet(declared: &FlatConfig, current: &FlatConfig, policy: &Policy) -> Vec<Change> {
+    let mut walk = Walk { declared: true, ..Walk::new(policy) };
+    walk.run(declared, current);
+    walk.changes.retain(|change| change.op.is_difference());
+    walk.changes
 }
 
 /// Which old element each new element of a list was, by the list's path in the new configuration.
@@ -100,9 +112,9 @@ type Pairs = HashMap<String, Vec<Option<usize>>>;
 
 /// The same, with what was matched in lists whose elements are not where they were.
 fn diff_with_pairs(old: &FlatConfig, new: &FlatConfig, policy: &Policy) -> (Diff, Pairs) {
-    let mut walk = Walk { policy, diff: Diff::default(), pairs: Some(Pairs::new()) };
+    let mut walk = Walk { pairs: Some(Pairs::new()), ..Walk::new(policy) };
     walk.run(old, new);
-    (walk.diff, walk.pairs.unwrap_or_default())
+    (Diff::of(walk.changes), walk.pairs.unwrap_or_default())
 }
 
 fn entries(config: &FlatConfig) -> Vec<Entry<'_>> {

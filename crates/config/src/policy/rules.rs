@@ -3,7 +3,9 @@
 use serde::{Deserialize, Deserializer, de};
 use serde_json::{Number, Value};
 
+use super::kinds::ValueKind;
 use crate::Pattern;
+use crate::identity::BETWEEN;
 use crate::number::same_number;
 
 /// `[[list]]`: how the elements of a list are matched with those of another version of it.
@@ -19,9 +21,9 @@ pub struct ListRule {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Matching {
     /// `key = "name"`: by the value of a key that each element must have, with a value of its own. A list where that
-    /// is not so is matched as a sequence.
+    /// is not so is matched as if there were no rule.
     Key {
-        /// The key.
+        /// The key, `name`; a way further down, `metadata.name`; or several, `kind,metadata.name`.
         key: String,
         /// True if another order of the elements is a difference; false with `ordered = false`.
         ordered: bool,
@@ -44,16 +46,33 @@ impl<'de> Deserialize<'de> for ListRule {
             Index,
         }
         #[derive(Deserialize)]
+        #[serde(untagged)]
+        enum Keys {
+            One(String),
+            Several(Vec<String>),
+        }
+        #[derive(Deserialize)]
         #[serde(deny_unknown_fields)]
         struct Written {
             path: Pattern,
-            key: Option<String>,
+            key: Option<Keys>,
             mode: Option<Mode>,
             ordered: Option<bool>,
         }
         let Written { path, key, mode, ordered } = Written::deserialize(d)?;
         if ordered.is_some() && key.is_none() {
             return Err(de::Error::custom("`ordered` goes with `key`; a list without an order is a \"set\""));
+        }
+        let key = match key {
+            Some(Keys::Several(keys)) if keys.iter().any(|key| key.contains(BETWEEN)) => {
+                return Err(de::Error::custom("a key in a list of keys cannot contain a comma"));
+            }
+            Some(Keys::Several(keys)) => Some(keys.join(",")),
+            Some(Keys::One(key)) => Some(key),
+            None => None,
+        };
+        if key.as_deref().is_some_and(str::is_empty) {
+            return Err(de::Error::custom("`key` names no key"));
         }
         let matching = match (key, mode) {
             (Some(key), None) => Matching::Key { key, ordered: ordered.unwrap_or(true) },
@@ -91,6 +110,9 @@ pub struct CompareRule {
     /// `"8080"` is `8080`, and `"true"` is `true`.
     #[serde(default)]
     pub ignore_type: bool,
+    /// Values of this kind are compared by what they mean: `1000m` is `1`.
+    #[serde(default, rename = "as")]
+    pub kind: Option<ValueKind>,
 }
 
 // A tolerance is never NaN.
@@ -110,6 +132,9 @@ impl CompareRule {
 
     /// A value less what the rule says does not count; a tolerance is not in it, since it makes no classes.
     pub(crate) fn normalised(&self, value: &Value) -> Value {
+        if let Some(meaning) = self.kind.and_then(|kind| kind.meaning(value)) {
+            return meaning;
+        }
         let text = match value {
             Value::String(text) => text.clone(),
             Value::Number(_) | Value::Bool(_) if self.ignore_type => value.to_string(),

@@ -13,5 +13,6 @@ mod dialects;
 mod diffs;
 mod grammars;
 mod nested;
+mod objects;
 mod round_trip;
 mod traefik;

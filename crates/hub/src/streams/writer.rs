@@ -380,7 +380,9 @@ impl Writer {
             Command::Append(bodies) => return Ok(bodies),
             Command::Capture { service, capture, originals: true }
                 if capture.blob.is_none()
-                    && state.service(service.as_str()).is_none_or(|known| known.digest != capture.digest) =>
+                    && state
+                        .service(service.as_str())
+                        .is_none_or(|known| !judge::repeats(known, &capture)) =>
             {
                 return Err(Refused::NoOriginal(capture));
             }

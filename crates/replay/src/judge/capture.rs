@@ -16,6 +16,9 @@ use crate::state::{Service, State};
 /// Every so many diffs of a service its snapshot carries the whole config again.
 pub const KEYFRAME_DIFFS: u64 = 1_000;
 
+/// The format in which a document holds its fields and nothing else.
+const JSON: &str = "json";
+
 /// Most sections that a diff sums up; the hunks are there in full.
 const MAX_SECTIONS: usize = 1_000;
 
@@ -68,7 +71,7 @@ pub fn judge(
     let service = state.service(name.as_str()).unwrap_or(&unknown);
     let mut drafts: Vec<Draft> = drift::expire_service(name, service, policy, now);
 
-    if service.is_captured() && service.digest == capture.digest {
+    if repeats(service, &capture) {
         if capture.quiet {
             return drafts;
         }
@@ -133,6 +136,18 @@ fn renewed(known: &FlatConfig, capture: &Capture, policy: &Policy) -> Option<Fla
     let format = capture.format.parse().unwrap_or(Format::Text);
     let text = normalise::renewed(known, format, &policy.volatile)?;
     Some(FlatConfig::from([(TEXT.to_owned(), Value::from(text))]))
+}
+
+/// Returns true if a document says nothing that the service's last one did not say: it is the same, or JSON, which has no
+/// comments, with the same fields in another order or with other white space.
+pub fn repeats(service: &Service, capture: &Capture) -> bool {
+    let same_json = || {
+        capture.format == JSON
+            && service.format == JSON
+            && service.config_digest == capture.config_digest
+            && provenance::news(&service.provenance, capture.provenance.clone(), &capture.config).is_empty()
+    };
+    service.is_captured() && (service.digest == capture.digest || same_json())
 }
 
 fn is_text(config: &FlatConfig) -> bool {

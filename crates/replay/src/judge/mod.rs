@@ -11,7 +11,7 @@ mod drift;
 
 pub use again::{Decision, Outcome, Rejudge};
 pub use baseline::{Approval, Declaration, Demand, Signed, approve, declare, revoke, withdraw};
-pub use capture::{Capture, KEYFRAME_DIFFS, difference, judge};
+pub use capture::{Capture, KEYFRAME_DIFFS, difference, judge, repeats};
 pub use drift::{Standing, accept, expire, review, verdicts};
 
 use rig_event::{Draft, Event, ServiceName};

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use rig_event::{Change, Op, Severity};
 use rig_replay::traffic::Exchange;
 
 use super::keys::KEYS;
@@ -306,8 +307,25 @@ impl Player {
             };
             lines.push(format!("since  {shown}"));
             if let Some(before) = history.changed.get(&row.path) {
-                let shown = before.as_ref().map_or_else(|| "(it was not there)".to_owned(), text::value);
-                lines.push(format!("before {shown}"));
+                match (before, service.config.get(&row.path)) {
+                    (Some(before), Some(after)) if text::is_long(before) || text::is_long(after) => {
+                        let change = Change {
+                            op: Op::Changed,
+                            path: row.path.clone(),
+                            before: Some(before.clone()),
+                            after: Some(after.clone()),
+                            severity: Severity::default(),
+                        };
+                        // What changed comes before the whole of it.
+                        let told = text::told(&change).into_iter().map(|line| format!("  {line}"));
+                        lines.splice(
+                            0..0,
+                            std::iter::once("changed".to_owned()).chain(told).chain([String::new()]),
+                        );
+                    }
+                    (Some(before), _) => lines.push(format!("before {}", text::value(before))),
+                    (None, _) => lines.push("before (it was not there)".to_owned()),
+                }
             }
             if let Some(before) = history.removed.get(&row.path) {
                 lines.push(format!("before {}", text::value(before)));

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use rig_event::FlatConfig;
+use rig_config::told::{Told, tell};
+use rig_event::{Change, FlatConfig, Op, Severity};
 use rig_replay::State;
 use serde_json::Value;
 
@@ -79,20 +80,52 @@ fn fields(old: &Arc<FlatConfig>, new: &Arc<FlatConfig>) -> (usize, Fields) {
         if before == after {
             continue;
         }
-        match (before.and_then(Value::as_str), after.and_then(Value::as_str)) {
-            (Some(before), Some(after)) if before.contains('\n') || after.contains('\n') => {
-                let lines = line_changes(path, before, after);
-                count += lines.len();
-                fields.extend(lines);
-            }
-            _ => {
-                count += 1;
-                fields.push((text::plain(path), before.map(text::value), after.map(text::value)));
-            }
-        }
+        let found = match (before, after) {
+            (Some(before), Some(after)) => differing(path, before, after),
+            _ => vec![(text::plain(path), before.map(text::value), after.map(text::value))],
+        };
+        count += found.len();
+        fields.extend(found);
     }
     fields.truncate(MAX_FIELDS);
     (count, fields)
+}
+
+/// Two values: on one line, by the lines of a text, or by the fields of a document inside them.
+fn differing(path: &str, before: &Value, after: &Value) -> Fields {
+    let change = Change {
+        op: Op::Changed,
+        path: path.to_owned(),
+        before: Some(before.clone()),
+        after: Some(after.clone()),
+        severity: Severity::default(),
+    };
+    told(path, &change, &tell(&change))
+}
+
+fn told(path: &str, change: &Change, shown: &Told) -> Fields {
+    let sides = |change: &Change| match (&change.before, &change.after) {
+        (Some(before), Some(after)) => {
+            let (before, after) = text::both(before, after);
+            (Some(before), Some(after))
+        }
+        (before, after) => (before.as_ref().map(text::value), after.as_ref().map(text::value)),
+    };
+    match shown {
+        Told::Lines(_) => {
+            let text =
+                |value: &Option<Value>| value.as_ref().and_then(Value::as_str).unwrap_or_default().to_owned();
+            line_changes(path, &text(&change.before), &text(&change.after))
+        }
+        Told::Fields(_, fields) => fields
+            .iter()
+            .flat_map(|(inner, shown)| told(&format!("{path} › {}", inner.path), inner, shown))
+            .collect(),
+        _ => {
+            let (before, after) = sides(change);
+            vec![(text::plain(path), before, after)]
+        }
+    }
 }
 
 /// Lines that only one of two texts has.

@@ -80,13 +80,16 @@ pub(super) fn draw(player: &Player, area: Rect, buffer: &mut Buffer) {
                 let left = room.saturating_sub(text::width(&label));
                 let secret = value.starts_with("●●●");
                 let before = history.and_then(|h| h.changed.get(&shown.path)).and_then(Option::as_ref);
-                let was = match before {
-                    Some(before) if !before.as_str().is_some_and(|text| text.contains('\n')) => {
-                        format!("  was {}", text::value(before))
+                let is_lines =
+                    |value: &serde_json::Value| value.as_str().is_some_and(|text| text.contains('\n'));
+                let (value, was) = match (before, service.config.get(&shown.path)) {
+                    (Some(before), Some(after)) if !is_lines(before) && !is_lines(after) => {
+                        let (before, after) = text::both(before, after);
+                        (after, format!("  was {before}"))
                     }
-                    _ => String::new(),
+                    _ => (value.clone(), String::new()),
                 };
-                let value = text::cut(value, left);
+                let value = text::cut(&value, left);
                 let was = text::cut(&was, left.saturating_sub(text::width(&value)));
                 spans.push(span(text::cut(&label, room), theme.name()));
                 spans.push(span(value, if secret { theme.warn() } else { ratatui::style::Style::new() }));
