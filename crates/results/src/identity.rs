@@ -18,12 +18,15 @@ pub fn canonical(suite: &[String], name: &str) -> String {
     let mut words: Vec<String> = Vec::new();
     for part in suite {
         let part = part.strip_suffix(".py").unwrap_or(part);
-        // `shop::shop` and `shop` are one.
-        for word in split(part) {
-            if words.last() != Some(&word) {
-                words.push(word);
-            }
+        // `shop::shop` and `shop` are one, and so are a package and its library.
+        let mut parts = split(part);
+        if part.contains("::") {
+            parts.dedup();
         }
+        if parts.first() == words.last() && parts.len() == 1 {
+            continue;
+        }
+        words.extend(parts);
     }
     words.extend(split(name));
     words.join(" ")

@@ -8,6 +8,7 @@ patterns! {
     PYTHON = r#"^\s+File "([^"]+)", line (\d+)"#;
     RUBY = r"^\s*(?:# )?(\S+\.rb):(\d+)";
     ERLANG = r"\((\S+\.[eh]rl), line (\d+)\)";
+    TITLE = r"^(?:\[[^\]]+\] )?› (\S+?):(\d+):(\d+) › ";
     DOTNET = r" in (.+):line (\d+)";
 }
 
@@ -22,10 +23,11 @@ pub fn is_empty(message: &str) -> bool {
 /// Chooses the message: the attribute, or the first line of the text that says more.
 pub fn message(attribute: &str, text: &str, test: &str, project: &Project) -> String {
     let lines = || attribute.lines().map(str::trim);
-    let says = |line: &&str| !is_empty(line) && !is_place(line) && *line != "unknown file";
+    let says = |line: &&str| !line.starts_with("::in function") && !line.starts_with("in call from") && !is_empty(line) && !is_place(line) && *line != "unknown file";
     // A panic's message is on its second line.
-    if attribute.starts_with("thread '") || text.trim_start().starts_with("thread '") {
-        let (said, _) = panic(text, test, project);
+    let begins = |start: &str| attribute.starts_with(start) || text.trim_start().starts_with(start);
+    if begins("thread '") || begins("note: ") {
+        let (said, _) = panic(if text.trim().is_empty() { attribute } else { text }, test, project);
         if !said.is_empty() {
             return said;
         }
@@ -41,6 +43,7 @@ pub fn message(attribute: &str, text: &str, test: &str, project: &Project) -> St
         says(line) && !go && !line.starts_with("Error Trace:") && !line.starts_with("Traceback (most recent")
     });
     let found = found.unwrap_or_default();
+    let found = found.strip_prefix("**").unwrap_or(found);
     if let Some((_, _, _, rest)) = leading(found).filter(|(.., rest)| rest.starts_with(": ")) {
         return rest[2..].to_owned();
     }
@@ -62,7 +65,7 @@ fn full(message: &str, text: &str) -> String {
 
 /// Returns true if a line is a place and nothing else.
 fn is_place(line: &str) -> bool {
-    leading(line).is_some_and(|(_, _, _, rest)| rest.is_empty())
+    leading(line).is_some_and(|(path, _, _, rest)| rest.is_empty() && !path.contains(' '))
 }
 
 fn panic(text: &str, test: &str, project: &Project) -> (String, Option<Place>) {
@@ -78,12 +81,15 @@ pub fn place(text: &str, test: &str, file: Option<&str>, class: &str, project: &
     if text.contains("panicked at") || text.contains("did not panic as expected at") {
         return panic(text, test, project).1;
     }
+    let mut titled = None;
     let (mut python, mut script, mut java, mut leads) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for line in text.lines().take(2_000) {
         let line = clean(line);
         let trimmed = line.trim_start();
         if let Some([file, at]) = groups::<2>(&PYTHON, &line) {
             python.extend(project.place(file, at, ""));
+        } else if let Some([file, at, column]) = groups::<3>(&TITLE, trimmed) {
+            titled = titled.or_else(|| project.place(file, at, column));
         } else if trimmed.starts_with("at ") {
             if let Some(found) = java::frame(&line, project) {
                 java.push(found);
@@ -119,5 +125,6 @@ pub fn place(text: &str, test: &str, file: Option<&str>, class: &str, project: &
     }
     // pytest's frames end with the innermost; elsewhere the first says it.
     let is_pytest = leads.iter().any(|place| place.file.ends_with(".py"));
-    if is_pytest { innermost(leads.iter(), file) } else { leads.iter().find(own).cloned() }
+    let found = if is_pytest { innermost(leads.iter(), file) } else { leads.iter().find(own).cloned() };
+    found.or(titled)
 }

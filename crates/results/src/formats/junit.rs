@@ -9,11 +9,12 @@ use rig_event::test::TestKind;
 use super::failure;
 use crate::case::{Case, DETAIL, Fill as _, Verdict};
 use crate::place::Project;
+use crate::runners::{go, java};
 use crate::text::{grow, groups, patterns};
 
 patterns! {
-    SUREFIRE = r"^(\w+)((?:\{[^}]*\}|\([^)]*\))?\[\d+\]|\{[^}]*\}|\(\))$";
-    EUNIT = r"^(?:\S+?:)?(?:\d+[_:]?\d*)? ?(\S.*)$";
+    EUNIT = r"^(\w+):(?:\d+) (\S.*)$";
+    MODULE = r"^module '(.+)'$";
 }
 
 /// Most cases of a file.
@@ -29,7 +30,6 @@ struct Wrong {
     message: String,
     kind: String,
     text: String,
-    output: String,
 }
 
 /// A test case that is being read.
@@ -93,7 +93,7 @@ pub fn read(bytes: &[u8], project: &Project) -> (Vec<Case>, Option<String>) {
                 if state.open.is_some() {
                     state.end("testcase", project);
                 }
-                return (state.finish(), error);
+                return (state.finish(project), error);
             }
             Ok(_) => {}
             Err(error) => {
@@ -101,11 +101,11 @@ pub fn read(bytes: &[u8], project: &Project) -> (Vec<Case>, Option<String>) {
                     state.end("testcase", project);
                 }
                 let at = xml.error_position();
-                return (state.finish(), Some(format!("it is damaged at byte {at}: {}", reason(&error))));
+                return (state.finish(project), Some(format!("it is damaged at byte {at}: {}", reason(&error))));
             }
         }
         if state.cases.len() >= CASES {
-            return (state.finish(), Some(format!("it has more than {CASES} tests; the others are left out")));
+            return (state.finish(project), Some(format!("it has more than {CASES} tests; the others are left out")));
         }
     }
 }
@@ -203,6 +203,7 @@ impl State {
                 }
             }
             "system-out" | "system-err" => self.into = Some(if self.nested { Into::Nothing } else { Into::Output }),
+            "property" if attributes(element).get("name").is_some_and(|name| name == "go.version") => self.runner = "go-test",
             "stackTrace" => {}
             _ => self.into = Some(Into::Nothing),
         }
@@ -276,7 +277,13 @@ impl State {
             case.verdict = Verdict::Failed;
             case.test.kind = Some(kind(wrong));
             let output = if wrong.text.trim().is_empty() { &open.output } else { &wrong.text };
-            let message = failure::message(&wrong.message, &wrong.text, &name, project);
+            let repeated = format!("{}::{}", open.class, open.name);
+            let text = wrong.text.trim_start();
+            // PHPUnit begins with the name.
+            let text = if text.starts_with(&repeated) { text.split_once('\n').map_or("", |(_, rest)| rest) } else { &wrong.text };
+            let go = (self.runner == "go-test").then(|| go::of_text(&name, &wrong.text, project));
+            let message = failure::message(&wrong.message, text, &name, project);
+            let message = go.as_ref().map_or(message, |(message, _)| message.clone());
             let message = if message.is_empty() && self.runner != "ctest" {
                 failure::message("", output, &name, project)
             } else {
@@ -286,7 +293,7 @@ impl State {
             let class = if open.class.is_empty() { suite.first().map_or("", String::as_str) } else { &open.class };
             let whole = format!("{}\n{}", wrong.message, wrong.text);
             let place = failure::place(&whole, &name, file.as_deref(), class, project);
-            case.test.put(place);
+            case.test.put(go.map_or(place, |(_, place)| place));
             let mut detail = String::new();
             for line in (if wrong.text.trim().is_empty() { &wrong.message } else { &wrong.text }).trim().lines() {
                 grow(&mut detail, line, DETAIL);
@@ -309,6 +316,8 @@ impl State {
                 _ => TestKind::Skipped,
             };
             self.cases.push(base.is(Verdict::Skipped, Some(kind)).say(message));
+        } else if wrong.iter().any(|wrong| wrong.kind.ends_with("RiskyTestError")) {
+            self.cases.push(base.is(Verdict::Passed, None).say("risky"));
         } else if let Some(first) = wrong.first() {
             let all = tries.len() + 1;
             let case = fail(first, &base);
@@ -349,13 +358,16 @@ impl State {
         let stack = || open.suites.iter().map(|suite| suite.trim().to_owned()).filter(|suite| !suite.is_empty()).collect::<Vec<_>>();
         match self.runner {
             "surefire" => {
-                let (name, params) = groups::<2>(&SUREFIRE, name).map_or((name, None), |[name, params]| (name, Some(params.to_owned())));
-                return (vec![class.to_owned()], name.to_owned(), params);
+                let (name, params) = java::plain(name);
+                return (vec![class.to_owned()], name, params);
             }
             "eunit" => {
-                let name = groups::<1>(&EUNIT, name).map_or(name, |[name]| name);
-                let name = name.trim_start_matches("module '").to_owned();
-                return (stack(), name, None);
+                let module = stack().last().and_then(|title| Some(groups::<1>(&MODULE, title)?[0].to_owned()));
+                let (module, name) = match groups::<2>(&EUNIT, name) {
+                    Some([module, name]) => (Some(module.to_owned()), name),
+                    None => (module, name),
+                };
+                return (module.into_iter().collect(), name.to_owned(), None);
             }
             "playwright" => {
                 let mut parts: Vec<String> = vec![class.to_owned()];
@@ -404,13 +416,38 @@ impl State {
         }
     }
 
-    fn finish(self) -> Vec<Case> {
+    fn finish(self, project: &Project) -> Vec<Case> {
         let mut cases = self.cases;
-        if self.runner == "pytest" {
-            twins(&mut cases);
+        match self.runner {
+            "pytest" => twins(&mut cases),
+            "go-test" => packages(&mut cases, project),
+            _ => {}
         }
         cases
     }
+}
+
+/// Go's files are named without their folder, which the package has; and a parent fails through its children alone.
+fn packages(cases: &mut Vec<Case>, project: &Project) {
+    let names: Vec<String> = cases.iter().filter_map(|case| case.test.suite.first().cloned()).collect();
+    let module = project.go_module.clone().unwrap_or_else(|| go::common(&names));
+    for case in cases.iter_mut() {
+        let package = case.test.suite.first().map_or("", String::as_str);
+        let folder = package.strip_prefix(&module).unwrap_or_default().trim_matches('/');
+        if let Some(file) = case.test.file.as_mut().filter(|file| !file.contains('/') && !folder.is_empty()) {
+            *file = format!("{folder}/{file}");
+        }
+    }
+    let inner: std::collections::BTreeSet<(Vec<String>, String)> = cases
+        .iter()
+        .filter(|case| case.verdict == Verdict::Failed)
+        .filter_map(|case| Some((case.test.suite.clone(), case.test.name.split('/').next()?.to_owned(), case.test.name.contains('/'))))
+        .filter_map(|(suite, name, inner)| inner.then_some((suite, name)))
+        .collect();
+    cases.retain(|case| {
+        let through = case.verdict == Verdict::Failed && case.test.message.is_empty();
+        !(through && inner.contains(&(case.test.suite.clone(), case.test.name.clone())))
+    });
 }
 
 /// pytest-rerunfailures writes earlier tries as passed twins: a failed case makes the others its tries.
@@ -420,14 +457,15 @@ fn twins(cases: &mut [Case]) {
         by_name.entry((case.test.suite.clone(), case.test.name.clone())).or_default().push(at);
     }
     for places in by_name.into_values().filter(|places| places.len() > 1) {
-        if places.last().is_some_and(|last| cases[*last].verdict == Verdict::Failed) {
-            let of = places.len() as u64;
-            for (number, at) in places.into_iter().enumerate() {
-                let case = &mut cases[at];
+        // pytest gives each set of parameters a name of its own: two of a name are tries.
+        let of = places.len();
+        for (number, at) in places.into_iter().enumerate() {
+            let case = &mut cases[at];
+            if number + 1 < of {
                 case.verdict = Verdict::Failed;
                 case.test.kind = case.test.kind.or(Some(TestKind::Failed));
-                (case.test.attempt, case.test.of) = (Some(number as u64 + 1), Some(of));
             }
+            (case.test.attempt, case.test.of) = (Some(number as u64 + 1), Some(of as u64));
         }
     }
 }

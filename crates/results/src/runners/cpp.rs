@@ -50,7 +50,9 @@ impl Runner for GoogleTest {
             }
             if END.is_match(text) {
                 self.over = true;
-                self.sheets.now(line).ended = true;
+                let sheet = self.sheets.now(line);
+                sheet.ended = true;
+                lend_files(sheet);
                 self.now = None;
                 self.sheets.end(true);
                 return;
@@ -107,6 +109,21 @@ impl Runner for GoogleTest {
     }
 }
 
+/// An exception has no place: its file is that of the other failures of its suite, where they have one.
+fn lend_files(sheet: &mut Sheet) {
+    let mut files: std::collections::BTreeMap<Vec<String>, Option<String>> = std::collections::BTreeMap::new();
+    for test in sheet.cases.iter().map(|case| &case.test).filter(|test| test.file.is_some()) {
+        let file = files.entry(test.suite.clone()).or_insert_with(|| test.file.clone());
+        if *file != test.file {
+            *file = None;
+        }
+    }
+    for case in sheet.cases.iter_mut().filter(|case| case.verdict == Verdict::Failed && case.test.file.is_none()) {
+        case.test.file = files.get(&case.test.suite).cloned().flatten();
+        case.test.declared = case.test.file.is_some();
+    }
+}
+
 /// Reads Catch2's output.
 pub struct Catch {
     sheets: Sheets,
@@ -137,8 +154,9 @@ impl Catch {
         let whole = crate::identity::id("", &[], name);
         let case = match sections.split_last() {
             None => sheet.fail::<&str>(&[], name, kind),
-            Some((section, _)) => {
-                let case = sheet.fail(&names[..names.len() - 1], section, kind);
+            // A section is a part of its case, and bears its name.
+            Some(_) => {
+                let case = sheet.fail(sections, name, kind);
                 case.map(|case| {
                     case.test.parent = Some(whole);
                     case

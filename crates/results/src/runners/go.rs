@@ -15,7 +15,6 @@ patterns! {
     RUN = r"^=== (RUN|NAME|CONT|PAUSE) +(\S.*)$";
     PACKAGE = r"^(ok  |FAIL|\?   )\t(\S+)(?:\t| )(.*)$";
     GOTESTSUM = r"^=== (FAIL|SKIP): (\S+) (\S+) \(([\d.]+)s\)$";
-    DONE = r"^DONE (\d+) tests";
     FRAME = r"^\t(\S.*\.go):(\d+)(?: \+0x[0-9a-f]+)?$";
     RUNNING = r"^\t\t(\S+) \([\d.]+m?s?.*\)$";
     PLACED = r"^(\S+\.go):(\d+)(?::(\d+))?: ?(.*)$";
@@ -34,6 +33,8 @@ struct Found {
     block: Block,
     /// The message goes on in the next lines: testify sets it below.
     due: bool,
+    /// The message is known to be one of a failure.
+    certain: bool,
 }
 
 impl Found {
@@ -42,15 +43,14 @@ impl Found {
         let text = line.text.trim();
         self.block.saw(line);
         if let Some([file, at, column, said]) = groups(&PLACED, text) {
-            let first = self.block.frames.is_empty();
-            self.block.frame(project.place(file, at, column));
-            if first || self.block.message.is_empty() {
-                if !first {
-                    return;
-                }
-                self.block.say(said);
-                self.due = said.is_empty();
+            // What is logged comes before what fails; JSON says which is which.
+            if self.certain {
+                return;
             }
+            self.block.frames.clear();
+            self.block.frame(project.place(file, at, column));
+            said.clone_into(&mut self.block.message);
+            self.due = said.is_empty();
         } else if self.due {
             if let Some(said) = text.strip_prefix("Error:") {
                 self.block.say(said);
@@ -128,10 +128,17 @@ impl Package {
                 seconds.clone_into(&mut found.seconds);
             }
             self.now = at;
-        } else if text.starts_with("    ")
-            && let Some(found) = self.now.and_then(|at| self.found.get_mut(at))
-        {
-            found.line(line, project);
+        } else if let Some(found) = self.now.and_then(|at| self.found.get_mut(at)) {
+            if text.starts_with("    ") {
+                found.line(line, project);
+            } else if found.name.starts_with("Example") && found.verdict == Verdict::Failed && !text.is_empty() {
+                // An example's output is not indented.
+                found.block.saw(line);
+                let said = &mut found.block.message;
+                if said.len() < 300 && text != "FAIL" {
+                    *said = format!("{said} {text}").trim().to_owned();
+                }
+            }
         }
     }
 
@@ -189,7 +196,8 @@ impl Package {
                 block.fill(case, place);
             }
         } else if failed && !blamed && (names.is_empty() || said.contains("failed]")) {
-            if let Some(case) = sheet.fail::<&str>(&[], package, TestKind::Errored) {
+            let name = if said.contains("failed]") || !self.build.message.is_empty() { "[build]" } else { "[package]" };
+            if let Some(case) = sheet.fail(&[package], name, TestKind::Errored) {
                 let place = self.build.frames.first().cloned();
                 if self.build.message.is_empty() {
                     let said = said.trim_matches(['[', ']', ' ']);
@@ -272,8 +280,14 @@ impl Go {
                 {
                     let at = tests.test(name)?;
                     let found = tests.found.get_mut(at)?;
-                    if output.starts_with("    ") && !VERDICT.is_match(&output) {
+                    if said("OutputType") == Some("error") && !found.certain {
                         found.line(&line, project);
+                        found.certain = !found.due && !found.block.message.is_empty();
+                    } else if output.starts_with("    ") && !VERDICT.is_match(&output) {
+                        found.line(&line, project);
+                    } else if name.starts_with("Example") || VERDICT.is_match(&output) {
+                        tests.now = Some(at);
+                        tests.line(&line, project);
                     }
                 } else {
                     tests.line(&line, project);
@@ -345,8 +359,21 @@ impl Go {
     }
 }
 
+/// Reads the text that a result file has of a failing test: its message, and its place without the folder.
+pub fn of_text(name: &str, text: &str, project: &Project) -> (String, Option<Place>) {
+    let mut package = Package::default();
+    for text in text.lines() {
+        package.line(&Line { text, stream: crate::text::Stream::Stdout, at: 0 }, project);
+    }
+    if let Some(panic) = &package.panic {
+        return (panic.message.clone(), test_frame(panic));
+    }
+    let found = package.index.get(name).and_then(|at| package.found.get(*at)).or(package.found.first());
+    found.map(|found| (found.block.message.clone(), found.block.frames.first().cloned())).unwrap_or_default()
+}
+
 /// What the names of packages have in common: the path of their module, at best.
-fn common(names: &[String]) -> String {
+pub fn common(names: &[String]) -> String {
     let Some(first) = names.first() else { return String::new() };
     let same = |name: &String| first.split('/').zip(name.split('/')).take_while(|(one, other)| one == other).count();
     let mut parts = names.iter().map(same).min().unwrap_or(0);
@@ -403,6 +430,7 @@ impl Runner for Go {
             }
             self.building = None;
         }
+        let example = self.package.now.and_then(|at| self.package.found.get(at)).is_some_and(|found| found.name.starts_with("Example"));
         let known = self.sheets.is_open() || !self.package.found.is_empty() || self.package.panic.is_some();
         if text.starts_with("=== ") || text.trim_start().starts_with("--- ") {
             if RUN.is_match(text) || VERDICT.is_match(text) {
@@ -410,7 +438,7 @@ impl Runner for Go {
             }
         } else if text.starts_with("panic: test timed out") || (known && text.starts_with("panic: ")) || self.package.panic.is_some() {
             self.package.line(line, project);
-        } else if known && text.starts_with("    ") {
+        } else if example || (known && text.starts_with("    ")) {
             match self.closed.last_mut() {
                 // gotestsum's lists have the package first.
                 Some((_, _, _, package)) if package.now == Some(0) && self.package.found.is_empty() && !package.found.is_empty() => {

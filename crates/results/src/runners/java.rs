@@ -13,6 +13,7 @@ patterns! {
     CLASS = r"^(?:\[\w+\] )?Tests run: (\d+), Failures: (\d+), Errors: (\d+), Skipped: (\d+), Time elapsed: .*?(?: -+ in (\S+))?$";
     TOTAL = r"^(?:\[\w+\] )?Tests run: (\d+), Failures: (\d+), Errors: (\d+), Skipped: (\d+)(?:, Flakes: \d+)?$";
     FRAME = r"^\s+at (?:[\w.@-]*//?)?([\w.$]+)\.([\w$<>]+)\(([\w$]+\.\w+):(\d+)\)";
+    PARAMETERS = r"^(\w+)((?:\{[^}]*\}|\([^)]*\))?\[\d+\]|\{[^}]*\}|\(\))$";
     BUILD = r"^\[ERROR\] (/?\S.*\.(?:java|kt|scala|groovy)):\[(\d+),(\d+)\] (.+)$";
     GRADLE = r"^(\S.*?) > (.+) (FAILED|SKIPPED|PASSED)$";
     GRADLE_AT = r"^ {4,}(\S.*?)(?: at ([\w$]+\.\w+):(\d+))?$";
@@ -77,6 +78,12 @@ impl Java {
         let Some((suite, name, kind, block, frames)) = self.failure.take() else { return };
         let Some(sheet) = self.sheets.last() else { return };
         if let Some(case) = sheet.fail(&suite, &name, kind) {
+            // The test of a nested class is named without it.
+            let class = suite.last().map_or("", String::as_str);
+            let nested = frames.iter().find(|(of, _)| of.strip_prefix(class).is_some_and(|rest| rest.starts_with('$') && !rest.contains("lambda")));
+            if let Some((nested, _)) = nested.filter(|_| !class.is_empty()) {
+                case.test.suite = vec![nested.clone()];
+            }
             let place = choose(&frames, suite.last().map_or("", String::as_str));
             let message = block.message.clone();
             block.fill(case, place.or(None));
@@ -107,9 +114,11 @@ impl Runner for Java {
             self.close();
             let kind = if word == "ERROR" { TestKind::Errored } else { TestKind::Failed };
             let (class, name) = split(name, &self.class);
+            let (name, params) = plain(&name);
             let sheet = self.sheets.now(line);
             if let Some(case) = sheet.fail(&[&class], &name, kind) {
                 case.test.seconds(seconds);
+                case.test.params = params;
             }
             self.failure = Some((vec![class], name, kind, Block::default(), Vec::new()));
             return;
@@ -218,8 +227,19 @@ impl Runner for Java {
     }
 }
 
+/// A name without its parameters, and those.
+pub fn plain(name: &str) -> (String, Option<String>) {
+    match groups::<2>(&PARAMETERS, name) {
+        Some([name, params]) => (name.to_owned(), Some(params.to_owned())),
+        None => (name.to_owned(), None),
+    }
+}
+
 /// `shop.OrdersTest.adds`, `adds(shop.OrdersTest)` and `adds` taken apart.
 fn split(text: &str, class: &str) -> (String, String) {
+    if text == class {
+        return (class.to_owned(), class.rsplit('.').next().unwrap_or(class).to_owned());
+    }
     if let Some(rest) = text.strip_prefix(class).and_then(|rest| rest.strip_prefix('.'))
         && !class.is_empty()
     {

@@ -75,6 +75,9 @@ impl Runner for Libtest {
                 }
                 if verdict == Verdict::Failed {
                     let mut panics = Panics::of(name);
+                    for text in said("message").unwrap_or_default().lines().take(1) {
+                        panics.line(line, &format!("note: {text}"), project);
+                    }
                     for text in said("stdout").unwrap_or_default().lines() {
                         panics.line(line, text, project);
                     }

@@ -35,7 +35,6 @@ pub fn of_a_stream() -> Vec<Box<dyn Runner>> {
         Box::new(libtest::Libtest::new()),
         Box::new(jest::Jest::new()),
         Box::new(mocha::Mocha::new()),
-        Box::new(node::Node::new()),
         Box::new(playwright::Playwright::new()),
         Box::new(tap::Tap::new()),
         Box::new(ctest::Ctest::new()),
@@ -58,6 +57,7 @@ pub fn of_both_streams() -> Vec<Box<dyn Runner>> {
         Box::new(cargo::Cargo::new()),
         Box::new(go::Go::new()),
         Box::new(vitest::Vitest::new()),
+        Box::new(node::Node::new()),
         Box::new(perl::Perl::new()),
     ]
 }

@@ -10,7 +10,7 @@ use crate::text::{Line, groups, patterns};
 
 patterns! {
     STARTING = r"^ *Starting (\d+) tests? across \d+ binar";
-    STATUS = r"^ *(?:TRY (\d+) )?(PASS|FAIL|ABORT|ABRT|SIG[A-Z]+|TIMEOUT|TMT|LEAK|LEAK-FAIL|XFAIL|EXECFAIL|SKIP|SLOW|FLAKY (\d+)/\d+) \[ *>?\s*([\d.]*)s?\] (?:\( *\d+/\d+\) )?(\S+) (.+)$";
+    STATUS = r"^ *(?:TRY (\d+) )?(PASS|FAIL|ABORT|ABRT|SIG[A-Z]+|TIMEOUT|TMT|LEAK|LEAK-FAIL|XFAIL|EXECFAIL|SKIP|SLOW|FLAKY (\d+)/\d+) \[ *>?\s*([\d.]*)s?\] (?:\([^)]*\) )?(\S+) (.+)$";
     OLD_HEAD = r"^(?:--- |─+ ?)(?:TRY \d+ )?STD(?:OUT|ERR):";
 }
 

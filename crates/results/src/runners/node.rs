@@ -3,7 +3,7 @@
 use rig_event::test::TestKind;
 
 use crate::case::{Fill as _, Verdict};
-use crate::place::{Place, Project, frame, leading};
+use crate::place::{Place, Project, frame, is_foreign, leading};
 use crate::sheet::{Block, Runner, Sheet, Sheets};
 use crate::text::{Line, groups, patterns};
 
@@ -22,12 +22,15 @@ pub struct Node {
     failing: bool,
     place: Option<Place>,
     failure: Option<(String, Block)>,
+    /// An error that ended a file, which stands apart from the results; and the files that it names.
+    error: String,
+    errors: Vec<(String, String)>,
 }
 
 impl Node {
     /// Begins.
     pub fn new() -> Node {
-        Node { sheets: Sheets::new("node-test"), stack: Vec::new(), waiting: Vec::new(), failing: false, place: None, failure: None }
+        Node { sheets: Sheets::new("node-test"), stack: Vec::new(), waiting: Vec::new(), failing: false, place: None, failure: None, error: String::new(), errors: Vec::new() }
     }
 
     fn listed(&mut self, line: &Line<'_>, [indent, mark, name, after]: [&str; 4]) {
@@ -84,13 +87,17 @@ impl Node {
         };
         let Some(case) = case else { return };
         case.test.name = project.relative(&case.test.name);
-        case.test.say(&message);
         if message.contains("test timed out after") {
             case.test.kind = Some(TestKind::Timeout);
         }
+        let mut message = message;
         if message == "test failed" {
             case.test.kind = Some(TestKind::Errored);
+            if let Some((_, error)) = self.errors.iter().find(|(file, _)| *file == case.test.name) {
+                error.clone_into(&mut message);
+            }
         }
+        case.test.say(&message);
         let own = place.clone().or(declared);
         case.test.declared = place.is_none();
         block.fill(case, own);
@@ -101,6 +108,16 @@ impl Node {
 impl Runner for Node {
     fn line(&mut self, line: &Line<'_>, project: &Project) {
         let text = line.text;
+        if text.contains("Error") && !text.starts_with(' ') && text.split([':', ' ']).next().is_some_and(|word| word.ends_with("Error")) {
+            self.error = crate::text::cut(text, 500);
+        } else if !self.error.is_empty() && text.starts_with("    at ") && self.errors.len() < 1_000 {
+            if let Some(place) = frame(text, project).filter(|place| !is_foreign(&place.file)) {
+                self.errors.push((place.file, std::mem::take(&mut self.error)));
+            }
+        }
+        if self.sheets.open().is_some_and(|sheet| sheet.stream != line.stream) {
+            return;
+        }
         if let Some([what, number]) = groups(&COUNT, text) {
             let number = number.parse::<u64>().ok();
             let waiting = std::mem::take(&mut self.waiting);

@@ -15,7 +15,8 @@ patterns! {
     FILES = r"^Files=\d+, Tests=(\d+),";
     SUMMARY = r"^(\S+\.t) +\(Wstat: (\d+)(?: \(.*?\))? Tests: (\d+) Failed: (\d+)\)$";
     SUBTESTS = r"^(\d+) subtests? skipped|skipped: (.+)$";
-    SKIPPED = r"(\d+) (?:subtests? skipped|tests? skipped)";
+    SKIPPED = r"^\t\(less (\d+) skipped subtests?: ";
+    UNFINISHED = r"You planned (\d+) tests? but ran (\d+)\.";
 }
 
 /// Reads prove's output.
@@ -26,16 +27,30 @@ pub struct Perl {
     /// Scripts that were bad without a failed test: they died.
     dead: Vec<(String, String)>,
     script: String,
+    is_inner: bool,
+    inner: Option<Block>,
 }
 
 impl Perl {
     /// Begins.
     pub fn new() -> Perl {
-        Perl { sheets: Sheets::new("prove"), now: None, failed: 0, dead: Vec::new(), script: String::new() }
+        Perl { sheets: Sheets::new("prove"), now: None, failed: 0, dead: Vec::new(), script: String::new(), is_inner: false, inner: None }
     }
 
     fn close(&mut self) {
-        let Some((name, block)) = self.now.take() else { return };
+        let Some((name, mut block)) = self.now.take() else { return };
+        // What failed in a subtest is why the test around it did.
+        if std::mem::take(&mut self.is_inner) {
+            if self.inner.is_none() {
+                block.message = format!("{name}: {}", block.message);
+                self.inner = Some(block);
+            }
+            return;
+        }
+        if let Some(inner) = self.inner.take() {
+            block.message = inner.message;
+            block.detail = inner.detail;
+        }
         let place = block.frames.first().cloned();
         let suite: Vec<String> = place.iter().map(|place| place.file.clone()).collect();
         let Some(sheet) = self.sheets.last() else { return };
@@ -91,7 +106,14 @@ impl Runner for Perl {
             self.sheets.end(true);
             return;
         }
-        if let Some([number]) = groups(&SKIPPED, text).filter(|_| text.contains("less ") || text.contains("skipped")) {
+        if let Some([planned, ran]) = groups(&UNFINISHED, text).filter(|_| self.sheets.is_open()) {
+            let number = |text: &str| text.parse::<u64>().unwrap_or(0);
+            let mut case = crate::case::Case::new::<&str>(&[], "");
+            case.test.count = Some(number(planned).saturating_sub(number(ran)));
+            self.sheets.now(line).push(case);
+            return;
+        }
+        if let Some([number]) = groups(&SKIPPED, text) {
             if self.sheets.is_open() {
                 let sheet = self.sheets.now(line);
                 *sheet.counts.skipped.get_or_insert(0) += number.parse::<u64>().unwrap_or(0);
@@ -110,6 +132,7 @@ impl Runner for Perl {
             block.frame(project.place(file, at, ""));
             self.sheets.now(line);
             let name = if name.is_empty() { format!("line {at}") } else { name.to_owned() };
+            self.is_inner = text.starts_with("    ");
             self.now = Some((name, block));
         } else if let Some([name, place]) = groups(&FAILED, text) {
             self.close();
@@ -118,6 +141,7 @@ impl Runner for Perl {
                 block.frame(find(place, project));
             }
             self.sheets.now(line);
+            self.is_inner = text.starts_with("    ");
             self.now = Some((name.to_owned(), block));
         } else if text.contains("# Looks like you") {
             self.close();

@@ -25,6 +25,7 @@ pub struct Playwright {
     block: Block,
     tries: Vec<(u64, Block)>,
     flaky: bool,
+    failed: bool,
     flaky_names: Vec<Named>,
 }
 
@@ -51,6 +52,7 @@ impl Playwright {
             block: Block::default(),
             tries: Vec::new(),
             flaky: false,
+            failed: false,
             flaky_names: Vec::new(),
         }
     }
@@ -65,11 +67,17 @@ impl Playwright {
 
     fn close(&mut self) {
         self.next_try(1);
-        let Some((suite, name, declared)) = self.now.take() else {
+        let Some((mut suite, mut name, declared)) = self.now.take() else {
             self.tries.clear();
             return;
         };
         let Some(sheet) = self.sheets.last() else { return };
+        // The name of a failed step stands behind the test's.
+        if let Some((last, outer)) = suite.split_last()
+            && sheet.cases.iter().any(|case| case.test.name == *last && case.test.suite == outer)
+        {
+            (suite, name) = (outer.to_vec(), last.clone());
+        }
         let several = self.tries.len() > 1;
         // The list above has each of its tries once more, by their marks alone.
         sheet.cases.retain(|case| case.test.name != name || case.test.suite != suite || case.verdict != Verdict::Failed);
@@ -93,6 +101,7 @@ impl Runner for Playwright {
         if let Some([number]) = groups(&BANNER, text) {
             self.close();
             self.sheets.end(false);
+            (self.flaky, self.failed) = (false, false);
             self.sheets.now(line).counts.announced = number.parse().ok();
             return;
         }
@@ -102,7 +111,7 @@ impl Runner for Playwright {
         if let Some([number, what]) = groups(&COUNT, text) {
             self.close();
             let number: u64 = number.parse().unwrap_or(0);
-            self.flaky = what == "flaky";
+            (self.flaky, self.failed) = (what == "flaky", what == "failed");
             let sheet = self.sheets.now(line);
             sheet.counts.total = Some(0);
             sheet.ended = true;
@@ -141,9 +150,17 @@ impl Runner for Playwright {
             self.now = Some(named);
             return;
         }
-        if self.flaky {
-            if let Some(named) = named(text.trim().trim_end_matches(['─', ' ']), project) {
+        if self.flaky || self.failed {
+            let Some(named) = named(text.trim().trim_end_matches(['─', ' ']), project) else { return };
+            if self.flaky {
                 self.flaky_names.push(named);
+            } else if let Some(sheet) = self.sheets.open() {
+                // Here the test has its name without that of the step.
+                let mut whole = named.0.clone();
+                whole.push(named.1.clone());
+                for case in sheet.cases.iter_mut().filter(|case| case.test.suite == whole) {
+                    (case.test.suite, case.test.name) = (named.0.clone(), named.1.clone());
+                }
             }
             return;
         }

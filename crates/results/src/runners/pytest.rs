@@ -54,8 +54,8 @@ pub struct Pytest {
     /// A test that is being stopped because it took too long.
     hanging: Option<Block>,
     hanging_name: String,
-    /// The last file whose tests were reported.
-    file: String,
+    /// Tests that passed after a failed try; their names are not said.
+    flaky: u64,
 }
 
 impl Pytest {
@@ -67,7 +67,7 @@ impl Pytest {
             failures: Vec::new(),
             hanging: None,
             hanging_name: String::new(),
-            file: String::new(),
+            flaky: 0,
         }
     }
 
@@ -153,6 +153,11 @@ impl Pytest {
                 }
                 case.test.file.get_or_insert_with(|| file.clone());
                 case.test.declared = case.test.line.is_none();
+                // A worker that died has the file for a head.
+                let head = if message.starts_with("worker '") { file.clone() } else { head };
+                if message.starts_with("worker '") {
+                    case.test.kind = Some(TestKind::Crashed);
+                }
                 take(&mut self.failures, &head, &file, case, kind == TestKind::Errored);
             }
             "XFAIL" => {
@@ -186,6 +191,12 @@ impl Pytest {
         let parts = sheet.cases.iter().filter(|case| case.test.parent.is_some()).count() as u64;
         // A test may pass and fail at its teardown: it is counted twice.
         let torn = failures.iter().filter(|failure| failure.teardown).count() as u64;
+        let flaky = std::mem::take(&mut self.flaky).min(passed);
+        if flaky > 0 {
+            let mut case = Case::new::<&str>(&[], "").is(Verdict::Passed, None);
+            (case.test.count, case.test.attempt) = (Some(flaky), Some(2));
+            sheet.push(case);
+        }
         sheet.counts.passed = Some(passed.saturating_sub(torn));
         // Failed tests are named: what is counted beyond them are parts and second failures of one test.
         sheet.counts.failed = Some(failed.saturating_sub(parts)).filter(|_| sheet.number(Verdict::Failed) == 0);
@@ -327,9 +338,8 @@ impl Runner for Pytest {
             return self.end(project, true);
         }
         if let Some([marks]) = groups(&PROGRESS, text).filter(|_| self.part == Part::Progress && self.hanging.is_none()) {
-            if let Some((file, _)) = text.split_once(".py ") {
-                self.file = format!("{file}.py");
-            }
+            let tries = marks.as_bytes().windows(2);
+            self.flaky += tries.filter(|pair| *pair == b"R.").count() as u64;
             let passed = marks.bytes().filter(|mark| *mark == b'.').count() as u64;
             let sheet = self.sheets.now(line);
             sheet.counts.passed = Some(sheet.counts.passed.unwrap_or(0) + passed);
@@ -363,19 +373,14 @@ impl Runner for Pytest {
 
 /// Gives a failure in full to a case: the first of that head which is not taken, rather one of that file.
 fn take(failures: &mut [Failure], head: &str, file: &str, case: &mut Case, errored: bool) {
-    let fits = |failure: &&mut Failure| !failure.used && failure.head == head;
-    let of_file = |failure: &&mut Failure| failure.block.frames.iter().any(|frame| frame.file == file);
-    let found = failures.iter().position(|failure| {
-        !failure.used
-            && failure.head == head
-            && failure.errored == errored
-            && failure.block.frames.iter().any(|frame| frame.file == file)
-    });
-    let found = match found {
-        Some(at) => failures.get_mut(at),
-        None => failures.iter_mut().filter(|failure| fits(failure) && (of_file(failure) || failure.block.frames.is_empty() || true)).next(),
-    };
-    let Some(failure) = found else { return };
+    let fits = |failure: &Failure| !failure.used && failure.head == head;
+    let of_file = |failure: &Failure| failure.block.frames.iter().any(|frame| frame.file == file);
+    let found = failures
+        .iter()
+        .position(|failure| fits(failure) && failure.errored == errored && of_file(failure))
+        .or_else(|| failures.iter().position(|failure| fits(failure) && of_file(failure)))
+        .or_else(|| failures.iter().position(fits));
+    let Some(failure) = found.and_then(|at| failures.get_mut(at)) else { return };
     failure.used = true;
     let mut block = std::mem::take(&mut failure.block);
     let place = block.last_own(Some(file));

@@ -197,6 +197,7 @@ impl Tap {
     fn comment(&mut self, line: &Line<'_>, said: &str, depth: usize, project: &Project) {
         if let Some(name) = said.strip_prefix("Subtest: ") {
             self.close(project);
+            self.title.clear();
             self.subtests.retain(|(at, _)| *at < depth);
             if self.subtests.len() < 32 {
                 self.subtests.push((depth, name.to_owned()));

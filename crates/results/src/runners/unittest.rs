@@ -156,12 +156,15 @@ impl Runner for Unittest {
             let mut block = Block::default();
             block.frame(project.place(file, at, ""));
             block.saw(line);
-            let (suite, name) = name.rsplit_once('.').map_or(("", name), |(suite, name)| (suite, name));
-            let named = Named { suite: dots(suite), name: name.to_owned(), part: String::new() };
+            let named = Named { suite: Vec::new(), name: name.to_owned(), part: String::new() };
             self.failure = Some((named, TestKind::Failed, block, true));
             return;
         }
-        if let Some([_, _, _]) = groups(&ITEM, text) {
+        if let Some([failed, all, _]) = groups(&ITEM, text) {
+            if let Some(sheet) = self.sheets.open() {
+                let number = |text: &str| text.parse::<u64>().unwrap_or(0);
+                *sheet.counts.passed.get_or_insert(0) += number(all).saturating_sub(number(failed));
+            }
             return;
         }
         if text.starts_with("***Test Failed***") {
@@ -181,11 +184,13 @@ impl Runner for Unittest {
         if let Some((named, _, block, doctest)) = &mut self.failure {
             block.saw(line);
             if *doctest {
+                // `Expected: 5 Got: 4` on one line; an exception says it all in its last.
                 if text == "Failed example:" {
                     self.sheets.now(line);
-                    // What was tried says most.
-                } else if block.message.is_empty() && text.starts_with("    ") {
-                    block.say(text);
+                } else if matches!(text, "Expected:" | "Got:" | "Exception raised:" | "Expected nothing") {
+                    block.message = format!("{} {text}", block.message).trim().to_owned();
+                } else if !block.message.is_empty() && !text.trim().is_empty() && block.message.len() < 300 {
+                    block.message = format!("{} {}", block.message, text.trim());
                 }
                 return;
             }
