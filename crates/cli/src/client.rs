@@ -81,6 +81,7 @@ impl std::error::Error for Problem {}
 /// What the hub says about a stream, as far as it is needed.
 #[derive(Deserialize)]
 struct About {
+    epoch: Epoch,
     first_seq: Seq,
     head: Seq,
 }
@@ -214,6 +215,14 @@ impl Client {
     /// A [`Problem`] when the stream is unknown.
     pub async fn first_seq(&self) -> Result<Seq> {
         Ok(self.about().await?.first_seq)
+    }
+
+    /// The epoch of the stream: another one says that it was made anew.
+    ///
+    /// # Errors
+    /// A [`Problem`] when the stream is unknown.
+    pub async fn epoch(&self) -> Result<Epoch> {
+        Ok(self.about().await?.epoch)
     }
 
     async fn about(&self) -> Result<About> {

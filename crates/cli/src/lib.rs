@@ -33,7 +33,14 @@ use std::process::ExitCode;
 use clap::Parser as _;
 
 /// Runs the program: as `rig diff` alone where the file that was started has the name `rig-diff`.
+///
+/// Or becomes the command that is recorded, if it was started for that.
 pub fn main() -> ExitCode {
+    #[cfg(unix)]
+    if let Some((code, why)) = rig_process::launch::become_command() {
+        output::note(format!("rig: {}", output::plain(&why)));
+        return ExitCode::from(code);
+    }
     let started = std::env::args_os().next().unwrap_or_default();
     let is_diff = Path::new(&started).file_stem() == Some(OsStr::new(cmd::diff::ALONE));
     exit(if is_diff { cmd::run_diff(cmd::diff::Alone::parse()) } else { cmd::run(cmd::Rig::parse()) })

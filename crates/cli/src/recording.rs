@@ -1,11 +1,11 @@
 //! A session file that is being made: begun with what a stream has, resumed where one was left unfinished.
 
-use std::fs::File;
+use std::fs::{File, TryLockError};
 use std::io::{self, BufReader, BufWriter};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
-use anyhow::{Context as _, Result, anyhow, bail};
+use anyhow::{Context as _, Result, bail};
 use rig_event::session::{Checkpoint, Header, Outcome, VERSION};
 use rig_event::{Seq, Timestamp};
 use rig_hub::Stream;
@@ -89,25 +89,45 @@ impl Recording {
         Recording::create(file, header, None)
     }
 
-    /// Goes on with a file that has no footer yet.
+    /// Goes on with a file where it ends: before its footer, if it has one.
     ///
     /// The events are copied to a new file that takes its place when all are there: a torn end goes, and a crash in
-    /// between leaves the old one.
+    /// between leaves the old one. `None` if it was cut before anything was in it: then it is to be begun anew.
     ///
     /// # Errors
-    /// When it is no session file, is finished, or is damaged before its end.
-    pub fn resume(path: &Path) -> Result<Recording> {
+    /// When it is no session file, `accept` does not want it, it is damaged before its end, or another recorder writes to it.
+    pub fn resume(
+        path: &Path,
+        accept: impl FnOnce(&Header, &Ending) -> Result<()>,
+    ) -> Result<Option<Recording>> {
         let shown = path.display();
         let advice = "name another file, or overwrite it with --force";
+        // Nobody else may go on with it in the meantime.
+        let _lock = locked(path)?;
         let mut reader = open(path)?;
-        let Some(header) = reader.header().cloned() else { bail!("{shown} is no session file; {advice}") };
+        let header = reader.header().cloned();
         // Looked through once, so that nothing is begun that cannot be ended.
         for record in &mut reader {
-            record.map_err(|error| anyhow!("{shown} is damaged, {error}; {advice}"))?;
+            match (&header, record) {
+                (Some(_), Err(error)) => bail!("{shown} is damaged, {error}; {advice}"),
+                (Some(_), Ok(_)) => {}
+                (None, _) => break,
+            }
         }
+        let Some(header) = header else {
+            if reader.is_cut_at_start() {
+                return Ok(None);
+            }
+            bail!("{shown} is no session file; {advice}")
+        };
+        let misses_its_beginning = header.first_seq > 1 && reader.checkpoint().is_none();
         match reader.ending() {
-            Some(Ending::Unfinished | Ending::Torn { .. }) => {}
-            _ => bail!("{shown} is a finished recording; {advice}"),
+            Some(Ending::Altered { why, .. }) => bail!("{shown} is not what was recorded: {why}; {advice}"),
+            Some(ending) => accept(&header, ending)?,
+            None => bail!("{shown} cannot be read to its end; {advice}"),
+        }
+        if misses_its_beginning {
+            return Ok(None);
         }
         let mut reader = open(path)?;
         let checkpoint = reader.checkpoint().cloned();
@@ -117,7 +137,7 @@ impl Recording {
         recording.flush()?;
         std::fs::rename(&part, path).with_context(|| format!("cannot replace {shown}"))?;
         output::note(format!("{shown} is resumed after seq {}", recording.last_seq()));
-        Ok(recording)
+        Ok(Some(recording))
     }
 
     fn create(path: &Path, header: Header, checkpoint: Option<&Checkpoint>) -> Result<Recording> {
@@ -131,7 +151,12 @@ impl Recording {
         checkpoint: Option<&Checkpoint>,
     ) -> Result<Recording> {
         let cannot = || format!("cannot write {}", path.display());
-        let file = BufWriter::with_capacity(1 << 16, File::create(path).with_context(cannot)?);
+        let file = locked(path)?;
+        if is_regular(&file) {
+            // Only now: another recorder's file must not be emptied.
+            file.set_len(0).with_context(cannot)?;
+        }
+        let file = BufWriter::with_capacity(1 << 16, file);
         let out = if zstd { Output::zstd(file).with_context(cannot)? } else { Output::Plain(file) };
         let writer = SessionWriter::new(out, &header, checkpoint).with_context(cannot)?;
         Ok(Recording { writer, header, dirty: true, bytes: 0, begun: Instant::now() })
@@ -248,7 +273,9 @@ impl Recording {
         let took = now().as_micros().saturating_sub(self.header.started.as_micros());
         let took = Duration::from_micros(u64::try_from(took).unwrap_or(0));
         let file = self.writer.finish(outcome, took)?.finish()?;
-        file.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()
+        let file = file.into_inner().map_err(io::IntoInnerError::into_error)?;
+        // A pipe or a device has no disk that it could be on.
+        if is_regular(&file) { file.sync_all() } else { Ok(()) }
     }
 }
 
@@ -264,6 +291,47 @@ fn header_of<R: io::BufRead>(reader: &SessionReader<R>) -> Result<Header> {
 fn open(path: &Path) -> Result<SessionReader<BufReader<File>>> {
     let shown = || format!("cannot read {}", path.display());
     SessionReader::new(BufReader::new(File::open(path).with_context(shown)?)).with_context(shown)
+}
+
+/// Opens a file to write to, made if there is none, that no other recorder writes to as long as it is open.
+fn locked(path: &Path) -> Result<File> {
+    let cannot = || format!("cannot write {}", path.display());
+    loop {
+        let file =
+            File::options().write(true).create(true).truncate(false).open(path).with_context(cannot)?;
+        if !cfg!(unix) || !is_regular(&file) {
+            // On Windows a lock would keep readers away too.
+            return Ok(file);
+        }
+        match file.try_lock() {
+            Err(TryLockError::WouldBlock) => bail!(
+                "{} is being written by another rig; end that one, or name another file",
+                path.display()
+            ),
+            // Some file systems have no locks.
+            Ok(()) | Err(TryLockError::Error(_)) => {}
+        }
+        // Another recorder may have put a new file in its place before it gave up the lock.
+        if is_at(&file, path) {
+            return Ok(file);
+        }
+    }
+}
+
+#[cfg(unix)]
+fn is_at(file: &File, path: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt as _;
+    let same = |a: std::fs::Metadata, b: std::fs::Metadata| (a.dev(), a.ino()) == (b.dev(), b.ino());
+    file.metadata().and_then(|it| Ok(same(it, std::fs::metadata(path)?))).unwrap_or(false)
+}
+
+#[cfg(not(unix))]
+fn is_at(_: &File, _: &Path) -> bool {
+    true
+}
+
+fn is_regular(file: &File) -> bool {
+    file.metadata().is_ok_and(|meta| meta.is_file())
 }
 
 /// Where a file is put together before it takes its place.

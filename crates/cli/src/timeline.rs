@@ -16,6 +16,7 @@ use rig_event::Seq;
 use rig_recorder::session::{ZSTD_START, is_zstd};
 use rig_replay::timeline::{Bytes, Chunk, Damage, Ending, STRETCH, Timeline, stretch};
 
+use crate::Answer;
 use crate::client::Client;
 use crate::output;
 use crate::source::{NoRecording, Source, stem};
@@ -167,9 +168,26 @@ impl Source {
                 bail!("{what}: {why}");
             }
             let first = timeline.damage().or(timeline.passed_over().1).map(ToString::to_string);
-            return Err(anyhow::Error::from(NoRecording::new(first)).context(what));
+            let why = foreign(timeline.bytes().as_ref()).map(str::to_owned).or(first);
+            return Err(anyhow::Error::from(NoRecording::new(why)).context(what));
+        }
+        if timeline.is_empty()
+            && let Some(damage) = timeline.damage()
+        {
+            bail!("{what} cannot be read: {}", output::plain(&damage.to_string()));
         }
         Ok(Indexed { timeline, what, broken })
+    }
+}
+
+/// Tells what a file is by its first bytes, if it is something that a recording is often packed into.
+fn foreign(bytes: &dyn Bytes) -> Option<&'static str> {
+    let mut start = [0; 4];
+    let len = bytes.read_at(&mut start, 0).ok()?;
+    match start.get(..len)? {
+        [b'P', b'K', 3 | 5, 4 | 6] => Some("it is a zip archive; unpack it first"),
+        [0x1f, 0x8b, ..] => Some("it is compressed with gzip; unpack it with gunzip first"),
+        _ => None,
     }
 }
 
@@ -373,6 +391,26 @@ impl Indexed {
             }
             _ => None,
         }
+    }
+
+    /// Why a recording in which nothing failed need not have gone well: it was not read to the end of what happened.
+    pub fn doubt(&self) -> Option<String> {
+        self.trouble().or_else(|| {
+            let unfinished = self.timeline.ending() == Ending::Unfinished;
+            unfinished.then(|| format!("{} is unfinished: it ends without a footer", self.what))
+        })
+    }
+
+    /// The answer of a command that looked for failures. Says on standard error what could not be read.
+    ///
+    /// # Errors
+    /// If it found none, and one may be in what could not be read.
+    pub fn judged(&self, failed: bool) -> Result<Answer> {
+        match self.doubt() {
+            Some(doubt) if !failed => bail!("{doubt}; what is missing may have failed"),
+            _ => self.notes(false)?,
+        }
+        Ok(if failed { Answer::Difference } else { Answer::Fine })
     }
 
     /// Says on standard error what could not be read. With `strict` that is an error.

@@ -10,6 +10,7 @@ mod lines;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use rig_event::session::Outcome;
 use rig_event::{Seq, Timestamp};
 use serde::Serialize;
 use serde_json::Value;
@@ -97,6 +98,8 @@ pub struct Explanation {
     pub damage: Option<String>,
     /// Places that could not be read.
     pub passed_over: u64,
+    /// True if everything was read, to the end of what was recorded. Else a failure may be missing here.
+    pub whole: bool,
 }
 
 impl Explanation {
@@ -399,12 +402,20 @@ fn phases(timeline: &Timeline, found: &Found) -> Vec<Phase> {
 }
 
 fn outcome(timeline: &Timeline, it: &mut Explanation) {
+    let reaches_end = !matches!(timeline.ending(), Ending::Unfinished | Ending::Torn(_) | Ending::Damaged);
+    it.whole = reaches_end && it.damage.is_none() && it.passed_over == 0;
     let between =
         |from: Timestamp, to: Timestamp| to.as_micros().saturating_sub(from.as_micros()).max(0) as u64;
     if let Some(last) = timeline.len().checked_sub(1) {
         it.duration_ms = between(timeline.entry(0).ts, timeline.entry(last).ts) / 1000;
     }
     let recorded = match (timeline.ending(), timeline.rigd_header()) {
+        // A hub that is asked for a stream as it is now writes this: nobody said how it ended, for it goes on.
+        (Ending::Finished(footer), _)
+            if footer.outcome == Outcome::Interrupted && footer.duration_ms == 0 =>
+        {
+            None
+        }
         (Ending::Finished(footer), _) => {
             it.duration_ms = footer.duration_ms;
             Some(footer.outcome.as_str().to_owned())

@@ -39,7 +39,8 @@ Conditions: SERVICE:PATH (is there), or SERVICE:PATH OP VALUE. OP is =, !=, <, <
 or ~ (holds the text); VALUE is JSON, a bare word, or @SERVICE:PATH. In a path * stands for
 one step, ** for any number.
 
-Exit codes: 0 the last state is good; 1 found, or bad from the start; 2 trouble.
+Exit codes: 0 the last state is good; 1 found, or bad from the start; 2 trouble, or good as
+far as it could be read.
 
 Examples:
   rig bisect session.jsonl --where 'api:database.pool > 10'
@@ -83,7 +84,6 @@ pub struct Args {
 
 pub(super) async fn run(args: Args) -> Result<Answer> {
     let indexed = args.source.timeline(args.bad).await?;
-    indexed.notes(false)?;
     let timeline = &indexed.timeline;
     let to = events_until(timeline, args.bad, &indexed.what)?;
     let from = match args.good {
@@ -166,8 +166,13 @@ pub(super) async fn run(args: Args) -> Result<Answer> {
     } else {
         report.print()?
     }
+    if !matches!(report.answer, Search::NeverBad) {
+        indexed.notes(false)?;
+    }
     match report.answer {
-        Search::NeverBad => Ok(Answer::Fine),
+        // What --bad names was read.
+        Search::NeverBad if args.bad.is_some() => Ok(Answer::Fine),
+        Search::NeverBad => indexed.judged(false),
         Search::Found { .. } | Search::BadFromStart => Ok(Answer::Difference),
         Search::EndSkipped { which } => {
             bail!(

@@ -9,9 +9,10 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
-use rig_replay::explain::{Explanation, Limits, explain};
+use rig_replay::explain::{Explanation, Limits};
 use serde_json::json;
 
+use super::explain::explained;
 use crate::Answer;
 use crate::output::{self, Out};
 use crate::source::Source;
@@ -23,7 +24,8 @@ use crate::source::Source;
 /// summary goes to standard output. docs/ci.md has workflows to copy.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-Exit codes: 0 nothing failed; 1 something failed; 2 a recording could not be read.
+Exit codes: 0 nothing failed; 1 something failed; 2 a recording could not be read, or not to its
+end and nothing failed before.
 
 Examples:
   rig ci run.jsonl.zst
@@ -53,18 +55,22 @@ struct Report {
     explained: Result<Explanation, String>,
     /// The same with less of everything, for a page that would be too long.
     brief: Option<Explanation>,
+    /// Why a failure may be missing, if the recording could not be read to its end.
+    doubt: Option<String>,
 }
 
 impl Report {
     async fn of(source: &Source) -> Report {
         let name = source.to_string();
         match Report::read(source).await {
-            Ok((explained, brief)) => Report { name, explained: Ok(explained), brief: Some(brief) },
-            Err(error) => Report { name, explained: Err(output::chain(&error)), brief: None },
+            Ok((explained, brief, doubt)) => {
+                Report { name, explained: Ok(explained), brief: Some(brief), doubt }
+            }
+            Err(error) => Report { name, explained: Err(output::chain(&error)), brief: None, doubt: None },
         }
     }
 
-    async fn read(source: &Source) -> Result<(Explanation, Explanation)> {
+    async fn read(source: &Source) -> Result<(Explanation, Explanation, Option<String>)> {
         let indexed = source.timeline(None).await?;
         match indexed.trouble() {
             // A run of which nothing is known did not go well.
@@ -72,7 +78,7 @@ impl Report {
             _ => indexed.notes(false)?,
         }
         let brief = Limits { items: 3, lines: 5, bytes: 200 };
-        Ok((explain(&indexed.timeline, Limits::default())?, explain(&indexed.timeline, brief)?))
+        Ok((explained(&indexed, Limits::default())?, explained(&indexed, brief)?, indexed.doubt()))
     }
 
     fn failed(&self) -> bool {
@@ -86,15 +92,24 @@ pub(super) async fn run(args: Args) -> Result<Answer> {
     for source in &args.sessions {
         reports.push(Report::of(source).await);
     }
+    // One output that cannot be written costs only itself.
+    let mut unwritten = Vec::new();
     if let Some(path) = &args.junit {
         let write = || File::create(path)?.write_all(junit::report(&reports).as_bytes());
-        write().with_context(|| format!("cannot write {}", path.display()))?;
+        unwritten.extend(write().with_context(|| format!("cannot write {}", path.display())).err());
     }
     if args.json {
         let sessions: Vec<_> = reports
             .iter()
             .map(|report| match &report.explained {
-                Ok(it) => json!({ "session": report.name, "failed": report.failed(), "explanation": it }),
+                Ok(it) => {
+                    let mut value =
+                        json!({ "session": report.name, "failed": report.failed(), "explanation": it });
+                    if let Some(doubt) = &report.doubt {
+                        value["error"] = doubt.as_str().into();
+                    }
+                    value
+                }
                 Err(error) => json!({ "session": report.name, "error": error }),
             })
             .collect();
@@ -103,7 +118,7 @@ pub(super) async fn run(args: Args) -> Result<Answer> {
         let file =
             args.summary.as_deref().filter(|path| *path != Path::new("-") && !path.as_os_str().is_empty());
         match file {
-            Some(file) => append(file, &reports)?,
+            Some(file) => unwritten.extend(append(file, &reports).err()),
             None => print(&summary::page(&reports, summary::MOST), on_github)?,
         }
         if args.annotations || on_github {
@@ -113,8 +128,11 @@ pub(super) async fn run(args: Args) -> Result<Answer> {
             }
         }
     }
+    for error in &unwritten {
+        output::note(format!("{} {}", output::styled(output::HEADING, "error:"), output::chain(error)));
+    }
     let mut answer = Answer::Fine;
-    let mut unread = 0;
+    let (mut unread, mut in_doubt) = (0, 0);
     for report in &reports {
         match &report.explained {
             Err(error) => {
@@ -122,11 +140,20 @@ pub(super) async fn run(args: Args) -> Result<Answer> {
                 output::note(format!("{}: {error}", output::plain(&report.name)));
             }
             Ok(_) if report.failed() => answer = Answer::Difference,
-            Ok(_) => {}
+            Ok(_) => in_doubt += u64::from(report.doubt.is_some()),
         }
     }
     if unread > 0 {
         anyhow::bail!("{} could not be read", output::count(unread, "recording"));
+    }
+    if in_doubt > 0 && answer == Answer::Fine {
+        anyhow::bail!(
+            "{} could not be read to the end: what is missing may have failed",
+            output::count(in_doubt, "recording")
+        );
+    }
+    if answer == Answer::Fine && !unwritten.is_empty() {
+        return Ok(Answer::Code(2));
     }
     Ok(answer)
 }

@@ -15,7 +15,7 @@ use crate::source::Source;
 /// place, and how the configs differ there. Order, repetitions and chatter are counted, not blamed.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-Exit code 1: they differ.
+Exit codes: 0 the same; 1 they differ; 2 the same as far as they could be read.
 
 Examples:
   rig compare monday.jsonl.zst today.jsonl.zst
@@ -32,8 +32,6 @@ pub struct Args {
 
 pub(super) async fn run(args: Args) -> Result<Answer> {
     let (good, bad) = (args.good.timeline(None).await?, args.bad.timeline(None).await?);
-    good.notes(false)?;
-    bad.notes(false)?;
     let found = compare(&good.timeline, &bad.timeline)?;
     let mut out = Out::new();
     if args.json {
@@ -44,8 +42,9 @@ pub(super) async fn run(args: Args) -> Result<Answer> {
     } else {
         print(&mut out, &found)?;
     }
-    let same = found.divergence.is_none() && found.config.is_empty();
-    Ok(if same { Answer::Fine } else { Answer::Difference })
+    let differs = found.divergence.is_some() || !found.config.is_empty();
+    good.judged(differs)?;
+    bad.judged(differs)
 }
 
 fn print(out: &mut Out, found: &Compared) -> Result<()> {

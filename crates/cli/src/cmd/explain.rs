@@ -4,7 +4,6 @@ use std::fmt::Write as _;
 
 use anyhow::Result;
 use rig_event::Timestamp;
-use rig_replay::Timeline;
 use rig_replay::explain::{self, ConfigChange, Explanation, Limits, Listed};
 use rig_replay::traffic::{Body, Exchange, Protocol};
 
@@ -12,6 +11,7 @@ use super::ReadArgs;
 use crate::Answer;
 use crate::output::{self, HEADING, Out, plain};
 use crate::table;
+use crate::timeline::Indexed;
 
 /// Say what broke, and what was changed before it
 ///
@@ -24,7 +24,7 @@ Examples:
   rig explain session.jsonl.zst --markdown >> \"$GITHUB_STEP_SUMMARY\"
   rig explain http://127.0.0.1:7070/main --json --limit 5
 
-Exit code 1: something failed.")]
+Exit codes: 0 nothing failed; 1 something failed; 2 nothing failed as far as it could be read, which was not to the end.")]
 pub struct Args {
     /// Show at most so many of each kind [default: 5, and 20 as JSON or Markdown]
     #[arg(long, value_name = "N")]
@@ -46,18 +46,26 @@ pub(super) async fn run(args: Args) -> Result<Answer> {
     if !(args.json || args.markdown) {
         limits.lines = limits.lines.min(items);
     }
-    let show = |timeline: &Timeline| {
-        let it = explain::explain(timeline, limits)?;
-        let mut out = Out::new();
-        if args.json {
-            out.json(&it)?;
-        } else {
-            let page = if args.markdown { Page::markdown() } else { Page::text() };
-            out.line(page.render(&it).trim_end())?;
-        }
-        Ok(if it.is_failure() { Answer::Difference } else { Answer::Fine })
-    };
-    args.read.read(show).await
+    let indexed = args.read.source.timeline(None).await?;
+    let it = explained(&indexed, limits)?;
+    let mut out = Out::new();
+    if args.json {
+        out.json(&it)?;
+    } else {
+        let page = if args.markdown { Page::markdown() } else { Page::text() };
+        out.line(page.render(&it).trim_end())?;
+    }
+    if args.read.strict {
+        indexed.notes(true)?;
+    }
+    indexed.judged(it.is_failure())
+}
+
+/// Explains a recording as far as it can be read.
+pub fn explained(indexed: &Indexed, limits: Limits) -> Result<Explanation> {
+    let mut it = explain::explain(&indexed.timeline, limits)?;
+    it.whole = indexed.doubt().is_none();
+    Ok(it)
 }
 
 /// The page as it grows, for a terminal or as Markdown.
@@ -175,7 +183,9 @@ impl Page {
                 let _ = writeln!(self.text, "{}{line}", if self.markdown { "\n" } else { "" });
             }
             None => {
-                let _ = writeln!(self.text, "{}nothing failed", if self.markdown { "\n" } else { "" });
+                let what =
+                    if it.whole { "nothing failed" } else { "nothing failed as far as it could be read" };
+                let _ = writeln!(self.text, "{}{what}", if self.markdown { "\n" } else { "" });
             }
         }
         if let Some(damage) = &it.damage {

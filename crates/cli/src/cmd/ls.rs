@@ -1,4 +1,6 @@
-//! `rig ls`: the events of a recording, one line each.
+//! `rig ls`: the events of a recording, or the recordings of a folder, one line each.
+
+mod recordings;
 
 use anyhow::{Context as _, Result, bail};
 use rig_event::{Seq, ServiceName, spelled};
@@ -6,21 +8,32 @@ use rig_replay::Timeline;
 use rig_replay::timeline::Filter;
 use rig_replay::traffic::{Protocol, Row};
 
-use super::{ReadArgs, event_line, traffic};
+use super::{event_line, traffic};
 use crate::Answer;
 use crate::output::{self, Out};
+use crate::source::Source;
 use crate::table::Rows;
 
-/// List events in short form
+/// List the events of a recording, or recordings
+///
+/// Of one recording it lists the events. Of a folder, a pattern or several files it lists the recordings, the newest first: when,
+/// outcome, test or environment, duration, services, file, and what failed first.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
+Exit codes: 0 listed; 2 a recording could not be read.
+
 Examples:
   rig ls session.jsonl
   rig ls session.jsonl --failures
   rig ls session.jsonl --edge 'web->api' --status 5xx
   rig ls session.jsonl --detail 42
-  rig ls http://127.0.0.1:7070/main --types 'drift.*' --service api")]
+  rig ls http://127.0.0.1:7070/main --types 'drift.*' --service api
+  rig ls runs --failed
+  rig ls 'runs/**/*.jsonl.zst' -n 20")]
 pub struct Args {
+    /// A session file, -, a rigd log, or a hub's stream; or a folder of session files, a pattern, or several
+    #[arg(required = true, value_name = "SOURCE")]
+    sources: Vec<Source>,
     /// Only these types, separated by commas; a * stands for the rest of a name
     #[arg(long, value_name = "TYPES", value_parser = super::tail::types)]
     types: Option<String>,
@@ -38,20 +51,66 @@ pub struct Args {
     /// Show everything about this one
     #[arg(long, value_name = "SEQ")]
     detail: Option<Seq>,
-    /// Print the events as they stand in the log
+    /// Of recordings: only those in which something failed
+    #[arg(long)]
+    failed: bool,
+    /// Of recordings: only so many
+    #[arg(short = 'n', long, value_name = "N")]
+    limit: Option<usize>,
+    /// Print the events as they stand in the log, or an object for each recording
     #[arg(long)]
     json: bool,
-    #[command(flatten)]
-    read: ReadArgs,
+    /// Fail if a recording cannot be read to its end
+    #[arg(long)]
+    strict: bool,
 }
 
 pub(super) async fn run(args: Args) -> Result<Answer> {
-    args.read
-        .read(|timeline| match args.detail {
-            Some(seq) => detail(timeline, seq, args.json),
-            None => list(timeline, &args),
-        })
-        .await?;
+    if let Some(files) = recordings::meant(&args.sources)? {
+        return list_recordings(&args, files).await;
+    }
+    if args.failed || args.limit.is_some() {
+        bail!("--failed and --limit are about recordings: name a folder, a pattern or several files");
+    }
+    let source = args.sources.first().context("name a recording")?;
+    let indexed = source.timeline(None).await?;
+    match args.detail {
+        Some(seq) => detail(&indexed.timeline, seq, args.json)?,
+        None => list(&indexed.timeline, &args)?,
+    }
+    indexed.notes(args.strict)?;
+    Ok(Answer::Fine)
+}
+
+async fn list_recordings(args: &Args, files: Vec<std::path::PathBuf>) -> Result<Answer> {
+    if args.types.is_some()
+        || args.service.is_some()
+        || args.failures
+        || args.text.is_some()
+        || args.detail.is_some()
+    {
+        bail!("--types, --service, --failures, --text and --detail are about events: name one recording");
+    }
+    let mut overviews = recordings::read(files).await;
+    let unreadable = overviews.iter().filter(|it| it.is_unreadable()).count() as u64;
+    let in_part = overviews.iter().filter(|it| it.is_in_doubt()).count() as u64;
+    overviews.retain(|it| it.failed || !args.failed);
+    overviews.truncate(args.limit.unwrap_or(usize::MAX));
+    if args.json {
+        let mut rows = Rows::default();
+        for it in &overviews {
+            rows.recorded(&serde_json::to_vec(it)?)?;
+        }
+        rows.flush()?;
+    } else {
+        recordings::print(&overviews)?;
+    }
+    if unreadable > 0 {
+        bail!("{} could not be read", output::count(unreadable, "recording"));
+    }
+    if args.strict && in_part > 0 {
+        bail!("{} could not be read to the end", output::count(in_part, "recording"));
+    }
     Ok(Answer::Fine)
 }
 

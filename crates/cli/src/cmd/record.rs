@@ -1,17 +1,22 @@
 //! `rig record`: a stream, or a command's run, into a session file.
 
 mod command;
+mod destination;
 mod ended;
 mod lines;
+mod parts;
 mod posting;
+mod signals;
+mod terminal;
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, anyhow, bail};
-use rig_event::session::Outcome;
-use rig_event::{Seq, ServiceName};
+use rig_event::session::{Header, Outcome};
+use rig_event::{Epoch, Seq, ServiceName};
+use rig_recorder::session::Ending;
 
 use super::Interrupts;
 use crate::Answer;
@@ -26,11 +31,13 @@ const FLUSH: Duration = Duration::from_millis(250);
 
 /// Record a stream, or a command's run, to a session file
 ///
-/// It records what is there and then what comes, until Ctrl-C or SIGTERM: then the file gets its footer. A file that was left
-/// unfinished is resumed where it ends. A disk that is full stops the recording and nothing else.
+/// It records what is there and then what comes, until Ctrl-C or SIGTERM: then the file gets its footer. Run again, it goes on where
+/// the file ends, whatever ended it; a second recorder of one file is refused. A disk that is full stops the recording and nothing
+/// else.
 ///
 /// With --rotate-size or --rotate-age the recording goes on in another file now and then: FILE has the first events, and each
-/// further file has the seq of its first event in its name. Each of them replays by itself.
+/// further file has the seq of its first event in its name. Each of them replays by itself. Run again, it goes on in the last of
+/// them.
 ///
 /// With -- CMD… it runs a command with a hub of its own, whose address it finds in RIG_HUB and RIG_URL, and its stream in RIG_STREAM. What
 /// the command says there, what it writes to standard output and standard error, and how it ends is recorded. Its output passes
@@ -75,6 +82,10 @@ pub struct Args {
     /// A file with a value on each line, of 8 bytes or more, that is hidden wherever a command's recording has it
     #[arg(long, value_name = "FILE")]
     mask: Option<PathBuf>,
+    /// Give the command a terminal, so that it shows colours and progress; its standard error goes there too. The recording has plain
+    /// lines
+    #[arg(long, requires = "command")]
+    tty: bool,
     /// The recording's name [default: that of the file]
     #[arg(long, value_name = "NAME")]
     session: Option<String>,
@@ -90,6 +101,12 @@ pub struct Args {
     /// Print what was recorded as JSON
     #[arg(long)]
     json: bool,
+}
+
+impl Args {
+    fn rotates(&self) -> bool {
+        self.rotate_size.is_some() || self.rotate_age.is_some()
+    }
 }
 
 fn outcome(text: &str) -> Result<Outcome, String> {
@@ -130,8 +147,11 @@ pub(super) async fn run(args: Args) -> Result<Answer> {
     let Source::Stream(client) = source else {
         bail!("{source} is a recording already; `rig record` takes a hub's stream");
     };
-    let mut interrupts = Interrupts::listen()?;
+    // A named pipe without a reader cannot be opened: until then a signal ends rig at once.
+    let is_fifo = destination::Destination::of(&args.output).is_fifo;
+    let interrupts = if is_fifo { None } else { Some(Interrupts::listen()?) };
     let recording = begin(client, &args, name).await?;
+    let mut interrupts = interrupts.map_or_else(Interrupts::listen, Ok)?;
     let (mut recording, outcome) = follow(client, &args, recording, &mut interrupts).await?;
     recording.sign(client, outcome).await;
     let (last_seq, events) = (recording.last_seq(), recording.events());
@@ -157,8 +177,8 @@ async fn run_command(args: Args, session: String) -> Result<Answer> {
         Some(service) => service,
         None => named.parse().or_else(|_| "command".parse())?,
     };
-    let Args { command, output: file, outcome, keys, redaction_key, mask, .. } = args;
-    let run = command::Run { command, file, session, service, outcome, keys, redaction_key, mask };
+    let Args { command, output: file, outcome, keys, redaction_key, mask, tty, .. } = args;
+    let run = command::Run { command, file, session, service, outcome, keys, redaction_key, mask, tty };
     command::run(run).await
 }
 
@@ -181,38 +201,67 @@ fn cannot_write(file: &Path) -> String {
     format!("cannot write {}", file.display())
 }
 
-/// Opens the file: resumed where it was left unfinished, else begun with a download of what there is.
+/// Opens the file, or of a rotated recording the part that was written last: resumed where it ends, else begun with what there is.
 async fn begin(client: &Client, args: &Args, name: String) -> Result<Recording> {
-    let file = &args.output;
-    let there = !args.force && std::fs::metadata(file).is_ok_and(|meta| meta.len() > 0);
-    if !there && (args.rotate_size.is_some() || args.rotate_age.is_some()) {
+    let last_part = if args.rotates() && !args.force { parts::of(&args.output).pop() } else { None };
+    let (from, file) = last_part.map_or((None, args.output.clone()), |(seq, file)| (Some(seq), file));
+    let name = if from.is_some() { stem(&file) } else { name };
+    let there = !args.force && std::fs::metadata(&file).is_ok_and(|meta| meta.len() > 0);
+    if there {
+        if args.from.is_some() {
+            bail!(
+                "{} is there already, and a recording that is resumed goes on where it ends: leave --from out, name another \
+                 file, or overwrite it with --force",
+                file.display()
+            );
+        }
+        let epoch = client.epoch().await?;
+        let accept = |header: &Header, ending: &Ending| accept(client, args, &file, &epoch, header, ending);
+        if let Some(recording) = Recording::resume(&file, accept)? {
+            parts::finish_before(client, args, &recording).await;
+            return Ok(recording);
+        }
+    }
+    if let Some(from) = from {
+        let recording = Recording::begin(client, from, &file, name).await?;
+        parts::finish_before(client, args, &recording).await;
+        return Ok(recording);
+    }
+    if args.rotates() {
         // Not downloaded in one piece, which may be larger than a file may become.
         let from = match args.from {
             Some(from) => from,
             None => client.first_seq().await?,
         };
-        return Recording::begin(client, from, file, name).await;
+        return Recording::begin(client, from, &file, name).await;
     }
-    if !there {
-        return Recording::download(client, args.from, file, name).await;
+    Recording::download(client, args.from, &file, name).await
+}
+
+/// Refuses to go on with a recording of something else, and with a finished one that nobody is recording any more.
+fn accept(
+    client: &Client,
+    args: &Args,
+    file: &Path,
+    epoch: &Epoch,
+    header: &Header,
+    ending: &Ending,
+) -> Result<()> {
+    let (file, advice) = (file.display(), "name another file, or overwrite it with --force");
+    if header.stream != client.stream {
+        bail!("{file} is a recording of the stream {}, not of {}; {advice}", header.stream, client.stream);
     }
-    if args.from.is_some() {
+    if header.epoch != *epoch {
         bail!(
-            "{} is there already, and a recording that is resumed goes on where it ends: leave --from out, name another \
-             file, or overwrite it with --force",
-            file.display()
+            "{file} is a recording of another stream {} (epoch {}, now {epoch}); {advice}",
+            header.stream,
+            header.epoch
         );
     }
-    let recording = Recording::resume(file)?;
-    if recording.header().stream != client.stream {
-        bail!(
-            "{} is an unfinished recording of the stream {}, not of {}; name another file, or overwrite it with --force",
-            file.display(),
-            recording.header().stream,
-            client.stream
-        );
+    if args.until_caught_up && matches!(ending, Ending::Finished(_)) {
+        bail!("{file} is a finished recording; {advice}");
     }
-    Ok(recording)
+    Ok(())
 }
 
 /// Follows until it ends, and says how it did.
@@ -245,7 +294,8 @@ async fn follow(
                 if args.rotate_size.is_some_and(|most| recording.bytes() >= most)
                     || args.rotate_age.is_some_and(|most| recording.age() >= most)
                 {
-                    recording = rotate(client, args, recording).await?;
+                    let next = recording.last_seq() + 1;
+                    recording = parts::next(client, args, recording, next).await?;
                 }
             }
             Some(News::CaughtUp { .. }) if args.until_caught_up => break Outcome::Passed,
@@ -256,6 +306,10 @@ async fn follow(
                     () = interrupts.wait() => break Outcome::Interrupted,
                     () = Follow::wait(&news) => {}
                 }
+            }
+            Some(News::Gap { from, to, reason }) if args.rotates() => {
+                output::note(News::Gap { from, to, reason });
+                recording = parts::next(client, args, recording, to + 1).await?;
             }
             Some(news @ (News::Gap { .. } | News::Reset { .. })) => {
                 let (last, file) = (recording.last_seq(), args.output.display().to_string());
@@ -268,29 +322,6 @@ async fn follow(
     };
     let outcome = args.outcome.unwrap_or(ended);
     Ok((recording, outcome))
-}
-
-/// Finishes a file and begins the next.
-async fn rotate(client: &Client, args: &Args, mut full: Recording) -> Result<Recording> {
-    let next = full.last_seq() + 1;
-    let file = part(&args.output, next);
-    if !args.force && file.exists() {
-        bail!("{} is there already; move it away, or overwrite it with --force", file.display());
-    }
-    let name = stem(&file);
-    let begun = Recording::begin(client, next, &file, name).await?;
-    let outcome = args.outcome.unwrap_or(Outcome::Passed);
-    full.sign(client, outcome).await;
-    full.finish(outcome).with_context(|| cannot_write(&args.output))?;
-    output::note(format!("the recording goes on in {}", file.display()));
-    Ok(begun)
-}
-
-/// `prod.jsonl.zst` goes on in `prod-1234.jsonl.zst`.
-fn part(file: &Path, first_seq: Seq) -> PathBuf {
-    let name = file.file_name().map_or_else(Default::default, |name| name.to_string_lossy().into_owned());
-    let (stem, ends) = name.split_at(name.find('.').filter(|at| *at > 0).unwrap_or(name.len()));
-    file.with_file_name(format!("{stem}-{first_seq}{ends}"))
 }
 
 /// The file could not take more. What is missing is counted; what is recorded goes on undisturbed.
@@ -316,10 +347,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn sizes_ages_and_names_of_parts() {
+    fn sizes_and_ages() {
         assert_eq!((size("64MiB"), age("30m")), (Ok(64 << 20), Ok(Duration::from_secs(1800))));
         assert!(size("64").is_err() && size("0KiB").is_err() && age("1y").is_err());
-        assert_eq!(part(Path::new("runs/a.jsonl.zst"), 7), Path::new("runs/a-7.jsonl.zst"));
-        assert_eq!(part(Path::new("a"), 7), Path::new("a-7"));
     }
 }

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
-use rig_process::{Group, Signal, signal_of};
+use rig_process::{Group, Place, Signal, signal_of};
 use rig_replay::State;
 use rig_replay::bisect::Verdict;
 
@@ -49,7 +49,7 @@ impl Program {
             .stdin(Stdio::piped())
             .stdout(output())
             .stderr(output());
-        let (mut child, group) = Group::spawn(&mut command, true).context("sh cannot be started")?;
+        let (mut child, group) = Group::spawn(&mut command, Place::Own).context("sh cannot be started")?;
         *self.running.lock().unwrap_or_else(PoisonError::into_inner) = Some(group.clone());
         let stdin = child.stdin.take();
         // It need not read what it is given.

@@ -47,7 +47,13 @@ impl Suite {
                     let _ = writeln!(text, "{}: {}", piece.service, piece.text.trim_end());
                     text
                 });
-                Suite { name, milliseconds: it.duration_ms, cases: cases(it), stderr }
+                let mut cases = cases(it);
+                if let Some(doubt) = &report.doubt {
+                    let wrong = Some(("error", "incomplete".to_owned(), doubt.clone()));
+                    let name = "read to the end".to_owned();
+                    cases.push(Case { class: it.stream.clone(), name, file: None, wrong });
+                }
+                Suite { name, milliseconds: it.duration_ms, cases, stderr }
             }
             Err(error) => {
                 let wrong = Some(("error", "unreadable".to_owned(), error.clone()));

@@ -15,10 +15,10 @@ const ROWS: usize = 500;
 /// A page of at most `most` bytes. What does not fit is told shorter, or counted.
 pub(super) fn page(reports: &[Report], most: usize) -> String {
     let failed = reports.iter().filter(|report| report.failed()).count();
-    let unread = reports.iter().filter(|report| report.explained.is_err()).count();
+    let unread = reports.iter().filter(|report| report.explained.is_err() || report.doubt.is_some()).count();
     let mut page = format!("# {}: {failed} failed", output::count(reports.len() as u64, "recording"));
     if unread > 0 {
-        let _ = write!(page, ", {unread} could not be read");
+        let _ = write!(page, ", {unread} could not be read to the end");
     }
     page.push_str("\n\n| recording | outcome | events | first failure |\n|---|---|---|---|\n");
     for report in reports.iter().take(ROWS) {
@@ -67,11 +67,20 @@ fn row(report: &Report) -> String {
     match &report.explained {
         Err(error) => format!("| {name} | cannot be read | | {} |", cell(error)),
         Ok(it) => {
-            let mark = if it.is_failure() { "❌" } else { "✅" };
-            let first = it.first_failure.as_ref().map_or_else(String::new, |first| {
+            // What was not read to its end, or not to the end of the run, is not green.
+            let mark = match (it.is_failure(), it.whole, it.outcome.as_str()) {
+                (true, ..) => "❌",
+                (false, true, "passed") => "✅",
+                (false, true, _) => "➖",
+                (false, false, _) => "⚠️",
+            };
+            let mut first = it.first_failure.as_ref().map_or_else(String::new, |first| {
                 let services = first.services.join(", ");
                 cell(&format!("{} at seq {} {services}", first.type_name, first.seq))
             });
+            if let Some(doubt) = &report.doubt {
+                let _ = write!(first, "{}{}", if first.is_empty() { "" } else { "; " }, cell(doubt));
+            }
             format!("| {name} | {mark} {} | {} | {first} |", cell(&it.outcome), it.events)
         }
     }

@@ -4,18 +4,18 @@
 //! rig's. What goes wrong with the recording is said on standard error, and counted.
 
 use std::ffi::OsString;
-use std::io::{IsTerminal as _, Read, Write};
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, anyhow, bail};
 use rig_event::session::Outcome;
 use rig_event::{Seq, ServiceName, StreamName};
 use rig_hub::{Core, READ_BYTES, Stream};
-use rig_process::{Group, Signal, not_started};
+use rig_process::{Change, Group, Place, Signal, not_started};
 use rig_recorder::{Feed, Keyring};
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -23,8 +23,12 @@ use tokio::task::JoinHandle;
 use zeroize::Zeroizing;
 
 use super::FLUSH;
+use super::destination::Destination;
 use super::ended::Ended;
 use super::posting::{Piece, Pipe, Posted, Poster, Posting};
+use super::signals::Signals;
+#[cfg(unix)]
+use super::terminal::Tty;
 use crate::hub::private;
 use crate::output;
 use crate::recording::Recording;
@@ -56,36 +60,29 @@ pub(super) struct Run {
     pub(super) redaction_key: Option<PathBuf>,
     /// A file with values that are hidden wherever they come up.
     pub(super) mask: Option<PathBuf>,
+    /// True if the command is to have a terminal.
+    pub(super) tty: bool,
 }
 
 pub(super) async fn run(run: Run) -> Result<Answer> {
     let signals = Signals::listen();
-    let private = match Private::start(&run).await {
+    let to = Destination::of(&run.file);
+    let private = match Private::start(&run, to).await {
         Ok(private) => Some(private),
         Err(error) => {
             warn(format!("{}; the command runs without a recording", output::chain(&error)));
             None
         }
     };
-    let (program, args) = run.command.split_first().context("name the command to run")?;
-    let mut command = Command::new(program);
-    command.args(args).stdout(Stdio::piped()).stderr(Stdio::piped());
-    if let Some(private) = &private {
-        command
-            .env("RIG_URL", &private.url)
-            .env("RIG_HUB", &private.url)
-            .env("RIG_STREAM", private.stream.name.as_str());
-    }
     let poster = private
         .as_ref()
-        .map(|private| Poster::new(&private.core, private.stream.clone(), run.service.clone()));
+        .map(|private| Poster::new(&private.core, private.stream.clone(), run.service.clone(), run.tty));
     let (mut posting, recorded) = Posting::begin(poster, command_line(&run.command));
-    // From a terminal only its foreground group may read: there the command stays in rig's own group.
-    let own = !std::io::stdin().is_terminal();
-    let ended = match Group::spawn(&mut command, own) {
-        Ok((child, group)) => supervise(child, &group, recorded, signals, &mut posting).await,
+    let ended = match start(&run, private.as_ref()) {
+        Ok(started) => supervise(started, to, recorded, signals, &mut posting).await,
         Err(error) => {
-            output::note(format!("rig: cannot run {}: {error}", output::plain(&program.to_string_lossy())));
+            let program = run.command.first().map(|program| program.to_string_lossy()).unwrap_or_default();
+            output::note(format!("rig: cannot run {}: {error}", output::plain(&program)));
             drop(recorded);
             Ended {
                 code: not_started(&error),
@@ -96,53 +93,186 @@ pub(super) async fn run(run: Run) -> Result<Answer> {
     };
     let posted = posting.finish(&ended).await;
     if let Some(private) = private {
-        private.finish(&run.file, run.outcome.unwrap_or(ended.outcome), posted).await;
+        let outcome = run.outcome.unwrap_or(ended.outcome);
+        let kept = private.finish(&run.file, outcome, posted).await;
+        if let Some(events) = kept.filter(|_| !to.is_stderr) {
+            output::note(closing(&run.file, events, outcome, to));
+        }
     }
     Ok(Answer::Code(ended.code))
 }
 
+/// Says where the recording is, and what to do with it.
+fn closing(file: &Path, events: u64, outcome: Outcome, to: Destination) -> String {
+    let shown = output::plain(&file.to_string_lossy());
+    let recorded =
+        format!("rig: {} recorded to {shown}: {}", output::count(events, "event"), outcome.as_str());
+    let next = if outcome == Outcome::Passed { "replay" } else { "explain" };
+    if to.is_kept && !to.is_stdout {
+        format!("{recorded}; next: rig {next} {}", quoted(&shown))
+    } else {
+        recorded
+    }
+}
+
+/// Returns a word as a shell takes it.
+fn quoted(word: &str) -> String {
+    let is_safe = |c: char| c.is_alphanumeric() || "/._-+,:@%=".contains(c);
+    if !word.is_empty() && !word.starts_with('-') && word.chars().all(is_safe) {
+        word.to_owned()
+    } else if word.starts_with('-') {
+        quoted(&format!("./{word}"))
+    } else {
+        format!("'{}'", word.replace('\'', "'\\''"))
+    }
+}
+
+/// A command that has been started.
+struct Started {
+    child: Child,
+    group: Group,
+    /// Its terminal, if it was given one.
+    #[cfg(unix)]
+    tty: Option<Tty>,
+}
+
+/// Starts the command where its signals and its terminal reach it as they would without rig.
+#[cfg(unix)]
+fn start(run: &Run, private: Option<&Private>) -> io::Result<Started> {
+    use rig_process::{launch, terminal};
+    let (program, args) = run.command.split_first().ok_or(io::ErrorKind::InvalidInput)?;
+    let mut command = launch::command(program, args, run.tty)?;
+    told(&mut command, private);
+    let tty = if run.tty {
+        Some(Tty::open(&mut command)?)
+    } else {
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        None
+    };
+    // From a terminal only its foreground group may read, which is rig's.
+    let place = if tty.is_some() {
+        Place::Session
+    } else if terminal::has_terminal() {
+        Place::Shared
+    } else {
+        Place::Own
+    };
+    let (child, group) = Group::spawn(&mut command, place)?;
+    launch::expect_child()?;
+    // The command's end of the terminal goes with it, or there would be no end of output.
+    drop(command);
+    Ok(Started { child, group, tty })
+}
+
+/// Starts the command in a group of its own.
+#[cfg(not(unix))]
+fn start(run: &Run, private: Option<&Private>) -> io::Result<Started> {
+    let (program, args) = run.command.split_first().ok_or(io::ErrorKind::InvalidInput)?;
+    let mut command = Command::new(program);
+    command.args(args).stdout(Stdio::piped()).stderr(Stdio::piped());
+    told(&mut command, private);
+    let (child, group) = Group::spawn(&mut command, Place::Own)?;
+    Ok(Started { child, group })
+}
+
+/// Tells the command where its hub is.
+fn told(command: &mut Command, private: Option<&Private>) {
+    if let Some(private) = private {
+        command
+            .env("RIG_URL", &private.url)
+            .env("RIG_HUB", &private.url)
+            .env("RIG_STREAM", private.stream.name.as_str());
+    }
+}
+
 /// Passes output and signals on until the command and its output are at their end.
 async fn supervise(
-    mut child: Child,
-    group: &Group,
+    started: Started,
+    to: Destination,
     recorded: Feed<Piece>,
     mut signals: Signals,
     posting: &mut Posting,
 ) -> Ended {
+    #[cfg(unix)]
+    let Started { mut child, group, mut tty } = started;
+    #[cfg(not(unix))]
+    let Started { mut child, group } = started;
     let flow = Arc::new(Flow::default());
-    // Dropped when both ends of output are reached.
+    // Dropped when all ends of output are reached.
     let (open, mut closed) = mpsc::channel::<()>(1);
-    if let Some(stdout) = child.stdout.take() {
-        pass_on(stdout, std::io::stdout(), Pipe::Stdout, recorded.clone(), open.clone(), flow.clone());
+    // What is the recording is not mixed with anything.
+    let stdout: Box<dyn Write + Send> =
+        if to.is_stdout { Box::new(io::sink()) } else { Box::new(io::stdout()) };
+    let stderr: Box<dyn Write + Send> =
+        if to.is_stderr { Box::new(io::sink()) } else { Box::new(io::stderr()) };
+    #[cfg(unix)]
+    let stdout = match tty.as_mut().map(Tty::begin) {
+        Some(Ok(written)) => {
+            pass_on(written, stdout, Pipe::Stdout, recorded.clone(), open.clone(), flow.clone());
+            None
+        }
+        Some(Err(error)) => {
+            warn(format!("the command's terminal cannot be read: {error}"));
+            None
+        }
+        None => Some(stdout),
+    };
+    #[cfg(not(unix))]
+    let stdout = Some(stdout);
+    if let Some((pipe, stdout)) = child.stdout.take().zip(stdout) {
+        pass_on(pipe, stdout, Pipe::Stdout, recorded.clone(), open.clone(), flow.clone());
     }
-    if let Some(stderr) = child.stderr.take() {
-        pass_on(stderr, std::io::stderr(), Pipe::Stderr, recorded.clone(), open.clone(), flow.clone());
+    if let Some(pipe) = child.stderr.take() {
+        pass_on(pipe, stderr, Pipe::Stderr, recorded.clone(), open.clone(), flow.clone());
     }
     drop((recorded, open));
-    let (exited, mut exit) = oneshot::channel();
-    std::thread::spawn(move || exited.send(child.wait()));
+    let (changed, mut changes) = mpsc::unbounded_channel();
+    std::thread::spawn(move || {
+        loop {
+            let change = rig_process::next_change(&mut child);
+            let is_last = matches!(change, Ok(Change::Ended(_)) | Err(_));
+            if changed.send(change).is_err() || is_last {
+                return;
+            }
+        }
+    });
     let mut interrupted = false;
+    let mut job = Job::default();
     let status = loop {
         tokio::select! {
-            status = &mut exit => break status,
-            signal = signals.next() => {
-                interrupted = true;
-                posting.stopping();
-                group.pass(signal);
+            change = changes.recv() => match change {
+                Some(Ok(Change::Ended(status))) => break Ok(status),
+                Some(Ok(change)) => job.changed(change),
+                Some(Err(error)) => break Err(Some(error)),
+                None => break Err(None),
+            },
+            received = signals.next() => {
+                if received.signal.asks_to_end() {
+                    interrupted = true;
+                    posting.stopping();
+                }
+                #[cfg(unix)]
+                if let Some(tty) = tty.as_ref().filter(|_| received.signal == Signal::Resize) {
+                    tty.resize();
+                    continue;
+                }
+                group.pass(received);
+                job.told(received.signal);
             }
         }
     };
     let mut ended = match status {
-        Ok(Ok(status)) => Ended::of(status, interrupted),
-        Ok(Err(error)) => {
-            Ended { code: 1, outcome: Outcome::Crashed, error: Some(format!("its end was missed: {error}")) }
-        }
-        Err(_) => Ended { code: 1, outcome: Outcome::Crashed, error: None },
+        Ok(status) => Ended::of(status, interrupted),
+        Err(error) => Ended {
+            code: 1,
+            outcome: Outcome::Crashed,
+            error: error.map(|error| format!("its end was missed: {error}")),
+        },
     };
     // What it wrote last is on its way. What it left running is ended, or it would hold the output open for ever.
-    let drained = drained(&mut closed, &flow, Some(group)).await;
+    let drained = drained(&mut closed, &flow, Some(&group)).await;
     if group.has_members() {
-        let left = Group::clone(group);
+        let left = Group::clone(&group);
         let _ = tokio::task::spawn_blocking(move || left.end(GRACE)).await;
     }
     if !drained && !self::drained(&mut closed, &flow, None).await {
@@ -155,6 +285,33 @@ async fn supervise(
         ended.outcome = Outcome::Interrupted;
     }
     ended
+}
+
+/// Stopping and going on, as Ctrl-Z and `fg` have it: rig stops when the command has, so that the shell sees that.
+#[derive(Default)]
+struct Job {
+    is_stopped: bool,
+    /// When rig was last asked to stop.
+    asked: Option<Instant>,
+}
+
+impl Job {
+    fn told(&mut self, signal: Signal) {
+        match signal {
+            Signal::Suspend if self.is_stopped => rig_process::stop_here(),
+            Signal::Suspend => self.asked = Some(Instant::now()),
+            Signal::Continue => self.asked = None,
+            _ => {}
+        }
+    }
+
+    fn changed(&mut self, change: Change) {
+        self.is_stopped = change == Change::Stopped;
+        // A command may not stop, and be stopped for another reason later.
+        if self.is_stopped && self.asked.take().is_some_and(|asked| asked.elapsed() < LINGER) {
+            rig_process::stop_here();
+        }
+    }
 }
 
 /// The progress of the output.
@@ -247,7 +404,7 @@ struct Recorded {
 }
 
 impl Private {
-    async fn start(run: &Run) -> Result<Private> {
+    async fn start(run: &Run, to: Destination) -> Result<Private> {
         let lines = tempfile::Builder::new()
             .prefix("rig-record-")
             .tempdir()
@@ -284,24 +441,19 @@ impl Private {
         };
         let hub = tokio::spawn(opened.serve(listener, shutdown));
         let (last, wanted) = watch::channel(None);
-        let recorder = match Recording::of(&stream, &run.file, run.session.clone()) {
-            Ok(recording) => tokio::spawn(follow(stream.clone(), recording, wanted)),
-            // The hub is there for the command all the same.
-            Err(error) => {
-                let trouble = Some(output::chain(&error));
-                tokio::spawn(async { Recorded { recording: None, last: 0, trouble } })
-            }
-        };
+        let recorder =
+            tokio::spawn(record(stream.clone(), run.file.clone(), run.session.clone(), to, wanted));
         let url = format!("http://{address}");
         Ok(Private { core, stream, url, stop, hub, last, recorder, keys, _lines: lines })
     }
 
-    /// Waits until everything is in the file, and says what is not.
-    async fn finish(self, file: &Path, outcome: Outcome, posted: Posted) {
+    /// Waits until everything is in the file, and says what is not. Returns how many events are in it, if it was made at all.
+    async fn finish(self, file: &Path, outcome: Outcome, posted: Posted) -> Option<u64> {
         let head = self.stream.head();
         self.last.send_replace(Some(head));
         let mut missing = posted.missing;
         let mut why = posted.why.map(|why| why.to_string());
+        let mut events = None;
         match self.recorder.await {
             Ok(Recorded { recording, last, trouble }) => {
                 missing += head.saturating_sub(last);
@@ -314,6 +466,7 @@ impl Private {
                             "the recording is unsigned: the last of the keys cannot sign, or the end was not reached",
                         );
                     }
+                    events = Some(recording.events());
                     if let Err(error) = recording.finish(outcome) {
                         why.get_or_insert(error.to_string());
                     }
@@ -330,6 +483,7 @@ impl Private {
         }
         let _ = self.stop.send(());
         let _ = self.hub.await;
+        events
     }
 }
 
@@ -347,15 +501,38 @@ fn learn(redactor: &rig_config::Redactor, masked: &str) {
     }
 }
 
-/// Copies the stream to the file, until it has the last event.
-async fn follow(
+/// Opens the file, and copies the stream to it until it has the last event. Whatever goes wrong, the hub is there for the command.
+async fn record(
     stream: Arc<Stream>,
-    mut recording: Recording,
+    file: PathBuf,
+    session: String,
+    to: Destination,
     mut wanted: watch::Receiver<Option<Seq>>,
 ) -> Recorded {
+    let opened = if to.is_fifo {
+        let (send, opened) = oneshot::channel();
+        let of = stream.clone();
+        std::thread::spawn(move || send.send(Recording::of(&of, &file, session)));
+        tokio::select! {
+            opened = opened => opened.unwrap_or_else(|error| Err(error.into())),
+            () = nobody_reads(wanted.clone()) => Err(anyhow!("nobody reads from that pipe")),
+        }
+    } else {
+        Recording::of(&stream, &file, session)
+    };
+    let mut recording = match opened {
+        Ok(recording) => recording,
+        Err(error) => return Recorded { recording: None, last: 0, trouble: Some(output::chain(&error)) },
+    };
     let trouble = copy(&stream, &mut recording, &mut wanted).await.err();
     let last = recording.last_seq();
     Recorded { recording: Some(recording), last, trouble: trouble.map(|error| output::chain(&error)) }
+}
+
+/// Waits until the command has ended, and then for a reader to come.
+async fn nobody_reads(mut wanted: watch::Receiver<Option<Seq>>) {
+    let _ = wanted.wait_for(Option::is_some).await;
+    tokio::time::sleep(GRACE).await;
 }
 
 async fn copy(
@@ -386,55 +563,4 @@ async fn copy(
 
 fn warn(text: impl std::fmt::Display) {
     output::note(format!("{} {text}", output::styled(output::HEADING, "rig: warning:")));
-}
-
-/// Requests to end, which are the command's.
-struct Signals {
-    #[cfg(unix)]
-    asked: Vec<(Signal, tokio::signal::unix::Signal)>,
-}
-
-impl Signals {
-    /// Begins to listen; what cannot be listened for does what it always does.
-    fn listen() -> Signals {
-        #[cfg(unix)]
-        {
-            use tokio::signal::unix::{SignalKind, signal};
-            let kinds = [
-                (Signal::Interrupt, SignalKind::interrupt()),
-                (Signal::Terminate, SignalKind::terminate()),
-                (Signal::Hangup, SignalKind::hangup()),
-                (Signal::Quit, SignalKind::quit()),
-            ];
-            Signals {
-                asked: kinds
-                    .into_iter()
-                    .filter_map(|(name, kind)| Some((name, signal(kind).ok()?)))
-                    .collect(),
-            }
-        }
-        #[cfg(not(unix))]
-        Signals {}
-    }
-
-    /// The next one.
-    async fn next(&mut self) -> Signal {
-        #[cfg(unix)]
-        {
-            std::future::poll_fn(|context| {
-                for (name, signal) in &mut self.asked {
-                    if signal.poll_recv(context).is_ready() {
-                        return std::task::Poll::Ready(*name);
-                    }
-                }
-                std::task::Poll::Pending
-            })
-            .await
-        }
-        #[cfg(not(unix))]
-        {
-            let _ = tokio::signal::ctrl_c().await;
-            Signal::Interrupt
-        }
-    }
 }

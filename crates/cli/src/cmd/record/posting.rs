@@ -13,6 +13,7 @@ use tokio::task::JoinHandle;
 
 use super::ended::Ended;
 use super::lines::LogLines;
+use super::terminal;
 
 /// Maximum size of output waiting to be recorded, so that the command need not wait. If there is no room,
 /// output is left out, and the recording says so.
@@ -160,6 +161,8 @@ pub(super) struct Posted {
 pub(super) struct Poster {
     feed: Feed,
     service: ServiceName,
+    /// True if the output was written to a terminal, and is to be recorded as it is read there.
+    tty: bool,
     /// Events to offer.
     drafts: Vec<Draft>,
     /// The lines that had no room.
@@ -170,16 +173,16 @@ pub(super) struct Poster {
 
 impl Poster {
     /// Opens a feed into a stream, for events of a service.
-    pub(super) fn new(core: &Core, stream: Arc<Stream>, service: ServiceName) -> Poster {
+    pub(super) fn new(core: &Core, stream: Arc<Stream>, service: ServiceName, tty: bool) -> Poster {
         let name = service.clone();
         let lost = move |Lost { events, bytes }| {
             Draft::new(Some(name.clone()), missing(String::new(), Output { lines: events, bytes }))
         };
-        Poster::of(core.feed(stream, EVENTS, lost), service)
+        Poster { tty, ..Poster::of(core.feed(stream, EVENTS, lost), service) }
     }
 
     fn of(feed: Feed, service: ServiceName) -> Poster {
-        Poster { feed, service, drafts: Vec::new(), missing: 0, lost: false }
+        Poster { feed, service, tty: false, drafts: Vec::new(), missing: 0, lost: false }
     }
 
     /// Turns pieces of output into events.
@@ -203,7 +206,8 @@ impl Poster {
     }
 
     fn log(&mut self, from: Pipe, data: &str) {
-        self.put(Event::ServiceLog(ServiceLog { stream: from.as_str().to_owned(), data: data.to_owned() }));
+        let data = if self.tty { terminal::plain(data) } else { data.into() };
+        self.put(Event::ServiceLog(ServiceLog { stream: from.as_str().to_owned(), data: data.into_owned() }));
     }
 
     /// Output that had no room: the recording says where it is missing.
