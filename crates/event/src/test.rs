@@ -1,16 +1,22 @@
 //! The result of a test: what `test.started`, `test.passed`, `test.failed` and `test.skipped` carry.
 
-use serde::{Deserialize, Serialize};
-use serde_json::Number;
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::{Number, Value};
 
 use crate::Seq;
 
 /// A test began, or ended. The event's type has the verdict.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct TestEvent {
-    /// The test.
-    #[serde(default)]
+    /// The test. Clients may send anything under this name; only what is of this form is read.
+    #[serde(default, deserialize_with = "of_this_form")]
     pub test: Test,
+}
+
+/// Reads a test; any other value is an empty one.
+fn of_this_form<'de, D: Deserializer<'de>>(value: D) -> Result<Test, D::Error> {
+    let value = Value::deserialize(value)?;
+    Ok(Test::deserialize(value).unwrap_or_default())
 }
 
 /// A try of a test, or several tests that the runner only counted.
