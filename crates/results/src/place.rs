@@ -16,6 +16,9 @@ pub struct Place {
 /// Finds a file of the project by the end of its path.
 type Find = Box<dyn Fn(&str) -> Option<String> + Send>;
 
+/// Asks for a file of the project.
+type IsFile = Box<dyn Fn(&str) -> bool + Send>;
+
 /// What is known of the project that is tested.
 #[derive(Default)]
 pub struct Project {
@@ -27,6 +30,8 @@ pub struct Project {
     pub go_module: Option<String>,
     /// Returns the path of the file below `dir` whose path ends in the one given, if it is the only one.
     pub find: Option<Find>,
+    /// Returns true if there is a file of that path below `dir`.
+    pub is_file: Option<IsFile>,
 }
 
 impl Project {
@@ -70,7 +75,7 @@ impl Project {
 
     /// Returns true if a file is known to be there.
     pub fn has(&self, file: &str) -> bool {
-        self.find(file).is_some_and(|found| found == file)
+        self.is_file.as_ref().is_some_and(|is_file| is_file(file))
     }
 }
 
