@@ -9,6 +9,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Number, Value};
 
 use crate::audit::{AuditAppended, AuditChanged, AuditDenied, TokenIssued, TokenRevoked};
+use crate::test::TestEvent;
 use crate::value::{Change, DriftField, FlatConfig, Hunk, SectionSummary, Severity, Verdict};
 use crate::{Error, Result, Seq, StreamName, Timestamp};
 
@@ -85,6 +86,10 @@ events! {
     "kafka.request.completed" => KafkaRequestCompleted(Connection),
     "connection.opened" => ConnectionOpened(Connection),
     "connection.closed" => ConnectionClosed(Connection),
+    "test.started" => TestStarted(TestEvent),
+    "test.passed" => TestPassed(TestEvent),
+    "test.failed" => TestFailed(TestEvent),
+    "test.skipped" => TestSkipped(TestEvent),
     "environment.up" => EnvironmentUp(Environment),
     "environment.failing" => EnvironmentFailing(Environment),
     "environment.destroying" => EnvironmentDestroying(Environment),

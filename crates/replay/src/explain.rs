@@ -16,6 +16,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::Result;
+use crate::tests::{Standing, TestCounts, Tested, Tests, tests};
 use crate::timeline::{Ending, Entry, Timeline};
 use crate::traffic::{Exchange, Protocol};
 
@@ -76,6 +77,15 @@ pub struct Explanation {
     /// The first failure: the seq to look at.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub first_failure: Option<FirstFailure>,
+    /// How many tests there are, and how they stand.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tests: Option<TestCounts>,
+    /// Tests that failed, also in a later try.
+    pub failed_tests: Listed<Tested>,
+    /// Tests that failed, and passed when they were tried again.
+    pub flaky_tests: Listed<Tested>,
+    /// Tests that have no end.
+    pub unfinished_tests: Listed<Tested>,
     /// Assertions that failed.
     pub assertions: Listed<Assertion>,
     /// The first failure of each service, and of artifacts and the environment.
@@ -223,6 +233,8 @@ pub struct Phase {
 /// Positions of what matters, found in one pass over the index.
 #[derive(Default)]
 struct Found {
+    /// The first test that failed.
+    tests: Option<usize>,
     assertions: Vec<usize>,
     crashes: Vec<usize>,
     /// Without an answer, or one that says that the target failed.
@@ -242,7 +254,10 @@ struct Found {
 /// # Errors
 /// [`Error::Read`](crate::Error::Read), when its bytes cannot be read.
 pub fn explain(timeline: &Timeline, limits: Limits) -> Result<Explanation> {
-    let found = find(timeline);
+    let tests = tests(timeline)?;
+    let mut found = find(timeline);
+    found.tests = failed_tests(timeline, &tests);
+    lines::without_failed_tests(timeline, &tests, &mut found)?;
     let first = first_failure(&found);
     let mut it = Explanation {
         stream: timeline.stream().to_owned(),
@@ -252,6 +267,7 @@ pub fn explain(timeline: &Timeline, limits: Limits) -> Result<Explanation> {
         phases: phases(timeline, &found),
         ..Explanation::default()
     };
+    list_tests(tests, limits, &mut it);
     lines::read(timeline, &found, limits, &mut it)?;
     it.failing = failing(&found, limits);
     if let Some(at) = first {
@@ -278,6 +294,7 @@ fn find(timeline: &Timeline) -> Found {
         let entry = timeline.entry(at);
         match entry.type_name {
             "service.log" | "connection.opened" | "connection.closed" | "kafka.request.completed" => {}
+            "test.started" | "test.passed" | "test.failed" | "test.skipped" => {}
             "test.note" if entry.failure => found.assertions.push(at),
             "progress.stall" => found.stalls.push(at),
             "environment.up" => {
@@ -329,7 +346,8 @@ fn find(timeline: &Timeline) -> Found {
 /// The first that failed. A request that was refused (4xx) may be meant so: it counts only where nothing else failed and
 /// something did (an assertion says so).
 fn first_failure(found: &Found) -> Option<usize> {
-    let hard = [found.broken.first(), found.crashes.first()].into_iter().flatten().min().copied();
+    let hard = [found.broken.first(), found.crashes.first(), found.tests.as_ref()];
+    let hard = hard.into_iter().flatten().min().copied();
     let assertion = found.assertions.first().copied();
     match (hard, assertion) {
         (Some(hard), Some(assertion)) => Some(hard.min(assertion)),
@@ -339,6 +357,32 @@ fn first_failure(found: &Found) -> Option<usize> {
             Some(found.refused.first().map_or(assertion, |refused| assertion.min(*refused)))
         }
         (None, None) => None,
+    }
+}
+
+/// The first test that failed, if the run did not pass all the same: then its tests are shown and decide nothing.
+fn failed_tests(timeline: &Timeline, tests: &Tests) -> Option<usize> {
+    let passed = matches!(timeline.ending(), Ending::Finished(footer) if footer.outcome == Outcome::Passed);
+    let first = tests.that(Standing::Failed).map(|test| test.seq).min().filter(|_| !passed)?;
+    timeline.position(first)
+}
+
+/// Lists the tests: those with a place first, since a file's own tests say more than what is named after the command.
+fn list_tests(tests: Tests, limits: Limits, it: &mut Explanation) {
+    it.tests = (tests.counts.total > 0 || !tests.all.is_empty()).then_some(tests.counts);
+    for mut tested in tests.all {
+        let into = match tested.standing {
+            Standing::Failed => &mut it.failed_tests,
+            Standing::Flaky => &mut it.flaky_tests,
+            Standing::Unfinished => &mut it.unfinished_tests,
+            Standing::Passed | Standing::Skipped => continue,
+        };
+        if into.items.len() < limits.items {
+            tested.test.detail = cut(&tested.test.detail, limits.bytes);
+            into.items.push(tested);
+        } else {
+            into.more += 1;
+        }
     }
 }
 

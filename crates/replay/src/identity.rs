@@ -122,7 +122,17 @@ pub fn identity(envelope: &Envelope, line: &[u8]) -> String {
             let paths: Vec<&str> = e.fields.iter().map(|field| field.path.as_str()).collect();
             format!("{name} {} {}", e.verdict.as_str(), paths.join(","))
         }
-        Event::ProgressMissing(_) | Event::Other(_) => {
+        Event::TestStarted(e) | Event::TestPassed(e) | Event::TestFailed(e) | Event::TestSkipped(e)
+            if !e.test.name.is_empty() =>
+        {
+            format!("{name} {}", e.test.full_name())
+        }
+        Event::ProgressMissing(_)
+        | Event::TestStarted(_)
+        | Event::TestPassed(_)
+        | Event::TestFailed(_)
+        | Event::TestSkipped(_)
+        | Event::Other(_) => {
             let numbers = if envelope.event.family() == "test" { Numbers::Large } else { Numbers::All };
             let mut said = String::new();
             if let Ok(Value::Object(fields)) = serde_json::from_slice(line) {

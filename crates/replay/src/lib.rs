@@ -5,7 +5,7 @@
 //! that a capture, an approval or a passing date leads to), [`provenance`]
 //! (the sources of fields, of which events carry what is new), [`split`] (payloads too large for one event), [`timeline`] (a
 //! recording with an index: any event, and the state at any of them, at once), and what is read out of one: [`explain`] (what
-//! broke, and what was changed before), [`traffic`], [`logs`], [`blame`], [`why`], [`compare`] (by what events are: [`identity`]),
+//! broke, and what was changed before), [`traffic`], [`logs`], [`mod@tests`], [`blame`], [`why`], [`compare`] (by what events are: [`identity`]),
 //! [`bisect`], and [`mod@summary`] (an event in words).
 
 pub mod apply;
@@ -20,6 +20,7 @@ pub mod provenance;
 pub mod split;
 pub mod state;
 pub mod summary;
+pub mod tests;
 pub mod timeline;
 pub mod traffic;
 pub mod why;

@@ -7,6 +7,7 @@ use std::fmt::{self, Write as _};
 
 use rig_config::told::inline;
 use rig_event::event::{Against, DiffComputed, Drift, Request, SnapshotCaptured};
+use rig_event::test::Test;
 use rig_event::{Change, Event, Op, Severity, Verdict};
 use serde_json::Value;
 
@@ -166,7 +167,36 @@ impl Summary {
             Event::AuditDenied(e) => {
                 self.say(format_args!("{} from {}, {}", count(e.requests, "request"), e.peer, e.code));
             }
-            Event::ProgressMissing(_) | Event::Other(_) => self.fields(line),
+            Event::TestStarted(e) | Event::TestPassed(e) | Event::TestFailed(e) | Event::TestSkipped(e)
+                if !e.test.name.is_empty() || e.test.count.is_some() =>
+            {
+                self.test(&e.test);
+            }
+            Event::ProgressMissing(_)
+            | Event::TestStarted(_)
+            | Event::TestPassed(_)
+            | Event::TestFailed(_)
+            | Event::TestSkipped(_)
+            | Event::Other(_) => self.fields(line),
+        }
+    }
+
+    /// `tests/a.py › test_x at tests/a.py:22: ValueError: empty`, with the number of its try.
+    fn test(&mut self, test: &Test) {
+        match test.count {
+            Some(number) if test.name.is_empty() => {
+                self.say(format_args!("{} that the output does not name", count(number, "test")));
+            }
+            _ => self.text(test.full_name()),
+        }
+        if let Some(attempt) = test.attempt {
+            self.say(format_args!(" (try {attempt})"));
+        }
+        if let Some(place) = test.place() {
+            self.say(format_args!(" at {place}"));
+        }
+        if !test.message.is_empty() {
+            self.say(format_args!(": {}", test.message));
         }
     }
 

@@ -139,6 +139,11 @@ fn plain_name(name: &str) -> &str {
     name.split_once("~proxy").map_or(name, |(name, _)| name)
 }
 
+/// Returns true for the result of a test: like an assertion it names no service, for its own is the command that ran it.
+fn is_test(entry: &Entry<'_>) -> bool {
+    matches!(entry.type_name, "test.started" | "test.passed" | "test.failed" | "test.skipped")
+}
+
 /// How far back it is looked for what an event speaks of that names no service.
 const NEAR: usize = 1_000;
 
@@ -154,6 +159,9 @@ fn spoken_of(timeline: &Timeline, at: usize) -> Vec<String> {
 
 fn about(entry: &Entry<'_>) -> Vec<String> {
     let mut about = Vec::new();
+    if is_test(entry) {
+        return about;
+    }
     let edge = entry.edge.map(|(source, target)| [target, source]);
     for name in entry.service.into_iter().chain(edge.into_iter().flatten()).map(plain_name) {
         // The test itself is no service: it calls everything.
@@ -336,7 +344,7 @@ impl Scene {
         let mut read = 0;
         for at in (0..self.at).rev() {
             let other = timeline.entry(at);
-            if let Some(service) = entry.service.filter(|_| entry.edge.is_none()) {
+            if let Some(service) = entry.service.filter(|_| entry.edge.is_none() && !is_test(&entry)) {
                 // What is no call worked as long as its service was well.
                 if other.service == Some(service)
                     && matches!(other.type_name, "service.ready" | "service.healthy")
@@ -385,7 +393,7 @@ impl Scene {
                 if let Some(service) = entry.service {
                     first.insert(service, at);
                 }
-            } else if entry.failure {
+            } else if entry.failure && !is_test(&entry) {
                 failures += 1;
                 if failures > MAX_FAILURES {
                     cut = true;

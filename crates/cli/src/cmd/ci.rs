@@ -1,9 +1,11 @@
 //! `rig ci`: what a CI job says of its recordings: a summary, annotations, a JUnit report, and an exit code.
 
+mod against;
 mod annotations;
 mod comment;
 mod junit;
 mod summary;
+mod tests;
 
 use std::fs::{self, File};
 use std::io::Write as _;
@@ -11,7 +13,10 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 use rig_replay::explain::{Explanation, Limits};
+use rig_replay::tests::{Tests, tests};
 use serde_json::json;
+
+use against::{Against, Earlier};
 
 use super::explain::explained;
 use crate::Answer;
@@ -30,7 +35,8 @@ end and nothing failed before.
 
 Examples:
   rig ci run.jsonl.zst
-  rig ci runs/*.jsonl.zst --junit report.xml --summary summary.md")]
+  rig ci runs/*.jsonl.zst --junit report.xml --summary summary.md
+  rig ci run.jsonl.zst --against ../main-runs")]
 pub struct Args {
     /// Session files, rigd logs, or hubs' streams
     #[arg(required = true, value_name = "SESSION")]
@@ -38,7 +44,11 @@ pub struct Args {
     /// Append the summary to this file; - prints it [default: what GITHUB_STEP_SUMMARY names, else -]
     #[arg(long, value_name = "FILE", env = "GITHUB_STEP_SUMMARY", hide_env = true)]
     summary: Option<PathBuf>,
-    /// Write a JUnit report
+    /// Compare tests with this recording, or with the last run of a folder in which none failed: which failures are new, which
+    /// are fixed, and which come and go
+    #[arg(long, value_name = "FILE|FOLDER")]
+    against: Option<PathBuf>,
+    /// Write a JUnit report, with a case for each test
     #[arg(long, value_name = "FILE")]
     junit: Option<PathBuf>,
     /// Print annotations as GitHub reads them, also where GITHUB_ACTIONS does not say that it is there
@@ -61,6 +71,10 @@ struct Report {
     explained: Result<Explanation, String>,
     /// The same with less of everything, for a page that would be too long.
     brief: Option<Explanation>,
+    /// Its tests.
+    tests: Option<Tests>,
+    /// How they stand against earlier recordings.
+    against: Option<Against>,
     /// Why a failure may be missing, if the recording could not be read to its end.
     doubt: Option<String>,
 }
@@ -69,14 +83,26 @@ impl Report {
     async fn of(source: &Source) -> Report {
         let name = source.to_string();
         match Report::read(source).await {
-            Ok((explained, brief, doubt)) => {
-                Report { name, explained: Ok(explained), brief: Some(brief), doubt }
-            }
-            Err(error) => Report { name, explained: Err(output::chain(&error)), brief: None, doubt: None },
+            Ok((explained, brief, tests, doubt)) => Report {
+                name,
+                explained: Ok(explained),
+                brief: Some(brief),
+                tests: Some(tests),
+                against: None,
+                doubt,
+            },
+            Err(error) => Report {
+                name,
+                explained: Err(output::chain(&error)),
+                brief: None,
+                tests: None,
+                against: None,
+                doubt: None,
+            },
         }
     }
 
-    async fn read(source: &Source) -> Result<(Explanation, Explanation, Option<String>)> {
+    async fn read(source: &Source) -> Result<(Explanation, Explanation, Tests, Option<String>)> {
         let indexed = source.timeline(None).await?;
         match indexed.trouble() {
             // A run of which nothing is known did not go well.
@@ -84,7 +110,8 @@ impl Report {
             _ => indexed.notes(false)?,
         }
         let brief = Limits { items: 3, lines: 5, bytes: 200 };
-        Ok((explained(&indexed, Limits::default())?, explained(&indexed, brief)?, indexed.doubt()))
+        let all = tests(&indexed.timeline)?;
+        Ok((explained(&indexed, Limits::default())?, explained(&indexed, brief)?, all, indexed.doubt()))
     }
 
     /// Returns true if nothing failed, and nothing can be missing.
@@ -103,10 +130,21 @@ pub(super) async fn run(args: Args) -> Result<Answer> {
     for source in &args.sessions {
         reports.push(Report::of(source).await);
     }
+    if let Some(path) = &args.against {
+        let earlier = Earlier::read(path, &args.sessions).await?;
+        for report in &mut reports {
+            report.against = report.tests.as_ref().and_then(|tests| earlier.against(tests));
+        }
+    }
     // One output that cannot be written costs only itself.
     let mut unwritten = Vec::new();
     if let Some(path) = &args.junit {
-        let write = || File::create(path)?.write_all(junit::report(&reports).as_bytes());
+        let write = || {
+            if let Some(folder) = path.parent() {
+                fs::create_dir_all(folder)?;
+            }
+            File::create(path)?.write_all(junit::report(&reports).as_bytes())
+        };
         unwritten.extend(write().with_context(|| format!("cannot write {}", path.display())).err());
     }
     if args.json {
@@ -116,6 +154,9 @@ pub(super) async fn run(args: Args) -> Result<Answer> {
                 Ok(it) => {
                     let mut value =
                         json!({ "session": report.name, "failed": report.failed(), "explanation": it });
+                    if let Some(against) = &report.against {
+                        value["against"] = json!(against);
+                    }
                     if let Some(doubt) = &report.doubt {
                         value["error"] = doubt.as_str().into();
                     }

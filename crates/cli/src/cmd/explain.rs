@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use anyhow::Result;
 use rig_event::Timestamp;
 use rig_replay::explain::{self, ConfigChange, Explanation, Limits, Listed};
+use rig_replay::tests::Tested;
 use rig_replay::traffic::{Body, Exchange, Protocol};
 
 use super::ReadArgs;
@@ -15,7 +16,7 @@ use crate::timeline::Indexed;
 
 /// Say what broke, and what was changed before it
 ///
-/// Failed assertions, crashes, failing requests with their bodies, what the services wrote to stderr around them, stalls, and the
+/// Failed tests with their places and messages, failed assertions, crashes, failing requests with their bodies, what the services wrote to stderr around them, stalls, and the
 /// config changes before the first failure, nearest first.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
@@ -182,6 +183,7 @@ impl Page {
 
     fn render(mut self, it: &Explanation) -> String {
         self.head(it);
+        self.tests(it);
         self.assertions(it);
         self.crashes(it);
         // Before the requests, which may be many: this is what people come for.
@@ -225,6 +227,55 @@ impl Page {
             let damage = self.word(damage);
             let _ = writeln!(self.text, "the recording is damaged and readable only up to there: {damage}");
         }
+    }
+
+    fn tests(&mut self, it: &Explanation) {
+        if let Some(counts) = it.tests {
+            let mut said = vec![output::count(counts.total, "test"), format!("{} passed", counts.passed)];
+            for (number, what) in [
+                (counts.failed, "failed"),
+                (counts.flaky, "flaky"),
+                (counts.skipped, "skipped"),
+                (counts.unfinished, "unfinished"),
+            ] {
+                if number > 0 {
+                    said.push(format!("{number} {what}"));
+                }
+            }
+            let blank = if self.markdown { "\n" } else { "" };
+            let _ = writeln!(self.text, "{blank}{}", said.join(", "));
+        }
+        self.listed_tests("Failed tests", &it.failed_tests);
+        self.listed_tests("Tests that did not end", &it.unfinished_tests);
+        self.listed_tests("Flaky tests: they failed, and passed when they were tried again", &it.flaky_tests);
+    }
+
+    fn listed_tests(&mut self, title: &str, tests: &Listed<Tested>) {
+        if tests.items.is_empty() {
+            return;
+        }
+        self.heading(title);
+        for tested in &tests.items {
+            let test = &tested.test;
+            let name = match test.count {
+                Some(number) if test.name.is_empty() => {
+                    format!("{} that the output does not name", output::count(number, "test"))
+                }
+                _ => self.word(&test.full_name()),
+            };
+            let place = test.place().map_or(String::new(), |place| format!(" at {}", self.word(&place)));
+            let message = if test.message.is_empty() {
+                String::new()
+            } else {
+                format!(": {}", self.word(&test.message))
+            };
+            let guessed = if test.guessed { " (guessed)" } else { "" };
+            self.item(&format!("[{}] {name}{place}{message}{guessed}", tested.seq));
+            if self.markdown && !test.detail.is_empty() {
+                self.block("", &test.detail);
+            }
+        }
+        self.more(tests, "tests");
     }
 
     fn assertions(&mut self, it: &Explanation) {

@@ -21,6 +21,7 @@ pub mod ls;
 pub mod record;
 pub mod replay;
 pub mod report;
+pub mod rerun;
 pub mod scrub;
 pub mod serve;
 pub mod snapshot;
@@ -94,6 +95,7 @@ enum Command {
     Serve(serve::Args),
     Token(token::Args),
     Ci(ci::Args),
+    Rerun(rerun::Args),
     Ls(ls::Args),
     Verify(verify::Args),
     Scrub(scrub::Args),
@@ -136,6 +138,7 @@ pub fn run(rig: Rig) -> Result<Answer> {
             Command::Serve(args) => serve::run(args).await,
             Command::Token(args) => token::run(args).await,
             Command::Ci(args) => ci::run(args).await,
+            Command::Rerun(args) => rerun::run(args).await,
             Command::Ls(args) => ls::run(args).await,
             Command::Verify(args) => verify::run(args).await,
             Command::Scrub(args) => scrub::run(args).await,

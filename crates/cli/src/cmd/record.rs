@@ -6,8 +6,11 @@ mod ended;
 mod lines;
 mod parts;
 mod posting;
+mod results;
 mod signals;
 mod terminal;
+
+pub(super) use command::quoted;
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -40,7 +43,8 @@ const FLUSH: Duration = Duration::from_millis(250);
 /// them.
 ///
 /// With -- CMD… it runs a command with a hub of its own, whose address it finds in RIG_HUB and RIG_URL, and its stream in RIG_STREAM. What
-/// the command says there, what it writes to standard output and standard error, and how it ends is recorded. Its output passes
+/// the command says there, what it writes to standard output and standard error, which of its tests failed, and how it ends is
+/// recorded. Its output passes
 /// unchanged, signals are passed on, and the exit code is the command's, also where the recording failed. FILE is replaced.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
@@ -48,7 +52,8 @@ Examples:
   rig record http://127.0.0.1:7070/main -o today.jsonl.zst
   rig record http://127.0.0.1:7070/ci-1234 -o run.jsonl --until-caught-up --outcome failed
   rig record http://127.0.0.1:7070/main -o prod.jsonl.zst --rotate-size 256MiB --rotate-age 24h
-  rig record -o test.jsonl.zst -- cargo test")]
+  rig record -o test.jsonl.zst -- cargo test
+  rig record -o test.jsonl.zst --results 'target/**/TEST-*.xml' -- mvn -B test")]
 pub struct Args {
     /// The hub's stream
     #[arg(required_unless_present = "command")]
@@ -86,6 +91,10 @@ pub struct Args {
     /// lines
     #[arg(long, requires = "command")]
     tty: bool,
+    /// Read test results from these files too, once the command has ended; may be given more than once. `auto` makes
+    /// runners write them, by variables that it names [default: result files that appear below the working directory]
+    #[arg(long, value_name = "FILE|GLOB|auto", requires = "command")]
+    results: Vec<String>,
     /// The recording's name [default: that of the file]
     #[arg(long, value_name = "NAME")]
     session: Option<String>,
@@ -177,8 +186,9 @@ async fn run_command(args: Args, session: String) -> Result<Answer> {
         Some(service) => service,
         None => named.parse().or_else(|_| "command".parse())?,
     };
-    let Args { command, output: file, outcome, keys, redaction_key, mask, tty, .. } = args;
-    let run = command::Run { command, file, session, service, outcome, keys, redaction_key, mask, tty };
+    let Args { command, output: file, outcome, keys, redaction_key, mask, tty, results, .. } = args;
+    let results = results::Wanted::of(&results, &command).map_err(anyhow::Error::msg)?;
+    let run = command::Run { command, file, session, service, outcome, keys, redaction_key, mask, tty, results };
     command::run(run).await
 }
 

@@ -9,6 +9,7 @@ use super::{
 };
 use crate::Result;
 use crate::logs::Output;
+use crate::tests::{Standing, Tests};
 use crate::timeline::Timeline;
 use crate::traffic::Exchange;
 
@@ -44,6 +45,25 @@ pub(super) fn read(timeline: &Timeline, found: &Found, limits: Limits, it: &mut 
         let value: Value = serde_json::from_slice(&timeline.line(*last)?).unwrap_or_default();
         it.stall = Some(stall(timeline, *last, &value, found.stalls.len(), limits));
     }
+    Ok(())
+}
+
+/// Takes out of the crashes the end of a command whose tests failed: an exit status is how it says that they did.
+pub(super) fn without_failed_tests(timeline: &Timeline, tests: &Tests, found: &mut Found) -> Result<()> {
+    let commands: BTreeSet<&str> = tests.that(Standing::Failed).filter_map(|test| test.service.as_deref()).collect();
+    let mut ends = Vec::new();
+    let of_command = |at: &usize| {
+        let entry = timeline.entry(*at);
+        entry.type_name == "service.failed" && entry.service.is_some_and(|name| commands.contains(name))
+    };
+    timeline.visit(found.crashes.iter().copied().filter(of_command), |at, line| {
+        let value: Value = serde_json::from_slice(line).unwrap_or_default();
+        if said(&value, "error").is_some_and(|error| error.starts_with("exit code ")) {
+            ends.push(at);
+        }
+        Ok::<_, crate::Error>(())
+    })?;
+    found.crashes.retain(|at| !ends.contains(at));
     Ok(())
 }
 

@@ -267,6 +267,7 @@ impl Chunk {
                 (edge, effect) = (self.edge(e.source.as_bytes(), e.target.as_bytes()), moved);
             }
             Event::ServiceLog(e) => flags |= if e.stream == "stderr" { STDERR } else { 0 },
+            Event::TestFailed(_) => flags |= FAILURE,
             Event::Other(name) => {
                 let failed = is_failure(name.as_bytes(), has_error(line));
                 flags |= if failed { FAILURE } else { 0 };

@@ -24,6 +24,16 @@ pub(super) fn lines(reports: &[Report]) -> Vec<String> {
     let mut all = 0;
     for report in reports {
         if let Ok(it) = &report.explained {
+            all += it.failed_tests.total();
+            for tested in &it.failed_tests.items {
+                let test = &tested.test;
+                points.push(Point {
+                    file: test.file.clone(),
+                    line: test.line,
+                    title: crate::output::short(&test.full_name(), 200),
+                    message: format!("{} (seq {} of {})", test.message, tested.seq, report.name),
+                });
+            }
             all += it.assertions.total();
             for assertion in &it.assertions.items {
                 points.push(Point {
@@ -48,7 +58,7 @@ pub(super) fn lines(reports: &[Report]) -> Vec<String> {
                         message: format!("{} (seq {} of {})", crash.error, crash.seq, report.name),
                     });
                 }
-                if it.assertions.items.is_empty() && it.crashes.items.is_empty() && it.is_failure() {
+                if it.failed_tests.items.is_empty() && it.assertions.items.is_empty() && it.crashes.items.is_empty() && it.is_failure() {
                     all += 1;
                     points.push(Point {
                         file: None,

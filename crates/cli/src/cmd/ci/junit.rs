@@ -1,111 +1,169 @@
-//! A JUnit report: a suite a recording, a case for each thing that failed, or one that says that nothing did.
+//! A JUnit report: suites for each recording, with a case for each test, passed ones too, and for each other thing that failed.
 
 use std::fmt::Write as _;
 
 use rig_replay::explain::Explanation;
 
 use super::Report;
+use super::tests::{self, Seen};
 
 /// The report.
 pub(super) fn report(reports: &[Report]) -> String {
-    let suites: Vec<Suite> = reports.iter().map(Suite::of).collect();
+    let mut seen = Seen::new();
+    let suites: Vec<Suite> = reports.iter().flat_map(|report| Suite::of(report, &mut seen)).collect();
     let sum = |count: fn(&Suite) -> usize| suites.iter().map(count).sum::<usize>();
     let mut xml = String::from("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n");
     let _ = writeln!(
         xml,
-        "<testsuites tests=\"{}\" failures=\"{}\" errors=\"{}\">",
+        "<testsuites tests=\"{}\" failures=\"{}\" errors=\"{}\" skipped=\"{}\">",
         sum(|suite| suite.cases.len()),
-        sum(Suite::failures),
-        sum(Suite::errors)
+        sum(|suite| suite.number("failure")),
+        sum(|suite| suite.number("error")),
+        sum(Suite::skipped),
     );
     suites.iter().for_each(|suite| suite.write(&mut xml));
     xml.push_str("</testsuites>\n");
     xml
 }
 
-struct Suite {
-    name: String,
-    milliseconds: u64,
-    cases: Vec<Case>,
-    stderr: String,
+/// A suite of the report.
+pub(super) struct Suite {
+    pub(super) name: String,
+    pub(super) milliseconds: u64,
+    pub(super) cases: Vec<Case>,
+    pub(super) stderr: String,
 }
 
-struct Case {
+/// A case of the report.
+pub(super) struct Case {
     class: String,
     name: String,
-    file: Option<(String, u64)>,
-    /// `failure` or `error`, its type, and what it says.
-    wrong: Option<(&'static str, String, String)>,
+    file: Option<(String, Option<u64>)>,
+    /// How long it took, in microseconds.
+    pub(super) micros: Option<u64>,
+    /// Why it was left out.
+    pub(super) skipped: Option<String>,
+    /// What went wrong.
+    pub(super) wrong: Vec<Wrong>,
 }
 
-impl Suite {
-    fn of(report: &Report) -> Suite {
-        let name = report.name.clone();
-        match &report.explained {
-            Ok(it) => {
-                let stderr = it.stderr.items.iter().fold(String::new(), |mut text, piece| {
-                    let _ = writeln!(text, "{}: {}", piece.service, piece.text.trim_end());
-                    text
-                });
-                let mut cases = cases(it);
-                if let Some(doubt) = &report.doubt {
-                    let wrong = Some(("error", "incomplete".to_owned(), doubt.clone()));
-                    let name = "read to the end".to_owned();
-                    cases.push(Case { class: it.stream.clone(), name, file: None, wrong });
-                }
-                Suite { name, milliseconds: it.duration_ms, cases, stderr }
-            }
-            Err(error) => {
-                let wrong = Some(("error", "unreadable".to_owned(), error.clone()));
-                let case = Case { class: name.clone(), name: "recording".to_owned(), file: None, wrong };
-                Suite { name, milliseconds: 0, cases: vec![case], stderr: String::new() }
-            }
-        }
+/// A failure, an error, or an earlier try that failed.
+pub(super) struct Wrong {
+    /// `failure`, `error` or `flakyFailure`.
+    pub(super) element: &'static str,
+    /// Its type.
+    pub(super) kind: String,
+    /// What it says, its message on the first line.
+    pub(super) text: String,
+}
+
+impl Case {
+    /// Returns a case that passed.
+    pub(super) fn new(class: String, name: String, file: Option<(String, Option<u64>)>) -> Case {
+        Case { class, name, file, micros: None, skipped: None, wrong: Vec::new() }
     }
 
-    fn failures(&self) -> usize {
-        self.cases.iter().filter(|case| matches!(case.wrong, Some(("failure", ..)))).count()
-    }
-
-    fn errors(&self) -> usize {
-        self.cases.iter().filter(|case| matches!(case.wrong, Some(("error", ..)))).count()
+    fn wrong(mut self, element: &'static str, kind: &str, text: String) -> Case {
+        self.wrong.push(Wrong { element, kind: kind.to_owned(), text });
+        self
     }
 
     fn write(&self, xml: &mut String) {
+        let micros = self.micros.unwrap_or(0);
         let _ = write!(
             xml,
-            "  <testsuite name=\"{}\" tests=\"{}\" failures=\"{}\" errors=\"{}\" skipped=\"0\" time=\"{}.{:03}\"",
+            "    <testcase classname=\"{}\" name=\"{}\" time=\"{}.{:06}\"",
+            escaped(&self.class),
+            escaped(&self.name),
+            micros / 1_000_000,
+            micros % 1_000_000
+        );
+        if let Some((file, line)) = &self.file {
+            let _ = write!(xml, " file=\"{}\"", escaped(file));
+            if let Some(line) = line {
+                let _ = write!(xml, " line=\"{line}\"");
+            }
+        }
+        if self.wrong.is_empty() && self.skipped.is_none() {
+            xml.push_str("/>\n");
+            return;
+        }
+        xml.push_str(">\n");
+        if let Some(why) = &self.skipped {
+            let _ = writeln!(xml, "      <skipped message=\"{}\"/>", escaped(&crate::output::short(why, 300)));
+        }
+        for Wrong { element, kind, text } in &self.wrong {
+            let first = text.lines().next().unwrap_or_default();
+            let (kind, first) = (escaped(kind), escaped(&crate::output::short(first, 300)));
+            let _ = writeln!(
+                xml,
+                "      <{element} type=\"{kind}\" message=\"{first}\">{}</{element}>",
+                escaped(text)
+            );
+        }
+        xml.push_str("    </testcase>\n");
+    }
+}
+
+impl Suite {
+    /// The suites of a recording: what failed beside its tests, and its tests.
+    fn of(report: &Report, seen: &mut Seen) -> Vec<Suite> {
+        let name = report.name.clone();
+        let it = match &report.explained {
+            Ok(it) => it,
+            Err(error) => {
+                let case = Case::new(name.clone(), "recording".to_owned(), None);
+                let cases = vec![case.wrong("error", "unreadable", error.clone())];
+                return vec![Suite { name, milliseconds: 0, cases, stderr: String::new() }];
+            }
+        };
+        let stderr = it.stderr.items.iter().fold(String::new(), |mut text, piece| {
+            let _ = writeln!(text, "{}: {}", piece.service, piece.text.trim_end());
+            text
+        });
+        let tests = report.tests.as_ref().map(|all| tests::suites(&name, all, seen)).unwrap_or_default();
+        let mut cases = cases(it);
+        if let Some(doubt) = &report.doubt {
+            let case = Case::new(it.stream.clone(), "read to the end".to_owned(), None);
+            cases.push(case.wrong("error", "incomplete", doubt.clone()));
+        }
+        if cases.is_empty() && tests.is_empty() {
+            let case = Case::new(it.stream.clone(), "recording".to_owned(), None);
+            cases.push(match it.is_failure() {
+                true => case.wrong("failure", "outcome", format!("it ended as {}", it.outcome)),
+                false => case,
+            });
+        }
+        let mut suites = Vec::new();
+        if !cases.is_empty() {
+            suites.push(Suite { name, milliseconds: it.duration_ms, cases, stderr });
+        }
+        suites.extend(tests);
+        suites
+    }
+
+    /// The number of cases with such an element.
+    fn number(&self, element: &str) -> usize {
+        self.cases.iter().filter(|case| case.wrong.iter().any(|wrong| wrong.element == element)).count()
+    }
+
+    fn skipped(&self) -> usize {
+        self.cases.iter().filter(|case| case.skipped.is_some()).count()
+    }
+
+    fn write(&self, xml: &mut String) {
+        let _ = writeln!(
+            xml,
+            "  <testsuite name=\"{}\" tests=\"{}\" failures=\"{}\" errors=\"{}\" skipped=\"{}\" time=\"{}.{:03}\">",
             escaped(&self.name),
             self.cases.len(),
-            self.failures(),
-            self.errors(),
+            self.number("failure"),
+            self.number("error"),
+            self.skipped(),
             self.milliseconds / 1000,
             self.milliseconds % 1000
         );
-        xml.push_str(">\n");
-        for case in &self.cases {
-            let _ = write!(
-                xml,
-                "    <testcase classname=\"{}\" name=\"{}\" time=\"0\"",
-                escaped(&case.class),
-                escaped(&case.name)
-            );
-            if let Some((file, line)) = &case.file {
-                let _ = write!(xml, " file=\"{}\" line=\"{line}\"", escaped(file));
-            }
-            match &case.wrong {
-                None => xml.push_str("/>\n"),
-                Some((kind, what, text)) => {
-                    let first = text.lines().next().unwrap_or_default();
-                    let (what, first) = (escaped(what), escaped(&crate::output::short(first, 300)));
-                    let _ = writeln!(
-                        xml,
-                        ">\n      <{kind} type=\"{what}\" message=\"{first}\">{}</{kind}>\n    </testcase>",
-                        escaped(text)
-                    );
-                }
-            }
-        }
+        self.cases.iter().for_each(|case| case.write(xml));
         if !self.stderr.is_empty() {
             let _ = writeln!(xml, "    <system-err>{}</system-err>", escaped(&self.stderr));
         }
@@ -113,18 +171,17 @@ impl Suite {
     }
 }
 
+/// What failed beside the tests.
 fn cases(it: &Explanation) -> Vec<Case> {
-    let failure = |name: String, file: Option<(String, u64)>, what: &str, text: String| Case {
-        class: it.stream.clone(),
-        name,
-        file,
-        wrong: Some(("failure", what.to_owned(), text)),
+    let failure = |name: String, file: Option<(String, Option<u64>)>, kind: &str, text: String| {
+        Case::new(it.stream.clone(), name, file).wrong("failure", kind, text)
     };
     let mut cases = Vec::new();
     for assertion in &it.assertions.items {
         let file = assertion.file.clone().zip(assertion.line);
         let place =
             file.as_ref().map_or_else(|| "assertion".to_owned(), |(file, line)| format!("{file}:{line}"));
+        let file = file.map(|(file, line)| (file, Some(line)));
         cases.push(failure(
             place,
             file,
@@ -156,11 +213,6 @@ fn cases(it: &Explanation) -> Vec<Case> {
     let more = it.assertions.more + it.crashes.more + it.failing.more;
     if more > 0 {
         cases.push(failure("more".to_owned(), None, "more", format!("{more} more failures")));
-    }
-    if cases.is_empty() {
-        let wrong =
-            it.is_failure().then(|| ("failure", "outcome".to_owned(), format!("it ended as {}", it.outcome)));
-        cases.push(Case { class: it.stream.clone(), name: "recording".to_owned(), file: None, wrong });
     }
     cases
 }

@@ -26,6 +26,7 @@ use super::FLUSH;
 use super::destination::Destination;
 use super::ended::Ended;
 use super::posting::{Piece, Pipe, Posted, Poster, Posting};
+use super::results::{Tests, Wanted};
 use super::signals::Signals;
 #[cfg(unix)]
 use super::terminal::Tty;
@@ -65,9 +66,11 @@ pub(super) struct Run {
     pub(super) mask: Option<PathBuf>,
     /// True if the command is to have a terminal.
     pub(super) tty: bool,
+    /// Where test results are read from beside the output.
+    pub(super) results: Wanted,
 }
 
-pub(super) async fn run(run: Run) -> Result<Answer> {
+pub(super) async fn run(mut run: Run) -> Result<Answer> {
     let signals = Signals::listen();
     let to = Destination::of(&run.file);
     let private = match Private::start(&run, to).await {
@@ -80,8 +83,11 @@ pub(super) async fn run(run: Run) -> Result<Answer> {
     let poster = private
         .as_ref()
         .map(|private| Poster::new(&private.core, private.stream.clone(), run.service.clone(), run.tty));
+    let wanted = std::mem::take(&mut run.results);
+    let env = wanted.env.clone();
+    let poster = poster.map(|poster| poster.reading(Tests::begin(wanted)));
     let (mut posting, recorded) = Posting::begin(poster, command_line(&run.command));
-    let ended = match start(&run, private.as_ref()) {
+    let ended = match start(&run, private.as_ref(), &env) {
         Ok(started) => supervise(started, to, recorded, signals, &mut posting).await,
         Err(error) => {
             let program = run.command.first().map(|program| program.to_string_lossy()).unwrap_or_default();
@@ -119,7 +125,7 @@ fn closing(file: &Path, events: u64, outcome: Outcome, to: Destination) -> Strin
 }
 
 /// Returns a word as a shell takes it.
-fn quoted(word: &str) -> String {
+pub(in crate::cmd) fn quoted(word: &str) -> String {
     let is_safe = |c: char| c.is_alphanumeric() || "/._-+,:@%=".contains(c);
     if !word.is_empty() && !word.starts_with('-') && word.chars().all(is_safe) {
         word.to_owned()
@@ -141,11 +147,12 @@ struct Started {
 
 /// Starts the command where its signals and its terminal reach it as they would without rig.
 #[cfg(unix)]
-fn start(run: &Run, private: Option<&Private>) -> io::Result<Started> {
+fn start(run: &Run, private: Option<&Private>, env: &[(&'static str, OsString)]) -> io::Result<Started> {
     use rig_process::{launch, terminal};
     let (program, args) = run.command.split_first().ok_or(io::ErrorKind::InvalidInput)?;
     let mut command = launch::command(program, args, run.tty)?;
     told(&mut command, private);
+    command.envs(env.iter().map(|(name, value)| (name, value)));
     let tty = if run.tty {
         Some(Tty::open(&mut command)?)
     } else {
@@ -169,11 +176,12 @@ fn start(run: &Run, private: Option<&Private>) -> io::Result<Started> {
 
 /// Starts the command in a group of its own.
 #[cfg(not(unix))]
-fn start(run: &Run, private: Option<&Private>) -> io::Result<Started> {
+fn start(run: &Run, private: Option<&Private>, env: &[(&'static str, OsString)]) -> io::Result<Started> {
     let (program, args) = run.command.split_first().ok_or(io::ErrorKind::InvalidInput)?;
     let mut command = Command::new(program);
     command.args(args).stdout(Stdio::piped()).stderr(Stdio::piped());
     told(&mut command, private);
+    command.envs(env.iter().map(|(name, value)| (name, value)));
     let (child, group) = Group::spawn(&mut command, Place::Own)?;
     Ok(Started { child, group })
 }

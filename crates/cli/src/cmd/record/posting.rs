@@ -13,6 +13,7 @@ use tokio::task::JoinHandle;
 
 use super::ended::Ended;
 use super::lines::LogLines;
+use super::results::{self, Tests};
 use super::terminal;
 
 /// Maximum size of output waiting to be recorded, so that the command need not wait. If there is no room,
@@ -129,6 +130,7 @@ impl Posting {
     /// Appends how it ended. Returns once everything is in the log, with the number of events that are not.
     pub(super) async fn finish(self, ended: &Ended) -> Posted {
         let Ok(Some(mut poster)) = self.task.await else { return Posted::default() };
+        poster.results(ended).await;
         if self.stopping {
             let message = Some("rig was asked to end, and asked the command".to_owned());
             poster.lifecycle(Event::ServiceStopping, Lifecycle { message, ..life() });
@@ -169,20 +171,51 @@ pub(super) struct Poster {
     missing: u64,
     /// True if any output had no room.
     lost: bool,
+    /// Reads the results of tests, and the stream whose seqs they name.
+    tests: Option<Tests>,
+    stream: Option<Arc<Stream>>,
 }
 
 impl Poster {
+    /// Reads the results of tests from the output, too.
+    pub(super) fn reading(mut self, tests: Tests) -> Poster {
+        self.tests = Some(tests);
+        self
+    }
+
+    /// Appends the results of tests, now that the command has ended.
+    async fn results(&mut self, ended: &Ended) {
+        let Some(tests) = self.tests.take() else { return };
+        let command = self.service.as_str().to_owned();
+        let end = Ended { code: ended.code, outcome: ended.outcome, error: None };
+        // It reads files.
+        let read = tokio::task::spawn_blocking(move || tests.finish(&command, &end)).await;
+        let Ok(mut cases) = read else { return };
+        if cases.is_empty() {
+            return;
+        }
+        self.feed.flush().await;
+        if let Some(stream) = &self.stream {
+            results::place(&mut cases, stream, &self.service).await;
+        }
+        for case in cases {
+            self.put(case.event());
+            self.send().await;
+        }
+    }
+
     /// Opens a feed into a stream, for events of a service.
     pub(super) fn new(core: &Core, stream: Arc<Stream>, service: ServiceName, tty: bool) -> Poster {
         let name = service.clone();
         let lost = move |Lost { events, bytes }| {
             Draft::new(Some(name.clone()), missing(String::new(), Output { lines: events, bytes }))
         };
-        Poster { tty, ..Poster::of(core.feed(stream, EVENTS, lost), service) }
+        let of = Some(stream.clone());
+        Poster { tty, stream: of, ..Poster::of(core.feed(stream, EVENTS, lost), service) }
     }
 
     fn of(feed: Feed, service: ServiceName) -> Poster {
-        Poster { feed, service, tty: false, drafts: Vec::new(), missing: 0, lost: false }
+        Poster { feed, service, tty: false, drafts: Vec::new(), missing: 0, lost: false, tests: None, stream: None }
     }
 
     /// Turns pieces of output into events.
@@ -207,6 +240,9 @@ impl Poster {
 
     fn log(&mut self, from: Pipe, data: &str) {
         let data = if self.tty { terminal::plain(data) } else { data.into() };
+        if let Some(tests) = &mut self.tests {
+            tests.text(from, &data);
+        }
         self.put(Event::ServiceLog(ServiceLog { stream: from.as_str().to_owned(), data: data.into_owned() }));
     }
 

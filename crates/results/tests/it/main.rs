@@ -1,0 +1,3 @@
+//! Outputs of real runners, and what must be found in them.
+
+mod corpus;
