@@ -37,6 +37,15 @@ pub struct TokenRevoked {
     pub request_id: Option<String>,
 }
 
+/// A token reached its end. From here on it opens nothing, whatever the clock says later.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct TokenExpired {
+    /// Its id.
+    pub id: String,
+    /// Its name.
+    pub name: String,
+}
+
 /// A request changed something. Appends and captures, of which there are many, are told together: [`AuditAppended`].
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct AuditChanged {

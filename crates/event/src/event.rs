@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Number, Value};
 
-use crate::audit::{AuditAppended, AuditChanged, AuditDenied, TokenIssued, TokenRevoked};
+use crate::audit::{AuditAppended, AuditChanged, AuditDenied, TokenExpired, TokenIssued, TokenRevoked};
 use crate::value::{Change, DriftField, FlatConfig, Hunk, SectionSummary, Severity, Verdict};
 use crate::{Error, Result, Seq, StreamName, Timestamp};
 
@@ -106,6 +106,7 @@ events! {
     "audit.raw-read" => AuditRawRead(AuditRawRead),
     "audit.token.issued" => TokenIssued(TokenIssued),
     "audit.token.revoked" => TokenRevoked(TokenRevoked),
+    "audit.token.expired" => TokenExpired(TokenExpired),
     "audit.changed" => AuditChanged(AuditChanged),
     "audit.appended" => AuditAppended(AuditAppended),
     "audit.denied" => AuditDenied(AuditDenied),

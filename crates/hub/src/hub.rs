@@ -164,7 +164,7 @@ impl Builder {
         });
         let table = table(http::RULES, &components)?;
         let access = Access::new(&options, local, table, redactor.clone(), streams.clone())?;
-        let budget = Budget::new(options.capture_budget);
+        let budget = Budget::new(options.capture_budget, options.limits.bytes);
         let captures = Captures { options: options.clone(), redactor: redactor.clone(), budget };
         let core =
             Core::new(core::Parts { options, policy, redactor, keys, streams, access, captures, stopping });
@@ -204,6 +204,8 @@ async fn assemble(
     });
     if let Some(own) = core.streams().get(&StreamName::hub()) {
         recall(&own, recalls).await?;
+        let last = own.state().await.map_err(|e| Error::Fold(e.detail().to_owned()))?;
+        core.access().not_before(last.ts);
     }
     // Only now: the seals and originals that the keys made were held against them.
     if let Some(data) = &core.options().data {
@@ -282,7 +284,7 @@ async fn keep_accounts(core: Core) {
             _ = seconds.tick() => {}
             () = &mut stopping => return,
         }
-        core.access().tick();
+        core.access().tick().await;
         if told.elapsed() >= AUDIT_EVERY {
             told = tokio::time::Instant::now();
             core.access().flush_audit().await;

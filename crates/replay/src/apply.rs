@@ -47,6 +47,7 @@ macro_rules! without_effect {
             | Event::AuditRawRead(_)
             | Event::TokenIssued(_)
             | Event::TokenRevoked(_)
+            | Event::TokenExpired(_)
             | Event::AuditChanged(_)
             | Event::AuditAppended(_)
             | Event::AuditDenied(_)

@@ -149,6 +149,7 @@ impl Summary {
                 self.say(format_args!("{} {}: {scopes} for {streams}", e.id, e.name));
             }
             Event::TokenRevoked(e) => self.say(format_args!("{} {}", e.id, e.name)),
+            Event::TokenExpired(e) => self.say(format_args!("{} {}", e.id, e.name)),
             Event::AuditChanged(e) => {
                 self.say(format_args!("{} {}", e.request, e.status));
                 if let Some(stream) = &e.stream {

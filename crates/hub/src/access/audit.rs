@@ -136,7 +136,7 @@ impl Access {
 
     /// Records a request that its route has answered. `left` are the extensions of the response.
     pub(crate) async fn answered(&self, admitted: &Admitted, status: StatusCode, left: &Extensions) {
-        let Admitted { caller, rule, stream } = admitted;
+        let Admitted { caller, rule, stream, .. } = admitted;
         if is_denial(status)
             && let Some(Code(code)) = left.get()
         {
@@ -174,7 +174,7 @@ impl Access {
     }
 
     /// Writes an audit event. The request has already taken effect, so a failure is only logged.
-    async fn tell(&self, draft: Draft) {
+    pub(super) async fn tell(&self, draft: Draft) {
         if self.streams.get(&StreamName::hub()).is_none() {
             // A recording that is played has no stream of its own, and nothing in it can be changed.
             return;

@@ -13,11 +13,12 @@ use rig_event::{Epoch, Seq, type_of};
 use rig_recorder::ReadError;
 use serde::Deserialize;
 use serde_json::json;
-use tokio::sync::{OwnedSemaphorePermit, watch};
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use crate::options::READ_BYTES;
 use crate::problem::Problem;
+use crate::shares::Share;
 use crate::streams::{Frames, News, Stream};
 
 /// The events that a subscriber asks for.
@@ -113,7 +114,7 @@ pub(crate) struct Subscription {
     pub(crate) filter: Filter,
     pub(crate) stopping: watch::Receiver<bool>,
     /// Its place among the subscribers.
-    pub(crate) place: OwnedSemaphorePermit,
+    pub(crate) place: Share,
 }
 
 /// Returns the body of an SSE response. It ends when the hub stops, the stream is removed or the log is damaged.

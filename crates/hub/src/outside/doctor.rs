@@ -12,7 +12,7 @@ use rig_config::{Policy, RedactionKey, Redactor};
 use rig_event::{Envelope, Epoch, Event, Seq, StreamName};
 use rig_recorder::seal::Checked;
 use rig_recorder::store::holds_stream;
-use rig_recorder::{Chain, Claim, Durable, Index, Keyring};
+use rig_recorder::{Chain, Claim, Durable, Index, Keyring, Point};
 use serde::Serialize;
 
 use self::originals::Named;
@@ -418,7 +418,7 @@ impl Reading {
                 return Err("the seal has another hash chain: a line before it was changed".to_owned());
             }
             let (stream, epoch, upto) = (&durable.stream, &durable.epoch, seal.upto);
-            let claim = Claim { stream, epoch, upto, chain: &seal.chain, state: &seal.state, end: None };
+            let claim = Claim { stream, epoch, upto, chain: &seal.chain, state: &seal.state, point: Point::Seal };
             self.unknown_key = None;
             for signature in &seal.signatures {
                 match keys.check(&claim, signature) {

@@ -26,6 +26,7 @@ use crate::data::{DataDir, io_error, open_files, random};
 use crate::error::Error;
 use crate::options::Options;
 use crate::originals::{Blobs, Keys};
+use crate::permit::Permit;
 use crate::problem::Problem;
 
 /// Most appends that may wait for the writer. Senders of more wait until there is room.
@@ -126,7 +127,8 @@ impl Streams {
     pub async fn make(&self, name: &str) -> Result<(Arc<Stream>, bool), Problem> {
         self.may_change()?;
         let (registry, name) = (self.0.clone(), parse_name(name)?);
-        let making = tokio::spawn(async move { registry.make(name).await });
+        let making = async move { registry.make(name).await };
+        let making = tokio::spawn(Permit::cover(Permit::current(), making));
         making.await.unwrap_or_else(|e| Err(Problem::internal("defect", e.to_string())))
     }
 
@@ -148,7 +150,8 @@ impl Streams {
     pub(crate) async fn remove(&self, name: &str) -> Result<(), Problem> {
         self.may_change()?;
         let (registry, name) = (self.0.clone(), name.to_owned());
-        let removing = tokio::spawn(async move { registry.remove(&name).await });
+        let removing = async move { registry.remove(&name).await };
+        let removing = tokio::spawn(Permit::cover(Permit::current(), removing));
         removing.await.unwrap_or_else(|e| Err(Problem::internal("defect", e.to_string())))
     }
 
@@ -231,6 +234,7 @@ impl Registry {
             return Err(reserved());
         }
         let _changing = self.changing.lock().await;
+        Permit::check_current()?;
         if let Some(stream) = self.get(&name) {
             return Ok((stream, false));
         }
@@ -247,6 +251,7 @@ impl Registry {
 
     async fn remove(&self, name: &str) -> Result<(), Problem> {
         let _changing = self.changing.lock().await;
+        Permit::check_current()?;
         let stream = self.find(name)?;
         if stream.name.is_internal() {
             return Err(reserved());

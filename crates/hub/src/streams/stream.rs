@@ -22,6 +22,7 @@ use super::writer::{Appended, Command, Input, Refused, Write};
 use crate::data::{io_error, write_private};
 use crate::options::READ_BYTES;
 use crate::originals::Blobs;
+use crate::permit::Permit;
 use crate::problem::Problem;
 
 /// One open stream.
@@ -111,7 +112,7 @@ impl Stream {
             return Err(Refused::Behind(self.indexed.lag(self.head())));
         }
         let (reply, answer) = oneshot::channel();
-        let write = Write { command, expected, id, reply };
+        let write = Write { command, expected, id, permit: Permit::current(), reply };
         self.inputs.send(Input::Write(write)).await.map_err(|_| Refused::Closed)?;
         answer.await.unwrap_or(Err(Refused::Closed))
     }

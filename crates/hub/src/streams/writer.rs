@@ -12,7 +12,7 @@ use axum::http::StatusCode;
 use rig_config::{BaselineKeys, Policy};
 use rig_event::event::{LogPruned, LogSealed};
 use rig_event::{Body, Draft, Envelope, Epoch, Event, Seq, ServiceName, StreamName, Timestamp};
-use rig_recorder::{AppendError, Claim, EventLog, Keyring, Lines, Pending};
+use rig_recorder::{AppendError, Claim, EventLog, Keyring, Lines, Pending, Point};
 use rig_replay::judge::{self, Approval, By, Declaration, Demand};
 use rig_replay::{Capture, Refusal, State};
 use tokio::sync::{mpsc, oneshot, watch};
@@ -22,6 +22,7 @@ use super::cut::Cut;
 use super::ids::Ids;
 use super::meters::{Meters, drift_of};
 use crate::options::Seals;
+use crate::permit::Permit;
 use crate::problem::Problem;
 
 /// Most writes enqueued at once: while one is synced, the others wait, and go into one sync together.
@@ -54,6 +55,8 @@ pub(crate) struct Write {
     pub(crate) expected: Option<Seq>,
     /// The idempotency key of the whole.
     pub(crate) id: Option<String>,
+    /// The permission of the request that it comes from; `None` for what the hub itself does.
+    pub(crate) permit: Option<Permit>,
     pub(crate) reply: Reply<Appended>,
 }
 
@@ -116,6 +119,8 @@ pub(crate) enum Refused {
     Behind(u64),
     #[error("this is a recording that is played back: it can be read, and nothing can be changed")]
     ReadOnly,
+    #[error("{}", .0.detail())]
+    NotAnyMore(Problem),
     #[error("the stream was removed, or the hub is stopping")]
     Closed,
 }
@@ -192,7 +197,7 @@ fn own(command: Command) -> Input {
 }
 
 fn own_write(command: Command) -> Write {
-    Write { command, expected: None, id: None, reply: oneshot::channel().0 }
+    Write { command, expected: None, id: None, permit: None, reply: oneshot::channel().0 }
 }
 
 impl Writer {
@@ -295,11 +300,15 @@ impl Writer {
 
     /// Decides, places and encodes one append; what is refused is answered at once.
     fn write(&mut self, write: Write, batch: &mut Batch) {
-        let Write { command, expected, id, reply } = write;
+        let Write { command, expected, id, permit, reply } = write;
         let head = self.cut.state.seq;
         if let Some(why) = &self.poisoned {
             let _ = reply.send(Err(Refused::Log(why.clone())));
             return;
+        }
+        // Only here is it certain what comes first: this write, or the end of the token that it came with.
+        if let Some(Err(problem)) = permit.map(|permit| permit.check()) {
+            return drop(reply.send(Err(Refused::NotAnyMore(problem))));
         }
         let is_seal = matches!(command, Command::Seal);
         let bodies = match self.earlier(&command, id.as_deref()) {
@@ -416,7 +425,7 @@ impl Writer {
         let Cut { state, chain } = &self.cut;
         let (chain, hash) = (chain.to_string(), state.hash());
         let (stream, epoch, upto) = (&self.stream, &self.epoch, state.seq);
-        let claim = Claim { stream, epoch, upto, chain: &chain, state: &hash, end: None };
+        let claim = Claim { stream, epoch, upto, chain: &chain, state: &hash, point: Point::Seal };
         let signatures = self.keys.sign(&claim).into_iter().collect();
         LogSealed { upto: state.seq, chain, state: hash, signatures }
     }
@@ -520,6 +529,7 @@ impl From<Refused> for Problem {
             Refused::Event(e) => event_problem(&e),
             Refused::Log(_) => Problem::unavailable("log-failed", detail),
             Refused::Behind(_) => Problem::unavailable("busy", detail),
+            Refused::NotAnyMore(problem) => problem,
             Refused::ReadOnly => Problem::new(StatusCode::FORBIDDEN, "read-only", detail),
             Refused::Closed => Problem::unavailable("closed", detail),
         }

@@ -3,13 +3,12 @@
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use rig_config::Redactor;
 use rig_event::{Head, ServiceName};
 use serde_json::value::RawValue;
 
 use crate::access::Caller;
-use crate::capture::{Coding, check, is_by, redact_field};
+use crate::capture::{Bounds, Coding, check, is_by, receive, redact_field};
 use crate::core::Core;
 use crate::http::answer::appended;
 use crate::http::request::{Path, Query, idempotency_key, range};
@@ -84,15 +83,17 @@ where
     let key = idempotency_key(core, &parts.headers, None)?;
     let coding = Coding::of(&parts.headers)?;
     let announced = parts.headers.get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse().ok());
-    // Small bodies, the most frequent, need not wait for a share.
-    let expected_bytes = announced.unwrap_or(MAX_BATCH_BYTES as u64).min(MAX_BATCH_BYTES as u64);
-    let _budget = if expected_bytes > SMALL { Some(core.reserve(expected_bytes).await?) } else { None };
-    let mut body = read_body(core, body).await?;
+    let budget = &core.captures().budget;
+    let bounds = Bounds { bytes: MAX_BATCH_BYTES as u64, announced, patience: core.options().read_timeout };
+    // Small bodies, the most frequent, cost nothing.
+    let mut charge = budget.charge(SMALL);
+    let mut body = receive(body, bounds, &mut charge, &mut 0, too_large).await?;
     let mut _unpacked_budget = None;
     if let Some(coding) = coding {
+        charge.is_here();
         let (unpacked, budget) =
-            coding.unpack(&core.captures().budget, body, MAX_BATCH_BYTES as u64, too_large).await?;
-        (body, _unpacked_budget) = (unpacked.into(), Some(budget));
+            coding.unpack(budget, body.into(), MAX_BATCH_BYTES as u64, too_large).await?;
+        (body, _unpacked_budget) = (unpacked, Some(budget));
     }
     let mut bodies = bodies(stream.redactor(), by, &parts.headers, &body)?;
     if let Some(key) = key {
@@ -140,21 +141,6 @@ impl Shape {
                 && head.id.as_deref() == self.id.as_deref()
                 && is_by(head.actor.as_deref(), self.actor.as_deref())
         })
-    }
-}
-
-async fn read_body<B>(core: &Core, body: B) -> Result<bytes::Bytes, Problem>
-where
-    B: http_body::Body<Data = bytes::Bytes, Error: Into<axum::BoxError>>,
-{
-    let collected = Limited::new(body, MAX_BATCH_BYTES).collect();
-    match tokio::time::timeout(core.options().read_timeout, collected).await {
-        Err(_) => {
-            Err(Problem::new(StatusCode::REQUEST_TIMEOUT, "slow-body", "the body took too long to come"))
-        }
-        Ok(Err(e)) if e.is::<LengthLimitError>() => Err(too_large()),
-        Ok(Err(e)) => Err(Problem::bad_request("incomplete-body", format!("the body broke off: {e}"))),
-        Ok(Ok(body)) => Ok(body.to_bytes()),
     }
 }
 
