@@ -296,6 +296,8 @@ async fn keep_accounts(core: Core) {
 async fn finish(core: Core) {
     let deadline = core.options().shutdown_deadline;
     core.feeds().drain().await;
+    // A token that has ended since the last look stays ended.
+    core.access().tick().await;
     core.access().flush_audit().await;
     core.streams().close().await;
     // On a full disk the index waits for room that may never come. All of it can be derived from the logs, so it is abandoned.

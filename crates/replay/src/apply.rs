@@ -51,6 +51,7 @@ macro_rules! without_effect {
             | Event::AuditChanged(_)
             | Event::AuditAppended(_)
             | Event::AuditDenied(_)
+            | Event::AuditUnchanged(_)
             | Event::Other(_)
     };
 }

@@ -163,6 +163,9 @@ impl Summary {
             Event::AuditDenied(e) => {
                 self.say(format_args!("{} from {}, {}", count(e.requests, "request"), e.peer, e.code));
             }
+            Event::AuditUnchanged(e) => {
+                self.say(format_args!("{} {} changed nothing", count(e.requests, "request"), e.request));
+            }
             Event::ProgressMissing(_) | Event::Other(_) => self.fields(line),
         }
     }

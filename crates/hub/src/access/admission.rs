@@ -18,6 +18,10 @@ pub(crate) struct Admission {
     waiting: Shares,
     subscribers: Shares,
     refused: AtomicU64,
+    /// Open connections.
+    connections: AtomicU64,
+    /// Connections that were cut.
+    cut: AtomicU64,
 }
 
 impl Admission {
@@ -31,6 +35,8 @@ impl Admission {
                 http.max_subscribers_each().min(http.max_subscribers) as usize,
             ),
             refused: AtomicU64::new(0),
+            connections: AtomicU64::new(0),
+            cut: AtomicU64::new(0),
         }
     }
 
@@ -58,10 +64,20 @@ impl Admission {
         })
     }
 
-    /// Adds the number of refused requests and subscribers.
+    /// Notes the number of open connections, and one that is cut.
+    pub(crate) fn connections(&self, open: usize, is_cut: bool) {
+        self.connections.store(open as u64, Relaxed);
+        self.cut.fetch_add(is_cut.into(), Relaxed);
+    }
+
+    /// Adds the numbers of connections, and of refused requests and subscribers.
     pub(crate) fn metrics(&self, text: &mut Exposition) {
         let help = "Requests and subscribers refused because there were too many.";
         let refused = self.refused.load(Relaxed);
         text.family("rig_requests_refused_total", "counter", help, &[(String::new(), refused)]);
+        let open = self.connections.load(Relaxed);
+        text.family("rig_connections", "gauge", "Open connections.", &[(String::new(), open)]);
+        let help = "Connections cut: their clients did not read, sent no request, or were not let in any more, or there was no room.";
+        text.family("rig_connections_cut_total", "counter", help, &[(String::new(), self.cut.load(Relaxed))]);
     }
 }

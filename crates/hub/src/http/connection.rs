@@ -142,18 +142,30 @@ impl Connection {
 }
 
 /// All open connections.
-#[derive(Default)]
 pub(crate) struct Connections {
     open: Mutex<HashMap<u64, Arc<Connection>>>,
     next: AtomicU64,
+    /// Called with the number of open connections, and with true where one is cut.
+    told: Box<dyn Fn(usize, bool) + Send + Sync>,
 }
 
 impl Connections {
+    /// Creates the register. `told` is called with the number of open connections whenever it changes, and with `true` when one is
+    /// cut.
+    pub(crate) fn new(told: impl Fn(usize, bool) + Send + Sync + 'static) -> Connections {
+        Connections { open: Mutex::default(), next: AtomicU64::new(0), told: Box::new(told) }
+    }
+
     /// Adds a connection. Dropping what is returned removes it.
     pub(crate) fn add(self: &Arc<Self>, peer: IpAddr, patience: Patience) -> Entry {
         let connection = Arc::new(Connection::new(peer, patience));
         let id = self.next.fetch_add(1, Relaxed);
-        self.open().insert(id, connection.clone());
+        let count = {
+            let mut open = self.open();
+            open.insert(id, connection.clone());
+            open.len()
+        };
+        (self.told)(count, false);
         Entry { connections: self.clone(), id, connection }
     }
 
@@ -176,6 +188,7 @@ impl Connections {
         if let Some(longest) = most.and_then(|(_, all)| all.into_iter().max_by_key(still)) {
             tracing::debug!(peer = %longest.peer, "a connection was cut: there is no room for another");
             longest.cut.notify_one();
+            (self.told)(open.len(), true);
         }
     }
 
@@ -184,10 +197,12 @@ impl Connections {
         let mut interval = tokio::time::interval(LOOK_EVERY);
         loop {
             interval.tick().await;
-            for connection in self.open().values() {
+            let open = self.open();
+            for connection in open.values() {
                 if let Some(why) = connection.is_over() {
                     tracing::debug!(peer = %connection.peer, why, "a connection was cut");
                     connection.cut.notify_one();
+                    (self.told)(open.len(), true);
                 }
             }
         }
@@ -208,7 +223,12 @@ pub(crate) struct Entry {
 
 impl Drop for Entry {
     fn drop(&mut self) {
-        self.connections.open().remove(&self.id);
+        let count = {
+            let mut open = self.connections.open();
+            open.remove(&self.id);
+            open.len()
+        };
+        (self.connections.told)(count, false);
     }
 }
 
@@ -271,7 +291,7 @@ mod tests {
 
     #[test]
     fn the_one_with_the_most_connections_makes_room_and_its_stillest_goes() {
-        let connections = Arc::new(Connections::default());
+        let connections = Arc::new(Connections::new(|_, _| {}));
         let many: Vec<Entry> =
             (0..3).map(|_| connections.add("192.0.2.1".parse().unwrap(), PATIENCE)).collect();
         let one = connections.add("192.0.2.2".parse().unwrap(), PATIENCE);

@@ -45,7 +45,8 @@ pub(crate) async fn serve(
     http.timer(TokioTimer::new()).header_read_timeout(core.options().http.idle_timeout()).max_buf_size(64 << 10);
     let graceful = GracefulShutdown::new();
     let mut connections = JoinSet::new();
-    let open = Arc::new(Connections::default());
+    let counted = core.clone();
+    let open = Arc::new(Connections::new(move |open, cut| counted.access().admission.connections(open, cut)));
     let patience = Patience { request: read_timeout, write: core.options().http.write_timeout() };
     let watching = tokio::spawn(open.clone().watch());
     let mut hangups = Hangups::listen(tls.is_some())?;
@@ -139,6 +140,7 @@ pub(crate) async fn serve(
     tasks.shutdown().await;
     connections.shutdown().await;
     watching.abort();
+    let _ = watching.await;
     ended
 }
 

@@ -13,6 +13,7 @@ mod bodies;
 mod captures;
 mod catching_up;
 mod component;
+mod crowds;
 mod feeds;
 mod flips;
 mod known_secrets;

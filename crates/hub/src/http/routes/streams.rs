@@ -6,6 +6,8 @@ use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
+use http_body::Body as _;
+use http_body_util::BodyExt as _;
 use rig_event::session::Outcome;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -18,7 +20,7 @@ use crate::http::request::{Path, Query, range};
 use crate::http::session::{self, Stretch};
 use crate::http::shapes;
 use crate::metrics::Exposition;
-use crate::problem::Problem;
+use crate::problem::{Problem, Unchanged};
 use crate::streams::{Row, Stream, write_meters};
 
 /// Check that the process runs
@@ -129,10 +131,14 @@ pub(super) async fn make(
     State(core): State<Core>,
     Path(stream): Path<String>,
     query: Query,
-) -> Result<(StatusCode, Json<About>), Problem> {
+) -> Result<Response, Problem> {
     query.done()?;
     let (stream, new) = core.streams().make(&stream).await?;
-    Ok((if new { StatusCode::CREATED } else { StatusCode::OK }, Json(about(&stream))))
+    let about = Json(about(&stream));
+    Ok(match new {
+        true => (StatusCode::CREATED, about).into_response(),
+        false => (StatusCode::OK, Extension(Unchanged), about).into_response(),
+    })
 }
 
 /// Remove a stream and all its events
@@ -167,8 +173,25 @@ pub(super) async fn state(
     let stream = core.stream(&stream)?;
     let at = query.number("at")?;
     query.done()?;
+    // Folded and written by two at a time, and held in memory within the budget until its client has read it.
+    let turn = core.turn().await?;
     let state = stream.state_at(at.unwrap_or_else(|| stream.head())).await?;
-    answer(&state.view(stream.name.as_str()))
+    let text = tokio::task::block_in_place(|| answer(&state.view(stream.name.as_str())));
+    drop((state, turn));
+    held(&core, text?).await
+}
+
+/// Charges the budget for a large answer until it is sent.
+async fn held(core: &Core, response: Response) -> Result<Response, Problem> {
+    let bytes = response.body().size_hint().exact().unwrap_or(0);
+    if bytes < 1 << 20 {
+        return Ok(response);
+    }
+    let share = core.reserve(bytes).await?;
+    Ok(response.map(|body| axum::body::Body::new(body.map_frame(move |frame| {
+        let _share = &share;
+        frame
+    }))))
 }
 
 fn row(stream: &Stream) -> Row<'_> {
