@@ -1,11 +1,11 @@
 //! The listener: accepts and answers connections until the hub stops, then lets open requests finish.
 
-use std::convert::Infallible;
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use axum::http::{HeaderValue, header};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::{GracefulConnection, GracefulShutdown, Watcher};
@@ -57,9 +57,17 @@ pub(crate) async fn serve(
         let asked = connection.clone();
         let (core, router) = (core.clone(), router.clone());
         let service = service_fn(move |request| {
-            // Boxed, so that it takes memory only during a request.
-            let answer = Box::pin(answer_to(core.clone(), router.clone(), asked.clone(), request));
-            async { Ok::<_, Infallible>(answer.await) }
+            // A browser gives a stream up for good that is answered with an error, and comes back where nobody answers.
+            let answer = (!core.is_stopping() || !wants_stream(&request)).then(|| {
+                // Boxed, so that it takes memory only during a request.
+                Box::pin(answer_to(core.clone(), router.clone(), asked.clone(), request))
+            });
+            async {
+                match answer {
+                    Some(answer) => Ok(answer.await),
+                    None => Err(Stopping),
+                }
+            }
         });
         let (tls, http) = (tls.as_ref().map(|tls| tls.acceptor()), http.clone());
         let served = async move {
@@ -142,6 +150,17 @@ pub(crate) async fn serve(
     watching.abort();
     let _ = watching.await;
     ended
+}
+
+/// The reason why a subscriber gets no answer.
+#[derive(Debug, thiserror::Error)]
+#[error("the hub is stopping")]
+struct Stopping;
+
+/// Returns true if a request is for a stream of events.
+fn wants_stream<B>(request: &hyper::Request<B>) -> bool {
+    let accept = request.headers().get(header::ACCEPT).map(HeaderValue::as_bytes).unwrap_or_default();
+    memchr::memmem::find(accept, b"text/event-stream").is_some()
 }
 
 /// Serves a connection until it ends. `watcher` shuts it down once the hub stops.

@@ -133,7 +133,8 @@ fn frames(
     let mut beats = news.borrow().beats;
     stream! {
         let _share = share;
-        yield Ok(Bytes::from_static(b"retry: 1000\n\n"));
+        // A part of the first frame, which follows at once: some clients take a block of its own for an event.
+        yield Ok(Bytes::from_static(b"retry: 1000\n"));
         let meter = stream.meters.subscribed(next);
         if reset {
             yield Ok(control("reset", &json!({"epoch": stream.epoch, "head": stream.head()})));

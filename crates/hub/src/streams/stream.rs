@@ -6,7 +6,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use axum::http::StatusCode;
 use rig_config::Redactor;
-use rig_event::{Draft, Epoch, Seq, StreamName};
+use rig_event::{Draft, Epoch, Head, Seq, StreamName, Timestamp};
 use rig_recorder::{EventLog, Lines, ReadError, StreamIndex};
 use rig_replay::{State, Timeline};
 use tokio::sync::{Mutex, mpsc, oneshot, watch};
@@ -194,6 +194,32 @@ impl Stream {
     /// the log.
     pub fn first_seq(&self) -> Seq {
         self.log.first_seq().max(self.base().state.seq + 1)
+    }
+
+    /// Returns the first event that is not older than `time`, or the next one that will come.
+    ///
+    /// # Errors
+    /// `damaged-log`.
+    pub(crate) async fn first_since(&self, time: Timestamp) -> Result<Seq, Problem> {
+        // Times in a log never run backwards.
+        let (mut from, mut to) = (self.first_seq(), self.head() + 1);
+        while from < to {
+            let middle = from + (to - from) / 2;
+            let lines = self.read(middle, middle, 0).await?;
+            let line = lines.get(middle).filter(|line| !line.is_empty());
+            let is_older = match line.map(Head::parse) {
+                Some(Ok(head)) => head.ts < time,
+                // A recording may lack it.
+                None => true,
+                Some(Err(e)) => return Err(Problem::internal("damaged-log", e.to_string())),
+            };
+            if is_older {
+                from = middle + 1;
+            } else {
+                to = middle;
+            }
+        }
+        Ok(from)
     }
 
     /// Returns the state before the oldest event: where a fold of what is left begins.

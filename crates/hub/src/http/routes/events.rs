@@ -11,11 +11,11 @@ use crate::access::Caller;
 use crate::capture::{Bounds, Coding, check, is_by, receive, redact_field};
 use crate::core::Core;
 use crate::http::answer::appended;
-use crate::http::request::{Path, Query, idempotency_key, range};
+use crate::http::request::{Path, Query, beginning, idempotency_key, range};
 use crate::http::shapes;
 use crate::http::sse::{self, Cursor, Filter, Subscription};
 use crate::problem::Problem;
-use crate::streams::{Command, event_problem};
+use crate::streams::{Command, Stream, event_problem};
 
 /// Maximum number of bytes and of events of an append.
 const MAX_BATCH_BYTES: usize = 16 << 20;
@@ -222,7 +222,10 @@ fn bodies(
         ("limit" = Option<u64>, Query, description = "Most events"),
         ("types" = Option<String>, Query, description = "Names such as `diff.*`, with commas", pattern = r"^[A-Za-z0-9._-]*\*?(,[A-Za-z0-9._-]*\*?)*$"),
         ("service" = Option<String>, Query, description = "Only events of this service"),
+        ("since" = Option<String>, Query, description = "Begin with the first event that is not older than this time"),
+        ("tail" = Option<u64>, Query, description = "Begin so many events before the end"),
         ("Last-Event-ID" = Option<String>, Header, description = "`epoch:seq` or `seq`: a stream goes on after it"),
+        ("lastEventId" = Option<String>, Query, description = "The same, for clients that cannot set a header; also `lastEventID`, and `from` with an epoch"),
         ("ticket" = Option<String>, Query, description = "Opens the stream once, in the place of a token"),
     ),
     responses(
@@ -251,13 +254,12 @@ pub(super) async fn read(
     let accept = headers.get(header::ACCEPT).and_then(|v| v.to_str().ok()).unwrap_or_default();
     let (epoch, head) = (stream.epoch.to_string(), stream.head());
     let (media_type, body) = if accept.contains("text/event-stream") {
-        let last_event_id = headers.get("last-event-id").map(|v| v.to_str().unwrap_or("?"));
-        let cursor = Cursor::new(last_event_id.filter(|id| !id.is_empty()), query.number("from")?)?;
+        let cursor = cursor(&stream, &mut query, &headers).await?;
         query.done()?;
         let (stopping, place) = (core.access().until(&caller), core.access().admission.subscribe()?);
         ("text/event-stream", sse::body(stream, Subscription { cursor, filter, stopping, place }))
     } else {
-        let (from, to) = range(&mut query, &stream)?;
+        let (from, to) = range(&mut query, &stream).await?;
         let limit = query.number("limit")?.unwrap_or(u64::MAX);
         query.done()?;
         let first = stream.log.first_seq();
@@ -276,4 +278,20 @@ pub(super) async fn read(
         headers.insert("rig-epoch", epoch);
     }
     Ok(response)
+}
+
+/// Reads the place where a subscriber begins. The header wins, since a reconnecting browser repeats the address that it began with;
+/// pages that cannot set it repeat the cursor in the address.
+async fn cursor(stream: &Stream, query: &mut Query, headers: &HeaderMap) -> Result<Cursor, Problem> {
+    let header = headers.get("last-event-id").map(|v| v.to_str().unwrap_or("?").to_owned());
+    let named = [query.text("lastEventId"), query.text("lastEventID")];
+    let mut ids = [header].into_iter().chain(named).flatten();
+    let id = ids.find(|id| !id.is_empty());
+    let from = match query.get("from").is_some_and(|from| from.contains(':')) {
+        true => None,
+        false => query.number("from")?,
+    };
+    let from_id = if from.is_none() { query.text("from") } else { None };
+    let begins = beginning(query, stream).await?;
+    Cursor::new(id.or(from_id).as_deref(), from.or(begins))
 }

@@ -240,7 +240,7 @@ pub(super) async fn session(
 ) -> Result<Response, Problem> {
     let stream = core.stream(&stream)?;
     let from_is_named = query.names("from");
-    let (mut from, to) = range(&mut query, &stream)?;
+    let (mut from, to) = range(&mut query, &stream).await?;
     let zstd = query.flag("zstd")?;
     let outcome = query.text("outcome").unwrap_or_else(|| "interrupted".to_owned());
     query.done()?;
