@@ -20,6 +20,7 @@ use crate::access::{AUDIT_EVERY, Access, Rule};
 use crate::capture::{Budget, Captures};
 use crate::component::{Component, Mounted, Recall, recall, table};
 use crate::core::{self, Core};
+use crate::data::room::Room;
 use crate::data::{DataDir, keychecks, random};
 use crate::error::Error;
 use crate::housekeeping;
@@ -160,6 +161,7 @@ impl Builder {
             data: opened.data,
             originals: opened.originals.map(Arc::new),
             keepers: housekeeping::keepers(&options),
+            room: Room::of(options.data.as_deref()),
             stopping: stopping.clone(),
         });
         let table = table(http::RULES, &components)?;
@@ -273,10 +275,15 @@ impl Opened {
     }
 }
 
-/// Ends expired tokens, and writes audit sums, until the hub stops.
+/// The interval at which streams are looked for that a full disk has stopped.
+const MEND_EVERY: Duration = Duration::from_secs(5);
+
+/// Ends expired tokens, writes audit sums, and opens streams again that a full disk has stopped, until the hub stops.
 async fn keep_accounts(core: Core) {
     let mut seconds = tokio::time::interval(Duration::from_secs(1));
     let mut told = tokio::time::Instant::now();
+    let mut looked = told;
+    core.streams().room().hold_back();
     let stopping = core.stopping();
     tokio::pin!(stopping);
     loop {
@@ -285,6 +292,10 @@ async fn keep_accounts(core: Core) {
             () = &mut stopping => return,
         }
         core.access().tick().await;
+        if looked.elapsed() >= MEND_EVERY {
+            looked = tokio::time::Instant::now();
+            core.streams().mend().await;
+        }
         if told.elapsed() >= AUDIT_EVERY {
             told = tokio::time::Instant::now();
             core.access().flush_audit().await;

@@ -143,6 +143,10 @@ fn by(actor: Option<String>, event: Event) -> Draft {
 impl Access {
     /// Writes all sums to the hub's own stream.
     pub(crate) async fn flush_audit(&self) {
+        // What is left is for decisions about tokens. The sums go on meanwhile.
+        if self.streams.room().is_full() {
+            return;
+        }
         for draft in self.audit.take() {
             self.tell(draft).await;
         }
@@ -210,6 +214,10 @@ impl Access {
         if self.streams.get(&StreamName::hub()).is_none() {
             // A recording that is played has no stream of its own, and nothing in it can be changed.
             return;
+        }
+        if self.streams.room().is_full() {
+            let type_name = draft.event.type_name();
+            return tracing::error!(type_name, "an audit event was not written: the disk is full");
         }
         let (type_name, actor) = (draft.event.type_name().to_owned(), draft.actor.clone());
         if let Err(e) = self.streams.tell(draft).await {

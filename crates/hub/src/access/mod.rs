@@ -167,6 +167,7 @@ impl Access {
     /// Writes a decision about a token, and then lets it take effect.
     async fn decide(&self, by: Option<&Caller>, event: Event) -> Result<(), Problem> {
         let actor = by.and_then(Caller::name).map(str::to_owned);
+        self.streams.make_room().await;
         self.streams.tell(Draft { actor, ..Draft::new(None, event.clone()) }).await?;
         let held = self.tokens.apply(&event, (self.clock)());
         held.map_err(|e| Problem::internal("defect", e.to_string()))

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
 use rig_event::{Event, Seq, Severity};
@@ -19,6 +19,8 @@ const SEVERITIES: [Severity; 4] = [Severity::Low, Severity::Medium, Severity::Hi
 /// The counters of one stream.
 #[derive(Default)]
 pub(crate) struct Meters {
+    /// Why the log takes no more events, once it does not.
+    failed: OnceLock<Arc<str>>,
     events: AtomicU64,
     commits: AtomicU64,
     commit_micros: AtomicU64,
@@ -50,6 +52,16 @@ pub(crate) struct Subscriber {
 }
 
 impl Meters {
+    /// Notes why the log takes no more events.
+    pub(crate) fn failed(&self, why: &Arc<str>) {
+        let _ = self.failed.set(why.clone());
+    }
+
+    /// Returns why the log takes no more events; `None`: it does.
+    pub(crate) fn failure(&self) -> Option<&Arc<str>> {
+        self.failed.get()
+    }
+
     /// A write of `events` events became durable.
     pub(crate) fn committed(&self, events: u64, took: Duration) {
         let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);

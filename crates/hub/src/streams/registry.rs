@@ -22,6 +22,7 @@ use super::playback::{Playback, PlaybackLog};
 use super::stream::{Stream, Tasks};
 use super::tail::Tail;
 use super::writer::{Refused, Writer};
+use crate::data::room::{Room, is_for_want_of_room};
 use crate::data::{DataDir, io_error, open_files, random};
 use crate::error::Error;
 use crate::options::Options;
@@ -57,6 +58,8 @@ pub(crate) struct Parts {
     /// The keys of originals; absent where none are kept and none can be there.
     pub(crate) originals: Option<Arc<Keys>>,
     pub(crate) keepers: Vec<Keeper>,
+    /// The disk.
+    pub(crate) room: Room,
     /// Turns true when the hub stops: streams to subscribers end.
     pub(crate) stopping: watch::Receiver<bool>,
 }
@@ -160,6 +163,43 @@ impl Streams {
         self.find(StreamName::hub().as_str())?.tell(draft).await.map(drop)
     }
 
+    /// Returns the disk that the streams are on.
+    pub(crate) fn room(&self) -> &Room {
+        &self.0.parts.room
+    }
+
+    /// Makes room for a decision that must be written into the hub's own stream, also if the disk is full.
+    pub(crate) async fn make_room(&self) {
+        let own = self.get(&StreamName::hub());
+        let failed = own.filter(|own| own.meters.failure().is_some_and(|why| is_for_want_of_room(why)));
+        if failed.is_some() || self.room().is_full() {
+            self.room().give_up();
+        }
+        if let Some(own) = failed {
+            self.0.reopen(&own).await;
+        }
+    }
+
+    /// Opens the streams again that a full disk has stopped, once there is room, or where retention may make some.
+    pub(crate) async fn mend(&self) {
+        let room = self.room();
+        let failed = |stream: &Arc<Stream>| stream.meters.failure().is_some_and(|why| is_for_want_of_room(why));
+        let failed: Vec<Arc<Stream>> = self.list().into_iter().filter(failed).collect();
+        if failed.is_empty() {
+            return room.hold_back();
+        }
+        let retention = &self.0.parts.policy.retention;
+        let prunes = (retention.max_age, retention.max_events, retention.max_bytes) != (None, None, None);
+        if prunes && !room.is_plenty() {
+            room.give_up();
+        }
+        for stream in failed {
+            if room.is_plenty() || prunes && !room.is_full() {
+                self.0.reopen(&stream).await;
+            }
+        }
+    }
+
     /// Reads the keys of originals again, where there are any: the file may have another one by now.
     pub(crate) fn reload_keys(&self) -> Result<(), Problem> {
         let keys = self.0.parts.originals.as_ref();
@@ -247,6 +287,21 @@ impl Registry {
         }
         let made = self.open_stream(&name, true).await;
         Ok((made.map_err(|e| Problem::internal("storage", e.to_string()))?, true))
+    }
+
+    /// Opens a stream again whose log takes no more events.
+    async fn reopen(&self, failed: &Arc<Stream>) {
+        let _changing = self.changing.lock().await;
+        let name = &failed.name;
+        if self.get(name).is_none_or(|known| !Arc::ptr_eq(&known, failed)) {
+            return;
+        }
+        failed.close().await;
+        // Whoever still reads from it keeps its log locked; then the next attempt opens it.
+        match self.open_stream(name, false).await {
+            Ok(_) => tracing::info!(stream = %name, "the stream takes events again"),
+            Err(e) => tracing::warn!(stream = %name, error = %e, "the stream takes no events still"),
+        }
     }
 
     async fn remove(&self, name: &str) -> Result<(), Problem> {

@@ -493,6 +493,7 @@ impl Writer {
         let outcome = outcome.map_err(|e| {
             let why = self.poisoned.get_or_insert_with(|| e.to_string().into());
             tracing::error!(stream = %self.stream, error = %e, "a write failed; the stream takes no more events");
+            self.meters.failed(why);
             Refused::Log(why.clone())
         });
         if outcome.is_ok() {

@@ -36,13 +36,23 @@ pub(super) async fn healthz() -> &'static str {
 #[utoipa::path(get, path = "/readyz", responses(
     (status = 200, description = "They are: `ready`, and on the next line `index_lag_events` and how many events of all streams the \
         index does not know yet", body = String),
-    (status = 503, description = "`closed`"),
+    (status = 503, description = "`closed`, `disk-full`, `log-failed`"),
 ))]
 pub(super) async fn readyz(State(core): State<Core>) -> Result<String, Problem> {
     if core.is_stopping() {
         return Err(Problem::unavailable("closed", "the hub is stopping"));
     }
-    let lag: u64 = core.streams().list().iter().map(|stream| stream.indexed.lag(stream.head())).sum();
+    if core.streams().room().is_full() {
+        let detail = "the disk is full: everything can be read, and no events are taken; make room";
+        return Err(Problem::unavailable("disk-full", detail));
+    }
+    let streams = core.streams().list();
+    let failed = streams.iter().filter(|stream| stream.meters.failure().is_some()).count();
+    if failed > 0 {
+        let detail = format!("{failed} streams take no more events: a write failed; the hub's log says why");
+        return Err(Problem::unavailable("log-failed", detail));
+    }
+    let lag: u64 = streams.iter().map(|stream| stream.indexed.lag(stream.head())).sum();
     Ok(format!("ready\nindex_lag_events {lag}\n"))
 }
 
