@@ -12,6 +12,7 @@ use tracing::Instrument as _;
 
 use super::connection::Connection;
 use super::leash::{is_long, leashed};
+use super::pack::packed;
 use super::request::Query;
 use super::routes::append_to;
 use super::trace;
@@ -32,6 +33,7 @@ pub(crate) async fn answer_to(
     connection.begins();
     let id = core.access().request_id(request.headers());
     let origin = request.headers().get(header::ORIGIN).cloned();
+    let codings = request.headers().get(header::ACCEPT_ENCODING).cloned();
     let (span, stopping) = (trace::span(&core, &request, &id), core.is_stopping());
     let mut response = trace::told(span, admitted(&core, router, &connection, &id, request)).await;
     if stopping {
@@ -39,7 +41,7 @@ pub(crate) async fn answer_to(
     }
     response.headers_mut().insert(REQUEST_ID.clone(), id);
     core.access().share(origin, &mut response);
-    with_headers(response)
+    with_headers(packed(codings, response))
 }
 
 /// Answers a request that is admitted, and records one that is denied.
