@@ -73,7 +73,8 @@ pub fn note(text: impl std::fmt::Display) {
 fn noted(text: &str) -> String {
     let (begin, end) = (HEADING.render().to_string(), HEADING.render_reset().to_string());
     let is_word = |word: &str| word.chars().all(|c| c.is_ascii_alphabetic() || matches!(c, ' ' | ':'));
-    let styled = text.strip_prefix(&begin).and_then(|rest| rest.split_once(&end)).filter(|(word, _)| is_word(word));
+    let styled =
+        text.strip_prefix(&begin).and_then(|rest| rest.split_once(&end)).filter(|(word, _)| is_word(word));
     let (head, rest) = match styled {
         Some((word, rest)) => (styled(HEADING, word), rest),
         None => (String::new(), text),
@@ -307,7 +308,10 @@ mod tests {
     fn the_name_of_a_file_cannot_steer_a_terminal_in_a_note() {
         let name = "a\x1b]0;owned\x07\u{202e}.json";
         let heading = styled(HEADING, "error:");
-        assert_eq!(noted(&format!("{heading} {name}\nb")), format!("{heading} a\\u{{1b}}]0;owned\\u{{7}}\\u{{202e}}.json\nb"));
+        assert_eq!(
+            noted(&format!("{heading} {name}\nb")),
+            format!("{heading} a\\u{{1b}}]0;owned\\u{{7}}\\u{{202e}}.json\nb")
+        );
         assert_eq!(noted("\x1b[1ma\x1b[2J\x1b[0m"), "\\u{1b}[1ma\\u{1b}[2J\\u{1b}[0m");
     }
 

@@ -233,7 +233,8 @@ impl Recording {
         let (upto, chain) = (self.last_seq(), self.writer.chain().to_string());
         let Ok(state) = stream.state_at(upto).await else { return false };
         let Header { stream, epoch, .. } = &self.header;
-        let claim = Claim { stream, epoch, upto, chain: &chain, state: &state.hash(), point: Point::End(outcome) };
+        let claim =
+            Claim { stream, epoch, upto, chain: &chain, state: &state.hash(), point: Point::End(outcome) };
         let signature = keys.sign(&claim);
         let is_signed = signature.is_some();
         signature.into_iter().for_each(|signature| self.writer.sign(signature));

@@ -10,8 +10,8 @@ use rig_event::event::{LogSealed, Signature};
 use rig_event::session::{Checkpoint, Header};
 use rig_event::{Event, Seq};
 use rig_recorder::seal::{Checked, Claim, Keyring};
-use rig_recorder::{Chain, Point};
 use rig_recorder::session::{Ending, Problem, SessionError};
+use rig_recorder::{Chain, Point};
 use rig_replay::State;
 use serde::Serialize;
 
@@ -150,7 +150,9 @@ pub fn verify(recording: &mut Recording, keys: &Keyring) -> Result<Report> {
         _ => {}
     }
     if let Some(line) = recording.reworded() {
-        altered.get_or_insert_with(|| format!("its {line} is not as it was written: its words or their order are others"));
+        altered.get_or_insert_with(|| {
+            format!("its {line} is not as it was written: its words or their order are others")
+        });
     }
     if let Some(scrubbed) = header.as_ref().and_then(|header| header.scrubbed.as_ref()) {
         // It says so itself, and honestly: it is not what was recorded, however well it fits together.
@@ -299,13 +301,7 @@ fn misfit(seal: &LogSealed, seq: Seq, before: Chain) -> Option<String> {
         .then(|| format!("the seal at seq {seq} states another hash chain: a line before it was changed"))
 }
 
-fn claim<'a>(
-    header: &'a Header,
-    upto: Seq,
-    chain: &'a str,
-    state: &'a str,
-    point: Point,
-) -> Claim<'a> {
+fn claim<'a>(header: &'a Header, upto: Seq, chain: &'a str, state: &'a str, point: Point) -> Claim<'a> {
     Claim { stream: &header.stream, epoch: &header.epoch, upto, chain, state, point }
 }
 

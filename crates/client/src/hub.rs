@@ -26,7 +26,12 @@ impl Hub {
     /// [`Error::Hub`] when the address is none, or what the environment names cannot be used.
     pub fn new(address: &str) -> Result<Hub, Error> {
         let shown = address.rsplit_once('@').map_or(address, |(_, host)| host).to_owned();
-        let bad = |why: &str| Error::Hub { address: shown.clone(), why: why.to_owned(), transient: false, retry_after: None };
+        let bad = |why: &str| Error::Hub {
+            address: shown.clone(),
+            why: why.to_owned(),
+            transient: false,
+            retry_after: None,
+        };
         let mut url: Url = address.parse().map_err(|_| bad("write http://HOST:PORT/STREAM"))?;
         if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none() {
             return Err(bad("write http://HOST:PORT/STREAM, or https://"));

@@ -8,7 +8,9 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Number, Value};
 
-use crate::audit::{AuditAppended, AuditChanged, AuditDenied, AuditUnchanged, TokenExpired, TokenIssued, TokenRevoked};
+use crate::audit::{
+    AuditAppended, AuditChanged, AuditDenied, AuditUnchanged, TokenExpired, TokenIssued, TokenRevoked,
+};
 use crate::value::{Change, DriftField, FlatConfig, Hunk, SectionSummary, Severity, Verdict};
 use crate::{Error, Result, Seq, StreamName, Timestamp};
 

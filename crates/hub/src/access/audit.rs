@@ -189,7 +189,9 @@ impl Access {
                 self.audit.appended(caller, stream.clone(), led);
             }
             // What changes nothing can be repeated without end.
-            (Trace::Each, ..) if left.get::<Unchanged>().is_some() || led.is_some_and(|led| led.events == 0) => {
+            (Trace::Each, ..)
+                if left.get::<Unchanged>().is_some() || led.is_some_and(|led| led.events == 0) =>
+            {
                 self.audit.unchanged(caller, rule);
             }
             (Trace::Each, ..) => {

@@ -44,9 +44,10 @@ pub(super) fn origin(settings: &AccessSettings, method: &Method, headers: &Heade
         // A page of another port is a page of another program. A proxy in front of the hub has the port of its scheme.
         let is_own = !host.is_empty()
             && (own.is_some_and(|own| on_port(scheme, own).eq_ignore_ascii_case(&on_port(scheme, host)))
-                || settings.hosts.iter().any(|ours| {
-                    on_port(scheme, ours).eq_ignore_ascii_case(&on_port(scheme, host))
-                }));
+                || settings
+                    .hosts
+                    .iter()
+                    .any(|ours| on_port(scheme, ours).eq_ignore_ascii_case(&on_port(scheme, host))));
         if !is_own && !is_listed(settings, origin) {
             return Err(forbidden(
                 "wrong-origin",
@@ -173,12 +174,25 @@ mod tests {
             let headers = headers(&[(header::HOST, "127.0.0.1:7070"), (header::ORIGIN, origin)]);
             super::origin(&settings(), &method, &headers).is_ok()
         };
-        for origin in ["http://127.0.0.1:7070", "https://dash.example", "https://rig.example", "https://rig.example:443"] {
+        for origin in [
+            "http://127.0.0.1:7070",
+            "https://dash.example",
+            "https://rig.example",
+            "https://rig.example:443",
+        ] {
             assert!(fine(Method::POST, origin), "{origin}");
         }
-        for origin in
-            ["https://rig.example:8443", "http://127.0.0.1", "http://rig.example:443", "null", "", "https://evil.example", "http://127.0.0.1:8080", "https://dash.example.evil", "://"]
-        {
+        for origin in [
+            "https://rig.example:8443",
+            "http://127.0.0.1",
+            "http://rig.example:443",
+            "null",
+            "",
+            "https://evil.example",
+            "http://127.0.0.1:8080",
+            "https://dash.example.evil",
+            "://",
+        ] {
             assert!(!fine(Method::POST, origin), "{origin}");
             assert!(fine(Method::GET, origin), "{origin}");
         }

@@ -204,3 +204,54 @@ fn self_signed(data: &Path, names: Vec<String>) -> Result<(PathBuf, PathBuf), Er
     }
     Ok((cert, key))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Writes a new certificate and its key into a folder.
+    fn made(folder: &Path) -> TlsSettings {
+        let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
+        let (cert, key) = (folder.join("cert.pem"), folder.join("key.pem"));
+        std::fs::write(&cert, made.cert.pem()).unwrap();
+        std::fs::write(&key, made.signing_key.serialize_pem()).unwrap();
+        TlsSettings { cert: Some(cert), key: Some(key), self_signed: false }
+    }
+
+    #[test]
+    fn whoever_asks_gets_the_certificate_read_again_also_if_it_has_the_time_of_the_old_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let settings = made(folder.path());
+        let paths = [settings.cert.clone().unwrap(), settings.key.clone().unwrap()];
+        let time = std::fs::metadata(&paths[0]).unwrap().modified().unwrap();
+        let tls = Tls::open(&settings, None, Vec::new()).unwrap().unwrap();
+        let config = || tls.now.lock().unwrap().config.clone();
+        let before = (config(), tls.fingerprint().unwrap());
+        made(folder.path());
+        for path in &paths {
+            File::options().append(true).open(path).unwrap().set_modified(time).unwrap();
+        }
+        tls.reload();
+        assert!(!Arc::ptr_eq(&before.0, &config()));
+        assert_ne!(before.1, tls.fingerprint().unwrap());
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_pipe_in_the_place_of_a_certificate_keeps_nobody_waiting() {
+        use rustix::fs::{CWD, FileType, Mode, mknodat};
+        let folder = tempfile::tempdir().unwrap();
+        let settings = made(folder.path());
+        let tls = Tls::open(&settings, None, Vec::new()).unwrap().unwrap();
+        let before = tls.now.lock().unwrap().config.clone();
+        for path in [settings.cert.as_ref().unwrap(), settings.key.as_ref().unwrap()] {
+            std::fs::remove_file(path).unwrap();
+            mknodat(CWD, path, FileType::Fifo, Mode::RWXU, 0).unwrap();
+        }
+        tls.reload();
+        assert!(Arc::ptr_eq(&before, &tls.now.lock().unwrap().config), "what was before stays");
+        let refused = check(&settings).unwrap_err();
+        let why = std::error::Error::source(&refused).unwrap().to_string();
+        assert!(why.contains("not a file"), "{why}");
+    }
+}

@@ -211,7 +211,8 @@ impl Captures {
         match coding {
             Some(coding) => {
                 charge.is_here();
-                let (document, share) = coding.unpack(&self.budget, document.into(), limit, too_large).await?;
+                let (document, share) =
+                    coding.unpack(&self.budget, document.into(), limit, too_large).await?;
                 Ok((document, Some(share)))
             }
             None => Ok((document, charge.held())),

@@ -172,9 +172,8 @@ impl Connections {
     /// Cuts a connection of the party that has the most: the one on which nothing has moved for the longest time.
     pub(crate) fn make_room(&self) {
         let open = self.open();
-        let party = |connection: &Connection| {
-            connection.party.lock().unwrap_or_else(PoisonError::into_inner).clone()
-        };
+        let party =
+            |connection: &Connection| connection.party.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let mut each: HashMap<Party, (usize, Vec<&Arc<Connection>>)> = HashMap::new();
         for connection in open.values() {
             let (count, all) = each.entry(party(connection)).or_default();

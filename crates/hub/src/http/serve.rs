@@ -42,7 +42,9 @@ pub(crate) async fn serve(
     let (read_timeout, deadline) = (core.options().read_timeout, core.options().shutdown_deadline);
     let mut http = hyper::server::conn::http1::Builder::new();
     // Limits the buffer of a subscriber that does not read.
-    http.timer(TokioTimer::new()).header_read_timeout(core.options().http.idle_timeout()).max_buf_size(64 << 10);
+    http.timer(TokioTimer::new())
+        .header_read_timeout(core.options().http.idle_timeout())
+        .max_buf_size(64 << 10);
     let graceful = GracefulShutdown::new();
     let mut connections = JoinSet::new();
     let counted = core.clone();

@@ -79,7 +79,8 @@ impl LocalKeys {
             // A file without keys is refused when it is read.
             let key = keys.last().ok_or_else(|| Unavailable::Now("there is no key".to_owned()))?;
             let sealed = key.cipher().encrypt(&XNonce::from(nonce), payload);
-            let sealed = sealed.map_err(|_| Unavailable::Now("the data key could not be encrypted".to_owned()))?;
+            let sealed =
+                sealed.map_err(|_| Unavailable::Now("the data key could not be encrypted".to_owned()))?;
             Ok(Wrapped { by: format!("{FILE}{}", key.id), wrapped: hex(&[&nonce[..], &sealed].concat()) })
         })
     }

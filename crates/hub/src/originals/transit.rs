@@ -105,7 +105,8 @@ impl Transit {
 impl Engine {
     fn address(&self, path: &str) -> Result<Url, Unavailable> {
         let base = self.settings.url.as_str().trim_end_matches('/');
-        Url::parse(&format!("{base}/v1/{path}")).map_err(|_| Unavailable::Now("its URL cannot be used".to_owned()))
+        Url::parse(&format!("{base}/v1/{path}"))
+            .map_err(|_| Unavailable::Now("its URL cannot be used".to_owned()))
     }
 
     async fn token(&self) -> Result<HeaderValue, Unavailable> {
@@ -133,8 +134,8 @@ impl Engine {
             return Err(Unavailable::Now("the name of its key has characters that no name has".to_owned()));
         }
         let address = self.address(&format!("{}/{what}/{key}", self.settings.mount))?;
-        let body =
-            serde_json::to_vec(body).map_err(|_| Unavailable::Now("the request cannot be written".to_owned()))?;
+        let body = serde_json::to_vec(body)
+            .map_err(|_| Unavailable::Now("the request cannot be written".to_owned()))?;
         let request = self.client.post(address).header("x-vault-token", self.token().await?).body(body);
         let mut answer = request.send().await.map_err(|e| no_answer(&e))?;
         if !answer.status().is_success() {
@@ -179,7 +180,9 @@ fn refused(status: StatusCode) -> Unavailable {
 }
 
 fn unreadable() -> Unavailable {
-    Unavailable::Now("the Transit service holds the key, and its answer is none of a Transit engine".to_owned())
+    Unavailable::Now(
+        "the Transit service holds the key, and its answer is none of a Transit engine".to_owned(),
+    )
 }
 
 /// Returns the version of the key in `vault:v3:…`.

@@ -123,7 +123,8 @@ impl Manifest {
 
     /// Refuses a manifest that names anything but the files of its streams and, where it says so, the keys.
     fn is_closed(&self) -> Result<(), BackupError> {
-        let damaged = |what: &str, why: &str| BackupError::Damaged { what: what.to_owned(), why: why.to_owned() };
+        let damaged =
+            |what: &str, why: &str| BackupError::Damaged { what: what.to_owned(), why: why.to_owned() };
         let names: BTreeSet<&str> = self.streams.iter().map(|copied| copied.stream.as_str()).collect();
         if names.len() != self.streams.len() {
             return Err(damaged(MANIFEST, "it names a stream twice"));
@@ -413,10 +414,12 @@ fn put_in_place(unpacked: &Path, data: &Path, is_there: bool) -> Result<(), Back
     if !is_there {
         in_place(unpacked, data)?;
         let parent = data.parent().filter(|parent| !parent.as_os_str().is_empty());
-        return sync_folder(parent.unwrap_or(Path::new("."))).inspect_err(|_| drop(fs::rename(data, unpacked)));
+        return sync_folder(parent.unwrap_or(Path::new(".")))
+            .inspect_err(|_| drop(fs::rename(data, unpacked)));
     }
     // The streams come last: without them it is no data directory.
-    let parts: Vec<&str> = ["keys", "streams"].into_iter().filter(|part| unpacked.join(part).exists()).collect();
+    let parts: Vec<&str> =
+        ["keys", "streams"].into_iter().filter(|part| unpacked.join(part).exists()).collect();
     let moved = parts
         .iter()
         .try_for_each(|part| in_place(&unpacked.join(part), &data.join(part)))
@@ -525,7 +528,8 @@ fn check(folder: &Path, copied: &StreamCopy) -> Result<(), BackupError> {
 
 /// Returns true if that is the name of a segment of a log.
 fn is_segment(name: &str) -> bool {
-    name.strip_suffix(".jsonl").is_some_and(|digits| digits.len() == 20 && digits.bytes().all(|b| b.is_ascii_digit()))
+    name.strip_suffix(".jsonl")
+        .is_some_and(|digits| digits.len() == 20 && digits.bytes().all(|b| b.is_ascii_digit()))
 }
 
 /// Returns true if a path stays below its folder.

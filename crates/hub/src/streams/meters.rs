@@ -21,6 +21,8 @@ const SEVERITIES: [Severity; 4] = [Severity::Low, Severity::Medium, Severity::Hi
 pub(crate) struct Meters {
     /// Why the log takes no more events, once it does not.
     failed: OnceLock<Arc<str>>,
+    /// Microseconds by which the clock was behind the log at the last write.
+    behind: AtomicU64,
     events: AtomicU64,
     commits: AtomicU64,
     commit_micros: AtomicU64,
@@ -52,6 +54,16 @@ pub(crate) struct Subscriber {
 }
 
 impl Meters {
+    /// Notes by how many microseconds the clock is behind the log.
+    pub(crate) fn clock_is_behind(&self, micros: u64) {
+        self.behind.store(micros, Relaxed);
+    }
+
+    /// Returns the seconds by which the clock is behind the log.
+    pub(crate) fn clock_behind(&self) -> u64 {
+        self.behind.load(Relaxed) / 1_000_000
+    }
+
     /// Notes why the log takes no more events.
     pub(crate) fn failed(&self, why: &Arc<str>) {
         let _ = self.failed.set(why.clone());
@@ -190,7 +202,7 @@ pub(crate) struct Row<'a> {
 
 /// All counters of all streams.
 pub(crate) fn write(text: &mut Exposition, streams: &[Row<'_>]) {
-    let columns: [Column<Row<'_>>; 21] = [
+    let columns: [Column<Row<'_>>; 22] = [
         ("rig_head_seq", "gauge", "Seq of the last durable event.", |s| s.head),
         ("rig_first_seq", "gauge", "Seq of the oldest event that is kept.", |s| s.first_seq),
         ("rig_log_bytes", "gauge", "Bytes that the log takes.", |s| s.bytes),
@@ -229,6 +241,12 @@ pub(crate) fn write(text: &mut Exposition, streams: &[Row<'_>]) {
             "counter",
             "Captures that failed because the original could not be encrypted or kept.",
             |s| s.meters.encryption_failures.load(Relaxed),
+        ),
+        (
+            "rig_clock_behind_seconds",
+            "gauge",
+            "Time by which the clock was behind the log at the last write: it had been ahead before.",
+            |s| s.meters.clock_behind(),
         ),
         ("rig_subscribers", "gauge", "Subscribers connected.", |s| s.meters.subscribers(s.head).0),
         (

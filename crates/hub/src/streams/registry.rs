@@ -20,7 +20,7 @@ use super::indexer;
 use super::meters::{Meters, drift_of};
 use super::playback::{Playback, PlaybackLog};
 use super::stream::{Stream, Tasks};
-use super::tail::Tail;
+use super::tail::{Stretches, Tail};
 use super::writer::{Refused, Writer};
 use crate::data::room::{Room, is_for_want_of_room};
 use crate::data::{DataDir, io_error, open_files, random};
@@ -183,7 +183,8 @@ impl Streams {
     /// Opens the streams again that a full disk has stopped, once there is room, or where retention may make some.
     pub(crate) async fn mend(&self) {
         let room = self.room();
-        let failed = |stream: &Arc<Stream>| stream.meters.failure().is_some_and(|why| is_for_want_of_room(why));
+        let failed =
+            |stream: &Arc<Stream>| stream.meters.failure().is_some_and(|why| is_for_want_of_room(why));
         let failed: Vec<Arc<Stream>> = self.list().into_iter().filter(failed).collect();
         if failed.is_empty() {
             return room.hold_back();
@@ -354,6 +355,12 @@ impl Registry {
         let (inputs, received) = mpsc::channel(QUEUE);
         let (head, heads) = watch::channel(log.head());
         let meters = Arc::new(Meters::default());
+        let behind = cut.state.ts.as_micros().saturating_sub((options.clock)().as_micros());
+        if behind >= 1_000_000 {
+            let (seconds, ts) = (behind / 1_000_000, cut.state.ts);
+            tracing::warn!(stream = %name, seconds, %ts, "the clock is behind the last event of the log: it was ahead before, or is wrong now; events carry the clock's time as `at`");
+            meters.clock_is_behind(behind as u64);
+        }
         cut.state.services.values().for_each(|service| meters.found(drift_of(Some(service))));
         let writer = Writer {
             stream: name.clone(),
@@ -383,6 +390,7 @@ impl Registry {
             epoch: log.epoch().clone(),
             log,
             tail: announced.tail,
+            stretches: Stretches::default(),
             head: heads,
             news: announced.news,
             rounds: announced.rounds,
@@ -418,6 +426,7 @@ impl Registry {
             epoch: log.epoch().clone(),
             log: log.clone(),
             tail: announced.tail,
+            stretches: Stretches::default(),
             head,
             news: announced.news,
             rounds: announced.rounds,

@@ -17,7 +17,7 @@ use super::cut::{Cut, cut_at};
 use super::indexed::Indexed;
 use super::meters::Meters;
 use super::playback::PlaybackLog;
-use super::tail::Tail;
+use super::tail::{Stretches, Tail};
 use super::writer::{Appended, Command, Input, Refused, Write};
 use crate::data::{io_error, write_private};
 use crate::options::READ_BYTES;
@@ -33,6 +33,8 @@ pub struct Stream {
     pub epoch: Epoch,
     pub(crate) log: Arc<dyn EventLog>,
     pub(crate) tail: Arc<Tail>,
+    /// What subscribers read who are behind.
+    pub(crate) stretches: Stretches,
     /// The last durable event.
     pub(crate) head: watch::Receiver<Seq>,
     /// News for subscribers; it follows the head.

@@ -35,6 +35,9 @@ const MAX_WRITE: usize = 8 << 20;
 /// The interval at which acceptances are looked through for those whose date has passed.
 const EXPIRE_EVERY: Duration = Duration::from_secs(10);
 
+/// From so many microseconds on the clock is behind the log: less is a correction of a clock that is right.
+const NOTABLE: i64 = 1_000_000;
+
 /// Where an answer goes.
 pub(crate) type Reply<T> = oneshot::Sender<Result<T, Refused>>;
 
@@ -181,8 +184,13 @@ impl Answer {
 
 /// A write as it is put together.
 struct Batch {
+    /// The time of the log.
     now: Timestamp,
     ts: String,
+    /// The time by which is decided: that of the clock.
+    clock: Timestamp,
+    /// It as text, if it is another.
+    at: Option<String>,
     first_seq: Seq,
     bytes: Vec<u8>,
     ends: Vec<u32>,
@@ -250,7 +258,7 @@ impl Writer {
     /// Returns true if verdicts may be others though nothing is captured: at the first look, for the policy may be new, and when an
     /// ignore rule has expired since the last one.
     fn review_is_due(&mut self) -> bool {
-        let now = (self.clock)().max(self.cut.state.ts);
+        let now = (self.clock)();
         let due = match self.reviewed {
             None => true,
             Some(since) => self.policy.expires_after(since).is_some_and(|expires| expires <= now),
@@ -263,10 +271,15 @@ impl Writer {
 
     /// Puts what has arrived into one write and enqueues it. Tells whether the end was asked for.
     fn take(&mut self, arrived: &mut VecDeque<Input>, in_flight: &mut VecDeque<InFlight>) -> bool {
-        let now = (self.clock)().max(self.cut.state.ts);
+        let clock = (self.clock)();
+        let now = clock.max(self.cut.state.ts);
+        let behind = now.as_micros().saturating_sub(clock.as_micros());
+        self.meters.clock_is_behind(behind.max(0) as u64);
         let mut batch = Batch {
             now,
             ts: now.to_string(),
+            clock,
+            at: (behind >= NOTABLE).then(|| clock.to_string()),
             first_seq: self.cut.state.seq + 1,
             bytes: Vec::new(),
             ends: Vec::new(),
@@ -317,7 +330,7 @@ impl Writer {
             Err(refused) => Err(refused),
             Ok(None) => match expected {
                 Some(expected) if expected != head => Err(Refused::Expected { expected, head }),
-                _ => self.decide(command, id, batch.now),
+                _ => self.decide(command, id, batch.clock),
             },
         };
         match bodies {
@@ -436,7 +449,13 @@ impl Writer {
         let last_seq = first_seq + bodies.len() as Seq - 1;
         for (seq, body) in (first_seq..).zip(bodies) {
             let start = batch.bytes.len();
-            body.write_line(seq, &batch.ts, (last_seq - seq) as u32, &mut batch.bytes);
+            body.write_line_at(
+                seq,
+                &batch.ts,
+                batch.at.as_deref(),
+                (last_seq - seq) as u32,
+                &mut batch.bytes,
+            );
             batch.ends.push(batch.bytes.len() as u32);
             self.cut.chain.push(&batch.bytes[start..batch.bytes.len() - 1]);
             if let Some(id) = &body.draft.id {

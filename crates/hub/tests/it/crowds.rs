@@ -16,7 +16,9 @@ async fn sent(hub: &TestHub, text: &str) -> TcpStream {
 }
 
 fn head(line: &str, token: &str, bytes: u64) -> String {
-    format!("{line} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {token}\r\nContent-Length: {bytes}\r\n\r\n")
+    format!(
+        "{line} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {token}\r\nContent-Length: {bytes}\r\n\r\n"
+    )
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -109,7 +111,8 @@ async fn a_client_that_does_not_read_is_let_go() {
     let socket = TcpSocket::new_v4().unwrap();
     socket.set_recv_buffer_size(4 << 10).unwrap();
     let mut still = socket.connect(hub.url.strip_prefix("http://").unwrap().parse().unwrap()).await.unwrap();
-    let ask = "GET /v1/streams/main/events?from=1 HTTP/1.1\r\nHost: localhost\r\nAccept: text/event-stream\r\n\r\n";
+    let ask =
+        "GET /v1/streams/main/events?from=1 HTTP/1.1\r\nHost: localhost\r\nAccept: text/event-stream\r\n\r\n";
     still.write_all(ask.as_bytes()).await.unwrap();
     let begun = Instant::now();
     while !subscribers().await.ends_with(" 1") {

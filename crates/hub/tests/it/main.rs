@@ -12,6 +12,7 @@ mod backups;
 mod bodies;
 mod captures;
 mod catching_up;
+mod coming_back;
 mod component;
 mod crowds;
 mod feeds;

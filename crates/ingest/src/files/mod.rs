@@ -122,12 +122,7 @@ impl Watch {
     ///
     /// # Errors
     /// [`Error::System`].
-    pub fn new(
-        patterns: Vec<Pattern>,
-        debounce: Duration,
-        limit: u64,
-        links: bool,
-    ) -> Result<Watch, Error> {
+    pub fn new(patterns: Vec<Pattern>, debounce: Duration, limit: u64, links: bool) -> Result<Watch, Error> {
         let (wake, woken) = mpsc::channel(QUEUE);
         let lost = Arc::new(AtomicBool::new(false));
         let overflow = lost.clone();
@@ -577,7 +572,8 @@ mod tests {
         let patterns: &[&Path] = &[&flat, &deep];
         let mut strict = watch(patterns);
         let news = news(&mut strict);
-        let text = |name: &str| news.iter().filter(|(n, _)| n == name).map(|(_, t)| t.as_str()).collect::<Vec<_>>();
+        let text =
+            |name: &str| news.iter().filter(|(n, _)| n == name).map(|(_, t)| t.as_str()).collect::<Vec<_>>();
         assert_eq!(text("b.yaml"), ["b: 1", "b: 1"]);
         assert!(text("leak.yaml")[0].contains("links = true"), "{news:?}");
         assert!(text("secret.yaml")[0].contains("links = true"), "{news:?}");
@@ -586,6 +582,9 @@ mod tests {
         assert!(super::tests::news(&mut loose).contains(&("leak.yaml".to_owned(), "secret: 1".to_owned())));
         // One file that was named itself may be a link.
         let named = at("in/leak.yaml");
-        assert_eq!(super::tests::news(&mut watch(&[&named])), [("leak.yaml".to_owned(), "secret: 1".to_owned())]);
+        assert_eq!(
+            super::tests::news(&mut watch(&[&named])),
+            [("leak.yaml".to_owned(), "secret: 1".to_owned())]
+        );
     }
 }

@@ -35,7 +35,7 @@ pub(super) async fn healthz() -> &'static str {
 /// idempotency key may wait, or be answered 503 `busy`.
 #[utoipa::path(get, path = "/readyz", responses(
     (status = 200, description = "They are: `ready`, and on the next line `index_lag_events` and how many events of all streams the \
-        index does not know yet", body = String),
+        index does not know yet; with `clock_behind_seconds`, if the clock is behind the last event of a stream", body = String),
     (status = 503, description = "`closed`, `disk-full`, `log-failed`"),
 ))]
 pub(super) async fn readyz(State(core): State<Core>) -> Result<String, Problem> {
@@ -53,7 +53,9 @@ pub(super) async fn readyz(State(core): State<Core>) -> Result<String, Problem> 
         return Err(Problem::unavailable("log-failed", detail));
     }
     let lag: u64 = streams.iter().map(|stream| stream.indexed.lag(stream.head())).sum();
-    Ok(format!("ready\nindex_lag_events {lag}\n"))
+    let behind = streams.iter().map(|stream| stream.meters.clock_behind()).max().filter(|behind| *behind > 0);
+    let behind = behind.map(|behind| format!("clock_behind_seconds {behind}\n")).unwrap_or_default();
+    Ok(format!("ready\nindex_lag_events {lag}\n{behind}"))
 }
 
 /// A stream, from outside.
@@ -198,10 +200,12 @@ async fn held(core: &Core, response: Response) -> Result<Response, Problem> {
         return Ok(response);
     }
     let share = core.reserve(bytes).await?;
-    Ok(response.map(|body| axum::body::Body::new(body.map_frame(move |frame| {
-        let _share = &share;
-        frame
-    }))))
+    Ok(response.map(|body| {
+        axum::body::Body::new(body.map_frame(move |frame| {
+            let _share = &share;
+            frame
+        }))
+    }))
 }
 
 fn row(stream: &Stream) -> Row<'_> {

@@ -59,8 +59,7 @@ async fn a_request_that_began_before_its_token_was_revoked_changes_nothing_after
     }
     let (_, tokens) = answer(hub.client.get(format!("{}/v1/tokens", hub.url)).bearer_auth(&root)).await;
     assert_eq!(tokens["tokens"].as_array().unwrap().len(), 2, "{tokens}");
-    let (_, about) =
-        answer(hub.client.get(format!("{}/v1/streams/main", hub.url)).bearer_auth(&root)).await;
+    let (_, about) = answer(hub.client.get(format!("{}/v1/streams/main", hub.url)).bearer_auth(&root)).await;
     assert_eq!(about["head"], 0);
     hub.stop().await;
 }
