@@ -62,10 +62,11 @@ async fn admitted(
             return denied.problem.into_response();
         }
     };
-    let caller = admitted.caller.clone();
-    if let Some(permit) = &admitted.permit {
+    // A route that answers everybody answers whoever is let in no more, too.
+    let caller = admitted.permit.as_ref().map(|permit| {
         connection.is_of(permit.party());
-    }
+        admitted.caller.clone()
+    });
     let response = match admitted.is_told_for_sure() {
         true => {
             let answer = go_on(core.clone(), router, admitted, request).in_current_span();
@@ -74,9 +75,7 @@ async fn admitted(
         }
         false => go_on(core.clone(), router, admitted, request).await,
     };
-    if !is_long(&response) {
-        return response;
-    }
+    let Some(caller) = caller.filter(|_| is_long(&response)) else { return response };
     let ended = core.access().until(&caller);
     connection.until(ended.clone());
     leashed(response, ended)

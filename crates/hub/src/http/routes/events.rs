@@ -236,7 +236,7 @@ fn bodies(
             ("Rig-Epoch" = String, description = "The stream's epoch"),
             ("Rig-Head" = u64, description = "Its head when the answer began"),
         )),
-        (status = 400, description = "`bad-cursor`, `bad-filter`, `past-head`"),
+        (status = 400, description = "`bad-cursor`, `bad-filter`, `bad-time`, `past-head`"),
         (status = 401, description = "`bad-ticket`"),
         (status = 410, description = "`pruned`"),
         (status = 429, description = "`too-many-subscribers`"),

@@ -176,6 +176,7 @@ pub(super) async fn remove(
     (status = 400, description = "`bad-cursor`"),
     (status = 404, description = "`past-head`"),
     (status = 410, description = "`pruned`"),
+    (status = 503, description = "`busy`"),
 ))]
 pub(super) async fn state(
     State(core): State<Core>,
@@ -235,6 +236,8 @@ fn about(stream: &Stream) -> About {
     params(
         shapes::OfStream,
         shapes::Stretch,
+        ("since" = Option<String>, Query, description = "Begin with the first event that is not older than this time"),
+        ("tail" = Option<u64>, Query, description = "Begin so many events before the end"),
         ("zstd" = inline(Option<shapes::Flag>), Query, description = "Compressed"),
         ("outcome" = inline(Option<shapes::Outcome>), Query, description = "What the file's footer says; interrupted unless it is said"),
     ),
@@ -243,7 +246,7 @@ fn about(stream: &Stream) -> About {
             (String = "application/jsonl"),
             (shapes::Bytes = "application/zstd"),
         )),
-        (status = 400, description = "`bad-cursor`, `past-head`"),
+        (status = 400, description = "`bad-cursor`, `bad-time`, `past-head`"),
         (status = 410, description = "`pruned`"),
     )
 )]

@@ -81,6 +81,16 @@ async fn a_request_that_began_before_the_first_token_changes_nothing_after() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_everybody_may_read_is_read_to_its_end_also_without_a_token() {
+    let hub = TestHub::in_memory().await;
+    admin(&hub).await;
+    let described = hub.client.get(format!("{}/openapi.json", hub.url)).send().await.unwrap();
+    let described: serde_json::Value = serde_json::from_str(&described.text().await.unwrap()).unwrap();
+    assert!(described["paths"].is_object());
+    hub.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn of_two_first_tokens_one_is_made() {
     let hub = TestHub::in_memory().await;
     let new = token("root", &["admin"], &["*"]).to_string();
