@@ -139,3 +139,46 @@ fn subscribe(hub: &Hub, events: usize) {
     }
     panic!("the stream ended");
 }
+
+/// Who holds a token that must not be used any more does not wait until somebody made room.
+#[test]
+fn a_token_is_revoked_on_a_full_disk_and_the_hub_starts_there() {
+    let folder = folder();
+    let Some(disk) = Mounted::new(folder.path()) else { return };
+    let data = folder.path().join("data");
+    let hub = Hub::on(&data);
+    let token = |hub: &Hub, by: &[(&str, &str)]| {
+        let new = br#"{"scopes":["admin"],"streams":["*"]}"#;
+        let (status, made) = hub.http("POST", "/v1/tokens", by, new);
+        assert_eq!(status, 201, "{made}");
+        let text = |key: &str| made[key].as_str().unwrap().to_owned();
+        (format!("Bearer {}", text("token")), text("id"))
+    };
+    let (root, _) = token(&hub, &[]);
+    let by_root = [("authorization", root.as_str())];
+    let (bad, id) = token(&hub, &by_root);
+    let event = format!(r#"{{"type":"shop.sold","n":{}}}"#, "7".repeat(60_000));
+    let mut acknowledged = 0;
+    while hub.http("POST", EVENTS, &by_root, event.as_bytes()).0 == 201 {
+        acknowledged += 1;
+        assert!(acknowledged * 60_000 < 2 * ROOM, "the limit does not limit");
+    }
+    // Nothing of what is left.
+    let _ = std::fs::write(folder.path().join("more"), vec![0; ROOM]);
+    let (status, ready) = hub.http("GET", "/readyz", &[], b"");
+    assert_eq!((status, ready["code"].as_str()), (503, Some("disk-full")), "{ready}");
+    let (status, revoked) = hub.http("DELETE", &format!("/v1/tokens/{id}"), &by_root, b"");
+    assert_eq!(status, 204, "{revoked}");
+    let by_bad = [("authorization", bad.as_str())];
+    assert_eq!(hub.http("GET", "/v1/streams", &by_bad, b"").0, 401);
+    hub.running.signal("TERM");
+    hub.running.wait();
+
+    let hub = Hub::on(&data);
+    assert_eq!(hub.http("GET", "/v1/streams", &by_bad, b"").0, 401, "after a restart");
+    let (status, about) = hub.http("GET", "/v1/streams/main", &by_root, b"");
+    assert_eq!((status, about["head"].as_u64() >= Some(acknowledged as u64)), (200, true), "{about}");
+    hub.running.signal("TERM");
+    hub.running.wait();
+    drop(disk);
+}

@@ -58,6 +58,16 @@ pub struct Problem {
     pub column: Option<u64>,
     /// On `expected-seq`: where the stream stands.
     pub head: Option<Seq>,
+    /// The time after which it may be tried again, if the hub says one.
+    #[serde(skip)]
+    pub wait: Option<Duration>,
+}
+
+impl Problem {
+    /// Returns true if the same request may be answered otherwise a moment later.
+    pub fn is_passing(&self) -> bool {
+        matches!(self.status, 408 | 425 | 429 | 500..)
+    }
 }
 
 impl fmt::Display for Problem {
@@ -198,7 +208,7 @@ impl Client {
     pub async fn state(&self, at: Option<Seq>) -> Result<Bytes> {
         let at = at.map(|at| ("at", at));
         let response = self.send(self.request(Method::GET, &["state"])?.query(at.as_slice())).await?;
-        response.bytes().await.context("the hub's answer broke off")
+        whole(response, MAX_STATE).await
     }
 
     /// The last seq of the stream.
@@ -386,6 +396,7 @@ pub(crate) fn without_login(address: &str) -> String {
 /// What the hub says is wrong, also where it says it badly.
 async fn problem(response: Response) -> Problem {
     let status = response.status();
+    let wait = response.headers().get("retry-after").and_then(|wait| wait.to_str().ok()?.parse().ok());
     let mut body = Vec::new();
     let mut response = response;
     while let Ok(Some(chunk)) = response.chunk().await {
@@ -394,18 +405,36 @@ async fn problem(response: Response) -> Problem {
             break;
         }
     }
-    serde_json::from_slice(&body).ok().filter(|problem: &Problem| !problem.code.is_empty()).unwrap_or_else(
-        || Problem {
-            status: status.as_u16(),
-            title: format!("the hub answered {status} without saying why; is it a rig hub?"),
-            code: "no-problem-given".to_owned(),
-            ..Problem::default()
-        },
-    )
+    let said = serde_json::from_slice(&body).ok().filter(|problem: &Problem| !problem.code.is_empty());
+    let said = said.unwrap_or_else(|| Problem {
+        title: format!("the hub answered {status} without saying why; is it a rig hub?"),
+        code: "no-problem-given".to_owned(),
+        ..Problem::default()
+    });
+    Problem { status: status.as_u16(), wait: wait.map(Duration::from_secs), ..said }
+}
+
+/// Maximum size of a state, and of any other answer that is read whole, in bytes. Whoever answers may be no hub.
+const MAX_STATE: usize = 1 << 30;
+const MAX_ANSWER: usize = 64 << 20;
+
+/// Reads an answer to its end.
+///
+/// # Errors
+/// When it breaks off, or is longer than `limit`.
+async fn whole(mut response: Response, limit: usize) -> Result<Bytes> {
+    let mut body = Vec::new();
+    while let Some(chunk) = response.chunk().await.context("the hub's answer broke off")? {
+        if chunk.len() > limit - body.len() {
+            bail!("the hub's answer is longer than {limit} bytes; is it a rig hub?");
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(body.into())
 }
 
 async fn json<T: serde::de::DeserializeOwned>(response: Response) -> Result<T> {
-    let bytes = response.bytes().await.context("the hub's answer broke off")?;
+    let bytes = whole(response, MAX_ANSWER).await?;
     serde_json::from_slice(&bytes).context("the hub's answer is not what this version of rig expects")
 }
 

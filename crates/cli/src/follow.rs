@@ -14,6 +14,10 @@ use crate::sse::{Frame, Parser};
 /// A hub sends a heartbeat every 15 s at least; after three that did not come, the connection is dead.
 const SILENCE: Duration = Duration::from_secs(45);
 
+/// The longest wait before the next connection, and the longest that a hub can ask for.
+const LONGEST_WAIT: Duration = Duration::from_secs(10);
+const MOST_ASKED: Duration = Duration::from_secs(60);
+
 /// What comes out of a followed stream.
 #[derive(Debug)]
 pub enum News {
@@ -145,11 +149,15 @@ impl Follow {
                 match self.open().await {
                     Ok(true) => continue,
                     Ok(false) => return Ok(None),
-                    // What the hub understood and refused will be refused again.
-                    Err(error) if error.downcast_ref::<Problem>().is_some_and(|p| p.status < 500) => {
-                        return Err(error);
+                    Err(error) => {
+                        let problem = error.downcast_ref::<Problem>();
+                        // What the hub understood and refused will be refused again.
+                        if problem.is_some_and(|problem| !problem.is_passing()) {
+                            return Err(error);
+                        }
+                        let asked = problem.and_then(|problem| problem.wait);
+                        return Ok(Some(self.lost(crate::output::chain(&error), asked)));
                     }
-                    Err(error) => return Ok(Some(self.lost(crate::output::chain(&error)))),
                 }
             };
             if let Some(frame) = parser.next_frame() {
@@ -171,7 +179,7 @@ impl Follow {
                 Err(_) => format!("nothing came for {} s", SILENCE.as_secs()),
             };
             self.connection = None;
-            return Ok(Some(self.lost(why)));
+            return Ok(Some(self.lost(why, None)));
         }
     }
 
@@ -182,17 +190,19 @@ impl Follow {
         }
     }
 
-    fn lost(&mut self, why: String) -> News {
+    /// Says that the connection is lost, and how long to wait: at least as long as the hub `asked`, within reason.
+    fn lost(&mut self, why: String, asked: Option<Duration>) -> News {
         let base = self.base.clamp(Duration::from_millis(10), Duration::from_secs(10));
         let backoff = self.backoff.get_or_insert_with(|| {
             backon::ExponentialBuilder::default()
                 .with_min_delay(base)
-                .with_max_delay(Duration::from_secs(10))
+                .with_max_delay(LONGEST_WAIT)
                 .with_jitter()
                 .without_max_times()
                 .build()
         });
-        News::Lost { why, wait: backoff.next().unwrap_or(Duration::from_secs(10)) }
+        let wait = backoff.next().unwrap_or(LONGEST_WAIT);
+        News::Lost { why, wait: wait.max(asked.unwrap_or_default().min(MOST_ASKED)) }
     }
 
     /// Whether the hub has anything to say.

@@ -64,8 +64,24 @@ impl Default for Out {
 }
 
 /// Says something on standard error that is no part of the answer. When nobody listens there, nothing is lost.
+///
+/// Names of files stand in it, and whoever made the file may have put there what steers a terminal: it is escaped.
 pub fn note(text: impl std::fmt::Display) {
-    let _ = writeln!(anstream::stderr(), "{text}");
+    let _ = writeln!(anstream::stderr(), "{}", noted(&text.to_string()));
+}
+
+/// A note as it may stand on a terminal: its lines, and a styled word that it begins with, such as `error:`.
+fn noted(text: &str) -> String {
+    let (begin, end) = (HEADING.render().to_string(), HEADING.render_reset().to_string());
+    let is_word = |word: &str| word.chars().all(|c| c.is_ascii_alphabetic() || matches!(c, ' ' | ':'));
+    let styled =
+        text.strip_prefix(&begin).and_then(|rest| rest.split_once(&end)).filter(|(word, _)| is_word(word));
+    let (head, rest) = match styled {
+        Some((word, rest)) => (styled(HEADING, word), rest),
+        None => (String::new(), text),
+    };
+    let lines: Vec<String> = rest.split('\n').map(plain).collect();
+    head + &lines.join("\n")
 }
 
 /// Returns true if the stream should have colours: it is a terminal, and `NO_COLOR` does not forbid them.
@@ -256,6 +272,17 @@ mod tests {
     fn foreign_text_cannot_steer_a_terminal() {
         assert_eq!(plain("a\x1b[2Jb\u{202e}c\r\n"), "a\\u{1b}[2Jb\\u{202e}c\\r\\n");
         assert_eq!(plain("größer → ✓"), "größer → ✓");
+    }
+
+    #[test]
+    fn the_name_of_a_file_cannot_steer_a_terminal_in_a_note() {
+        let name = "a\x1b]0;owned\x07\u{202e}.json";
+        let heading = styled(HEADING, "error:");
+        assert_eq!(
+            noted(&format!("{heading} {name}\nb")),
+            format!("{heading} a\\u{{1b}}]0;owned\\u{{7}}\\u{{202e}}.json\nb")
+        );
+        assert_eq!(noted("\x1b[1ma\x1b[2J\x1b[0m"), "\\u{1b}[1ma\\u{1b}[2J\\u{1b}[0m");
     }
 
     #[test]

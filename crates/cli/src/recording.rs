@@ -10,7 +10,7 @@ use rig_event::session::{Checkpoint, Header, Outcome, VERSION};
 use rig_event::{Seq, Timestamp};
 use rig_hub::Stream;
 use rig_recorder::session::{Ending, Output, SessionReader, SessionWriter};
-use rig_recorder::{Chain, Claim, Keyring, Lines};
+use rig_recorder::{Chain, Claim, Keyring, Lines, Point};
 
 use crate::client::Client;
 use crate::{output, source};
@@ -258,7 +258,8 @@ impl Recording {
         let (upto, chain) = (self.last_seq(), self.writer.chain().to_string());
         let Ok(state) = stream.state_at(upto).await else { return false };
         let Header { stream, epoch, .. } = &self.header;
-        let claim = Claim { stream, epoch, upto, chain: &chain, state: &state.hash(), end: Some(outcome) };
+        let claim =
+            Claim { stream, epoch, upto, chain: &chain, state: &state.hash(), point: Point::End(outcome) };
         let signature = keys.sign(&claim);
         let is_signed = signature.is_some();
         signature.into_iter().for_each(|signature| self.writer.sign(signature));

@@ -278,6 +278,11 @@ impl Recording {
         self.reader.checkpoint()
     }
 
+    /// The first of header, checkpoint and footer that is not written as a recording writes it.
+    pub fn reworded(&self) -> Option<&'static str> {
+        self.reader.reworded()
+    }
+
     /// The hash chain at the last event that was read.
     pub fn chain(&self) -> Option<Chain> {
         self.reader.hash_chain()

@@ -7,11 +7,11 @@ use std::collections::BTreeSet;
 
 use anyhow::Result;
 use rig_event::event::{LogSealed, Signature};
-use rig_event::session::{Header, Outcome};
+use rig_event::session::{Checkpoint, Header};
 use rig_event::{Event, Seq};
-use rig_recorder::Chain;
 use rig_recorder::seal::{Checked, Claim, Keyring};
 use rig_recorder::session::{Ending, Problem, SessionError};
+use rig_recorder::{Chain, Point};
 use rig_replay::State;
 use serde::Serialize;
 
@@ -110,10 +110,9 @@ pub fn verify(recording: &mut Recording, keys: &Keyring) -> Result<Report> {
     let (mut found, mut events, mut seals) = (Signatures::default(), 0, 0);
     let header = recording.header().cloned();
     let mut altered = header.as_ref().and_then(|header| beginning(header, recording));
-    let mut beginning_proven = true;
+    let mut unproven = None;
     if let (Some(header), Some(checkpoint)) = (&header, recording.checkpoint()) {
-        let claim = claim(header, checkpoint.seq, &header.chain, &checkpoint.hash, None);
-        beginning_proven = found.check(keys, &claim, &checkpoint.signatures);
+        unproven = beginning_unproven(header, checkpoint, recording.state(), keys, &mut found);
     }
     while altered.is_none() {
         let before = recording.chain();
@@ -130,7 +129,7 @@ pub fn verify(recording: &mut Recording, keys: &Keyring) -> Result<Report> {
                 altered = misfit(seal, event.envelope.seq, before);
                 found.check(
                     keys,
-                    &claim(header, seal.upto, &seal.chain, &seal.state, None),
+                    &claim(header, seal.upto, &seal.chain, &seal.state, Point::Seal),
                     &seal.signatures,
                 );
             }
@@ -145,10 +144,15 @@ pub fn verify(recording: &mut Recording, keys: &Keyring) -> Result<Report> {
     match (recording.ending(), &header) {
         (Some(Ending::Altered { why, .. }), _) => drop(altered.get_or_insert_with(|| why.clone())),
         (Some(Ending::Finished(footer)), Some(header)) if altered.is_none() => {
-            let claim = claim(header, footer.last_seq, &footer.chain, &hash, Some(footer.outcome));
+            let claim = claim(header, footer.last_seq, &footer.chain, &hash, Point::End(footer.outcome));
             end_proven = found.check(keys, &claim, &footer.signatures);
         }
         _ => {}
+    }
+    if let Some(line) = recording.reworded() {
+        altered.get_or_insert_with(|| {
+            format!("its {line} is not as it was written: its words or their order are others")
+        });
     }
     if let Some(scrubbed) = header.as_ref().and_then(|header| header.scrubbed.as_ref()) {
         // It says so itself, and honestly: it is not what was recorded, however well it fits together.
@@ -202,9 +206,8 @@ pub fn verify(recording: &mut Recording, keys: &Keyring) -> Result<Report> {
             "signed up to seq {sealed_upto} of {last_seq}, and the footer is not: the end is not proven"
         );
         (Verdict::Unsealed, Some(why))
-    } else if !beginning_proven {
-        let why = "the state that it begins with is not signed by a key that was given".to_owned();
-        (Verdict::Unsealed, Some(why))
+    } else if let Some(why) = unproven {
+        (Verdict::Unsealed, Some(why.to_owned()))
     } else {
         (Verdict::Verified, None)
     };
@@ -254,7 +257,38 @@ fn beginning(header: &Header, recording: &Recording) -> Option<String> {
         {
             Some("the checkpoint's hash and seq are not those of its state".to_owned())
         }
+        // The hash covers what the state is, not how it is written: a key that stands there twice, or one that is not known.
+        Some(checkpoint) if !is_as_written(checkpoint, header, recording.state()) => {
+            Some("the state in the checkpoint is not as it was written".to_owned())
+        }
         _ => None,
+    }
+}
+
+fn is_as_written(checkpoint: &Checkpoint, header: &Header, state: &State) -> bool {
+    let written = serde_json::to_string(&state.view(header.stream.as_str()));
+    written.is_ok_and(|written| written == checkpoint.state.get())
+}
+
+/// Why it is not proven that the recording begins with that state; `None`: it is.
+fn beginning_unproven(
+    header: &Header,
+    checkpoint: &Checkpoint,
+    state: &State,
+    keys: &Keyring,
+    found: &mut Signatures,
+) -> Option<&'static str> {
+    let at = |point| claim(header, checkpoint.seq, &header.chain, &checkpoint.hash, point);
+    let with_time = at(Point::Beginning(state.ts));
+    let by_seal = |signature: &Signature| keys.check(&at(Point::Seal), signature) == Checked::Valid;
+    // Earlier versions signed it like a seal, which says nothing of its time.
+    let (old, new): (Vec<_>, Vec<_>) = checkpoint.signatures.iter().cloned().partition(by_seal);
+    let proven = found.check(keys, &with_time, &new);
+    let old = found.check(keys, &at(Point::Seal), &old);
+    match (proven, old) {
+        (true, _) => None,
+        (false, true) => Some("the time of the state that it begins with is not signed"),
+        (false, false) => Some("the state that it begins with is not signed by a key that was given"),
     }
 }
 
@@ -267,14 +301,8 @@ fn misfit(seal: &LogSealed, seq: Seq, before: Chain) -> Option<String> {
         .then(|| format!("the seal at seq {seq} states another hash chain: a line before it was changed"))
 }
 
-fn claim<'a>(
-    header: &'a Header,
-    upto: Seq,
-    chain: &'a str,
-    state: &'a str,
-    end: Option<Outcome>,
-) -> Claim<'a> {
-    Claim { stream: &header.stream, epoch: &header.epoch, upto, chain, state, end }
+fn claim<'a>(header: &'a Header, upto: Seq, chain: &'a str, state: &'a str, point: Point) -> Claim<'a> {
+    Claim { stream: &header.stream, epoch: &header.epoch, upto, chain, state, point }
 }
 
 #[cfg(test)]
@@ -322,8 +350,8 @@ mod tests {
             scrubbed: None,
         };
         let mut lines = vec![serde_json::to_string(&header).unwrap()];
-        let sign = |upto, chain: &str, state: &str, end| -> Vec<Signature> {
-            keys.sign(&Claim { stream: &stream, epoch: &epoch, upto, chain, state, end })
+        let sign = |upto, chain: &str, state: &str, point| -> Vec<Signature> {
+            keys.sign(&Claim { stream: &stream, epoch: &epoch, upto, chain, state, point })
                 .into_iter()
                 .collect()
         };
@@ -332,7 +360,7 @@ mod tests {
                 let (chain, state) = (chain.to_string(), state.hash());
                 Event::LogSealed(LogSealed {
                     upto: seq - 1,
-                    signatures: sign(seq - 1, &chain, &state, None),
+                    signatures: sign(seq - 1, &chain, &state, Point::Seal),
                     chain,
                     state,
                 })
@@ -353,7 +381,7 @@ mod tests {
             lines.push(String::from_utf8(line).unwrap());
         }
         let signatures = if write.sign_footer {
-            sign(12, &chain.to_string(), &state.hash(), Some(Outcome::Passed))
+            sign(12, &chain.to_string(), &state.hash(), Point::End(Outcome::Passed))
         } else {
             vec![]
         };
@@ -492,6 +520,64 @@ mod tests {
         downgraded[0] = downgraded[0].replace("\"v\":1", "\"v\":0");
         let text = downgraded.join("\n");
         assert!(Recording::new(Box::new(Cursor::new(text)), "test".into(), "test".into()).is_err());
+    }
+
+    /// A session like that, from event 7 on.
+    fn later_session() -> Vec<String> {
+        let mut lines = session(&WRITE);
+        let header: Header = serde_json::from_str(&lines[0]).unwrap();
+        let mut chain: Chain = header.chain.parse().unwrap();
+        let mut state = State::default();
+        for line in &lines[1..7] {
+            chain.push(line.as_bytes());
+            state.apply(&rig_event::Envelope::parse(line.as_bytes()).unwrap()).unwrap();
+        }
+        state.ts = "2026-11-20T10:30:05.412803Z".parse().unwrap();
+        let header = Header { first_seq: 7, chain: chain.to_string(), ..header };
+        let (text, hash) = (chain.to_string(), state.hash());
+        let claim = claim(&header, 6, &text, &hash, Point::Beginning(state.ts));
+        let checkpoint = Checkpoint {
+            seq: 6,
+            hash: hash.clone(),
+            state: serde_json::value::to_raw_value(&state.view("main")).unwrap(),
+            signatures: Keyring::parse(KEY).unwrap().sign(&claim).into_iter().collect(),
+        };
+        let mut footer: Footer = serde_json::from_str(lines.last().unwrap()).unwrap();
+        footer.events = 6;
+        let last = lines.len() - 1;
+        lines[last] = serde_json::to_string(&footer).unwrap();
+        let head = [serde_json::to_string(&header).unwrap(), serde_json::to_string(&checkpoint).unwrap()];
+        lines.splice(0..7, head);
+        lines
+    }
+
+    #[test]
+    fn what_no_signature_covers_must_be_written_as_a_recording_writes_it() {
+        let whole = later_session();
+        assert_eq!(check(&whole, KEY), (Verdict::Verified, String::new()));
+        let last = whole.len() - 1;
+        for (line, from, to) in [
+            (0, "{", "{\"more\":1,"),
+            (0, "\"v\":1", "\"v\": 1"),
+            (1, "10:30:05.412803Z", "10:30:06.412803Z"),
+            (1, "\"stream\":\"main\"", "\"stream\":\"prod\""),
+            (1, "\"services\":{", "\"services\":{\"a\":{\"config_digest\":\"\"},"),
+            (1, "\"environment\":{", "\"by\":\"me\",\"environment\":{"),
+            (1, "\"seq\":6", "\"seq\":6,\"note\":1"),
+            (1, "\"edges\":{}", "\"edges\":{},\"edges\":{}"),
+            (last, "\"events\":6", "\"events\":6,\"of\":6"),
+        ] {
+            let mut lines = whole.clone();
+            assert!(lines[line].contains(from), "{from}: {}", lines[line]);
+            lines[line] = lines[line].replacen(from, to, 1);
+            let text: String = lines.iter().map(|line| format!("{line}\n")).collect();
+            let opened = Recording::new(Box::new(Cursor::new(text)), "test".into(), "test".into());
+            let report = match opened {
+                Ok(mut recording) => verify(&mut recording, &Keyring::parse(KEY).unwrap()).unwrap(),
+                Err(error) => unreadable(&error).unwrap(),
+            };
+            assert!(report.verdict <= Verdict::WrongKey, "{to}: {report:?}");
+        }
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// Why a snapshot was not taken, written, sent or compared. Messages never quote a value of a configuration.
 #[derive(Debug, thiserror::Error)]
@@ -71,6 +72,8 @@ pub enum Error {
         why: String,
         /// Whether trying again may help.
         transient: bool,
+        /// The time after which it may be tried again, if the hub says one.
+        retry_after: Option<Duration>,
     },
     /// A snapshot or document cannot be read.
     #[error("{name}: {source}")]
@@ -123,6 +126,14 @@ pub enum Error {
 }
 
 impl Error {
+    /// Returns the time after which it may be tried again, if whoever refused says one.
+    pub(crate) fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Error::Hub { retry_after, .. } => *retry_after,
+            _ => None,
+        }
+    }
+
     /// Whether trying again may help.
     pub fn is_transient(&self) -> bool {
         match self {

@@ -26,7 +26,12 @@ impl Hub {
     /// [`Error::Hub`] when the address is none, or what the environment names cannot be used.
     pub fn new(address: &str) -> Result<Hub, Error> {
         let shown = address.rsplit_once('@').map_or(address, |(_, host)| host).to_owned();
-        let bad = |why: &str| Error::Hub { address: shown.clone(), why: why.to_owned(), transient: false };
+        let bad = |why: &str| Error::Hub {
+            address: shown.clone(),
+            why: why.to_owned(),
+            transient: false,
+            retry_after: None,
+        };
         let mut url: Url = address.parse().map_err(|_| bad("write http://HOST:PORT/STREAM"))?;
         if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none() {
             return Err(bad("write http://HOST:PORT/STREAM, or https://"));
@@ -86,15 +91,24 @@ impl Hub {
             if status.is_success() {
                 return Ok(());
             }
-            let busy = matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT);
+            let busy = matches!(
+                status,
+                StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_EARLY
+            );
+            let wait = answer.headers().get("retry-after").and_then(|wait| wait.to_str().ok()?.parse().ok());
             let why = detail(answer).await.unwrap_or_else(|| format!("it answered {status}"));
-            Err(self.failed(why, status.is_server_error() || busy))
+            Err(Error::Hub {
+                address: self.address(),
+                why,
+                transient: status.is_server_error() || busy,
+                retry_after: wait.map(Duration::from_secs),
+            })
         })
         .await
     }
 
     fn failed(&self, why: String, transient: bool) -> Error {
-        Error::Hub { address: self.address(), why, transient }
+        Error::Hub { address: self.address(), why, transient, retry_after: None }
     }
 }
 

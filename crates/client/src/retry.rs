@@ -28,6 +28,7 @@ pub(crate) async fn retry<T>(mut what: impl AsyncFnMut() -> Result<T, Error>) ->
         };
         match waits.next().filter(|_| error.is_transient()) {
             Some(wait) => {
+                let wait = wait.max(error.retry_after().unwrap_or_default().min(LONGEST));
                 tracing::debug!(%error, ?wait, "trying again");
                 tokio::time::sleep(wait).await;
             }
@@ -41,7 +42,7 @@ mod tests {
     use super::*;
 
     fn failing(transient: bool) -> Error {
-        Error::Hub { address: "x".into(), why: "y".into(), transient }
+        Error::Hub { address: "x".into(), why: "y".into(), transient, retry_after: None }
     }
 
     #[tokio::test(start_paused = true)]

@@ -37,6 +37,15 @@ pub struct TokenRevoked {
     pub request_id: Option<String>,
 }
 
+/// A token reached its end. From here on it opens nothing, whatever the clock says later.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct TokenExpired {
+    /// Its id.
+    pub id: String,
+    /// Its name.
+    pub name: String,
+}
+
 /// A request changed something. Appends and captures, of which there are many, are told together: [`AuditAppended`].
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct AuditChanged {
@@ -60,6 +69,21 @@ pub struct AuditChanged {
     pub token: Option<String>,
     /// The address that it came from.
     pub peer: String,
+}
+
+/// Requests that could have changed something and changed nothing, such as making a stream that is there: those of some seconds
+/// that have address and token in common.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct AuditUnchanged {
+    /// Method and address, with the names in it left out.
+    pub request: String,
+    /// How many there were.
+    pub requests: u64,
+    /// The id of the first.
+    pub request_id: String,
+    /// The token; absent where none was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token: Option<String>,
 }
 
 /// What one token appended to one stream, or captured into it, in some seconds.

@@ -17,8 +17,8 @@ use crate::{Error, Event, Result, Seq, ServiceName, Timestamp};
 /// The longest line of the log, in bytes without its newline.
 pub const MAX_LINE: usize = 1 << 20;
 
-/// What the writer's share of a line can take at most: seq, ts and more with their keys.
-const PLACE: usize = 96;
+/// What the writer's share of a line can take at most: seq, ts, at and more with their keys.
+const PLACE: usize = 136;
 
 /// Longest idempotency key and longest actor, in bytes.
 pub const MAX_ID: usize = 256;
@@ -260,6 +260,18 @@ impl Body {
         put(&mut self.json, &id)?;
         self.draft.id = Some(id);
         Body::checked(self.json, self.draft)
+    }
+
+    /// Appends the whole line as [`Body::write_line`] does, with the true time as `at` behind `ts`, where that is known to be another.
+    ///
+    /// An event that has a key of that name keeps it, and the true time is not written.
+    pub fn write_line_at(&self, seq: Seq, ts: &str, at: Option<&str>, more: u32, out: &mut Vec<u8>) {
+        const KEY: &[u8] = b"\"at\":";
+        match at.filter(|_| !self.json.windows(KEY.len()).any(|window| window == KEY)) {
+            // It stands where no client can write: only what is there is read as the true time.
+            Some(at) => self.write_line(seq, &format!("{ts}\",\"at\":\"{at}"), more, out),
+            None => self.write_line(seq, ts, more, out),
+        }
     }
 
     /// Appends the whole line with its newline to `out`. `ts` is the text of the time stamp; `more` says how many events of

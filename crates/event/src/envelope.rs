@@ -111,6 +111,20 @@ impl Envelope {
     }
 }
 
+/// Returns when an event was appended in truth, where the line says that its `ts` is another: the clock had been ahead before, and
+/// the times of a log never run backwards.
+///
+/// It stands right behind `ts`, where a client cannot write.
+pub fn true_time(line: &[u8]) -> Option<Timestamp> {
+    let rest = line.strip_prefix(b"{\"seq\":")?;
+    let digits = rest.iter().take_while(|b| b.is_ascii_digit()).count();
+    let rest = rest[digits..].strip_prefix(b",\"ts\":\"")?;
+    let end = rest.iter().position(|b| *b == b'"')?;
+    let rest = rest[end..].strip_prefix(b"\",\"at\":\"")?;
+    let end = rest.iter().position(|b| *b == b'"')?;
+    std::str::from_utf8(&rest[..end]).ok()?.parse().ok()
+}
+
 /// Returns the type of an event by its line, and nothing if it has none.
 ///
 /// A hub begins a line with `{"seq":N,"ts":"…","type":"`, and a type needs no escapes, so most lines are not parsed. The keys of a
@@ -122,7 +136,7 @@ pub fn type_of(line: &[u8]) -> &[u8] {
     }
     const KEY: &[u8] = b"\"type\":\"";
     // Behind a seq of at most 20 digits and a time stamp: looking further would only be slower.
-    let front = &line[..line.len().min(96)];
+    let front = &line[..line.len().min(136)];
     match front.windows(KEY.len()).position(|window| window == KEY) {
         Some(at) if !front[1..at].contains(&b'{') => {
             let rest = &line[at + KEY.len()..];
@@ -163,6 +177,24 @@ mod tests {
     }
 
     #[test]
+    fn the_true_time_is_what_the_hub_wrote_and_not_a_client() {
+        let (ts, at) = ("2027-11-20T10:30:05.412803Z", "2026-11-20T10:30:05.412803Z");
+        let line = |json: &str, at| {
+            let body = crate::Body::from_client(json.as_bytes(), None, |_, _| false).unwrap();
+            let mut line = Vec::new();
+            body.write_line_at(7, ts, at, 0, &mut line);
+            line.pop();
+            assert_eq!(type_of(&line), b"a.b");
+            (true_time(&line), Envelope::parse(&line).unwrap().ts.to_string())
+        };
+        assert_eq!(line(r#"{"type":"a.b","n":1}"#, Some(at)), (at.parse().ok(), ts.to_owned()));
+        assert_eq!(line(r#"{"type":"a.b","n":1}"#, None), (None, ts.to_owned()));
+        let own = r#"{"at":"2001-01-01T00:00:00Z","type":"a.b"}"#;
+        assert_eq!(line(own, Some(at)), (None, ts.to_owned()), "a key stands there once");
+        assert_eq!(line(own, None), (None, ts.to_owned()));
+    }
+
+    #[test]
     fn deep_nesting_is_an_error_or_passed_over_never_a_crash() {
         let deep = format!(
             r#"{{"seq":1,"ts":"2026-11-20T10:30:05Z","type":"a.b","x":{}1{}}}"#,
@@ -178,7 +210,7 @@ mod tests {
             r#"{"seq":1,"ts":"2026-11-20T10:30:05Z","type":"a.b"}"#,
             r#"{"type":"a.b","seq":1}"#,
             r#"{"seq":1,"endpoint":{"type":"x.y"},"type":"a.b"}"#,
-            &format!(r#"{{"environment":"{}","type":"a.b"}}"#, "e".repeat(100)),
+            &format!(r#"{{"environment":"{}","type":"a.b"}}"#, "e".repeat(150)),
         ] {
             assert_eq!(type_of(line.as_bytes()), b"a.b", "{line}");
         }

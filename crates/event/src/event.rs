@@ -8,7 +8,9 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Number, Value};
 
-use crate::audit::{AuditAppended, AuditChanged, AuditDenied, TokenIssued, TokenRevoked};
+use crate::audit::{
+    AuditAppended, AuditChanged, AuditDenied, AuditUnchanged, TokenExpired, TokenIssued, TokenRevoked,
+};
 use crate::test::TestEvent;
 use crate::value::{Change, DriftField, FlatConfig, Hunk, SectionSummary, Severity, Verdict};
 use crate::{Error, Result, Seq, StreamName, Timestamp};
@@ -111,9 +113,11 @@ events! {
     "audit.raw-read" => AuditRawRead(AuditRawRead),
     "audit.token.issued" => TokenIssued(TokenIssued),
     "audit.token.revoked" => TokenRevoked(TokenRevoked),
+    "audit.token.expired" => TokenExpired(TokenExpired),
     "audit.changed" => AuditChanged(AuditChanged),
     "audit.appended" => AuditAppended(AuditAppended),
     "audit.denied" => AuditDenied(AuditDenied),
+    "audit.unchanged" => AuditUnchanged(AuditUnchanged),
 }
 
 impl Event {

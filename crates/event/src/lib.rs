@@ -23,7 +23,7 @@ pub mod time;
 pub mod value;
 
 pub use draft::{Body, Draft, MAX_LINE, rewrite};
-pub use envelope::{Envelope, Head, type_of};
+pub use envelope::{Envelope, Head, true_time, type_of};
 pub use event::Event;
 pub use name::{Epoch, Seq, ServiceName, StreamName};
 pub use spelled::FlatConfig;

@@ -8,13 +8,14 @@ use std::time::Duration;
 use rig_config::{Limits, Policy, Redactor};
 use rig_event::{Body, Draft, Timestamp};
 use rig_recorder::{Feed, Keyring, Lost};
-use tokio::sync::{OwnedSemaphorePermit, watch};
+use tokio::sync::watch;
 
 use crate::access::Access;
 use crate::capture::{Captures, Document, encode};
 use crate::feeds::Feeds;
 use crate::options::Options;
 use crate::problem::Problem;
+use crate::shares::Share;
 use crate::streams::{Appended, Command, Stream, Streams};
 
 /// The parts of a hub that routes and components may use. Cheap to clone.
@@ -147,7 +148,7 @@ impl Core {
     ///
     /// # Errors
     /// `busy`.
-    pub async fn reserve(&self, bytes: u64) -> Result<OwnedSemaphorePermit, Problem> {
+    pub async fn reserve(&self, bytes: u64) -> Result<Share, Problem> {
         self.0.captures.budget.reserve(bytes).await
     }
 
@@ -155,7 +156,7 @@ impl Core {
     ///
     /// # Errors
     /// `closed`.
-    pub async fn turn(&self) -> Result<OwnedSemaphorePermit, Problem> {
+    pub async fn turn(&self) -> Result<Share, Problem> {
         self.0.captures.budget.turn().await
     }
 

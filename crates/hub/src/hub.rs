@@ -20,6 +20,7 @@ use crate::access::{AUDIT_EVERY, Access, Rule};
 use crate::capture::{Budget, Captures};
 use crate::component::{Component, Mounted, Recall, recall, table};
 use crate::core::{self, Core};
+use crate::data::room::Room;
 use crate::data::{DataDir, keychecks, random};
 use crate::error::Error;
 use crate::housekeeping;
@@ -160,11 +161,12 @@ impl Builder {
             data: opened.data,
             originals: opened.originals.map(Arc::new),
             keepers: housekeeping::keepers(&options),
+            room: Room::of(options.data.as_deref()),
             stopping: stopping.clone(),
         });
         let table = table(http::RULES, &components)?;
         let access = Access::new(&options, local, table, redactor.clone(), streams.clone())?;
-        let budget = Budget::new(options.capture_budget);
+        let budget = Budget::new(options.capture_budget, options.limits.bytes);
         let captures = Captures { options: options.clone(), redactor: redactor.clone(), budget };
         let core =
             Core::new(core::Parts { options, policy, redactor, keys, streams, access, captures, stopping });
@@ -204,6 +206,8 @@ async fn assemble(
     });
     if let Some(own) = core.streams().get(&StreamName::hub()) {
         recall(&own, recalls).await?;
+        let last = own.state().await.map_err(|e| Error::Fold(e.detail().to_owned()))?;
+        core.access().not_before(last.ts);
     }
     // Only now: the seals and originals that the keys made were held against them.
     if let Some(data) = &core.options().data {
@@ -271,10 +275,15 @@ impl Opened {
     }
 }
 
-/// Ends expired tokens, and writes audit sums, until the hub stops.
+/// The interval at which streams are looked for that a full disk has stopped.
+const MEND_EVERY: Duration = Duration::from_secs(5);
+
+/// Ends expired tokens, writes audit sums, and opens streams again that a full disk has stopped, until the hub stops.
 async fn keep_accounts(core: Core) {
     let mut seconds = tokio::time::interval(Duration::from_secs(1));
     let mut told = tokio::time::Instant::now();
+    let mut looked = told;
+    core.streams().room().hold_back();
     let stopping = core.stopping();
     tokio::pin!(stopping);
     loop {
@@ -282,7 +291,11 @@ async fn keep_accounts(core: Core) {
             _ = seconds.tick() => {}
             () = &mut stopping => return,
         }
-        core.access().tick();
+        core.access().tick().await;
+        if looked.elapsed() >= MEND_EVERY {
+            looked = tokio::time::Instant::now();
+            core.streams().mend().await;
+        }
         if told.elapsed() >= AUDIT_EVERY {
             told = tokio::time::Instant::now();
             core.access().flush_audit().await;
@@ -294,6 +307,8 @@ async fn keep_accounts(core: Core) {
 async fn finish(core: Core) {
     let deadline = core.options().shutdown_deadline;
     core.feeds().drain().await;
+    // A token that has ended since the last look stays ended.
+    core.access().tick().await;
     core.access().flush_audit().await;
     core.streams().close().await;
     // On a full disk the index waits for room that may never come. All of it can be derived from the logs, so it is abandoned.

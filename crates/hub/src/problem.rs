@@ -19,6 +19,10 @@ pub(crate) struct Led {
     pub(crate) events: u64,
 }
 
+/// Marks the response of a request that changed nothing, for the audit.
+#[derive(Clone)]
+pub(crate) struct Unchanged;
+
 /// The code for a body with an unknown compression, and the codings that are known.
 pub(crate) const UNKNOWN_CODING: &str = "unknown-encoding";
 pub(crate) const CODINGS: &str = "gzip, zstd";

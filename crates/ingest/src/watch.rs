@@ -40,6 +40,8 @@ pub struct Watched {
     pub encoding: Option<Encoding>,
     /// The quiet time before a file is read: 10 ms to a minute.
     pub debounce: Duration,
+    /// True if links may lead out of the folder of their pattern.
+    pub links: bool,
 }
 
 /// A `[[watch]]` as it is written.
@@ -53,6 +55,8 @@ pub struct Entry {
     format: Option<String>,
     encoding: Option<String>,
     debounce: Option<String>,
+    #[serde(default)]
+    links: bool,
 }
 
 impl TryFrom<Entry> for Watched {
@@ -66,7 +70,7 @@ impl TryFrom<Entry> for Watched {
 
 impl Watched {
     fn checked(entry: Entry) -> Result<Watched, String> {
-        let Entry { service, stream, paths, format, encoding, debounce } = entry;
+        let Entry { service, stream, paths, format, encoding, debounce, links } = entry;
         let paths = paths.iter().map(|path| Pattern::new(path).map_err(|e| e.to_string()));
         let paths = paths.collect::<Result<Vec<_>, _>>()?;
         let one = service_of(&service, Path::new("folder/file.ending"))?;
@@ -91,7 +95,7 @@ impl Watched {
             span.map(Duration::from_millis).filter(|span| (10..=60_000).contains(&span.as_millis()))
         });
         let debounce = debounce.ok_or("`debounce` is 10ms to 60s, written so")?;
-        Ok(Watched { service, stream, paths, format, encoding, debounce })
+        Ok(Watched { service, stream, paths, format, encoding, debounce, links })
     }
 }
 
@@ -133,7 +137,7 @@ pub fn component(entries: Vec<Watched>) -> Component {
 
 async fn run(core: Core, watched: Watched) {
     let limit = core.limits().bytes + 1;
-    let mut watch = match Watch::new(watched.paths.clone(), watched.debounce, limit) {
+    let mut watch = match Watch::new(watched.paths.clone(), watched.debounce, limit, watched.links) {
         Ok(watch) => watch,
         Err(e) => return tracing::error!(service = watched.service, error = %e, "files cannot be watched"),
     };

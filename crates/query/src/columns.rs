@@ -48,7 +48,7 @@ pub(crate) async fn columns(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let stream = core.stream(&stream)?;
-    let (from, to) = range(&mut query, &stream)?;
+    let (from, to) = range(&mut query, &stream).await?;
     query.done()?;
     super::kept(&stream, from)?;
     if to + 1 - from > MOST {

@@ -183,7 +183,7 @@ pub(crate) async fn traffic(
     mut query: Query,
 ) -> Result<Response, Problem> {
     let stream = core.stream(&stream)?;
-    let (from, to) = range(&mut query, &stream)?;
+    let (from, to) = range(&mut query, &stream).await?;
     query.done()?;
     super::kept(&stream, from)?;
     let _turn = core.turn().await?;
@@ -277,7 +277,7 @@ pub(crate) async fn find(
     let text = query.text("q").filter(|text| !text.is_empty() && text.len() <= 1024);
     let text =
         text.ok_or_else(|| Problem::bad_request("bad-query", "say which text: ?q=, 1 to 1024 bytes"))?;
-    let (from, to) = range(&mut query, &stream)?;
+    let (from, to) = range(&mut query, &stream).await?;
     let filter = Filter {
         types: query.text("types"),
         service: query.text("service"),

@@ -32,7 +32,7 @@ pub use index::{Entry, Index, StreamIndex};
 pub use lines::Lines;
 pub use log::{BoxFuture, EventLog, Pending, Prunable, Pruned, read_appends};
 pub use memory::MemoryLog;
-pub use seal::{Claim, Keyring};
+pub use seal::{Claim, Keyring, Point};
 pub use segment::{Checksums, Durability, Durable, DurableSegment, Options, Recovery, SegmentLog};
 pub use session::{Dialect, Ending, Output, Problem, Record, SessionError, SessionReader, SessionWriter};
 pub use store::{Folders, Memory, Store};

@@ -12,7 +12,7 @@ use rig_event::event::Signature;
 pub use rig_event::keyfile::BadKey;
 use rig_event::keyfile::{self, Algorithm, hex, unhex};
 use rig_event::session::Outcome;
-use rig_event::{Epoch, Seq, StreamName};
+use rig_event::{Epoch, Seq, StreamName, Timestamp};
 use sha2::Sha256;
 
 /// A claim that is signed: the state of a stream, named in full, at a seq.
@@ -28,22 +28,33 @@ pub struct Claim<'a> {
     pub chain: &'a str,
     /// The state hash there.
     pub state: &'a str,
-    /// Where the claim is that a recording ends here: how what it records ended.
-    pub end: Option<Outcome>,
+    /// What is claimed to be there.
+    pub point: Point,
+}
+
+/// What a claim says of its seq, beside chain and state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Point {
+    /// A seal.
+    Seal,
+    /// A recording begins after it, and this is the time of its event.
+    Beginning(Timestamp),
+    /// A recording ends here, and so did what it records.
+    End(Outcome),
 }
 
 impl Claim<'_> {
     /// The bytes that are signed: each part on a line of its own; none of them can hold a line end.
     ///
-    /// The first line tells an end from a seal, so that the seal before a tail that was cut off does not pass for the end.
+    /// The first line says which kind of claim it is, so that the seal before a tail that was cut off does not pass for the end.
     fn message(&self) -> Vec<u8> {
-        let Claim { stream, epoch, upto, chain, state, end } = self;
-        let kind = if end.is_some() { "end" } else { "seal" };
-        let mut text = format!("rig {kind} 1\n{stream}\n{epoch}\n{upto}\n{chain}\n{state}\n");
-        if let Some(outcome) = end {
-            text.extend([outcome.as_str(), "\n"]);
-        }
-        text.into_bytes()
+        let Claim { stream, epoch, upto, chain, state, point } = self;
+        let (kind, more) = match point {
+            Point::Seal => ("seal", String::new()),
+            Point::Beginning(ts) => ("beginning", format!("{ts}\n")),
+            Point::End(outcome) => ("end", format!("{}\n", outcome.as_str())),
+        };
+        format!("rig {kind} 1\n{stream}\n{epoch}\n{upto}\n{chain}\n{state}\n{more}").into_bytes()
     }
 }
 
@@ -182,8 +193,8 @@ mod tests {
         let (e1, e2) = ("e1".parse().unwrap(), "e2".parse().unwrap());
         for alg in ["hmac-sha256", "ed25519"] {
             let ring = ring(&key("a", alg, 7));
-            let end = Some(Outcome::Failed);
-            let claim = Claim { stream: &main, epoch: &e1, upto: 9, chain: "c", state: "s", end };
+            let point = Point::End(Outcome::Failed);
+            let claim = Claim { stream: &main, epoch: &e1, upto: 9, chain: "c", state: "s", point };
             let signature = ring.sign(&claim).unwrap();
             assert_eq!(ring.check(&claim, &signature), Checked::Valid);
             for forged in [
@@ -192,8 +203,9 @@ mod tests {
                 Claim { upto: 8, ..claim },
                 Claim { chain: "d", ..claim },
                 Claim { state: "t", ..claim },
-                Claim { end: Some(Outcome::Passed), ..claim },
-                Claim { end: None, ..claim },
+                Claim { point: Point::End(Outcome::Passed), ..claim },
+                Claim { point: Point::Seal, ..claim },
+                Claim { point: Point::Beginning(Timestamp::default()), ..claim },
             ] {
                 assert_eq!(ring.check(&forged, &signature), Checked::Forged);
             }
@@ -205,7 +217,8 @@ mod tests {
     #[test]
     fn after_a_rotation_old_signatures_still_check() {
         let (main, e1) = (StreamName::main(), "e1".parse().unwrap());
-        let claim = Claim { stream: &main, epoch: &e1, upto: 9, chain: "c", state: "s", end: None };
+        let point = Point::Beginning(Timestamp::default());
+        let claim = Claim { stream: &main, epoch: &e1, upto: 9, chain: "c", state: "s", point };
         let old = ring(&key("a", "hmac-sha256", 1));
         let new = ring(&(key("a", "hmac-sha256", 1) + &key("b", "ed25519", 2)));
         let (by_old, by_new) = (old.sign(&claim).unwrap(), new.sign(&claim).unwrap());

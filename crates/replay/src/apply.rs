@@ -51,9 +51,11 @@ macro_rules! without_effect {
             | Event::AuditRawRead(_)
             | Event::TokenIssued(_)
             | Event::TokenRevoked(_)
+            | Event::TokenExpired(_)
             | Event::AuditChanged(_)
             | Event::AuditAppended(_)
             | Event::AuditDenied(_)
+            | Event::AuditUnchanged(_)
             | Event::Other(_)
     };
 }

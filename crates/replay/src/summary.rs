@@ -154,6 +154,7 @@ impl Summary {
                 self.say(format_args!("{} {}: {scopes} for {streams}", e.id, e.name));
             }
             Event::TokenRevoked(e) => self.say(format_args!("{} {}", e.id, e.name)),
+            Event::TokenExpired(e) => self.say(format_args!("{} {}", e.id, e.name)),
             Event::AuditChanged(e) => {
                 self.say(format_args!("{} {}", e.request, e.status));
                 if let Some(stream) = &e.stream {
@@ -166,6 +167,9 @@ impl Summary {
             }
             Event::AuditDenied(e) => {
                 self.say(format_args!("{} from {}, {}", count(e.requests, "request"), e.peer, e.code));
+            }
+            Event::AuditUnchanged(e) => {
+                self.say(format_args!("{} {} changed nothing", count(e.requests, "request"), e.request));
             }
             Event::TestStarted(e) | Event::TestPassed(e) | Event::TestFailed(e) | Event::TestSkipped(e)
                 if !e.test.name.is_empty() || e.test.count.is_some() =>

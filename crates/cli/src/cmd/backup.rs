@@ -128,6 +128,10 @@ fn tell(manifest: &Manifest, json: bool, done: &str, to: &Path) -> Result<Answer
         ))?;
     }
     let files = output::count(manifest.files() as u64, "file");
-    out.line(format!("{files} with {} bytes {done} {}", manifest.bytes(), to.display()))?;
+    out.line(format!(
+        "{files} with {} bytes {done} {}",
+        manifest.bytes(),
+        output::plain(&to.display().to_string())
+    ))?;
     Ok(Answer::Fine)
 }

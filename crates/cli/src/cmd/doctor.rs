@@ -93,10 +93,11 @@ pub(super) fn run(args: Args) -> Result<Answer> {
                 (_, Level::Warning) => "warning",
                 (_, Level::Error) => "error",
             };
-            let (path, what) = (finding.path.display(), output::plain(&finding.what));
+            let path = output::plain(&finding.path.display().to_string());
+            let what = output::plain(&finding.what);
             out.line(format!("{}: {path}: {what}", output::styled(output::HEADING, level)))?;
             if !finding.repaired {
-                out.line(format!("  {}", finding.advice))?;
+                out.line(format!("  {}", output::plain(&finding.advice)))?;
             }
         }
         if report.is_fine() {

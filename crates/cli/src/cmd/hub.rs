@@ -11,6 +11,7 @@ use rig_recorder::Durability;
 
 use super::Interrupts;
 use crate::Answer;
+use crate::hub::supervisor::Supervisor;
 use crate::hub::{Settings, builder, components, listen};
 use crate::output::{self, Out};
 use crate::telemetry::{self, LogFormat};
@@ -121,7 +122,12 @@ pub(super) async fn run(args: Args) -> Result<Answer> {
         args.log_format.note("requests need a token");
     }
     Out::new().line(hub.url(address))?;
-    hub.serve(listener, async move { interrupts.wait().await }).await?;
+    let supervisor = Supervisor::ready();
+    let stop = async {
+        interrupts.wait().await;
+        supervisor.stopping();
+    };
+    hub.serve(listener, stop).await?;
     Ok(Answer::Fine)
 }
 

@@ -64,7 +64,7 @@ pub(super) async fn run(args: Args) -> Result<Answer> {
         }
     }
     let mut interrupts = Interrupts::listen()?;
-    let mut watch = Watch::new(patterns, QUIET, snapshot::limit())?;
+    let mut watch = Watch::new(patterns, QUIET, snapshot::limit(), true)?;
     loop {
         for path in watch.scan() {
             match capture(&client, &args, &mut services, &mut watch, &path).await {

@@ -9,19 +9,22 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use axum::http::{Extensions, HeaderValue, StatusCode};
-use rig_event::audit::{AuditAppended, AuditChanged, AuditDenied};
+use rig_event::audit::{AuditAppended, AuditChanged, AuditDenied, AuditUnchanged};
 use rig_event::{Draft, Event, StreamName};
 
 use super::caller::Caller;
 use super::rules::{Rule, Trace};
 use super::{Access, Admitted, Denied};
-use crate::problem::{Code, Led, is_denial};
+use crate::problem::{Code, Led, Unchanged, is_denial};
 
 /// The interval at which sums are told. The hub's own stream is kept for ever: a busy token takes 2 MiB of it a day.
 pub(crate) const EVERY: Duration = Duration::from_secs(10);
 
 /// Maximum number of distinct sums of denied requests in an interval. Further ones are counted under `others`.
 const MOST_DENIED: usize = 16;
+
+/// Maximum number of distinct sums in an interval of requests that changed nothing. Further ones have no token in their sum.
+const MOST_UNCHANGED: usize = 64;
 
 /// The id of a token.
 type Id = Arc<str>;
@@ -32,6 +35,8 @@ pub(crate) struct Audit {
     /// By token and stream.
     appended: Mutex<HashMap<(Option<Id>, StreamName), Appended>>,
     denied: Mutex<HashMap<Who, AuditDenied>>,
+    /// By request and token.
+    unchanged: Mutex<HashMap<(String, Option<Id>), (Option<String>, AuditUnchanged)>>,
 }
 
 struct Appended {
@@ -95,16 +100,39 @@ impl Audit {
         row.requests += 1;
     }
 
+    /// Adds a request that changed nothing.
+    fn unchanged(&self, caller: &Caller, rule: &Rule) {
+        let mut unchanged = self.unchanged.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut who = (rule.to_string(), caller.token().map(|token| token.id.clone()));
+        let mut actor = caller.name().map(str::to_owned);
+        if unchanged.len() >= MOST_UNCHANGED && !unchanged.contains_key(&who) {
+            (who.1, actor) = (None, None);
+        }
+        let (_, row) = unchanged.entry(who).or_insert_with_key(|(request, token)| {
+            let sum = AuditUnchanged {
+                request: request.clone(),
+                requests: 0,
+                request_id: caller.request_id_text(),
+                token: token.as_deref().map(str::to_owned),
+            };
+            (actor, sum)
+        });
+        row.requests += 1;
+    }
+
     /// Takes the sums that have come together, as events.
     fn take(&self) -> Vec<Draft> {
         let appended = std::mem::take(&mut *self.appended.lock().unwrap_or_else(PoisonError::into_inner));
         let denied = std::mem::take(&mut *self.denied.lock().unwrap_or_else(PoisonError::into_inner));
+        let unchanged = std::mem::take(&mut *self.unchanged.lock().unwrap_or_else(PoisonError::into_inner));
+        let unchanged = unchanged.into_values().map(|(actor, sum)| by(actor, Event::AuditUnchanged(sum)));
         let appended = appended.into_values().map(|row| {
             let Appended { actor, mut sum, last } = row;
             sum.request_ids.1 = last.to_str().unwrap_or_default().to_owned();
             by(actor, Event::AuditAppended(sum))
         });
-        appended.chain(denied.into_iter().map(|(who, row)| by(who.actor, Event::AuditDenied(row)))).collect()
+        let denied = denied.into_iter().map(|(who, row)| by(who.actor, Event::AuditDenied(row)));
+        appended.chain(denied).chain(unchanged).collect()
     }
 }
 
@@ -115,6 +143,10 @@ fn by(actor: Option<String>, event: Event) -> Draft {
 impl Access {
     /// Writes all sums to the hub's own stream.
     pub(crate) async fn flush_audit(&self) {
+        // What is left is for decisions about tokens. The sums go on meanwhile.
+        if self.streams.room().is_full() {
+            return;
+        }
         for draft in self.audit.take() {
             self.tell(draft).await;
         }
@@ -136,7 +168,7 @@ impl Access {
 
     /// Records a request that its route has answered. `left` are the extensions of the response.
     pub(crate) async fn answered(&self, admitted: &Admitted, status: StatusCode, left: &Extensions) {
-        let Admitted { caller, rule, stream } = admitted;
+        let Admitted { caller, rule, stream, .. } = admitted;
         if is_denial(status)
             && let Some(Code(code)) = left.get()
         {
@@ -156,6 +188,12 @@ impl Access {
             (Trace::Summed, Some(stream), Some(led)) => {
                 self.audit.appended(caller, stream.clone(), led);
             }
+            // What changes nothing can be repeated without end.
+            (Trace::Each, ..)
+                if left.get::<Unchanged>().is_some() || led.is_some_and(|led| led.events == 0) =>
+            {
+                self.audit.unchanged(caller, rule);
+            }
             (Trace::Each, ..) => {
                 let changed = AuditChanged {
                     request_id: caller.request_id_text(),
@@ -174,10 +212,14 @@ impl Access {
     }
 
     /// Writes an audit event. The request has already taken effect, so a failure is only logged.
-    async fn tell(&self, draft: Draft) {
+    pub(super) async fn tell(&self, draft: Draft) {
         if self.streams.get(&StreamName::hub()).is_none() {
             // A recording that is played has no stream of its own, and nothing in it can be changed.
             return;
+        }
+        if self.streams.room().is_full() {
+            let type_name = draft.event.type_name();
+            return tracing::error!(type_name, "an audit event was not written: the disk is full");
         }
         let (type_name, actor) = (draft.event.type_name().to_owned(), draft.actor.clone());
         if let Err(e) = self.streams.tell(draft).await {

@@ -39,11 +39,15 @@ pub(super) fn origin(settings: &AccessSettings, method: &Method, headers: &Heade
     }
     for origin in headers.get_all(header::ORIGIN) {
         let origin = origin.to_str().unwrap_or("?");
-        let host = origin.split_once("://").map_or("", |(_, host)| host);
+        let (scheme, host) = origin.split_once("://").unwrap_or_default();
         let own = headers.get(header::HOST).and_then(|own| own.to_str().ok());
+        // A page of another port is a page of another program. A proxy in front of the hub has the port of its scheme.
         let is_own = !host.is_empty()
-            && (own.is_some_and(|own| own.eq_ignore_ascii_case(host))
-                || settings.hosts.iter().any(|ours| ours.eq_ignore_ascii_case(without_port(host))));
+            && (own.is_some_and(|own| on_port(scheme, own).eq_ignore_ascii_case(&on_port(scheme, host)))
+                || settings
+                    .hosts
+                    .iter()
+                    .any(|ours| on_port(scheme, ours).eq_ignore_ascii_case(&on_port(scheme, host))));
         if !is_own && !is_listed(settings, origin) {
             return Err(forbidden(
                 "wrong-origin",
@@ -66,7 +70,7 @@ pub(super) fn preflight(settings: &AccessSettings, headers: &HeaderMap) -> Optio
         (header::ACCESS_CONTROL_ALLOW_METHODS, "GET, POST, PUT, DELETE"),
         (
             header::ACCESS_CONTROL_ALLOW_HEADERS,
-            "authorization, content-type, idempotency-key, last-event-id, x-request-id",
+            "authorization, baggage, cache-control, content-type, idempotency-key, last-event-id, traceparent, x-request-id",
         ),
         (header::ACCESS_CONTROL_MAX_AGE, "600"),
     ];
@@ -92,6 +96,15 @@ pub(super) fn share(settings: &AccessSettings, origin: Option<HeaderValue>, resp
 
 fn is_listed(settings: &AccessSettings, origin: &str) -> bool {
     settings.cors_origins.iter().any(|listed| listed.eq_ignore_ascii_case(origin))
+}
+
+/// Returns a host with its port, which the scheme tells where it is not written.
+fn on_port(scheme: &str, host: &str) -> String {
+    let port = if scheme.eq_ignore_ascii_case("https") { 443 } else { 80 };
+    match without_port(host) == host {
+        true => format!("{host}:{port}"),
+        false => host.to_owned(),
+    }
 }
 
 /// Returns a host without its port: `localhost` of `localhost:7070`, `[::1]` of `[::1]:7070`.
@@ -161,12 +174,25 @@ mod tests {
             let headers = headers(&[(header::HOST, "127.0.0.1:7070"), (header::ORIGIN, origin)]);
             super::origin(&settings(), &method, &headers).is_ok()
         };
-        for origin in ["http://127.0.0.1:7070", "https://dash.example", "https://rig.example"] {
+        for origin in [
+            "http://127.0.0.1:7070",
+            "https://dash.example",
+            "https://rig.example",
+            "https://rig.example:443",
+        ] {
             assert!(fine(Method::POST, origin), "{origin}");
         }
-        for origin in
-            ["null", "", "https://evil.example", "http://127.0.0.1:8080", "https://dash.example.evil", "://"]
-        {
+        for origin in [
+            "https://rig.example:8443",
+            "http://127.0.0.1",
+            "http://rig.example:443",
+            "null",
+            "",
+            "https://evil.example",
+            "http://127.0.0.1:8080",
+            "https://dash.example.evil",
+            "://",
+        ] {
             assert!(!fine(Method::POST, origin), "{origin}");
             assert!(fine(Method::GET, origin), "{origin}");
         }

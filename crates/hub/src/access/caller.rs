@@ -11,6 +11,7 @@ use rig_event::StreamName;
 use tokio::sync::watch;
 
 use super::token::{Scope, Token, Tokens, forbidden};
+use crate::permit::Party;
 use crate::problem::Problem;
 
 /// The header that holds a request's id.
@@ -43,6 +44,11 @@ impl Caller {
     /// Returns the address that it connected from.
     pub(crate) fn peer(&self) -> IpAddr {
         self.peer
+    }
+
+    /// Returns the client that its requests are counted for.
+    pub(crate) fn party(&self) -> Party {
+        self.token.as_ref().map_or_else(|| Party::of(self.peer), |token| Party::Token(token.id.clone()))
     }
 
     /// Returns the id of its request.

@@ -1,6 +1,5 @@
 //! Limits of the requests that one token, or one address without a token, may send.
 
-use std::net::IpAddr;
 use std::num::NonZeroU32;
 
 use axum::http::StatusCode;
@@ -8,31 +7,15 @@ use governor::clock::{Clock as _, DefaultClock};
 use governor::state::keyed::HashMapStateStore;
 use governor::{Quota, RateLimiter};
 
+use crate::permit::Party;
 use crate::problem::Problem;
 use crate::settings::AccessSettings;
 
 /// Requests a second that a hub takes by default if others than this machine reach it.
 const DEFAULT: u32 = 2_000;
 
-/// The key by which requests are counted together.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) enum Key {
-    Token(std::sync::Arc<str>),
-    /// An address. Of version 6 only the network is kept, since one party has 2^64 addresses in it.
-    Peer(IpAddr),
-}
-
-impl Key {
-    pub(super) fn of(peer: IpAddr) -> Key {
-        Key::Peer(match peer.to_canonical() {
-            IpAddr::V6(v6) => IpAddr::V6((v6.to_bits() & !u128::from(u64::MAX)).into()),
-            v4 => v4,
-        })
-    }
-}
-
 /// The rate limiter, or `None` if requests are not limited.
-pub(super) struct Limits(Option<RateLimiter<Key, HashMapStateStore<Key>, DefaultClock>>);
+pub(super) struct Limits(Option<RateLimiter<Party, HashMapStateStore<Party>, DefaultClock>>);
 
 impl Limits {
     pub(super) fn new(settings: &AccessSettings, local: bool) -> Limits {
@@ -49,7 +32,7 @@ impl Limits {
     ///
     /// # Errors
     /// 429 if there were too many.
-    pub(super) fn check(&self, key: impl FnOnce() -> Key) -> Result<(), Problem> {
+    pub(super) fn check(&self, key: impl FnOnce() -> Party) -> Result<(), Problem> {
         let Some(limits) = &self.0 else { return Ok(()) };
         limits.check_key(&key()).map_err(|until| {
             let wait = until.wait_time_from(DefaultClock::default().now()).as_secs() + 1;
@@ -75,7 +58,7 @@ mod tests {
         let settings =
             AccessSettings { requests_per_second: Some(1), burst: Some(3), ..AccessSettings::default() };
         let limits = Limits::new(&settings, true);
-        let ask = |peer: &str| limits.check(|| Key::of(peer.parse().unwrap()));
+        let ask = |peer: &str| limits.check(|| Party::of(peer.parse().unwrap()));
         for _ in 0..3 {
             ask("192.0.2.1").unwrap();
         }
@@ -85,7 +68,7 @@ mod tests {
             ask(&format!("2001:db8::{host}")).unwrap();
         }
         assert!(ask("2001:db8::ffff").is_err(), "one network is one party");
-        assert!(limits.check(|| Key::Token("a".into())).is_ok());
+        assert!(limits.check(|| Party::Token("a".into())).is_ok());
         assert!(
             Limits::new(&AccessSettings::default(), true).0.is_none(),
             "loopback is not limited unless it is said"

@@ -22,7 +22,7 @@ use axum::response::Response;
 use rig_config::Redactor;
 use rig_event::{Draft, Event, StreamName, Timestamp};
 use serde_json::{Value, json};
-use tokio::sync::watch;
+use tokio::sync::{Mutex, watch};
 
 pub(crate) use admission::Admission;
 pub(crate) use audit::EVERY as AUDIT_EVERY;
@@ -35,6 +35,7 @@ pub use token::{NewToken, Scope};
 use crate::data::random;
 use crate::error::Error;
 use crate::options::Options;
+use crate::permit::{Party, Permit};
 use crate::problem::Problem;
 use crate::settings::AccessSettings;
 use crate::streams::Streams;
@@ -47,7 +48,9 @@ use token::{Token, Tokens, may_give};
 pub(crate) struct Access {
     settings: AccessSettings,
     table: Table,
-    tokens: Tokens,
+    tokens: Arc<Tokens>,
+    /// Held while a token is made or revoked: what is decided about tokens takes effect before the next decision is placed.
+    deciding: Mutex<()>,
     tickets: Tickets,
     /// Limits on requests and subscribers at once.
     pub(crate) admission: Admission,
@@ -65,6 +68,8 @@ pub(crate) struct Access {
 /// A request that may proceed to its route.
 pub(crate) struct Admitted {
     pub(crate) caller: Caller,
+    /// What it may still do while it is answered; `None` for a route that answers everybody.
+    pub(crate) permit: Option<Permit>,
     /// The row of the table that it passed.
     pub(crate) rule: &'static Rule,
     /// The stream that its address names.
@@ -83,7 +88,8 @@ impl Access {
         let settings = options.access.clone();
         Ok(Access {
             table,
-            tokens: Tokens::new(settings.require_tokens),
+            tokens: Arc::new(Tokens::new(settings.require_tokens, options.clock)),
+            deciding: Mutex::default(),
             tickets: Tickets::default(),
             admission: Admission::new(&options.http),
             audit: Audit::default(),
@@ -135,7 +141,8 @@ impl Access {
                 "the name looks like a secret; it would be shown",
             ));
         }
-        let (text, issued) = self.tokens.make(new, (self.clock)(), by.map(Caller::request_id_text))?;
+        let _deciding = self.deciding.lock().await;
+        let (text, issued) = self.tokens.make(new, by.map(Caller::request_id_text))?;
         let made = json!({
             "token": text,
             "id": issued.id,
@@ -150,6 +157,7 @@ impl Access {
 
     /// Revokes a token, for a caller or for the owner of the data directory.
     pub(crate) async fn revoke(&self, by: Option<&Caller>, id: &str) -> Result<(), Problem> {
+        let _deciding = self.deciding.lock().await;
         match self.tokens.revoke(id, by.map(Caller::request_id_text))? {
             Some(revoked) => self.decide(by, Event::TokenRevoked(revoked)).await,
             None => Ok(()),
@@ -159,6 +167,7 @@ impl Access {
     /// Writes a decision about a token, and then lets it take effect.
     async fn decide(&self, by: Option<&Caller>, event: Event) -> Result<(), Problem> {
         let actor = by.and_then(Caller::name).map(str::to_owned);
+        self.streams.make_room().await;
         self.streams.tell(Draft { actor, ..Draft::new(None, event.clone()) }).await?;
         let held = self.tokens.apply(&event, (self.clock)());
         held.map_err(|e| Problem::internal("defect", e.to_string()))
@@ -211,7 +220,8 @@ impl Access {
             actor: token.map(|token| token.name.clone()),
         };
         if let Some(rule) = rule.filter(|rule| self.is_for_everybody(rule)) {
-            return Ok(Admitted { caller: Caller::new(None, peer, id.clone()), rule, stream: None });
+            let caller = Caller::new(None, peer, id.clone());
+            return Ok(Admitted { caller, permit: None, rule, stream: None });
         }
         let headers = request.headers();
         if self.local || !self.tokens.demanded() || !self.settings.hosts.is_empty() {
@@ -221,8 +231,8 @@ impl Access {
 
         let presented = self.presented(&found, request.uri(), headers);
         let key = || match &presented {
-            Ok(Some(token)) => limit::Key::Token(token.id.clone()),
-            _ => limit::Key::of(peer),
+            Ok(Some(token)) => Party::Token(token.id.clone()),
+            _ => Party::of(peer),
         };
         let known = presented.as_ref().ok().and_then(Option::as_deref);
         self.limits.check(key).map_err(|p| denied(p, known))?;
@@ -237,7 +247,9 @@ impl Access {
             let uri = ticket::taken_out(request.uri()).filter(|_| rule.takes_tickets());
             *request.uri_mut() = uri.ok_or_else(|| refused(Problem::bad_request("bad-query", detail)))?;
         }
-        Ok(Admitted { caller, rule, stream })
+        let tokens = self.tokens.clone();
+        let permit = Permit::new(caller.party(), move || tokens.still_admits(token.as_deref()));
+        Ok(Admitted { caller, permit: Some(permit), rule, stream })
     }
 
     /// Returns true if a route answers everybody.
@@ -252,14 +264,13 @@ impl Access {
         uri: &Uri,
         headers: &HeaderMap,
     ) -> Result<Option<Arc<Token>>, Problem> {
-        let now = self.clock;
         if let Ok(found) = found
             && found.rule.takes_tickets()
             && let Some(ticket) = ticket::of(uri)?
         {
-            let token = self.tickets.redeem(&ticket, found.stream_text().as_deref(), now())?;
+            let token = self.tickets.redeem(&ticket, found.stream_text().as_deref(), (self.clock)())?;
             return match token {
-                Some(token) => token.still_valid(now()).map(Some),
+                Some(token) => token.still_valid(self.tokens.now()).map(|()| Some(token)),
                 // A ticket from before the first token was issued is no longer valid.
                 None if self.tokens.demanded() => Err(ticket::refused()),
                 None => Ok(None),
@@ -272,7 +283,8 @@ impl Access {
         let Some(value) = given.next() else { return Err(token::missing()) };
         let text = value.to_str().ok().filter(|_| given.next().is_none()).and_then(bearer);
         let text = text.ok_or_else(token::unreadable)?;
-        self.tokens.find(text)?.still_valid(now()).map(Some)
+        let token = self.tokens.find(text)?;
+        token.still_valid(self.tokens.now()).map(|()| Some(token))
     }
 
     /// Answers a browser's preflight request, if the origin is a listed one.
@@ -290,9 +302,16 @@ impl Access {
     }
 
     /// Does what depends on the time: ends expired tokens, forgets idle rate limits.
-    pub(crate) fn tick(&self) {
-        self.tokens.expire((self.clock)());
+    pub(crate) async fn tick(&self) {
+        for expired in self.tokens.expire() {
+            self.tell(Draft::new(None, Event::TokenExpired(expired))).await;
+        }
         self.limits.forget();
+    }
+
+    /// Sets the earliest time by which tokens are judged: that of the last event in the hub's own stream.
+    pub(crate) fn not_before(&self, time: Timestamp) {
+        self.tokens.not_before(time);
     }
 }
 

@@ -1,6 +1,7 @@
 //! TLS: the certificate and its key, read again when their files change.
 
-use std::fs;
+use std::fs::File;
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
@@ -21,6 +22,9 @@ use crate::settings::TlsSettings;
 /// The interval at which the files are looked at, at most: when somebody connects.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
+/// Maximum size of a certificate or key, in bytes.
+const MAX_FILE: u64 = 1 << 20;
+
 /// The certificate that the hub presents.
 pub(crate) struct Tls {
     cert: PathBuf,
@@ -30,8 +34,8 @@ pub(crate) struct Tls {
 
 struct Loaded {
     config: Arc<ServerConfig>,
-    /// Modification times of the files, if known.
-    changed: [Option<SystemTime>; 2],
+    /// Modification times and sizes of the files, if known.
+    changed: [Option<(SystemTime, u64)>; 2],
     looked: Instant,
 }
 
@@ -69,20 +73,21 @@ impl Tls {
     pub(crate) fn acceptor(&self) -> TlsAcceptor {
         let mut now = self.now.lock().unwrap_or_else(PoisonError::into_inner);
         if now.looked.elapsed() >= LOOK_EVERY {
-            self.look(&mut now);
+            self.look(&mut now, false);
         }
         TlsAcceptor::from(now.config.clone())
     }
 
-    /// Reads the files again if they were changed.
+    /// Reads the files again, however they look: a copy may have the times of what was there before.
     pub(crate) fn reload(&self) {
-        self.look(&mut self.now.lock().unwrap_or_else(PoisonError::into_inner));
+        self.look(&mut self.now.lock().unwrap_or_else(PoisonError::into_inner), true);
     }
 
-    fn look(&self, now: &mut Loaded) {
+    /// Reads the files again if they were changed, or in any case if that is `asked` for.
+    fn look(&self, now: &mut Loaded, asked: bool) {
         now.looked = Instant::now();
         let changed = [changed(&self.cert), changed(&self.key)];
-        if changed == now.changed {
+        if changed == now.changed && !asked {
             return;
         }
         now.changed = changed;
@@ -121,8 +126,9 @@ pub fn check(settings: &TlsSettings) -> Result<(), Error> {
     }
 }
 
-fn changed(path: &Path) -> Option<SystemTime> {
-    fs::metadata(path).and_then(|meta| meta.modified()).ok()
+fn changed(path: &Path) -> Option<(SystemTime, u64)> {
+    let meta = std::fs::metadata(path).ok()?;
+    Some((meta.modified().ok()?, meta.len()))
 }
 
 fn load(cert: &Path, key: &Path) -> Result<Arc<ServerConfig>, Error> {
@@ -143,10 +149,28 @@ fn load(cert: &Path, key: &Path) -> Result<Arc<ServerConfig>, Error> {
 
 /// Reads a file, and checks it against its checksum where the hub made it.
 fn unchanged(path: &Path) -> Result<Vec<u8>, Error> {
-    let text = fs::read(path).map_err(io_error("read", path))?;
+    let text = read(path).map_err(io_error("read", path))?;
     match checked::check_line(&text) {
         Ok(()) => Ok(text),
         Err(e) => Err(Error::Tls { path: path.to_owned(), why: e.to_string() }),
+    }
+}
+
+/// Reads a file. Anything else in its place, such as a pipe that nobody writes to, is an error.
+fn read(path: &Path) -> std::io::Result<Vec<u8>> {
+    let mut options = File::options();
+    options.read(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::custom_flags(&mut options, rustix::fs::OFlags::NONBLOCK.bits() as i32);
+    let file = options.open(path)?;
+    if !file.metadata()?.is_file() {
+        return Err(std::io::Error::other("it is not a file"));
+    }
+    let mut text = Vec::new();
+    file.take(MAX_FILE + 1).read_to_end(&mut text)?;
+    match text.len() as u64 > MAX_FILE {
+        true => Err(std::io::Error::other("it is larger than 1 MiB")),
+        false => Ok(text),
     }
 }
 
@@ -179,4 +203,55 @@ fn self_signed(data: &Path, names: Vec<String>) -> Result<(PathBuf, PathBuf), Er
         write_private(&cert, files[1].as_bytes()).map_err(io_error("write", &cert))?;
     }
     Ok((cert, key))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Writes a new certificate and its key into a folder.
+    fn made(folder: &Path) -> TlsSettings {
+        let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
+        let (cert, key) = (folder.join("cert.pem"), folder.join("key.pem"));
+        std::fs::write(&cert, made.cert.pem()).unwrap();
+        std::fs::write(&key, made.signing_key.serialize_pem()).unwrap();
+        TlsSettings { cert: Some(cert), key: Some(key), self_signed: false }
+    }
+
+    #[test]
+    fn whoever_asks_gets_the_certificate_read_again_also_if_it_has_the_time_of_the_old_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let settings = made(folder.path());
+        let paths = [settings.cert.clone().unwrap(), settings.key.clone().unwrap()];
+        let time = std::fs::metadata(&paths[0]).unwrap().modified().unwrap();
+        let tls = Tls::open(&settings, None, Vec::new()).unwrap().unwrap();
+        let config = || tls.now.lock().unwrap().config.clone();
+        let before = (config(), tls.fingerprint().unwrap());
+        made(folder.path());
+        for path in &paths {
+            File::options().append(true).open(path).unwrap().set_modified(time).unwrap();
+        }
+        tls.reload();
+        assert!(!Arc::ptr_eq(&before.0, &config()));
+        assert_ne!(before.1, tls.fingerprint().unwrap());
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_pipe_in_the_place_of_a_certificate_keeps_nobody_waiting() {
+        use rustix::fs::{CWD, FileType, Mode, mknodat};
+        let folder = tempfile::tempdir().unwrap();
+        let settings = made(folder.path());
+        let tls = Tls::open(&settings, None, Vec::new()).unwrap().unwrap();
+        let before = tls.now.lock().unwrap().config.clone();
+        for path in [settings.cert.as_ref().unwrap(), settings.key.as_ref().unwrap()] {
+            std::fs::remove_file(path).unwrap();
+            mknodat(CWD, path, FileType::Fifo, Mode::RWXU, 0).unwrap();
+        }
+        tls.reload();
+        assert!(Arc::ptr_eq(&before, &tls.now.lock().unwrap().config), "what was before stays");
+        let refused = check(&settings).unwrap_err();
+        let why = std::error::Error::source(&refused).unwrap().to_string();
+        assert!(why.contains("not a file"), "{why}");
+    }
 }

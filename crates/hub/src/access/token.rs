@@ -4,11 +4,12 @@
 //! passwords, of which there are few likely ones.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
 use axum::http::StatusCode;
 use globset::{Glob, GlobSet, GlobSetBuilder};
-use rig_event::audit::{TokenIssued, TokenRevoked};
+use rig_event::audit::{TokenExpired, TokenIssued, TokenRevoked};
 use rig_event::event::RESERVED_ACTORS;
 use rig_event::keyfile::{hex, unhex};
 use rig_event::{Event, StreamName, Timestamp};
@@ -98,6 +99,8 @@ pub(crate) struct Token {
     issued: Timestamp,
     hash: [u8; 32],
     revoked: OnceLock<Timestamp>,
+    /// True once its end was reached. It stays so when the clock is set back.
+    expired: AtomicBool,
     /// Turns true when it ends. Streaming to its bearer then ends too.
     ended: watch::Sender<bool>,
 }
@@ -142,18 +145,22 @@ impl Token {
     }
 
     /// Refuses it if it was revoked or has expired.
-    pub(crate) fn still_valid(self: Arc<Self>, now: Timestamp) -> Result<Arc<Token>, Problem> {
+    pub(crate) fn still_valid(&self, now: Timestamp) -> Result<(), Problem> {
         if self.revoked.get().is_some() {
             return Err(unauthorized("revoked-token", "this token was revoked; ask for another"));
         }
-        match self.expires.is_some_and(|expires| expires <= now) {
+        match self.has_expired(now) {
             true => Err(unauthorized("expired-token", "this token has expired; ask for another")),
-            false => Ok(self),
+            false => Ok(()),
         }
     }
 
     fn is_valid(&self, now: Timestamp) -> bool {
-        self.revoked.get().is_none() && self.expires.is_none_or(|expires| expires > now)
+        self.revoked.get().is_none() && !self.has_expired(now)
+    }
+
+    fn has_expired(&self, now: Timestamp) -> bool {
+        self.expired.load(Relaxed) || self.expires.is_some_and(|expires| expires <= now)
     }
 
     fn listed(&self) -> Listed {
@@ -180,6 +187,7 @@ impl Token {
             issued,
             hash: hash.try_into().ok()?,
             revoked: OnceLock::new(),
+            expired: AtomicBool::new(false),
             ended: watch::channel(false).0,
         })
     }
@@ -192,11 +200,38 @@ pub(crate) struct Tokens {
     closed: watch::Sender<bool>,
     /// True if a token is needed though there is none.
     required: bool,
+    clock: fn() -> Timestamp,
+    /// The latest time that is known, in microseconds: from there on no token becomes valid again, whatever the clock says.
+    floor: AtomicI64,
 }
 
 impl Tokens {
-    pub(crate) fn new(required: bool) -> Tokens {
-        Tokens { book: RwLock::default(), closed: watch::channel(false).0, required }
+    pub(crate) fn new(required: bool, clock: fn() -> Timestamp) -> Tokens {
+        let (closed, _) = watch::channel(false);
+        Tokens { book: RwLock::default(), closed, required, clock, floor: AtomicI64::new(i64::MIN) }
+    }
+
+    /// Returns the time by which tokens are judged: that of the clock, but never earlier than before.
+    pub(crate) fn now(&self) -> Timestamp {
+        let now = (self.clock)();
+        self.not_before(now).max(now)
+    }
+
+    /// Sets the earliest time by which tokens are judged, if it is later than the one before. Returns the one before.
+    pub(crate) fn not_before(&self, time: Timestamp) -> Timestamp {
+        Timestamp::from_micros(self.floor.fetch_max(time.as_micros(), Relaxed))
+    }
+
+    /// Refuses the bearer of a token, or a client without one, once it is not let in any more.
+    ///
+    /// # Errors
+    /// 401.
+    pub(crate) fn still_admits(&self, token: Option<&Token>) -> Result<(), Problem> {
+        match token {
+            Some(token) => token.still_valid(self.now()),
+            None if self.demanded() => Err(missing()),
+            None => Ok(()),
+        }
     }
 
     /// Returns true if requests need a token: once there was one, for ever. When the last has ended, the hub must not stand open.
@@ -226,6 +261,12 @@ impl Tokens {
             Event::TokenRevoked(revoked) => {
                 if let Some(token) = book.get(&revoked.id) {
                     let _ = token.revoked.set(ts);
+                    token.ended.send_replace(true);
+                }
+            }
+            Event::TokenExpired(expired) => {
+                if let Some(token) = book.get(&expired.id) {
+                    token.expired.store(true, Relaxed);
                     token.ended.send_replace(true);
                 }
             }
@@ -267,11 +308,16 @@ impl Tokens {
         self.closed.subscribe()
     }
 
-    /// Ends streaming to the bearers of expired tokens.
-    pub(crate) fn expire(&self, now: Timestamp) {
-        for token in self.read().values().filter(|token| !token.is_valid(now)) {
-            token.ended.send_if_modified(|ended| !std::mem::replace(ended, true));
-        }
+    /// Ends streaming to the bearers of expired tokens. Returns the events of those that were valid until now.
+    pub(crate) fn expire(&self) -> Vec<TokenExpired> {
+        let now = self.now();
+        let book = self.read();
+        let over = book.values().filter(|token| token.revoked.get().is_none() && token.has_expired(now));
+        let new = over.filter(|token| !token.expired.swap(true, Relaxed)).map(|token| {
+            token.ended.send_replace(true);
+            TokenExpired { id: token.id.to_string(), name: token.name.clone() }
+        });
+        new.collect()
     }
 
     /// Ends streaming to all clients.
@@ -289,10 +335,10 @@ impl Tokens {
     pub(crate) fn make(
         &self,
         new: &NewToken,
-        now: Timestamp,
         request_id: Option<String>,
     ) -> Result<(String, TokenIssued), Problem> {
         let bad = |why: &str| Err(Problem::bad_request("bad-token-request", why));
+        let now = self.now();
         if new.scopes.is_empty() || new.scopes.len() > Scope::ALL.len() {
             return bad("say what it may do: read, write, admin, secrets");
         }

@@ -4,11 +4,9 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::body::Body;
 use axum::http::{HeaderMap, StatusCode, header};
-use http_body_util::BodyExt as _;
 use rig_config::redact::Counts;
 use rig_config::{
     Encoding, Format, Reading, Redactor, SnapshotFile, config_digest, normalise, snapshot_file,
@@ -18,18 +16,17 @@ use rig_event::{Draft, Envelope, Event, ServiceName};
 use rig_replay::Capture;
 use rig_replay::judge::Declaration;
 use serde_json::Value;
-use tokio::sync::OwnedSemaphorePermit;
 use zeroize::Zeroizing;
 
 use super::budget::Budget;
 use super::coding::Coding;
+use super::receive::{Bounds, receive};
 use crate::options::Options;
 use crate::originals::Blobs;
+use crate::permit::Permit;
 use crate::problem::Problem;
+use crate::shares::Share;
 use crate::streams::{Appended, Command, Refused, Stream};
-
-/// Minimum rate at which a document must arrive, in bytes a second, beyond the time that a request may take for its next piece.
-const MIN_RATE: u64 = 256 << 10;
 
 /// The format of a snapshot file, as it is requested and as events name it.
 pub const SNAPSHOT: &str = "snapshot";
@@ -151,7 +148,7 @@ impl Captures {
                 // names it.
                 let keeping =
                     self.clone().with_original(stream.clone(), document.clone(), capture, blobs, original);
-                let kept = tokio::spawn(keeping).await;
+                let kept = tokio::spawn(Permit::cover(Permit::current(), keeping)).await;
                 kept.unwrap_or_else(|e| Err(Problem::internal("defect", e.to_string())))
             }
             (written, _) => written.map_err(Problem::from),
@@ -208,55 +205,31 @@ impl Captures {
         Ok(Declaration { digest, config_digest, format, config })
     }
 
-    /// Reads the whole document. Dropping the permit returns its share of the budget.
+    /// Reads the whole document. Dropping the share returns its part of the budget.
     pub(crate) async fn receive(
         &self,
         headers: &HeaderMap,
         body: Body,
         received: &mut u64,
-    ) -> Result<(Vec<u8>, OwnedSemaphorePermit), Problem> {
+    ) -> Result<(Vec<u8>, Option<Share>), Problem> {
         let limit = self.options.limits.bytes;
         let too_large = || {
             let detail = format!("the document is larger than the limit of {limit} bytes");
             Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", detail).with("limit", limit)
         };
         let coding = Coding::of(headers)?;
-        let announced =
-            headers.get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse::<u64>().ok());
-        if announced.is_some_and(|bytes| bytes > limit) {
-            return Err(too_large());
-        }
-        let permit = self.budget.reserve(announced.unwrap_or(limit)).await?;
-        // A client must not occupy the budget by sending a byte now and then.
-        let whole = self.options.read_timeout + Duration::from_secs(announced.unwrap_or(limit) / MIN_RATE);
-        let deadline = tokio::time::Instant::now() + whole;
-
-        let broken =
-            |why: String| Problem::bad_request("incomplete-body", format!("the body broke off: {why}"));
-        let mut body = body;
-        let mut document = Vec::with_capacity(announced.unwrap_or(0) as usize);
-        loop {
-            let next = deadline.min(tokio::time::Instant::now() + self.options.read_timeout);
-            let Ok(frame) = tokio::time::timeout_at(next, body.frame()).await else {
-                let detail = "the document came too slowly";
-                return Err(Problem::new(StatusCode::REQUEST_TIMEOUT, "slow-body", detail));
-            };
-            match frame {
-                None => break,
-                Some(Err(e)) => return Err(broken(e.to_string())),
-                Some(Ok(frame)) => {
-                    let Ok(data) = frame.into_data() else { continue };
-                    *received += data.len() as u64;
-                    if *received > limit {
-                        return Err(too_large());
-                    }
-                    document.extend_from_slice(&data);
-                }
-            }
-        }
+        let announced = headers.get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse().ok());
+        let bounds = Bounds { bytes: limit, announced, patience: self.options.read_timeout };
+        let mut charge = self.budget.charge(0);
+        let document = receive(body, bounds, &mut charge, received, too_large).await?;
         match coding {
-            Some(coding) => coding.unpack(&self.budget, document.into(), limit, too_large).await,
-            None => Ok((document, permit)),
+            Some(coding) => {
+                charge.is_here();
+                let (document, share) =
+                    coding.unpack(&self.budget, document.into(), limit, too_large).await?;
+                Ok((document, Some(share)))
+            }
+            None => Ok((document, charge.held())),
         }
     }
 

@@ -5,10 +5,10 @@ use std::io::{self, Read};
 use axum::http::{HeaderMap, StatusCode, header};
 use bytes::Bytes;
 use flate2::bufread::MultiGzDecoder;
-use tokio::sync::OwnedSemaphorePermit;
 
 use super::budget::Budget;
 use crate::problem::{Problem, UNKNOWN_CODING};
+use crate::shares::Share;
 
 /// The largest window of zstd, as a power of two: 8 MiB, the most that HTTP allows (RFC 9659).
 const WINDOW: u32 = 23;
@@ -46,7 +46,7 @@ impl Coding {
         packed: Bytes,
         limit: u64,
         too_large: impl Fn() -> Problem,
-    ) -> Result<(Vec<u8>, OwnedSemaphorePermit), Problem> {
+    ) -> Result<(Vec<u8>, Share), Problem> {
         let again = packed.clone();
         let bytes =
             self.apart(move || io::copy(&mut self.reader(&again)?.take(limit + 1), &mut io::sink())).await?;

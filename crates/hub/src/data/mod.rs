@@ -2,6 +2,7 @@
 
 pub(crate) mod keychecks;
 pub mod open_files;
+pub(crate) mod room;
 
 use std::fs::{self, File, TryLockError};
 use std::io::{self, Write as _};

@@ -2,10 +2,14 @@
 //!
 //! In reading order: `request` and `answer` (what routes read and answer with), `shapes` (their descriptions for
 //! `/openapi.json`), `sse` (subscribers), `session` (a stretch as a file), `routes` (the hub's own addresses), `trace` (logging
-//! of requests), `dispatch` (the path of a request), `serve` (the listener).
+//! of requests), `leash` (the end of long responses), `pack` (compression), `connection` (how long clients may take), `dispatch` (the path of a request),
+//! `serve` (the listener).
 
 mod answer;
+mod connection;
 mod dispatch;
+mod leash;
+mod pack;
 mod request;
 mod routes;
 mod serve;

@@ -27,7 +27,8 @@ impl<S: Send + Sync, T: serde::de::DeserializeOwned + Send> FromRequestParts<S> 
     }
 }
 
-/// The query of an address, each key once. Unknown keys are refused: a misspelt one must not be ignored.
+/// The query of an address, each key once. Unknown keys are refused: a misspelt one must not be ignored. Those that begin with `_`
+/// are passed over: pages add them so that no cache answers.
 #[derive(Debug, Default)]
 pub struct Query(BTreeMap<String, String>);
 
@@ -43,7 +44,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Query {
         let axum::extract::Query(pairs) = pairs
             .map_err(|_| Problem::bad_request("bad-query", "the query of the address cannot be read"))?;
         let mut query = BTreeMap::new();
-        for (key, value) in pairs {
+        for (key, value) in pairs.into_iter().filter(|(key, _)| !key.starts_with('_')) {
             let shown = key.escape_debug().take(64).collect::<String>();
             if query.insert(key, value).is_some() {
                 return Err(Problem::bad_request(
@@ -121,13 +122,36 @@ impl Query {
     }
 }
 
+/// Takes the place from a query at which to begin, where it is not named by a seq: `since`, a time, or `tail`, a number of events.
+///
+/// # Errors
+/// `bad-time`, `bad-query`, `bad-cursor` if it is named twice, `damaged-log`.
+pub(crate) async fn beginning(query: &mut Query, stream: &Stream) -> Result<Option<Seq>, Problem> {
+    let (since, tail) = (query.text("since"), query.number("tail")?);
+    match (since, tail) {
+        (None, None) => Ok(None),
+        (Some(_), Some(_)) => Err(Problem::bad_request("bad-cursor", "say `since` or `tail`, not both")),
+        _ if query.names("from") => {
+            Err(Problem::bad_request("bad-cursor", "say `from`, `since` or `tail`: only one of them"))
+        }
+        (None, Some(events)) => {
+            let head = stream.head();
+            Ok(Some(head.saturating_sub(events).saturating_add(1).max(stream.first_seq().min(head + 1))))
+        }
+        (Some(time), None) => Ok(Some(stream.first_since(moment(&time)?).await?)),
+    }
+}
+
 /// Takes a range of seqs from a query: `from` (default 1, or the oldest event that is kept) to `to` (default: the head).
 ///
 /// # Errors
-/// `bad-cursor`, `past-head`.
-pub fn range(query: &mut Query, stream: &Stream) -> Result<(Seq, Seq), Problem> {
+/// `bad-cursor`, `bad-time`, `past-head`, `damaged-log`.
+pub async fn range(query: &mut Query, stream: &Stream) -> Result<(Seq, Seq), Problem> {
     let head = stream.head();
-    let from = query.number("from")?;
+    let from = match beginning(query, stream).await? {
+        Some(from) => Some(from.min(head + 1)),
+        None => query.number("from")?,
+    };
     let to = query.number("to")?.unwrap_or(head);
     if from == Some(0) {
         return Err(Problem::bad_request("bad-cursor", "`from` counts from 1"));

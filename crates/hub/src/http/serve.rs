@@ -1,18 +1,18 @@
 //! The listener: accepts and answers connections until the hub stops, then lets open requests finish.
 
-use std::convert::Infallible;
 use std::future::Future;
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use axum::http::{HeaderValue, header};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::{GracefulConnection, GracefulShutdown, Watcher};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
+use super::connection::{Connections, Entry, Patience, Wire};
 use super::dispatch::answer_to;
 use crate::access::tls::Tls;
 use crate::core::Core;
@@ -42,20 +42,37 @@ pub(crate) async fn serve(
     let (read_timeout, deadline) = (core.options().read_timeout, core.options().shutdown_deadline);
     let mut http = hyper::server::conn::http1::Builder::new();
     // Limits the buffer of a subscriber that does not read.
-    http.timer(TokioTimer::new()).header_read_timeout(read_timeout).max_buf_size(64 << 10);
+    http.timer(TokioTimer::new())
+        .header_read_timeout(core.options().http.idle_timeout())
+        .max_buf_size(64 << 10);
     let graceful = GracefulShutdown::new();
     let mut connections = JoinSet::new();
+    let counted = core.clone();
+    let open = Arc::new(Connections::new(move |open, cut| counted.access().admission.connections(open, cut)));
+    let patience = Patience { request: read_timeout, write: core.options().http.write_timeout() };
+    let watching = tokio::spawn(open.clone().watch());
     let mut hangups = Hangups::listen(tls.is_some())?;
-    let connect = |stream: TcpStream, peer: IpAddr, watcher: Option<Watcher>| {
+    let connect = |stream: TcpStream, entry: Entry, watcher: Option<Watcher>| {
         let _ = stream.set_nodelay(true);
+        let connection = entry.connection.clone();
+        let stream = Wire { socket: stream, connection: connection.clone() };
+        let asked = connection.clone();
         let (core, router) = (core.clone(), router.clone());
         let service = service_fn(move |request| {
-            // Boxed, so that it takes memory only during a request.
-            let answer = Box::pin(answer_to(core.clone(), router.clone(), peer, request));
-            async { Ok::<_, Infallible>(answer.await) }
+            // A browser gives a stream up for good that is answered with an error, and comes back where nobody answers.
+            let answer = (!core.is_stopping() || !wants_stream(&request)).then(|| {
+                // Boxed, so that it takes memory only during a request.
+                Box::pin(answer_to(core.clone(), router.clone(), asked.clone(), request))
+            });
+            async {
+                match answer {
+                    Some(answer) => Ok(answer.await),
+                    None => Err(Stopping),
+                }
+            }
         });
         let (tls, http) = (tls.as_ref().map(|tls| tls.acceptor()), http.clone());
-        async move {
+        let served = async move {
             let Some(tls) = tls else {
                 return conclude(http.serve_connection(TokioIo::new(stream), service), watcher).await;
             };
@@ -66,13 +83,22 @@ pub(crate) async fn serve(
                 Ok(Err(e)) => tracing::debug!(error = %e, "a connection did not become one of TLS"),
                 Err(_) => tracing::debug!("a connection did not become one of TLS in time"),
             }
+        };
+        async move {
+            let _entry = entry;
+            tokio::select! {
+                () = served => {}
+                () = connection.is_cut() => {}
+            }
         }
     };
     let most = open_files::connections();
+    // Beyond that, each new connection takes the place of another, which needs a moment to go.
+    let at_most = most + most / 16 + 1;
     tokio::pin!(shutdown);
     let ended = loop {
         let (stream, peer) = tokio::select! {
-            accepted = listener.accept(), if connections.len() < most => match accepted {
+            accepted = listener.accept(), if connections.len() < at_most => match accepted {
                 Ok(accepted) => accepted,
                 Err(e) if is_passing(&e) => {
                     tracing::warn!(error = %e, "a connection could not be accepted");
@@ -88,7 +114,11 @@ pub(crate) async fn serve(
             }
             () = &mut shutdown => break Ok(()),
         };
-        connections.spawn(connect(stream, peer.ip(), Some(graceful.watcher())));
+        if connections.len() >= most {
+            open.make_room();
+        }
+        let entry = open.add(peer.ip(), patience);
+        connections.spawn(connect(stream, entry, Some(graceful.watcher())));
     };
     stop();
     core.access().stop();
@@ -108,7 +138,7 @@ pub(crate) async fn serve(
                 }
                 accepted = listener.accept() => match accepted {
                     Ok((stream, peer)) => {
-                        connections.spawn(connect(stream, peer.ip(), None));
+                        connections.spawn(connect(stream, open.add(peer.ip(), patience), None));
                     }
                     Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
                 },
@@ -119,7 +149,20 @@ pub(crate) async fn serve(
     // They hold the core. Once they are gone, all that it has open is closed.
     tasks.shutdown().await;
     connections.shutdown().await;
+    watching.abort();
+    let _ = watching.await;
     ended
+}
+
+/// The reason why a subscriber gets no answer.
+#[derive(Debug, thiserror::Error)]
+#[error("the hub is stopping")]
+struct Stopping;
+
+/// Returns true if a request is for a stream of events.
+fn wants_stream<B>(request: &hyper::Request<B>) -> bool {
+    let accept = request.headers().get(header::ACCEPT).map(HeaderValue::as_bytes).unwrap_or_default();
+    memchr::memmem::find(accept, b"text/event-stream").is_some()
 }
 
 /// Serves a connection until it ends. `watcher` shuts it down once the hub stops.

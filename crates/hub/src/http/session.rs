@@ -10,7 +10,7 @@ use futures_util::stream::BoxStream;
 use rig_event::session::{Checkpoint, Header, Outcome, VERSION};
 use rig_event::{Seq, Timestamp};
 use rig_recorder::session::{Output, SessionWriter};
-use rig_recorder::{Claim, EventLog as _, Keyring};
+use rig_recorder::{Claim, EventLog as _, Keyring, Point};
 use serde_json::value::to_raw_value;
 
 use crate::options::READ_BYTES;
@@ -35,12 +35,12 @@ pub(crate) async fn body(stream: Arc<Stream>, keys: Arc<Keyring>, stretch: Stret
     }
     let Stretch { from, to, zstd, outcome, now } = stretch;
     let last = stream.cut_at(to).await?;
-    let sign = |cut: &Cut, end| {
+    let sign = |cut: &Cut, point| {
         let (stream, epoch, upto) = (&stream.name, &stream.epoch, cut.state.seq);
         let (chain, state) = (&cut.chain.to_string(), &cut.state.hash());
-        keys.sign(&Claim { stream, epoch, upto, chain, state, end })
+        keys.sign(&Claim { stream, epoch, upto, chain, state, point })
     };
-    let signature = sign(&last, Some(outcome));
+    let signature = sign(&last, Point::End(outcome));
     drop(last);
     let before = stream.cut_at(from - 1).await?;
     let header = Header {
@@ -61,7 +61,7 @@ pub(crate) async fn body(stream: Arc<Stream>, keys: Arc<Keyring>, stretch: Stret
             hash: before.state.hash(),
             state: to_raw_value(&before.state.view(stream.name.as_str()))
                 .map_err(|e| defect(e.to_string()))?,
-            signatures: sign(&before, None).into_iter().collect(),
+            signatures: sign(&before, Point::Beginning(before.state.ts)).into_iter().collect(),
         }),
     };
     drop(before);

@@ -13,11 +13,12 @@ use rig_event::{Epoch, Seq, type_of};
 use rig_recorder::ReadError;
 use serde::Deserialize;
 use serde_json::json;
-use tokio::sync::{OwnedSemaphorePermit, watch};
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use crate::options::READ_BYTES;
 use crate::problem::Problem;
+use crate::shares::Share;
 use crate::streams::{Frames, News, Stream};
 
 /// The events that a subscriber asks for.
@@ -113,7 +114,7 @@ pub(crate) struct Subscription {
     pub(crate) filter: Filter,
     pub(crate) stopping: watch::Receiver<bool>,
     /// Its place among the subscribers.
-    pub(crate) place: OwnedSemaphorePermit,
+    pub(crate) place: Share,
 }
 
 /// Returns the body of an SSE response. It ends when the hub stops, the stream is removed or the log is damaged.
@@ -132,7 +133,9 @@ fn frames(
     let mut beats = news.borrow().beats;
     stream! {
         let _share = share;
-        yield Ok(Bytes::from_static(b"retry: 1000\n\n"));
+        // In a frame with data: some clients take a block without any for an event that is empty.
+        let hello = control("hello", &json!({"epoch": stream.epoch, "head": stream.head()}));
+        yield Ok(Bytes::from([&b"retry: 1000\n"[..], &hello].concat()));
         let meter = stream.meters.subscribed(next);
         if reset {
             yield Ok(control("reset", &json!({"epoch": stream.epoch, "head": stream.head()})));
@@ -174,7 +177,7 @@ fn frames(
                                 if more <= last {
                                     ahead = Some((more, tokio::spawn(from_log(stream.clone(), more, last))));
                                 }
-                                Arc::new(batch)
+                                batch
                             }
                             Ok(None) => return,
                             // Pruned in between: the next iteration reports it.
@@ -225,10 +228,13 @@ fn frames(
     }
 }
 
-/// Reads a stretch of the log as frames; `None` if it has no lines.
-async fn from_log(stream: Arc<Stream>, from: Seq, to: Seq) -> Result<Option<Frames>, ReadError> {
-    let lines = stream.log.read(from, to, READ_BYTES).await?;
-    Ok((!lines.is_empty()).then(|| Frames::of(&stream.epoch, &lines)))
+/// Returns a stretch of the log as frames; `None` if it has no lines.
+async fn from_log(stream: Arc<Stream>, from: Seq, to: Seq) -> Result<Option<Arc<Frames>>, ReadError> {
+    let read = async {
+        let lines = stream.log.read(from, to, READ_BYTES).await?;
+        Ok((!lines.is_empty()).then(|| Frames::of(&stream.epoch, &lines)))
+    };
+    stream.stretches.get(from, read).await
 }
 
 /// Returns the error of a reading task that failed.

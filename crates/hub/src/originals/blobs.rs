@@ -126,7 +126,7 @@ impl Blobs {
         }
         let record = Record { stream: self.stream.clone(), id: named.id.clone() };
         let key = DataKey::random().map_err(|e| not_encrypted(&e.to_string()))?;
-        let wrapped = self.keys.wrap(&record, &key).await.map_err(|Unavailable(why)| not_encrypted(&why))?;
+        let wrapped = self.keys.wrap(&record, &key).await.map_err(|e| not_encrypted(&e.to_string()))?;
         (self.step)("blob.wrapped");
         let blobs = self.clone();
         let bytes = blocking(move || {
@@ -161,7 +161,10 @@ impl Blobs {
         })?;
         let sealed = Sealed::parse(sealed, &record).map_err(|e| damaged(e.to_string()))?;
         let key = self.keys.unwrap(&record, &sealed.key).await;
-        let key = key.map_err(|Unavailable(why)| Problem::unavailable("encryption-unavailable", why))?;
+        let key = key.map_err(|e| match e {
+            Unavailable::Now(why) => Problem::unavailable("encryption-unavailable", why),
+            Unavailable::Damaged => damaged(e.to_string()),
+        })?;
         let opened = blocking(move || Ok(sealed.open(&record, &key))).await?;
         opened.map_err(|e| damaged(e.to_string()))
     }
@@ -209,8 +212,11 @@ impl Blobs {
             Err(why) => return Ok(Some(Err((record.id, why)))),
         };
         let rewrapped = self.keys.rewrap(&record, &sealed.key).await;
-        let rewrapped =
-            rewrapped.map_err(|Unavailable(why)| Problem::unavailable("encryption-unavailable", why))?;
+        let rewrapped = match rewrapped {
+            Ok(rewrapped) => rewrapped,
+            Err(Unavailable::Now(why)) => return Err(Problem::unavailable("encryption-unavailable", why)),
+            Err(Unavailable::Damaged) => return Ok(Some(Err((record.id, SealedError::Undecipherable)))),
+        };
         let Some(key) = rewrapped else { return Ok(Some(Ok(false))) };
         sealed.key = key;
         let blobs = self.clone();

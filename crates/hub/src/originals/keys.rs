@@ -50,7 +50,7 @@ impl Keys {
         known.map(Arc::as_ref).ok_or_else(|| {
             // An id, not a key: it is in plain text in the first line of the blob.
             let by = wrapped.by.escape_debug().take(80).collect::<String>();
-            Unavailable(format!(
+            Unavailable::Now(format!(
                 "the original is encrypted with `{by}`, which this hub does not have (docs/secrecy.md)"
             ))
         })

@@ -73,20 +73,21 @@ impl LocalKeys {
     }
 
     fn wrap_now(&self, record: &Record, data_key: &DataKey) -> Result<Wrapped, Unavailable> {
-        let nonce: [u8; NONCE] = random().map_err(|e| Unavailable(e.to_string()))?;
+        let nonce: [u8; NONCE] = random().map_err(|e| Unavailable::Now(e.to_string()))?;
         let payload = Payload { msg: data_key.bytes(), aad: &record.associated("key") };
         self.with(|keys| {
             // A file without keys is refused when it is read.
-            let key = keys.last().ok_or_else(|| Unavailable("there is no key".to_owned()))?;
+            let key = keys.last().ok_or_else(|| Unavailable::Now("there is no key".to_owned()))?;
             let sealed = key.cipher().encrypt(&XNonce::from(nonce), payload);
-            let sealed = sealed.map_err(|_| Unavailable("the data key could not be encrypted".to_owned()))?;
+            let sealed =
+                sealed.map_err(|_| Unavailable::Now("the data key could not be encrypted".to_owned()))?;
             Ok(Wrapped { by: format!("{FILE}{}", key.id), wrapped: hex(&[&nonce[..], &sealed].concat()) })
         })
     }
 
     fn unwrap_now(&self, record: &Record, wrapped: &Wrapped) -> Result<DataKey, Unavailable> {
         let id = wrapped.by.strip_prefix(FILE).unwrap_or_default();
-        let damaged = || Unavailable("the data key of the original is damaged".to_owned());
+        let damaged = || Unavailable::Damaged;
         let bytes = unhex(&wrapped.wrapped).ok_or_else(damaged)?;
         let (nonce, sealed) = bytes.split_at_checked(NONCE).ok_or_else(damaged)?;
         let nonce: [u8; NONCE] = nonce.try_into().map_err(|_| damaged())?;

@@ -90,8 +90,8 @@ impl Transit {
         tokio::spawn(async move {
             match engine.health().await {
                 Ok(()) => tracing::info!(url = %engine.settings.url, "the Transit service is there"),
-                Err(Unavailable(why)) => {
-                    tracing::warn!(url = %engine.settings.url, why, "captures fail until the Transit service is there");
+                Err(why) => {
+                    tracing::warn!(url = %engine.settings.url, %why, "captures fail until the Transit service is there");
                 }
             }
         });
@@ -105,13 +105,14 @@ impl Transit {
 impl Engine {
     fn address(&self, path: &str) -> Result<Url, Unavailable> {
         let base = self.settings.url.as_str().trim_end_matches('/');
-        Url::parse(&format!("{base}/v1/{path}")).map_err(|_| Unavailable("its URL cannot be used".to_owned()))
+        Url::parse(&format!("{base}/v1/{path}"))
+            .map_err(|_| Unavailable::Now("its URL cannot be used".to_owned()))
     }
 
     async fn token(&self) -> Result<HeaderValue, Unavailable> {
-        let token = self.settings.token.read().await.map_err(Unavailable)?;
+        let token = self.settings.token.read().await.map_err(Unavailable::Now)?;
         let mut value = HeaderValue::from_str(&token)
-            .map_err(|_| Unavailable("the token has characters that no token has".to_owned()))?;
+            .map_err(|_| Unavailable::Now("the token has characters that no token has".to_owned()))?;
         value.set_sensitive(true);
         Ok(value)
     }
@@ -130,11 +131,11 @@ impl Engine {
         body: &impl Serialize,
     ) -> Result<T, Unavailable> {
         if !is_name(key) {
-            return Err(Unavailable("the name of its key has characters that no name has".to_owned()));
+            return Err(Unavailable::Now("the name of its key has characters that no name has".to_owned()));
         }
         let address = self.address(&format!("{}/{what}/{key}", self.settings.mount))?;
-        let body =
-            serde_json::to_vec(body).map_err(|_| Unavailable("the request cannot be written".to_owned()))?;
+        let body = serde_json::to_vec(body)
+            .map_err(|_| Unavailable::Now("the request cannot be written".to_owned()))?;
         let request = self.client.post(address).header("x-vault-token", self.token().await?).body(body);
         let mut answer = request.send().await.map_err(|e| no_answer(&e))?;
         if !answer.status().is_success() {
@@ -161,7 +162,7 @@ fn no_answer(e: &reqwest::Error) -> Unavailable {
     } else {
         "the connection broke off"
     };
-    Unavailable(format!("the Transit service holds the key, and {why}"))
+    Unavailable::Now(format!("the Transit service holds the key, and {why}"))
 }
 
 /// Returns what to do about an error that it answered. The text of the answer is not repeated.
@@ -175,11 +176,13 @@ fn refused(status: StatusCode) -> Unavailable {
         503 => "it is sealed",
         _ => "see its log",
     };
-    Unavailable(format!("the Transit service holds the key, and answered {}: {hint}", status.as_u16()))
+    Unavailable::Now(format!("the Transit service holds the key, and answered {}: {hint}", status.as_u16()))
 }
 
 fn unreadable() -> Unavailable {
-    Unavailable("the Transit service holds the key, and its answer is none of a Transit engine".to_owned())
+    Unavailable::Now(
+        "the Transit service holds the key, and its answer is none of a Transit engine".to_owned(),
+    )
 }
 
 /// Returns the version of the key in `vault:v3:…`.

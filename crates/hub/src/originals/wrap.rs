@@ -3,10 +3,16 @@
 use rig_recorder::BoxFuture;
 use rig_recorder::blob::{DataKey, Record, Wrapped};
 
-/// The reason why a data key cannot be wrapped or unwrapped now. It quotes neither keys nor responses of a server.
+/// The reason why a data key cannot be wrapped or unwrapped. It quotes neither keys nor responses of a server.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub(crate) struct Unavailable(pub(crate) String);
+pub(crate) enum Unavailable {
+    /// Not now.
+    #[error("{0}")]
+    Now(String),
+    /// Never: the wrapped key is not what was written.
+    #[error("its data key is damaged")]
+    Damaged,
+}
 
 /// A holder of key-encryption keys.
 pub(crate) trait Wrap: Send + Sync {

@@ -5,7 +5,7 @@
 //! Logs are copied before originals: an original is written before the event that names it. What can be derived (`index/`, the
 //! offsets beside segments) is left out. Nothing is put in place before all of it was checked.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::path::{Component, Path, PathBuf};
@@ -109,6 +109,44 @@ impl Manifest {
         self.files.len()
     }
 
+    /// Refuses a backup without the hub's own stream: the tokens are in it, and without them a hub stands open.
+    fn has_own_stream(&self) -> Result<(), BackupError> {
+        let own = StreamName::hub();
+        match self.streams.iter().any(|copied| copied.stream == own) {
+            true => Ok(()),
+            false => Err(BackupError::Damaged {
+                what: format!("stream {own}"),
+                why: "it is missing, and with it the tokens: a hub would stand open".to_owned(),
+            }),
+        }
+    }
+
+    /// Refuses a manifest that names anything but the files of its streams and, where it says so, the keys.
+    fn is_closed(&self) -> Result<(), BackupError> {
+        let damaged =
+            |what: &str, why: &str| BackupError::Damaged { what: what.to_owned(), why: why.to_owned() };
+        let names: BTreeSet<&str> = self.streams.iter().map(|copied| copied.stream.as_str()).collect();
+        if names.len() != self.streams.len() {
+            return Err(damaged(MANIFEST, "it names a stream twice"));
+        }
+        for name in self.files.keys() {
+            let parts: Vec<&str> = name.split('/').collect();
+            let has_place = match parts.as_slice() {
+                ["keys", _] => self.with_keys,
+                ["streams", stream, "stream.json" | "cut.json"] => names.contains(stream),
+                ["streams", stream, segment] => names.contains(stream) && is_segment(segment),
+                ["streams", stream, "blobs", shard, blob] => {
+                    names.contains(stream) && shard.len() == 2 && blob.starts_with(shard)
+                }
+                _ => false,
+            };
+            if !has_place {
+                return Err(damaged(name, "it has no place in a backup"));
+            }
+        }
+        self.has_own_stream()
+    }
+
     /// Their bytes, before compression.
     pub fn bytes(&self) -> u64 {
         self.files.values().map(|file| file.bytes).sum()
@@ -154,6 +192,7 @@ pub fn write(data: &Path, out: impl Write, with_keys: bool, now: Timestamp) -> R
         }
     }
     let Copy { mut tar, manifest } = copy;
+    manifest.has_own_stream()?;
     let text = serde_json::to_vec_pretty(&manifest).map_err(|e| to_out(io::Error::other(e)))?;
     append(&mut tar, MANIFEST, text.len() as u64, &text[..]).map_err(to_out)?;
     tar.into_inner().and_then(zstd::Encoder::finish).and_then(|mut out| out.flush()).map_err(to_out)?;
@@ -325,36 +364,75 @@ impl<R: Read> Read for Lines<'_, R> {
 /// When it is damaged or not whole, or the folder cannot be used; then nothing is left behind.
 pub fn restore(from: impl Read, data: &Path) -> Result<Manifest, BackupError> {
     let is_there = data.exists();
+    remove_leftovers(data)?;
     // What a new file system begins with is nobody's.
     if !listed(data)?.iter().all(|path| path.ends_with("lost+found")) {
         return Err(BackupError::NotEmpty(data.to_owned()));
     }
     // A folder that is there may be a link or a mounted disk, which nothing can be put in the place of.
     let mut unpacked = if is_there { data.join("") } else { data.to_owned() }.into_os_string();
-    unpacked.push(format!(".restore-{}", std::process::id()));
+    unpacked.push(format!("{UNPACKED}{}", std::process::id()));
     let unpacked = PathBuf::from(unpacked);
+    if unpacked.exists() {
+        fs::remove_dir_all(&unpacked).map_err(io_failed("remove", &unpacked))?;
+    }
     private_folder(&unpacked)?;
     let put = unpack(from, &unpacked).and_then(|manifest| {
-        let in_place = |from: &Path, to: &Path| fs::rename(from, to).map_err(io_failed("put in place", to));
-        if is_there {
-            // The streams come last: without them it is no data directory.
-            if manifest.with_keys {
-                in_place(&unpacked.join("keys"), &data.join("keys"))?;
-            }
-            in_place(&unpacked.join("streams"), &data.join("streams"))?;
-            fs::remove_dir(&unpacked).map_err(io_failed("remove", &unpacked))?;
-            sync_folder(data)?;
-        } else {
-            in_place(&unpacked, data)?;
-            let parent = data.parent().filter(|parent| !parent.as_os_str().is_empty());
-            sync_folder(parent.unwrap_or(Path::new(".")))?;
-        }
+        put_in_place(&unpacked, data, is_there)?;
         Ok(manifest)
     });
     if put.is_err() {
         let _ = fs::remove_dir_all(&unpacked);
     }
     put
+}
+
+/// The beginning of the name of the folder in which a backup is unpacked.
+const UNPACKED: &str = ".restore-";
+
+/// Removes what an attempt left behind that was killed: it had not come as far as the streams.
+fn remove_leftovers(data: &Path) -> Result<(), BackupError> {
+    let entries = listed(data)?;
+    let is_unpacked = |path: &&PathBuf| name_of(path).is_ok_and(|name| name.starts_with(UNPACKED));
+    let Some(unpacked) = entries.iter().find(is_unpacked) else { return Ok(()) };
+    let keys = data.join("keys");
+    let is_ours = |path: &PathBuf| {
+        is_unpacked(&path) || *path == keys && !unpacked.join("keys").exists() || path.ends_with("lost+found")
+    };
+    if !entries.iter().all(is_ours) {
+        return Ok(());
+    }
+    for path in entries.iter().filter(|path| !path.ends_with("lost+found")) {
+        fs::remove_dir_all(path).map_err(io_failed("remove", path))?;
+    }
+    Ok(())
+}
+
+/// Moves what was unpacked and checked to where it belongs: all of it, or nothing.
+fn put_in_place(unpacked: &Path, data: &Path, is_there: bool) -> Result<(), BackupError> {
+    let in_place = |from: &Path, to: &Path| fs::rename(from, to).map_err(io_failed("put in place", to));
+    if !is_there {
+        in_place(unpacked, data)?;
+        let parent = data.parent().filter(|parent| !parent.as_os_str().is_empty());
+        return sync_folder(parent.unwrap_or(Path::new(".")))
+            .inspect_err(|_| drop(fs::rename(data, unpacked)));
+    }
+    // The streams come last: without them it is no data directory.
+    let parts: Vec<&str> =
+        ["keys", "streams"].into_iter().filter(|part| unpacked.join(part).exists()).collect();
+    let moved = parts
+        .iter()
+        .try_for_each(|part| in_place(&unpacked.join(part), &data.join(part)))
+        .and_then(|()| sync_folder(data));
+    if moved.is_err() {
+        for part in parts {
+            let _ = fs::rename(data.join(part), unpacked.join(part));
+        }
+        return moved;
+    }
+    // Everything is there; an empty folder more does no harm.
+    let _ = fs::remove_dir(unpacked);
+    Ok(())
 }
 
 /// Reads a backup to its end into a folder of its own, and checks everything.
@@ -407,10 +485,10 @@ fn unpack(from: impl Read, folder: &Path) -> Result<Manifest, BackupError> {
     {
         return Err(damaged(name, "it is not what the manifest says"));
     }
+    manifest.is_closed()?;
     for stream in &manifest.streams {
         check(folder, stream)?;
     }
-    private_folder(&folder.join("streams"))?;
     Ok(manifest)
 }
 
@@ -446,6 +524,12 @@ fn check(folder: &Path, copied: &StreamCopy) -> Result<(), BackupError> {
     }
     drop(log);
     sync_folder(&dir)
+}
+
+/// Returns true if that is the name of a segment of a log.
+fn is_segment(name: &str) -> bool {
+    name.strip_suffix(".jsonl")
+        .is_some_and(|digits| digits.len() == 20 && digits.bytes().all(|b| b.is_ascii_digit()))
 }
 
 /// Returns true if a path stays below its folder.

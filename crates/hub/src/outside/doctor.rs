@@ -12,13 +12,14 @@ use rig_config::{Policy, RedactionKey, Redactor};
 use rig_event::{Envelope, Epoch, Event, Seq, StreamName};
 use rig_recorder::seal::Checked;
 use rig_recorder::store::holds_stream;
-use rig_recorder::{Chain, Claim, Durable, Index, Keyring};
+use rig_recorder::{Chain, Claim, Durable, Index, Keyring, Point};
 use serde::Serialize;
 
 use self::originals::Named;
 use crate::access::tls;
 use crate::data::keychecks;
 use crate::error::Error;
+use crate::options::Options;
 use crate::originals::LocalKeys;
 use crate::streams::Cut;
 
@@ -177,6 +178,11 @@ pub fn examine(data: &Path, repair: bool) -> io::Result<Report> {
             ["streams that were being deleted are still there", "the next start of a hub deletes them"];
         report.mend(repair, Level::Note, &removed, told, || fs::remove_dir_all(&removed));
     }
+    let reserve = data.join("reserve");
+    if fs::read(&reserve).is_ok_and(|held| held.iter().any(|byte| *byte != 0)) {
+        let told = ["the file that holds room back has something in it", "nothing: the hub only deletes it"];
+        report.mend(repair, Level::Note, &reserve, told, || fs::remove_file(&reserve));
+    }
     disk(&mut report, data);
     if let Some((_, copy)) = index {
         let _ = fs::remove_dir_all(copy);
@@ -189,6 +195,10 @@ fn lock(data: &Path) -> io::Result<Option<Option<File>>> {
     let lock = match File::options().append(true).open(data.join("lock")) {
         Ok(lock) => lock,
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Some(None)),
+        // On a file system that is only read no hub runs, or it runs elsewhere and its lock shows.
+        Err(e) if matches!(e.kind(), io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::PermissionDenied) => {
+            File::open(data.join("lock"))?
+        }
         Err(e) => return Err(e),
     };
     match lock.try_lock() {
@@ -386,6 +396,16 @@ fn stream(
         report.add(Level::Warning, folder, what, advice);
     }
     named.head(&state);
+    let ahead = state.ts.as_micros().saturating_sub((Options::default().clock)().as_micros()) / 1_000_000;
+    if ahead > 60 {
+        let what = format!(
+            "its last event has the time {}, which is {ahead} s ahead of this machine's clock",
+            state.ts
+        );
+        let advice =
+            "set the clock, if it is wrong; else nothing: events carry the true time as `at` until then";
+        report.add(Level::Warning, folder, what, advice);
+    }
     let (state, originals, unnamed) = (state.hash(), 0, 0);
     Ok((Sound { stream, epoch, first_seq, last_seq, seals, signed_upto, state, originals, unnamed }, named))
 }
@@ -418,7 +438,8 @@ impl Reading {
                 return Err("the seal has another hash chain: a line before it was changed".to_owned());
             }
             let (stream, epoch, upto) = (&durable.stream, &durable.epoch, seal.upto);
-            let claim = Claim { stream, epoch, upto, chain: &seal.chain, state: &seal.state, end: None };
+            let claim =
+                Claim { stream, epoch, upto, chain: &seal.chain, state: &seal.state, point: Point::Seal };
             self.unknown_key = None;
             for signature in &seal.signatures {
                 match keys.check(&claim, signature) {

@@ -6,7 +6,7 @@
 use rig_event::event::LogSealed;
 use rig_event::{Envelope, Event, Head, Seq};
 use rig_recorder::seal::Checked;
-use rig_recorder::{Chain, Claim, EventLog, Keyring, StreamIndex};
+use rig_recorder::{Chain, Claim, EventLog, Keyring, Point, StreamIndex};
 
 use super::cut::{Cut, cut_at};
 use crate::options::READ_BYTES;
@@ -102,7 +102,7 @@ impl Sealed {
 fn signed(log: &dyn EventLog, last: &Sealed, keys: &Keyring) -> Result<(), String> {
     let (stream, epoch, seq) = (log.stream(), log.epoch(), last.seq);
     let LogSealed { upto, chain, state, signatures } = &last.seal;
-    let claim = Claim { stream, epoch, upto: *upto, chain, state, end: None };
+    let claim = Claim { stream, epoch, upto: *upto, chain, state, point: Point::Seal };
     for signature in signatures {
         let key = &signature.key_id;
         match keys.check(&claim, signature) {

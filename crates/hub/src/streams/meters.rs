@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
 use rig_event::{Event, Seq, Severity};
@@ -19,6 +19,10 @@ const SEVERITIES: [Severity; 4] = [Severity::Low, Severity::Medium, Severity::Hi
 /// The counters of one stream.
 #[derive(Default)]
 pub(crate) struct Meters {
+    /// Why the log takes no more events, once it does not.
+    failed: OnceLock<Arc<str>>,
+    /// Microseconds by which the clock was behind the log at the last write.
+    behind: AtomicU64,
     events: AtomicU64,
     commits: AtomicU64,
     commit_micros: AtomicU64,
@@ -50,6 +54,26 @@ pub(crate) struct Subscriber {
 }
 
 impl Meters {
+    /// Notes by how many microseconds the clock is behind the log.
+    pub(crate) fn clock_is_behind(&self, micros: u64) {
+        self.behind.store(micros, Relaxed);
+    }
+
+    /// Returns the seconds by which the clock is behind the log.
+    pub(crate) fn clock_behind(&self) -> u64 {
+        self.behind.load(Relaxed) / 1_000_000
+    }
+
+    /// Notes why the log takes no more events.
+    pub(crate) fn failed(&self, why: &Arc<str>) {
+        let _ = self.failed.set(why.clone());
+    }
+
+    /// Returns why the log takes no more events; `None`: it does.
+    pub(crate) fn failure(&self) -> Option<&Arc<str>> {
+        self.failed.get()
+    }
+
     /// A write of `events` events became durable.
     pub(crate) fn committed(&self, events: u64, took: Duration) {
         let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
@@ -178,7 +202,7 @@ pub(crate) struct Row<'a> {
 
 /// All counters of all streams.
 pub(crate) fn write(text: &mut Exposition, streams: &[Row<'_>]) {
-    let columns: [Column<Row<'_>>; 21] = [
+    let columns: [Column<Row<'_>>; 22] = [
         ("rig_head_seq", "gauge", "Seq of the last durable event.", |s| s.head),
         ("rig_first_seq", "gauge", "Seq of the oldest event that is kept.", |s| s.first_seq),
         ("rig_log_bytes", "gauge", "Bytes that the log takes.", |s| s.bytes),
@@ -217,6 +241,12 @@ pub(crate) fn write(text: &mut Exposition, streams: &[Row<'_>]) {
             "counter",
             "Captures that failed because the original could not be encrypted or kept.",
             |s| s.meters.encryption_failures.load(Relaxed),
+        ),
+        (
+            "rig_clock_behind_seconds",
+            "gauge",
+            "Time by which the clock was behind the log at the last write: it had been ahead before.",
+            |s| s.meters.clock_behind(),
         ),
         ("rig_subscribers", "gauge", "Subscribers connected.", |s| s.meters.subscribers(s.head).0),
         (

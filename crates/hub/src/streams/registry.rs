@@ -20,13 +20,15 @@ use super::indexer;
 use super::meters::{Meters, drift_of};
 use super::playback::{Playback, PlaybackLog};
 use super::stream::{Stream, Tasks};
-use super::tail::Tail;
+use super::tail::{Stretches, Tail};
 use super::viewed::Viewed;
 use super::writer::{Refused, Writer};
+use crate::data::room::{Room, is_for_want_of_room};
 use crate::data::{DataDir, io_error, open_files, random};
 use crate::error::Error;
 use crate::options::Options;
 use crate::originals::{Blobs, Keys};
+use crate::permit::Permit;
 use crate::problem::Problem;
 
 /// Most appends that may wait for the writer. Senders of more wait until there is room.
@@ -57,6 +59,8 @@ pub(crate) struct Parts {
     /// The keys of originals; absent where none are kept and none can be there.
     pub(crate) originals: Option<Arc<Keys>>,
     pub(crate) keepers: Vec<Keeper>,
+    /// The disk.
+    pub(crate) room: Room,
     /// Turns true when the hub stops: streams to subscribers end.
     pub(crate) stopping: watch::Receiver<bool>,
 }
@@ -127,7 +131,8 @@ impl Streams {
     pub async fn make(&self, name: &str) -> Result<(Arc<Stream>, bool), Problem> {
         self.may_change()?;
         let (registry, name) = (self.0.clone(), parse_name(name)?);
-        let making = tokio::spawn(async move { registry.make(name).await });
+        let making = async move { registry.make(name).await };
+        let making = tokio::spawn(Permit::cover(Permit::current(), making));
         making.await.unwrap_or_else(|e| Err(Problem::internal("defect", e.to_string())))
     }
 
@@ -149,13 +154,52 @@ impl Streams {
     pub(crate) async fn remove(&self, name: &str) -> Result<(), Problem> {
         self.may_change()?;
         let (registry, name) = (self.0.clone(), name.to_owned());
-        let removing = tokio::spawn(async move { registry.remove(&name).await });
+        let removing = async move { registry.remove(&name).await };
+        let removing = tokio::spawn(Permit::cover(Permit::current(), removing));
         removing.await.unwrap_or_else(|e| Err(Problem::internal("defect", e.to_string())))
     }
 
     /// Appends an event to the hub's own stream, and waits until it is durable.
     pub(crate) async fn tell(&self, draft: Draft) -> Result<(), Problem> {
         self.find(StreamName::hub().as_str())?.tell(draft).await.map(drop)
+    }
+
+    /// Returns the disk that the streams are on.
+    pub(crate) fn room(&self) -> &Room {
+        &self.0.parts.room
+    }
+
+    /// Makes room for a decision that must be written into the hub's own stream, also if the disk is full.
+    pub(crate) async fn make_room(&self) {
+        let own = self.get(&StreamName::hub());
+        let failed = own.filter(|own| own.meters.failure().is_some_and(|why| is_for_want_of_room(why)));
+        if failed.is_some() || self.room().is_full() {
+            self.room().give_up();
+        }
+        if let Some(own) = failed {
+            self.0.reopen(&own).await;
+        }
+    }
+
+    /// Opens the streams again that a full disk has stopped, once there is room, or where retention may make some.
+    pub(crate) async fn mend(&self) {
+        let room = self.room();
+        let failed =
+            |stream: &Arc<Stream>| stream.meters.failure().is_some_and(|why| is_for_want_of_room(why));
+        let failed: Vec<Arc<Stream>> = self.list().into_iter().filter(failed).collect();
+        if failed.is_empty() {
+            return room.hold_back();
+        }
+        let retention = &self.0.parts.policy.retention;
+        let prunes = (retention.max_age, retention.max_events, retention.max_bytes) != (None, None, None);
+        if prunes && !room.is_plenty() {
+            room.give_up();
+        }
+        for stream in failed {
+            if room.is_plenty() || prunes && !room.is_full() {
+                self.0.reopen(&stream).await;
+            }
+        }
     }
 
     /// Reads the keys of originals again, where there are any: the file may have another one by now.
@@ -232,6 +276,7 @@ impl Registry {
             return Err(reserved());
         }
         let _changing = self.changing.lock().await;
+        Permit::check_current()?;
         if let Some(stream) = self.get(&name) {
             return Ok((stream, false));
         }
@@ -246,8 +291,24 @@ impl Registry {
         Ok((made.map_err(|e| Problem::internal("storage", e.to_string()))?, true))
     }
 
+    /// Opens a stream again whose log takes no more events.
+    async fn reopen(&self, failed: &Arc<Stream>) {
+        let _changing = self.changing.lock().await;
+        let name = &failed.name;
+        if self.get(name).is_none_or(|known| !Arc::ptr_eq(&known, failed)) {
+            return;
+        }
+        failed.close().await;
+        // Whoever still reads from it keeps its log locked; then the next attempt opens it.
+        match self.open_stream(name, false).await {
+            Ok(_) => tracing::info!(stream = %name, "the stream takes events again"),
+            Err(e) => tracing::warn!(stream = %name, error = %e, "the stream takes no events still"),
+        }
+    }
+
     async fn remove(&self, name: &str) -> Result<(), Problem> {
         let _changing = self.changing.lock().await;
+        Permit::check_current()?;
         let stream = self.find(name)?;
         if stream.name.is_internal() {
             return Err(reserved());
@@ -295,6 +356,12 @@ impl Registry {
         let (inputs, received) = mpsc::channel(QUEUE);
         let (head, heads) = watch::channel(log.head());
         let meters = Arc::new(Meters::default());
+        let behind = cut.state.ts.as_micros().saturating_sub((options.clock)().as_micros());
+        if behind >= 1_000_000 {
+            let (seconds, ts) = (behind / 1_000_000, cut.state.ts);
+            tracing::warn!(stream = %name, seconds, %ts, "the clock is behind the last event of the log: it was ahead before, or is wrong now; events carry the clock's time as `at`");
+            meters.clock_is_behind(behind as u64);
+        }
         cut.state.services.values().for_each(|service| meters.found(drift_of(Some(service))));
         let writer = Writer {
             stream: name.clone(),
@@ -324,6 +391,7 @@ impl Registry {
             epoch: log.epoch().clone(),
             log,
             tail: announced.tail,
+            stretches: Stretches::default(),
             head: heads,
             news: announced.news,
             rounds: announced.rounds,
@@ -360,6 +428,7 @@ impl Registry {
             epoch: log.epoch().clone(),
             log: log.clone(),
             tail: announced.tail,
+            stretches: Stretches::default(),
             head,
             news: announced.news,
             rounds: announced.rounds,

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use axum::http::StatusCode;
 use rig_config::Redactor;
-use rig_event::{Draft, Epoch, Seq, StreamName};
+use rig_event::{Draft, Epoch, Head, Seq, StreamName, Timestamp};
 use rig_recorder::{EventLog, Lines, ReadError, StreamIndex};
 use rig_replay::{State, Timeline};
 use tokio::sync::{Mutex, mpsc, oneshot, watch};
@@ -18,12 +18,13 @@ use super::cut::{Cut, cut_at};
 use super::indexed::Indexed;
 use super::meters::Meters;
 use super::playback::PlaybackLog;
-use super::tail::Tail;
+use super::tail::{Stretches, Tail};
 use super::viewed::{Subject, View, Viewed};
 use super::writer::{Appended, Command, Input, Refused, Write};
 use crate::data::{io_error, write_private};
 use crate::options::READ_BYTES;
 use crate::originals::Blobs;
+use crate::permit::Permit;
 use crate::problem::Problem;
 
 /// One open stream.
@@ -34,6 +35,8 @@ pub struct Stream {
     pub epoch: Epoch,
     pub(crate) log: Arc<dyn EventLog>,
     pub(crate) tail: Arc<Tail>,
+    /// What subscribers read who are behind.
+    pub(crate) stretches: Stretches,
     /// The last durable event.
     pub(crate) head: watch::Receiver<Seq>,
     /// News for subscribers; it follows the head.
@@ -115,7 +118,7 @@ impl Stream {
             return Err(Refused::Behind(self.indexed.lag(self.head())));
         }
         let (reply, answer) = oneshot::channel();
-        let write = Write { command, expected, id, reply };
+        let write = Write { command, expected, id, permit: Permit::current(), reply };
         self.inputs.send(Input::Write(write)).await.map_err(|_| Refused::Closed)?;
         answer.await.unwrap_or(Err(Refused::Closed))
     }
@@ -227,6 +230,32 @@ impl Stream {
     /// the log.
     pub fn first_seq(&self) -> Seq {
         self.log.first_seq().max(self.base().state.seq + 1)
+    }
+
+    /// Returns the first event that is not older than `time`, or the next one that will come.
+    ///
+    /// # Errors
+    /// `damaged-log`.
+    pub(crate) async fn first_since(&self, time: Timestamp) -> Result<Seq, Problem> {
+        // Times in a log never run backwards.
+        let (mut from, mut to) = (self.first_seq(), self.head() + 1);
+        while from < to {
+            let middle = from + (to - from) / 2;
+            let lines = self.read(middle, middle, 0).await?;
+            let line = lines.get(middle).filter(|line| !line.is_empty());
+            let is_older = match line.map(Head::parse) {
+                Some(Ok(head)) => head.ts < time,
+                // A recording may lack it.
+                None => true,
+                Some(Err(e)) => return Err(Problem::internal("damaged-log", e.to_string())),
+            };
+            if is_older {
+                from = middle + 1;
+            } else {
+                to = middle;
+            }
+        }
+        Ok(from)
     }
 
     /// Returns the state before the oldest event: where a fold of what is left begins.

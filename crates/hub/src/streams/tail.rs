@@ -1,7 +1,7 @@
 //! The last stretch of a stream as prepared SSE frames, shared by every subscriber that has kept up.
 
-use std::collections::VecDeque;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, Weak};
 
 use bytes::Bytes;
 use rig_event::{Epoch, Seq, type_of};
@@ -86,6 +86,54 @@ fn put_number(bytes: &mut Vec<u8>, mut n: u64) {
     }
 }
 
+/// Maximum number of stretches that are read from the log at the same time, for all subscribers of a stream.
+const READING: usize = 2;
+
+/// The number of stretches that are remembered before those that nobody holds are forgotten.
+const MAX_STRETCHES: usize = 64;
+
+/// Stretches of the log that subscribers hold who are behind: those at the same place share one.
+pub(crate) struct Stretches {
+    /// By their first seq.
+    held: Mutex<HashMap<Seq, Weak<Frames>>>,
+    reading: tokio::sync::Semaphore,
+}
+
+impl Default for Stretches {
+    fn default() -> Self {
+        Stretches { held: Mutex::default(), reading: tokio::sync::Semaphore::new(READING) }
+    }
+}
+
+impl Stretches {
+    /// Returns the stretch that begins with `seq`: the one that somebody holds, or else what `read` returns.
+    pub(crate) async fn get<E>(
+        &self,
+        seq: Seq,
+        read: impl Future<Output = Result<Option<Frames>, E>>,
+    ) -> Result<Option<Arc<Frames>>, E> {
+        if let Some(held) = self.held(seq) {
+            return Ok(Some(held));
+        }
+        // It is never closed.
+        let _turn = self.reading.acquire().await;
+        if let Some(held) = self.held(seq) {
+            return Ok(Some(held));
+        }
+        let Some(frames) = read.await?.map(Arc::new) else { return Ok(None) };
+        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        if held.len() >= MAX_STRETCHES {
+            held.retain(|_, stretch| stretch.strong_count() > 0);
+        }
+        held.insert(seq, Arc::downgrade(&frames));
+        Ok(Some(frames))
+    }
+
+    fn held(&self, seq: Seq) -> Option<Arc<Frames>> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner).get(&seq)?.upgrade()
+    }
+}
+
 /// The frames of a stream's last events.
 #[derive(Default)]
 pub(crate) struct Tail(RwLock<Kept>);
@@ -142,6 +190,22 @@ mod tests {
         let each: Vec<_> =
             frames.each(5).map(|(frame, line)| (frame, String::from_utf8(line.to_vec()).unwrap())).collect();
         assert_eq!(each, [(frames.from(5), line.to_owned())]);
+    }
+
+    #[tokio::test]
+    async fn subscribers_at_the_same_place_share_what_was_read() {
+        let stretches = Stretches::default();
+        let read = async |first| Ok::<_, ()>(Some(frames(first, 2)));
+        let one = stretches.get(1, read(1)).await.unwrap().unwrap();
+        let two =
+            stretches.get(1, async { panic!("it is read again") as Result<_, ()> }).await.unwrap().unwrap();
+        assert!(Arc::ptr_eq(&one, &two));
+        drop((one, two));
+        assert_eq!(stretches.get(1, read(1)).await.unwrap().unwrap().first_seq, 1, "nobody held it");
+        for seq in 2..200 {
+            stretches.get(seq, read(seq)).await.unwrap();
+        }
+        assert!(stretches.held.lock().unwrap().len() <= MAX_STRETCHES);
     }
 
     #[test]

@@ -12,7 +12,7 @@ use axum::http::StatusCode;
 use rig_config::{BaselineKeys, Policy};
 use rig_event::event::{LogPruned, LogSealed};
 use rig_event::{Body, Draft, Envelope, Epoch, Event, Seq, ServiceName, StreamName, Timestamp};
-use rig_recorder::{AppendError, Claim, EventLog, Keyring, Lines, Pending};
+use rig_recorder::{AppendError, Claim, EventLog, Keyring, Lines, Pending, Point};
 use rig_replay::judge::{self, Approval, By, Declaration, Demand};
 use rig_replay::{Capture, Refusal, State};
 use tokio::sync::{mpsc, oneshot, watch};
@@ -22,6 +22,7 @@ use super::cut::Cut;
 use super::ids::Ids;
 use super::meters::{Meters, drift_of};
 use crate::options::Seals;
+use crate::permit::Permit;
 use crate::problem::Problem;
 
 /// Most writes enqueued at once: while one is synced, the others wait, and go into one sync together.
@@ -33,6 +34,9 @@ const MAX_WRITE: usize = 8 << 20;
 
 /// The interval at which acceptances are looked through for those whose date has passed.
 const EXPIRE_EVERY: Duration = Duration::from_secs(10);
+
+/// From so many microseconds on the clock is behind the log: less is a correction of a clock that is right.
+const NOTABLE: i64 = 1_000_000;
 
 /// Where an answer goes.
 pub(crate) type Reply<T> = oneshot::Sender<Result<T, Refused>>;
@@ -54,6 +58,8 @@ pub(crate) struct Write {
     pub(crate) expected: Option<Seq>,
     /// The idempotency key of the whole.
     pub(crate) id: Option<String>,
+    /// The permission of the request that it comes from; `None` for what the hub itself does.
+    pub(crate) permit: Option<Permit>,
     pub(crate) reply: Reply<Appended>,
 }
 
@@ -116,6 +122,8 @@ pub(crate) enum Refused {
     Behind(u64),
     #[error("this is a recording that is played back: it can be read, and nothing can be changed")]
     ReadOnly,
+    #[error("{}", .0.detail())]
+    NotAnyMore(Problem),
     #[error("the stream was removed, or the hub is stopping")]
     Closed,
 }
@@ -176,8 +184,13 @@ impl Answer {
 
 /// A write as it is put together.
 struct Batch {
+    /// The time of the log.
     now: Timestamp,
     ts: String,
+    /// The time by which is decided: that of the clock.
+    clock: Timestamp,
+    /// It as text, if it is another.
+    at: Option<String>,
     first_seq: Seq,
     bytes: Vec<u8>,
     ends: Vec<u32>,
@@ -192,7 +205,7 @@ fn own(command: Command) -> Input {
 }
 
 fn own_write(command: Command) -> Write {
-    Write { command, expected: None, id: None, reply: oneshot::channel().0 }
+    Write { command, expected: None, id: None, permit: None, reply: oneshot::channel().0 }
 }
 
 impl Writer {
@@ -245,7 +258,7 @@ impl Writer {
     /// Returns true if verdicts may be others though nothing is captured: at the first look, for the policy may be new, and when an
     /// ignore rule has expired since the last one.
     fn review_is_due(&mut self) -> bool {
-        let now = (self.clock)().max(self.cut.state.ts);
+        let now = (self.clock)();
         let due = match self.reviewed {
             None => true,
             Some(since) => self.policy.expires_after(since).is_some_and(|expires| expires <= now),
@@ -258,10 +271,15 @@ impl Writer {
 
     /// Puts what has arrived into one write and enqueues it. Tells whether the end was asked for.
     fn take(&mut self, arrived: &mut VecDeque<Input>, in_flight: &mut VecDeque<InFlight>) -> bool {
-        let now = (self.clock)().max(self.cut.state.ts);
+        let clock = (self.clock)();
+        let now = clock.max(self.cut.state.ts);
+        let behind = now.as_micros().saturating_sub(clock.as_micros());
+        self.meters.clock_is_behind(behind.max(0) as u64);
         let mut batch = Batch {
             now,
             ts: now.to_string(),
+            clock,
+            at: (behind >= NOTABLE).then(|| clock.to_string()),
             first_seq: self.cut.state.seq + 1,
             bytes: Vec::new(),
             ends: Vec::new(),
@@ -295,11 +313,15 @@ impl Writer {
 
     /// Decides, places and encodes one append; what is refused is answered at once.
     fn write(&mut self, write: Write, batch: &mut Batch) {
-        let Write { command, expected, id, reply } = write;
+        let Write { command, expected, id, permit, reply } = write;
         let head = self.cut.state.seq;
         if let Some(why) = &self.poisoned {
             let _ = reply.send(Err(Refused::Log(why.clone())));
             return;
+        }
+        // Only here is it certain what comes first: this write, or the end of the token that it came with.
+        if let Some(Err(problem)) = permit.map(|permit| permit.check()) {
+            return drop(reply.send(Err(Refused::NotAnyMore(problem))));
         }
         let is_seal = matches!(command, Command::Seal);
         let bodies = match self.earlier(&command, id.as_deref()) {
@@ -308,7 +330,7 @@ impl Writer {
             Err(refused) => Err(refused),
             Ok(None) => match expected {
                 Some(expected) if expected != head => Err(Refused::Expected { expected, head }),
-                _ => self.decide(command, id, batch.now),
+                _ => self.decide(command, id, batch.clock),
             },
         };
         match bodies {
@@ -418,7 +440,7 @@ impl Writer {
         let Cut { state, chain } = &self.cut;
         let (chain, hash) = (chain.to_string(), state.hash());
         let (stream, epoch, upto) = (&self.stream, &self.epoch, state.seq);
-        let claim = Claim { stream, epoch, upto, chain: &chain, state: &hash, end: None };
+        let claim = Claim { stream, epoch, upto, chain: &chain, state: &hash, point: Point::Seal };
         let signatures = self.keys.sign(&claim).into_iter().collect();
         LogSealed { upto: state.seq, chain, state: hash, signatures }
     }
@@ -429,7 +451,13 @@ impl Writer {
         let last_seq = first_seq + bodies.len() as Seq - 1;
         for (seq, body) in (first_seq..).zip(bodies) {
             let start = batch.bytes.len();
-            body.write_line(seq, &batch.ts, (last_seq - seq) as u32, &mut batch.bytes);
+            body.write_line_at(
+                seq,
+                &batch.ts,
+                batch.at.as_deref(),
+                (last_seq - seq) as u32,
+                &mut batch.bytes,
+            );
             batch.ends.push(batch.bytes.len() as u32);
             self.cut.chain.push(&batch.bytes[start..batch.bytes.len() - 1]);
             if let Some(id) = &body.draft.id {
@@ -486,6 +514,7 @@ impl Writer {
         let outcome = outcome.map_err(|e| {
             let why = self.poisoned.get_or_insert_with(|| e.to_string().into());
             tracing::error!(stream = %self.stream, error = %e, "a write failed; the stream takes no more events");
+            self.meters.failed(why);
             Refused::Log(why.clone())
         });
         if outcome.is_ok() {
@@ -522,6 +551,7 @@ impl From<Refused> for Problem {
             Refused::Event(e) => event_problem(&e),
             Refused::Log(_) => Problem::unavailable("log-failed", detail),
             Refused::Behind(_) => Problem::unavailable("busy", detail),
+            Refused::NotAnyMore(problem) => problem,
             Refused::ReadOnly => Problem::new(StatusCode::FORBIDDEN, "read-only", detail),
             Refused::Closed => Problem::unavailable("closed", detail),
         }

@@ -143,8 +143,114 @@ fn a_line_of_the_most_bytes_is_backed_up_and_restored() {
     let line = format!("{}{text}\"}}\n", &frame[..frame.len() - 2]);
     log.append(Lines::split(1, line.clone())).wait().unwrap();
     drop(log);
+    let own = SegmentLog::create(
+        &data.join("streams/_hub"),
+        rig_event::StreamName::hub(),
+        "e2".parse().unwrap(),
+        Timestamp::default(),
+        Default::default(),
+    );
+    drop(own.unwrap());
     let (_, bytes) = save(&data, false);
     backup::restore(&bytes[..], &restored).unwrap();
     let (log, _) = SegmentLog::open(&restored.join("streams/main"), Default::default()).unwrap();
     assert!(log.read_blocking(1, 1, 0).unwrap().bytes == line);
+}
+
+/// The entries of a backup; the manifest is the last.
+fn entries(backup: &[u8]) -> Vec<(String, Vec<u8>)> {
+    let mut archive = tar::Archive::new(zstd::Decoder::new(backup).unwrap());
+    let entries = archive.entries().unwrap().map(|entry| {
+        let mut entry = entry.unwrap();
+        let mut content = Vec::new();
+        std::io::Read::read_to_end(&mut entry, &mut content).unwrap();
+        (entry.path().unwrap().to_str().unwrap().to_owned(), content)
+    });
+    entries.collect()
+}
+
+/// Packs entries as a backup does, with a manifest that lists them all.
+fn packed(mut entries: Vec<(String, Vec<u8>)>, change: impl FnOnce(&mut Value)) -> Vec<u8> {
+    use sha2::Digest as _;
+    let (name, text) = entries.pop().unwrap();
+    let mut manifest: Value = serde_json::from_slice(&text).unwrap();
+    manifest["files"] = entries
+        .iter()
+        .map(|(name, content)| {
+            let sha256 = rig_event::keyfile::hex(&sha2::Sha256::digest(content));
+            (name.clone(), serde_json::json!({"bytes": content.len(), "sha256": sha256}))
+        })
+        .collect();
+    change(&mut manifest);
+    entries.push((name, manifest.to_string().into_bytes()));
+    let mut tar = tar::Builder::new(Vec::new());
+    for (name, content) in entries {
+        let mut header = tar::Header::new_gnu();
+        header.set_size(content.len() as u64);
+        tar.append_data(&mut header, name, &content[..]).unwrap();
+    }
+    zstd::encode_all(&tar.into_inner().unwrap()[..], 0).unwrap()
+}
+
+fn names(folder: &Path) -> Vec<String> {
+    let mut names: Vec<String> = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    names.sort();
+    names
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restore_takes_what_a_backup_may_hold_and_nothing_else_all_of_it_or_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let (data, restored) = (folder.path().join("data"), folder.path().join("restored"));
+    let hub = TestHub::on(&data).await;
+    assert_eq!(hub.capture("service=api", "{}").await.0, 201);
+    let (_, bytes) = save(&data, true);
+    hub.stop().await;
+    let whole = entries(&bytes);
+    std::fs::create_dir(&restored).unwrap();
+    let put = |backup: &[u8]| backup::restore(backup, &restored);
+
+    let with = |name: &str| {
+        let mut entries = whole.clone();
+        entries.insert(0, (name.to_owned(), b"x".to_vec()));
+        packed(entries, |_| {})
+    };
+    for name in [
+        "index/db",
+        "keys/more/signing",
+        "streams/main/notes.txt",
+        "streams/main/00000000000000000001.idx",
+        "streams/prod/stream.json",
+        "lock",
+    ] {
+        let refused = put(&with(name)).unwrap_err().to_string();
+        assert!(refused.starts_with(name), "{name}: {refused}");
+        assert_eq!(names(&restored), [""; 0], "{name}");
+    }
+    let refused = put(&packed(whole.clone(), |manifest| manifest["with_keys"] = false.into())).unwrap_err();
+    assert!(refused.to_string().starts_with("keys/"), "{refused}");
+    let without_own = |(name, _): &(String, Vec<u8>)| !name.starts_with("streams/_hub/");
+    let open = packed(whole.iter().filter(|entry| without_own(entry)).cloned().collect(), |manifest| {
+        manifest["streams"].as_array_mut().unwrap().retain(|copied| copied["stream"] != "_hub");
+    });
+    let refused = put(&open).unwrap_err();
+    assert!(refused.to_string().contains("stand open"), "{refused}");
+    let twice = packed(whole.clone(), |manifest| {
+        let streams = manifest["streams"].as_array_mut().unwrap();
+        streams.push(streams[0].clone());
+    });
+    assert!(put(&twice).is_err());
+    assert_eq!(names(&restored), [""; 0]);
+
+    // What a restore left behind that was killed is in nobody's way.
+    for leftover in [".restore-1/streams/main", "keys"] {
+        std::fs::create_dir_all(restored.join(leftover)).unwrap();
+    }
+    put(&packed(whole, |_| {})).unwrap();
+    assert_eq!(names(&restored), ["keys", "streams"]);
+    std::fs::create_dir(restored.join(".restore-1")).unwrap();
+    assert!(matches!(put(&bytes), Err(BackupError::NotEmpty(_))), "it is a data directory now");
 }

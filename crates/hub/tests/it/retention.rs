@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use rig_config::Policy;
 use rig_event::{Envelope, Event};
-use rig_recorder::{Claim, Keyring, SessionReader};
+use rig_recorder::{Claim, Keyring, Point, SessionReader};
 use rig_replay::State;
 use serde_json::{Value, json};
 
@@ -128,7 +128,7 @@ async fn seals_state_chain_and_state_and_are_signed() {
                 upto: seal.upto,
                 chain: &seal.chain,
                 state: &seal.state,
-                end: None,
+                point: Point::Seal,
             };
             assert_eq!(keys.check(&claim, &seal.signatures[0]), rig_recorder::seal::Checked::Valid);
             seals += 1;

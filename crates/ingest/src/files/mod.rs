@@ -94,6 +94,10 @@ pub struct Watch {
     debounce: Duration,
     /// The number of bytes of that a file are read at most.
     limit: u64,
+    /// True if links may lead out of the folders of the patterns.
+    links: bool,
+    /// The folder of the pattern that found a file.
+    roots: BTreeMap<PathBuf, PathBuf>,
     hasher: RandomState,
     watcher: RecommendedWatcher,
     woken: mpsc::Receiver<Vec<PathBuf>>,
@@ -113,11 +117,12 @@ pub struct Watch {
 
 impl Watch {
     /// Creates a watch. Files are read once there was no event for any of them for `debounce`, or after ten times as long if
-    /// events never pause; of each no more than `limit` bytes.
+    /// events never pause; of each no more than `limit` bytes. A link that leads out of the folder of its pattern is followed only if
+    /// `links` says so: whoever may write there could have any file of this machine read.
     ///
     /// # Errors
     /// [`Error::System`].
-    pub fn new(patterns: Vec<Pattern>, debounce: Duration, limit: u64) -> Result<Watch, Error> {
+    pub fn new(patterns: Vec<Pattern>, debounce: Duration, limit: u64, links: bool) -> Result<Watch, Error> {
         let (wake, woken) = mpsc::channel(QUEUE);
         let lost = Arc::new(AtomicBool::new(false));
         let overflow = lost.clone();
@@ -139,6 +144,8 @@ impl Watch {
             patterns,
             debounce,
             limit,
+            links,
+            roots: BTreeMap::new(),
             hasher: RandomState::new(),
             watcher,
             woken,
@@ -162,8 +169,13 @@ impl Watch {
         }
         self.ways.clear();
         let mut found = Vec::new();
+        self.roots.clear();
         for pattern in self.patterns.clone() {
+            let known = found.len();
             self.walk(&pattern.base, &pattern.steps, 0, &mut found);
+            if let Some(root) = pattern.root().filter(|_| !self.links) {
+                self.roots.extend(found[known..].iter().map(|path| (path.clone(), root.clone())));
+            }
         }
         let mut unique = BTreeSet::new();
         found.retain(|path: &PathBuf| unique.insert(path.clone()));
@@ -365,14 +377,31 @@ impl Watch {
         }
     }
 
+    /// Returns the real path of a file, which must lie in the folder of its pattern.
+    fn inside(&self, path: &Path) -> io::Result<PathBuf> {
+        let Some(root) = self.roots.get(path) else { return Ok(path.to_owned()) };
+        let real = fs::canonicalize(path)?;
+        match real.starts_with(fs::canonicalize(root)?) {
+            true => Ok(real),
+            false => Err(io::Error::other(
+                "it is a link that leads out of the watched folder; `links = true` allows that",
+            )),
+        }
+    }
+
     /// Reads the whole content, if the file is the same before and after.
     fn content(&self, path: &Path) -> io::Result<(Vec<u8>, Looks)> {
         // Opening something else than a file could block.
         if !fs::metadata(path)?.is_file() {
             return Err(io::Error::other("it is no file"));
         }
-        let mut file = File::open(path)?;
+        let inside = self.inside(path)?;
+        let mut file = File::open(&inside)?;
         let before = Looks::of(&file.metadata()?);
+        // A link that was put in its place meanwhile leads to another file.
+        if Looks::of(&fs::metadata(self.inside(path)?)?) != before {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
         let mut content = Vec::new();
         file.by_ref().take(self.limit).read_to_end(&mut content)?;
         if Looks::of(&file.metadata()?) != before {
@@ -388,7 +417,7 @@ mod tests {
 
     fn watch(patterns: &[&Path]) -> Watch {
         let patterns = patterns.iter().map(|p| Pattern::new(p.to_str().unwrap()).unwrap()).collect();
-        Watch::new(patterns, Duration::from_millis(20), 1 << 20).unwrap()
+        Watch::new(patterns, Duration::from_millis(20), 1 << 20, false).unwrap()
     }
 
     /// New files, by name.
@@ -524,5 +553,38 @@ mod tests {
         fs::write(&path, "x".repeat(100)).unwrap();
         let mut watch = Watch::new(vec![Pattern::new(path.to_str().unwrap()).unwrap()], LOOK, 10).unwrap();
         assert_eq!(news(&mut watch), one("a.txt", "xxxxxxxxxx"));
+    }
+
+    #[cfg(unix)]
+    #[tokio::test]
+    async fn a_link_leads_out_of_the_folder_only_where_that_is_allowed() {
+        use std::os::unix::fs::symlink;
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        fs::create_dir_all(at("in/sub")).unwrap();
+        fs::create_dir(at("out")).unwrap();
+        fs::write(at("out/secret.yaml"), "secret: 1").unwrap();
+        fs::write(at("in/sub/b.yaml"), "b: 1").unwrap();
+        symlink(at("out/secret.yaml"), at("in/leak.yaml")).unwrap();
+        symlink("../out", at("in/way")).unwrap();
+        symlink("sub/b.yaml", at("in/b.yaml")).unwrap();
+        let (flat, deep) = (at("in/*.yaml"), at("in/*/*.yaml"));
+        let patterns: &[&Path] = &[&flat, &deep];
+        let mut strict = watch(patterns);
+        let news = news(&mut strict);
+        let text =
+            |name: &str| news.iter().filter(|(n, _)| n == name).map(|(_, t)| t.as_str()).collect::<Vec<_>>();
+        assert_eq!(text("b.yaml"), ["b: 1", "b: 1"]);
+        assert!(text("leak.yaml")[0].contains("links = true"), "{news:?}");
+        assert!(text("secret.yaml")[0].contains("links = true"), "{news:?}");
+        let patterns = patterns.iter().map(|p| Pattern::new(p.to_str().unwrap()).unwrap()).collect();
+        let mut loose = Watch::new(patterns, Duration::from_millis(20), 1 << 20, true).unwrap();
+        assert!(super::tests::news(&mut loose).contains(&("leak.yaml".to_owned(), "secret: 1".to_owned())));
+        // One file that was named itself may be a link.
+        let named = at("in/leak.yaml");
+        assert_eq!(
+            super::tests::news(&mut watch(&[&named])),
+            [("leak.yaml".to_owned(), "secret: 1".to_owned())]
+        );
     }
 }

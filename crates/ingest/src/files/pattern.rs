@@ -79,6 +79,16 @@ impl Pattern {
         Some(self.base.join(names))
     }
 
+    /// Returns the folder in which everything lies that the pattern may match; `None` for one file, which was named by itself.
+    pub(super) fn root(&self) -> Option<PathBuf> {
+        let names = self.steps.iter().map_while(|step| match step {
+            Step::Name(name) => Some(name),
+            _ => None,
+        });
+        let names: Vec<_> = names.collect();
+        (names.len() < self.steps.len()).then(|| self.base.join(names.into_iter().collect::<PathBuf>()))
+    }
+
     /// Compares `path` with the pattern.
     pub(super) fn reach(&self, path: &Path) -> Reach {
         let Ok(rest) = path.strip_prefix(&self.base) else { return Reach::Beside };

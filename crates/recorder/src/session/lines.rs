@@ -10,7 +10,24 @@ pub const ZSTD_START: usize = 4;
 /// Returns true if a file that begins so is compressed; `start` are its first [`ZSTD_START`] bytes, or all it has.
 pub fn is_zstd(start: &[u8]) -> bool {
     let magic: [u8; ZSTD_START] = [0x28, 0xb5, 0x2f, 0xfd];
-    !start.is_empty() && magic.starts_with(start)
+    // Frames to be skipped, with which pzstd begins.
+    let is_skippable = match start {
+        [0x50..=0x5f, rest @ ..] => [0x2a, 0x4d, 0x18].starts_with(rest),
+        _ => false,
+    };
+    !start.is_empty() && (magic.starts_with(start) || is_skippable && start.len() > 1)
+}
+
+/// Returns by what a file is packed that begins so and cannot be read.
+fn packed_by(start: &[u8]) -> Option<&'static str> {
+    match start {
+        [0x1f, 0x8b, ..] => Some("gzip"),
+        [b'P', b'K', 3, 4] | [b'P', b'K', 5, 6] => Some("zip"),
+        [b'B', b'Z', b'h', ..] => Some("bzip2"),
+        [0xfd, b'7', b'z', b'X'] => Some("xz"),
+        [0x04, 0x22, 0x4d, 0x18] => Some("lz4"),
+        _ => None,
+    }
 }
 
 /// The bytes looked at to tell a compressed file, and then the rest.
@@ -58,6 +75,10 @@ impl<R: BufRead> LineReader<R> {
     pub fn new(mut input: R) -> io::Result<Self> {
         let mut start = Vec::new();
         input.by_ref().take(ZSTD_START as u64).read_to_end(&mut start)?;
+        if let Some(packer) = packed_by(&start) {
+            let why = format!("it is packed by {packer}: unpack it first; rig itself reads and writes zstd (.zst)");
+            return Err(io::Error::other(why));
+        }
         let compressed = is_zstd(&start);
         let whole = Cursor::new(start).chain(input);
         let input = if compressed {

@@ -80,6 +80,7 @@ pub struct SessionReader<R: BufRead> {
     misplaced_after_footer: bool,
     ending: Option<Ending>,
     cut_at_start: bool,
+    reworded: Option<&'static str>,
 }
 
 enum Held {
@@ -111,6 +112,7 @@ impl<R: BufRead> SessionReader<R> {
             misplaced_after_footer: false,
             ending: None,
             cut_at_start: false,
+            reworded: None,
         };
         reader.read_header()?;
         if let Some(first_seq) = reader.header.as_ref().map(|header| header.first_seq)
@@ -156,6 +158,20 @@ impl<R: BufRead> SessionReader<R> {
         self.cut_at_start
     }
 
+    /// Returns the first line around the events that is not written as a recording writes it: nothing else covers its bytes, and
+    /// two readers could understand it differently. Of the footer it is known once the iteration has ended.
+    pub fn reworded(&self) -> Option<&'static str> {
+        self.reworded
+    }
+
+    /// Compares a line around the events with what was understood of it.
+    fn compare(&mut self, what: &'static str, understood: &impl serde::Serialize, text: &[u8]) {
+        let is_same = serde_json::to_vec(understood).is_ok_and(|canonical| canonical == text);
+        if !is_same && self.reworded.is_none() {
+            self.reworded = Some(what);
+        }
+    }
+
     fn read_header(&mut self) -> Result<(), SessionError> {
         let found = self.lines.next(MAX_LONG_LINE).map_err(|e| self.at(0, Problem::Read(e)))?;
         let Found::Line { text, whole } = found else {
@@ -168,6 +184,7 @@ impl<R: BufRead> SessionReader<R> {
             Some(Ok(session::Line::Header(header))) if header.v == session::VERSION => {
                 let chain = header.chain.parse::<Chain>();
                 self.chain = Some(chain.map_err(|e| self.at(0, Problem::NotAnEvent { why: e.to_string() }))?);
+                self.compare("header", &header, &text);
                 self.dialect = Some(Dialect::Session);
                 self.next_seq = Some(header.first_seq);
                 self.header = Some(header);
@@ -205,6 +222,7 @@ impl<R: BufRead> SessionReader<R> {
         match found {
             Found::Line { text, whole } => match session::Line::parse(&text) {
                 Some(Ok(session::Line::Checkpoint(checkpoint))) if checkpoint.seq + 1 == first_seq => {
+                    self.compare("checkpoint", &checkpoint, &text);
                     self.checkpoint = Some(checkpoint);
                 }
                 // Torn: there are no events, so nothing needs the state.
@@ -332,6 +350,7 @@ impl<R: BufRead> SessionReader<R> {
     fn other_line(&mut self, text: &[u8], offset: u64, why: String) -> Result<(), SessionError> {
         let misplaced = match session::Line::parse(text) {
             Some(Ok(session::Line::Footer(footer))) if self.dialect == Some(Dialect::Session) => {
+                self.compare("footer", &footer, text);
                 self.footer = Some(footer);
                 return Ok(());
             }

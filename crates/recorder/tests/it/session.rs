@@ -311,3 +311,24 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_recording_in_several_frames_with_some_to_be_skipped_is_read_and_other_packers_are_named() {
+    let text = session(&[batch(1, 3)]);
+    let (front, back) = text.split_at(text.len() / 2);
+    // As pzstd writes it: before each frame one that says how long it is.
+    let mut packed = Vec::new();
+    for part in [front, back] {
+        let frame = compressed(part);
+        packed.extend([0x50, 0x2a, 0x4d, 0x18, 4, 0, 0, 0]);
+        packed.extend((frame.len() as u32).to_le_bytes());
+        packed.extend(frame);
+    }
+    let mut reader = SessionReader::new(&packed[..]).unwrap();
+    assert_eq!(reader.by_ref().map(|record| record.unwrap().seq).collect::<Vec<_>>(), [1, 2, 3]);
+    assert!(matches!(reader.ending(), Some(Ending::Finished(_))));
+    for (start, packer) in [(&b"\x1f\x8b\x08\x00"[..], "gzip"), (b"PK\x03\x04", "zip"), (b"BZh9", "bzip2")] {
+        let refused = SessionReader::new(start).map(drop).unwrap_err().to_string();
+        assert!(refused.contains(packer), "{refused}");
+    }
+}

@@ -13,7 +13,7 @@ use crate::access::Caller;
 use crate::core::Core;
 use crate::http::request::Query;
 use crate::originals::Rewrapped;
-use crate::problem::Problem;
+use crate::problem::{Problem, Unchanged};
 use crate::streams::Stream;
 
 /// Returns the exact document that a service's config at `at` was captured from. The table of routes requires `secrets` for
@@ -74,7 +74,7 @@ fn media_type(format: &str) -> &'static str {
     (status = 500, description = "`storage`"),
     (status = 503, description = "`encryption-unavailable`"),
 ))]
-pub(super) async fn rewrap(State(core): State<Core>, query: Query) -> Result<Json<Rewrapped>, Problem> {
+pub(super) async fn rewrap(State(core): State<Core>, query: Query) -> Result<Response, Problem> {
     query.done()?;
     let mut sum = Rewrapped::default();
     core.streams().reload_keys()?;
@@ -83,5 +83,10 @@ pub(super) async fn rewrap(State(core): State<Core>, query: Query) -> Result<Jso
             blobs.rewrap(&mut sum).await?;
         }
     }
-    Ok(Json(sum))
+    let is_unchanged = sum.rewrapped == 0;
+    let mut response = Json(sum).into_response();
+    if is_unchanged {
+        response.extensions_mut().insert(Unchanged);
+    }
+    Ok(response)
 }

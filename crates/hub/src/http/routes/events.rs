@@ -3,20 +3,19 @@
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use rig_config::Redactor;
 use rig_event::{Head, ServiceName};
 use serde_json::value::RawValue;
 
 use crate::access::Caller;
-use crate::capture::{Coding, check, is_by, redact_field};
+use crate::capture::{Bounds, Coding, check, is_by, receive, redact_field};
 use crate::core::Core;
 use crate::http::answer::appended;
-use crate::http::request::{Path, Query, idempotency_key, range};
+use crate::http::request::{Path, Query, beginning, idempotency_key, range};
 use crate::http::shapes;
 use crate::http::sse::{self, Cursor, Filter, Subscription};
 use crate::problem::Problem;
-use crate::streams::{Command, event_problem};
+use crate::streams::{Command, Stream, event_problem};
 
 /// Maximum number of bytes and of events of an append.
 const MAX_BATCH_BYTES: usize = 16 << 20;
@@ -84,15 +83,17 @@ where
     let key = idempotency_key(core, &parts.headers, None)?;
     let coding = Coding::of(&parts.headers)?;
     let announced = parts.headers.get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse().ok());
-    // Small bodies, the most frequent, need not wait for a share.
-    let expected_bytes = announced.unwrap_or(MAX_BATCH_BYTES as u64).min(MAX_BATCH_BYTES as u64);
-    let _budget = if expected_bytes > SMALL { Some(core.reserve(expected_bytes).await?) } else { None };
-    let mut body = read_body(core, body).await?;
+    let budget = &core.captures().budget;
+    let bounds = Bounds { bytes: MAX_BATCH_BYTES as u64, announced, patience: core.options().read_timeout };
+    // Small bodies, the most frequent, cost nothing.
+    let mut charge = budget.charge(SMALL);
+    let mut body = receive(body, bounds, &mut charge, &mut 0, too_large).await?;
     let mut _unpacked_budget = None;
     if let Some(coding) = coding {
+        charge.is_here();
         let (unpacked, budget) =
-            coding.unpack(&core.captures().budget, body, MAX_BATCH_BYTES as u64, too_large).await?;
-        (body, _unpacked_budget) = (unpacked.into(), Some(budget));
+            coding.unpack(budget, body.into(), MAX_BATCH_BYTES as u64, too_large).await?;
+        (body, _unpacked_budget) = (unpacked, Some(budget));
     }
     let mut bodies = bodies(stream.redactor(), by, &parts.headers, &body)?;
     if let Some(key) = key {
@@ -140,21 +141,6 @@ impl Shape {
                 && head.id.as_deref() == self.id.as_deref()
                 && is_by(head.actor.as_deref(), self.actor.as_deref())
         })
-    }
-}
-
-async fn read_body<B>(core: &Core, body: B) -> Result<bytes::Bytes, Problem>
-where
-    B: http_body::Body<Data = bytes::Bytes, Error: Into<axum::BoxError>>,
-{
-    let collected = Limited::new(body, MAX_BATCH_BYTES).collect();
-    match tokio::time::timeout(core.options().read_timeout, collected).await {
-        Err(_) => {
-            Err(Problem::new(StatusCode::REQUEST_TIMEOUT, "slow-body", "the body took too long to come"))
-        }
-        Ok(Err(e)) if e.is::<LengthLimitError>() => Err(too_large()),
-        Ok(Err(e)) => Err(Problem::bad_request("incomplete-body", format!("the body broke off: {e}"))),
-        Ok(Ok(body)) => Ok(body.to_bytes()),
     }
 }
 
@@ -236,7 +222,10 @@ fn bodies(
         ("limit" = Option<u64>, Query, description = "Most events"),
         ("types" = Option<String>, Query, description = "Names such as `diff.*`, with commas", pattern = r"^[A-Za-z0-9._-]*\*?(,[A-Za-z0-9._-]*\*?)*$"),
         ("service" = Option<String>, Query, description = "Only events of this service"),
+        ("since" = Option<String>, Query, description = "Begin with the first event that is not older than this time"),
+        ("tail" = Option<u64>, Query, description = "Begin so many events before the end"),
         ("Last-Event-ID" = Option<String>, Header, description = "`epoch:seq` or `seq`: a stream goes on after it"),
+        ("lastEventId" = Option<String>, Query, description = "The same, for clients that cannot set a header; also `lastEventID`, and `from` with an epoch"),
         ("ticket" = Option<String>, Query, description = "Opens the stream once, in the place of a token"),
     ),
     responses(
@@ -247,7 +236,7 @@ fn bodies(
             ("Rig-Epoch" = String, description = "The stream's epoch"),
             ("Rig-Head" = u64, description = "Its head when the answer began"),
         )),
-        (status = 400, description = "`bad-cursor`, `bad-filter`, `past-head`"),
+        (status = 400, description = "`bad-cursor`, `bad-filter`, `bad-time`, `past-head`"),
         (status = 401, description = "`bad-ticket`"),
         (status = 410, description = "`pruned`"),
         (status = 429, description = "`too-many-subscribers`"),
@@ -265,13 +254,12 @@ pub(super) async fn read(
     let accept = headers.get(header::ACCEPT).and_then(|v| v.to_str().ok()).unwrap_or_default();
     let (epoch, head) = (stream.epoch.to_string(), stream.head());
     let (media_type, body) = if accept.contains("text/event-stream") {
-        let last_event_id = headers.get("last-event-id").map(|v| v.to_str().unwrap_or("?"));
-        let cursor = Cursor::new(last_event_id.filter(|id| !id.is_empty()), query.number("from")?)?;
+        let cursor = cursor(&stream, &mut query, &headers).await?;
         query.done()?;
         let (stopping, place) = (core.access().until(&caller), core.access().admission.subscribe()?);
         ("text/event-stream", sse::body(stream, Subscription { cursor, filter, stopping, place }))
     } else {
-        let (from, to) = range(&mut query, &stream)?;
+        let (from, to) = range(&mut query, &stream).await?;
         let limit = query.number("limit")?.unwrap_or(u64::MAX);
         query.done()?;
         let first = stream.log.first_seq();
@@ -290,4 +278,20 @@ pub(super) async fn read(
         headers.insert("rig-epoch", epoch);
     }
     Ok(response)
+}
+
+/// Reads the place where a subscriber begins. The header wins, since a reconnecting browser repeats the address that it began with;
+/// pages that cannot set it repeat the cursor in the address.
+async fn cursor(stream: &Stream, query: &mut Query, headers: &HeaderMap) -> Result<Cursor, Problem> {
+    let header = headers.get("last-event-id").map(|v| v.to_str().unwrap_or("?").to_owned());
+    let named = [query.text("lastEventId"), query.text("lastEventID")];
+    let mut ids = [header].into_iter().chain(named).flatten();
+    let id = ids.find(|id| !id.is_empty());
+    let from = match query.get("from").is_some_and(|from| from.contains(':')) {
+        true => None,
+        false => query.number("from")?,
+    };
+    let from_id = if from.is_none() { query.text("from") } else { None };
+    let begins = beginning(query, stream).await?;
+    Cursor::new(id.or(from_id).as_deref(), from.or(begins))
 }

@@ -6,6 +6,8 @@ use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
+use http_body::Body as _;
+use http_body_util::BodyExt as _;
 use rig_event::session::Outcome;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -18,7 +20,7 @@ use crate::http::request::{Path, Query, range};
 use crate::http::session::{self, Stretch};
 use crate::http::shapes;
 use crate::metrics::Exposition;
-use crate::problem::Problem;
+use crate::problem::{Problem, Unchanged};
 use crate::streams::{Row, Stream, write_meters};
 
 /// Check that the process runs
@@ -33,15 +35,27 @@ pub(super) async fn healthz() -> &'static str {
 /// idempotency key may wait, or be answered 503 `busy`.
 #[utoipa::path(get, path = "/readyz", responses(
     (status = 200, description = "They are: `ready`, and on the next line `index_lag_events` and how many events of all streams the \
-        index does not know yet", body = String),
-    (status = 503, description = "`closed`"),
+        index does not know yet; with `clock_behind_seconds`, if the clock is behind the last event of a stream", body = String),
+    (status = 503, description = "`closed`, `disk-full`, `log-failed`"),
 ))]
 pub(super) async fn readyz(State(core): State<Core>) -> Result<String, Problem> {
     if core.is_stopping() {
         return Err(Problem::unavailable("closed", "the hub is stopping"));
     }
-    let lag: u64 = core.streams().list().iter().map(|stream| stream.indexed.lag(stream.head())).sum();
-    Ok(format!("ready\nindex_lag_events {lag}\n"))
+    if core.streams().room().is_full() {
+        let detail = "the disk is full: everything can be read, and no events are taken; make room";
+        return Err(Problem::unavailable("disk-full", detail));
+    }
+    let streams = core.streams().list();
+    let failed = streams.iter().filter(|stream| stream.meters.failure().is_some()).count();
+    if failed > 0 {
+        let detail = format!("{failed} streams take no more events: a write failed; the hub's log says why");
+        return Err(Problem::unavailable("log-failed", detail));
+    }
+    let lag: u64 = streams.iter().map(|stream| stream.indexed.lag(stream.head())).sum();
+    let behind = streams.iter().map(|stream| stream.meters.clock_behind()).max().filter(|behind| *behind > 0);
+    let behind = behind.map(|behind| format!("clock_behind_seconds {behind}\n")).unwrap_or_default();
+    Ok(format!("ready\nindex_lag_events {lag}\n{behind}"))
 }
 
 /// A stream, from outside.
@@ -132,10 +146,14 @@ pub(super) async fn make(
     State(core): State<Core>,
     Path(stream): Path<String>,
     query: Query,
-) -> Result<(StatusCode, Json<About>), Problem> {
+) -> Result<Response, Problem> {
     query.done()?;
     let (stream, new) = core.streams().make(&stream).await?;
-    Ok((if new { StatusCode::CREATED } else { StatusCode::OK }, Json(about(&stream))))
+    let about = Json(about(&stream));
+    Ok(match new {
+        true => (StatusCode::CREATED, about).into_response(),
+        false => (StatusCode::OK, Extension(Unchanged), about).into_response(),
+    })
 }
 
 /// Remove a stream and all its events
@@ -161,6 +179,7 @@ pub(super) async fn remove(
     (status = 400, description = "`bad-cursor`"),
     (status = 404, description = "`past-head`"),
     (status = 410, description = "`pruned`"),
+    (status = 503, description = "`busy`"),
 ))]
 pub(super) async fn state(
     State(core): State<Core>,
@@ -170,8 +189,27 @@ pub(super) async fn state(
     let stream = core.stream(&stream)?;
     let at = query.number("at")?;
     query.done()?;
+    // Folded and written by two at a time, and held in memory within the budget until its client has read it.
+    let turn = core.turn().await?;
     let state = stream.state_at(at.unwrap_or_else(|| stream.head())).await?;
-    answer(&state.view(stream.name.as_str()))
+    let text = tokio::task::block_in_place(|| answer(&state.view(stream.name.as_str())));
+    drop((state, turn));
+    held(&core, text?).await
+}
+
+/// Charges the budget for a large answer until it is sent.
+async fn held(core: &Core, response: Response) -> Result<Response, Problem> {
+    let bytes = response.body().size_hint().exact().unwrap_or(0);
+    if bytes < 1 << 20 {
+        return Ok(response);
+    }
+    let share = core.reserve(bytes).await?;
+    Ok(response.map(|body| {
+        axum::body::Body::new(body.map_frame(move |frame| {
+            let _share = &share;
+            frame
+        }))
+    }))
 }
 
 fn row(stream: &Stream) -> Row<'_> {
@@ -202,6 +240,8 @@ fn about(stream: &Stream) -> About {
     params(
         shapes::OfStream,
         shapes::Stretch,
+        ("since" = Option<String>, Query, description = "Begin with the first event that is not older than this time"),
+        ("tail" = Option<u64>, Query, description = "Begin so many events before the end"),
         ("zstd" = inline(Option<shapes::Flag>), Query, description = "Compressed"),
         ("outcome" = inline(Option<shapes::Outcome>), Query, description = "What the file's footer says; interrupted unless it is said"),
     ),
@@ -210,7 +250,7 @@ fn about(stream: &Stream) -> About {
             (String = "application/jsonl"),
             (shapes::Bytes = "application/zstd"),
         )),
-        (status = 400, description = "`bad-cursor`, `past-head`"),
+        (status = 400, description = "`bad-cursor`, `bad-time`, `past-head`"),
         (status = 410, description = "`pruned`"),
     )
 )]
@@ -221,7 +261,7 @@ pub(super) async fn session(
 ) -> Result<Response, Problem> {
     let stream = core.stream(&stream)?;
     let from_is_named = query.names("from");
-    let (mut from, to) = range(&mut query, &stream)?;
+    let (mut from, to) = range(&mut query, &stream).await?;
     let zstd = query.flag("zstd")?;
     let outcome = query.text("outcome").unwrap_or_else(|| "interrupted".to_owned());
     query.done()?;

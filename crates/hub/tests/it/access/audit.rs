@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::{TestHub, answer};
-use rig_testhub::tokens::{issue, token, with};
+use rig_testhub::tokens::{admin, issue, token, with};
 
 /// The events of the hub's own stream, after a restart: what was summed up has been told by then.
 async fn told(hub: TestHub, data: &std::path::Path, root: &str) -> Vec<Value> {
@@ -138,4 +138,29 @@ async fn nothing_that_is_denied_writes_what_it_likes() {
     assert!(!text.contains(&secret) && !text.contains("%0a") && !text.contains("2J"), "{text}");
     assert_eq!(of_type(&events, "audit.token.issued").len(), 1);
     assert!(of_type(&events, "audit.changed").is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_changes_nothing_is_summed_up() {
+    let folder = tempfile::tempdir().unwrap();
+    let hub = TestHub::on(folder.path()).await;
+    let root = admin(&hub).await;
+    for n in 0..200 {
+        let make = hub.client.put(format!("{}/v1/streams/ci", hub.url)).bearer_auth(&root);
+        assert_eq!(answer(make).await.0, if n == 0 { 201 } else { 200 });
+    }
+    hub.stop().await;
+    let hub = TestHub::on(folder.path()).await;
+    let own = hub.client.get(format!("{}/v1/streams/_hub/events?from=1", hub.url)).bearer_auth(&root);
+    let lines = own.send().await.unwrap().text().await.unwrap();
+    let of = |name: &str| -> Vec<Value> {
+        let events = lines.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+        events.filter(|event| event["type"] == name).collect()
+    };
+    assert_eq!(of("audit.changed").len(), 1, "{lines}");
+    let sums = of("audit.unchanged");
+    let requests = sums.iter().map(|sum| sum["requests"].as_u64().unwrap()).sum::<u64>();
+    assert_eq!((requests, sums.len() <= 3), (199, true), "{sums:?}");
+    assert_eq!(sums[0]["request"], "PUT /v1/streams/{stream}");
+    hub.stop().await;
 }

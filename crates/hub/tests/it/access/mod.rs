@@ -2,6 +2,7 @@
 
 mod audit;
 mod browser;
+mod endings;
 mod tickets;
 
 use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
