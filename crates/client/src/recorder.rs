@@ -10,7 +10,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use figment::Figment;
-use rig_config::snapshot_file::are_comparable;
+use rig_config::redact::are_comparable;
 use rig_config::{Change, Diff, Format, Pattern, Policy, SnapshotFile};
 use rig_event::Timestamp;
 use serde::Serialize;
@@ -190,6 +190,7 @@ impl Recorder {
             config: merged.config,
             provenance: merged.provenance,
             audit: self.audit,
+            ..SnapshotFile::default()
         };
         snapshot.exclude(&self.exclude);
         redaction.apply(&mut snapshot, Format::Json);

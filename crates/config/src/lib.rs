@@ -12,7 +12,7 @@
 //! (of texts), `detect` (the format of a document), [`mod@normalise`] (texts before they are compared),
 //! [`policy`] (secrets, severities, noise), [`document`], [`redact`] (secrets leave), `tree` and `flatten` (a
 //! document to fields), [`mod@parse`] (bytes to a [`Document`]), [`digest`], [`provenance`] (sources of
-//! fields), [`mod@diff`] and [`text`] (differences), [`mod@drift`] (from what was approved), `idle` (rules
+//! fields), [`mod@diff`] and [`text`] (differences), `hidden_lines` (texts with secrets), [`mod@drift`] (from what was approved), `idle` (rules
 //! that do nothing), [`baseline`] (signed approvals), [`snapshot_file`], [`merge`] (layers).
 
 pub mod baseline;
@@ -25,6 +25,7 @@ pub mod error;
 mod flatten;
 pub mod format;
 mod grammar;
+mod hidden_lines;
 mod idle;
 mod lines;
 pub mod merge;
@@ -52,6 +53,7 @@ pub use document::{Document, Limits};
 pub use drift::{Accepted, Drift, declared_drift, drift};
 pub use error::Error;
 pub use format::Format;
+pub use hidden_lines::text_diff_of_hidden;
 pub use lines::Place;
 pub use merge::{Layers, Merged};
 pub use parse::parse;

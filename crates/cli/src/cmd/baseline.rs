@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context as _, Result, bail};
 use clap::Subcommand;
-use rig_config::snapshot_file::are_comparable;
+use rig_config::redact::are_comparable;
 use rig_config::{Baseline, Format, Limits, Policy, Redactor, SnapshotFile, Trust};
 use rig_event::ServiceName;
 use rig_event::event::Signature;

@@ -184,7 +184,7 @@ fn against_file(
     let mut secret = [0; 32];
     getrandom::fill(&mut secret).map_err(|e| anyhow!("the system gives no random numbers: {e}"))?;
     Redactor::new(RedactionKey::new("run", secret)?, policy).redact(&mut declared);
-    let rig_config::Drift { verdict, severity, fields, rules } =
+    let rig_config::Drift { verdict, severity, fields, rules, .. } =
         declared_drift(&declared.config, &service.config, policy, now);
     let (against, differing) = (Against::Declared, fields.len() as u64);
     Ok(Drift { against, differing, fields, rules, severity, since_seq: 0, verdict })

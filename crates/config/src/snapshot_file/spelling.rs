@@ -1,0 +1,68 @@
+//! What a snapshot file says beyond its fields, and how it spells them: kept, so that what did not change is written as it was.
+
+use std::collections::BTreeMap;
+
+use rig_event::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// How a file that was read spells what it says. A snapshot that no file holds yet has none.
+#[derive(Clone, Debug, Default)]
+pub struct Spelling {
+    /// The file's time, and how it is written; empty where the file has none.
+    pub(super) time: Option<(Timestamp, String)>,
+    /// Values that would be written otherwise: lists, maps, and texts with other escapes.
+    pub(super) values: BTreeMap<String, Spelled>,
+    /// The sources of fields as the file lists them, where rig would list them otherwise.
+    pub(super) sources: Vec<Listed>,
+    /// Members that rig does not know.
+    pub(super) unknown: Vec<(String, String)>,
+    /// True if the file does not end with a line end.
+    pub(super) is_unended: bool,
+}
+
+/// A value as a file spells it.
+#[derive(Clone, Debug)]
+pub(super) struct Spelled {
+    /// The path of its field; of a list or map, of what is below it.
+    pub path: String,
+    pub value: Value,
+    pub raw: String,
+}
+
+/// A source as a file lists it.
+#[derive(Clone, Debug)]
+pub(super) struct Listed {
+    pub entry: Entry,
+    /// The path of its field.
+    pub path: String,
+    /// True if there was a field of this source.
+    pub had_fields: bool,
+}
+
+/// Where one field came from, in Rigging's spelling.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct Entry {
+    #[serde(default)]
+    pub field_path: String,
+    pub key_path: String,
+    pub source_name: String,
+    /// rig's own: Rigging knows no lines.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub line: Option<u32>,
+    #[serde(default)]
+    pub secret: bool,
+}
+
+impl Spelling {
+    /// The members of the file that rig does not know, by name.
+    pub fn unknown(&self) -> impl Iterator<Item = &str> {
+        self.unknown.iter().map(|(name, _)| name.as_str())
+    }
+
+    /// Returns true if the file was read and says no time.
+    pub fn is_timeless(&self) -> bool {
+        self.time.as_ref().is_some_and(|(_, text)| text.is_empty())
+    }
+}
