@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use rig_event::{FlatConfig, Timestamp};
 use serde_json::Value;
 
+pub use self::head::Head;
 pub use self::spelling::Spelling;
 use crate::diff::nest::nested;
 use crate::path::{Segment, lenient};
@@ -15,6 +16,7 @@ use crate::provenance::Provenance;
 use crate::redact::{Counts, hidden, is_redacted, marker_key};
 use crate::{Document, Format, Limits, Path, Pattern, Redactor};
 
+mod head;
 mod names;
 mod read;
 mod spelling;
@@ -56,6 +58,15 @@ impl PartialEq for SnapshotFile {
 }
 
 impl SnapshotFile {
+    /// Returns what the snapshot says of itself: its own time, host and operator, by the names that files give them. A copy of it
+    /// that another sends has those of the sender beside them.
+    pub fn about(&self) -> BTreeMap<String, String> {
+        let said = ["hostname", "operator"].map(|key| (key, self.audit.get(key).cloned()));
+        let time = (!self.spelling.is_timeless()).then(|| self.timestamp.to_string());
+        let known = said.into_iter().chain([("timestamp", time)]);
+        known.filter_map(|(key, value)| Some((key.to_owned(), value?))).collect()
+    }
+
     /// Leaves out the fields that a pattern covers, as [`excludes`] has it. Returns how many there were.
     pub fn exclude(&mut self, patterns: &[Pattern]) -> usize {
         if patterns.is_empty() {

@@ -152,7 +152,7 @@ fn read(bytes: &[u8], limits: &Limits, is_declared: bool) -> Result<Option<Snaps
     }
     let Ok(members) = serde_json::from_str::<Members<'_>>(text) else { return Ok(None) };
     let Some(found) = found(members, is_declared)? else { return Ok(None) };
-    let mut spelling = Spelling { is_unended: !text.ends_with('\n'), ..Spelling::default() };
+    let mut spelling = Spelling { is_unended: !text.ends_with('\n'), is_read: true, ..Spelling::default() };
     let timestamp = match found.time {
         None => {
             spelling.time = Some((Timestamp::default(), String::new()));

@@ -19,6 +19,8 @@ pub struct Spelling {
     pub(super) unknown: Vec<(String, String)>,
     /// True if the file does not end with a line end.
     pub(super) is_unended: bool,
+    /// True if there is a file.
+    pub(super) is_read: bool,
 }
 
 /// A value as a file spells it.
@@ -59,6 +61,11 @@ impl Spelling {
     /// The members of the file that rig does not know, by name.
     pub fn unknown(&self) -> impl Iterator<Item = &str> {
         self.unknown.iter().map(|(name, _)| name.as_str())
+    }
+
+    /// Returns true if the snapshot was read from a file.
+    pub fn is_read(&self) -> bool {
+        self.is_read
     }
 
     /// Returns true if the file was read and says no time.

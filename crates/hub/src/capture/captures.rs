@@ -10,7 +10,7 @@ use axum::body::Body;
 use axum::http::{HeaderMap, StatusCode, header};
 use http_body_util::BodyExt as _;
 use rig_config::redact::Counts;
-use rig_config::{Format, Redactor, SnapshotFile, config_digest, normalise, parse, snapshot_file};
+use rig_config::{Format, Redactor, SnapshotFile, Source, config_digest, normalise, parse, snapshot_file};
 use rig_event::event::SnapshotRejected;
 use rig_event::{Draft, Envelope, Event, ServiceName};
 use rig_replay::Capture;
@@ -267,7 +267,8 @@ impl Captures {
             let bytes = document.len() as u64;
             // A snapshot file is JSON too. If JSON was asked for, it is captured as an ordinary document.
             let snapshot = match format {
-                Some(Format::Json) | None if !as_json => SnapshotFile::read(&document, &limits)?,
+                None => Some(SnapshotFile::read_declared(&document, &limits)?),
+                Some(Format::Json) if !as_json => SnapshotFile::read(&document, &limits)?,
                 _ => None,
             };
             if let Some(snapshot) = snapshot {
@@ -386,10 +387,17 @@ fn named(counts: Counts) -> BTreeMap<String, u64> {
 
 /// Turns a snapshot file into a capture. The digest covers only the configuration, since the time differs in each file.
 fn captured(mut snapshot: SnapshotFile, bytes: u64, redactor: &Redactor) -> Capture {
-    let sources: BTreeMap<String, String> =
-        snapshot.provenance.iter().map(|(path, origin)| (path.clone(), origin.source.to_string())).collect();
+    let sources: BTreeMap<String, String> = snapshot
+        .provenance
+        .iter()
+        .filter(|(_, origin)| origin.source != Source::Unknown || origin.secret)
+        .map(|(path, origin)| (path.clone(), origin.source.to_string()))
+        .collect();
     let digest = redactor.digest(&serde_json::to_string(&(&snapshot.config, &sources)).unwrap_or_default());
     let redacted = snapshot.redact_counted(redactor, Format::Json);
+    // Beside what the sender says of itself, which stands over it.
+    let about = snapshot.about().into_iter().map(|(key, value)| (format!("snapshot.{key}"), value));
+    snapshot.audit.extend(about.collect::<Vec<_>>());
     let SnapshotFile { config, mut audit, .. } = snapshot;
     // The address names the service.
     audit.remove("service");
