@@ -33,6 +33,19 @@ pub struct Telling {
     _traces: Option<otlp::Traces>,
 }
 
+/// Begins to tell where `RIG_LOG` is set, for commands that say nothing otherwise; as JSON with `RIG_LOG_FORMAT=json`.
+///
+/// # Errors
+/// As [`begin`].
+pub fn begin_if_asked() -> Result<Option<Telling>> {
+    let said = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+    let format = match said("RIG_LOG_FORMAT").as_deref() {
+        Some("json") => LogFormat::Json,
+        _ => LogFormat::Text,
+    };
+    said("RIG_LOG").map(|_| begin(format)).transpose()
+}
+
 /// Begins to tell. `RIG_LOG` says what goes to standard error; traces go to `RIG_OTLP_ENDPOINT`, if that is set.
 ///
 /// # Errors

@@ -55,6 +55,31 @@ pub enum Error {
         /// Whether trying again may help.
         transient: bool,
     },
+    /// An object store does not permit something.
+    #[error("{address}: the store does not permit it{}", permission(.needs))]
+    Denied {
+        /// Its address.
+        address: String,
+        /// The permission that it takes, where that is known.
+        needs: &'static str,
+    },
+    /// There is something under the name of a snapshot that cannot be looked at.
+    #[error(
+        "{name} is there already, and the store does not permit to see whose it is: permit it to be read, or choose a name with \
+         {{{{timestamp}}}}"
+    )]
+    Unseen {
+        /// The name.
+        name: String,
+    },
+    /// A baseline that is not signed as it has to be.
+    #[error("{name} is not to be trusted: {trust}")]
+    Untrusted {
+        /// Its address.
+        name: String,
+        /// The state of its signature.
+        trust: rig_config::Trust,
+    },
     /// An address needs a feature that is not in this build.
     #[error("{address}: this program was built without `{feature}`, the feature that such an address needs")]
     NotBuilt {
@@ -123,6 +148,11 @@ pub enum Error {
         /// How many.
         waiting: usize,
     },
+}
+
+/// A permission in words.
+fn permission(needs: &str) -> String {
+    if needs.is_empty() { String::new() } else { format!("; it takes the permission {needs}") }
 }
 
 impl Error {

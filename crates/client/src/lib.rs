@@ -30,12 +30,14 @@
 //! ```
 //!
 //! Nothing leaves the process before its secrets are replaced. In reading order: [`writer`] (snapshot files),
-//! [`template`] (their names), [`storage`] (where they lie), [`audit`] and [`git`] (who, where, which version),
+//! [`template`] (their names), `rotation` (which of them go), [`storage`] (where they lie), [`audit`] and [`git`] (who, where, which version), `baseline` (what was approved),
 //! [`redaction`], [`login`] (tokens and TLS); then what a service uses: [`Secret`], [`FigmentExt`], [`Recorder`], [`Recording`].
 //!
 //! Features: `figment` (on), `hub` (on; sending to a hub, brings reqwest), `cloud` (S3, GCS, Azure, brings object_store and TLS).
 
 pub mod audit;
+#[cfg(feature = "figment")]
+mod baseline;
 mod error;
 #[cfg(feature = "figment")]
 mod extension;
@@ -46,10 +48,12 @@ pub mod git;
 mod hub;
 #[cfg(feature = "hub")]
 pub mod login;
+mod operation;
 #[cfg(feature = "figment")]
 mod recorder;
 pub mod redaction;
 mod retry;
+mod rotation;
 mod secret;
 pub mod storage;
 pub mod template;
@@ -61,8 +65,8 @@ pub use extension::FigmentExt;
 #[cfg(feature = "hub")]
 pub use hub::Hub;
 #[cfg(feature = "figment")]
-pub use recorder::{Drifted, OnDrift, Outcome, Recorder, Recording};
+pub use recorder::{Drifted, InSync, OnDrift, Outcome, Recorder, Recording};
 pub use redaction::Redaction;
-pub use rig_config::{Policy, RedactionKey, SnapshotFile};
+pub use rig_config::{BaselineKeys, Policy, RedactionKey, SnapshotFile};
 pub use secret::Secret;
 pub use writer::{Writer, Written};

@@ -10,15 +10,15 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use figment::Figment;
-use rig_config::snapshot_file::are_comparable;
-use rig_config::{Change, Diff, Format, Pattern, Policy, SnapshotFile};
+use rig_config::redact::are_comparable;
+use rig_config::{BaselineKeys, Change, Diff, Format, Pattern, Policy, SnapshotFile};
 use rig_event::Timestamp;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 #[cfg(feature = "hub")]
 use crate::Hub;
-use crate::{Error, Redaction, Writer, Written, audit, figments, writer};
+use crate::{Error, Redaction, Writer, Written, audit, baseline, figments};
 
 /// The reaction to a configuration that differs from its baseline.
 pub enum OnDrift {
@@ -47,6 +47,17 @@ pub struct Drifted {
     pub baseline: String,
     /// The fields that differ, by path.
     pub changes: Vec<Change>,
+    /// The paths of the secrets that cannot be compared: one side has no fingerprint, or one under another key.
+    pub not_compared: Vec<String>,
+}
+
+/// A configuration that is what its baseline says, as far as that can be compared.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InSync {
+    /// The baseline's address.
+    pub baseline: String,
+    /// The paths of the secrets that cannot be compared: of these it says nothing.
+    pub not_compared: Vec<String>,
 }
 
 /// Records a figment's configuration; made by [`crate::FigmentExt::recorded`].
@@ -59,6 +70,7 @@ pub struct Recorder {
     audit: BTreeMap<String, String>,
     tasks: Tasks,
     baseline: Option<(String, OnDrift)>,
+    keys: Option<BaselineKeys>,
 }
 
 /// Where a snapshot goes.
@@ -77,7 +89,7 @@ pub enum Outcome {
     /// A hub has it.
     Sent(String),
     /// It is what the baseline says.
-    InSync(String),
+    InSync(InSync),
     /// It is not.
     Drifted(Drifted),
     /// It failed.
@@ -117,6 +129,7 @@ impl Recorder {
             audit,
             tasks: Tasks::default(),
             baseline: None,
+            keys: None,
         }
     }
 
@@ -133,13 +146,19 @@ impl Recorder {
         self
     }
 
-    /// Compares the snapshot with the snapshot file at a path or address, and acts on what differs.
+    /// Compares the snapshot with the snapshot file or signed baseline at a path or address, and acts on what differs.
     ///
     /// Fields that the policy ignores are left out. Secrets are compared if both have a fingerprint under the
-    /// same key.
+    /// same key; the others are counted.
     pub fn with_baseline_snapshot(mut self, address: &str, on_drift: OnDrift) -> Recorder {
         self.baseline = Some((address.to_owned(), on_drift));
         self
+    }
+
+    /// Takes a baseline only if one of these keys signed it: [`Error::Untrusted`] otherwise, also of a snapshot file, which is
+    /// not signed.
+    pub fn with_baseline_keys(self, keys: BaselineKeys) -> Recorder {
+        Recorder { keys: Some(keys), ..self }
     }
 
     /// Sets the policy: it names secrets beyond those of type [`crate::Secret`], and differences from a
@@ -190,6 +209,7 @@ impl Recorder {
             config: merged.config,
             provenance: merged.provenance,
             audit: self.audit,
+            ..SnapshotFile::default()
         };
         snapshot.exclude(&self.exclude);
         redaction.apply(&mut snapshot, Format::Json);
@@ -198,10 +218,11 @@ impl Recorder {
         let mut baseline = self.baseline;
         if let Some((address, OnDrift::Fail)) = &baseline {
             let (address, policy, snapshot) = (address.clone(), self.policy.clone(), snapshot.clone());
+            let keys = self.keys.clone();
             // Not on this thread: it may belong to a runtime, which must not be blocked by another.
-            let compared = spawn(move || run(compare(&address, &snapshot, &policy)))?.join();
+            let compared = spawn(move || run(compare(&address, &snapshot, &policy, keys.as_ref())))?.join();
             let broken = |_| Error::System { what: "comparison", why: "it panicked".to_owned() };
-            if let Some(drifted) = compared.map_err(broken)??? {
+            if let Err(drifted) = compared.map_err(broken)??? {
                 let first = drifted.changes.first().map(|change| change.path.clone()).unwrap_or_default();
                 return Err(Error::Drifted { fields: drifted.changes.len(), first });
             }
@@ -211,10 +232,10 @@ impl Recorder {
         let progress = Arc::new(Progress::default());
         lock(&progress).waiting = 1;
         let recording = Recording { snapshot: snapshot.clone(), progress: progress.clone() };
-        let (tasks, policy) = (self.tasks, self.policy);
+        let (tasks, policy, keys) = (self.tasks, self.policy, self.keys);
         spawn(move || {
             let done = Done(progress);
-            if let Err(error) = run(work(&done, &snapshot, tasks, baseline, &policy)) {
+            if let Err(error) = run(work(&done, &snapshot, tasks, baseline, (&policy, keys.as_ref()))) {
                 done.with(Outcome::Failed(error));
             }
         })?;
@@ -290,7 +311,7 @@ async fn work(
     snapshot: &SnapshotFile,
     tasks: Tasks,
     baseline: Option<(String, OnDrift)>,
-    policy: &Policy,
+    (policy, keys): (&Policy, Option<&BaselineKeys>),
 ) {
     for writer in tasks.writers {
         done.with(match writer.write(snapshot).await {
@@ -306,9 +327,9 @@ async fn work(
         });
     }
     let Some((address, on_drift)) = baseline else { return };
-    match compare(&address, snapshot, policy).await {
-        Ok(None) => done.with(Outcome::InSync(address)),
-        Ok(Some(drifted)) => {
+    match compare(&address, snapshot, policy, keys).await {
+        Ok(Ok(same)) => done.with(Outcome::InSync(same)),
+        Ok(Err(drifted)) => {
             done.with(Outcome::Drifted(drifted.clone()));
             match on_drift {
                 OnDrift::Call(call) => call(&drifted),
@@ -323,16 +344,34 @@ async fn work(
     }
 }
 
-/// Compares a snapshot with its baseline; returns the difference, if there is one.
-async fn compare(address: &str, snapshot: &SnapshotFile, policy: &Policy) -> Result<Option<Drifted>, Error> {
-    let baseline = writer::read(address, writer::LIMIT).await?;
-    let Diff { mut changes, .. } = rig_config::diff(&baseline.config, &snapshot.config, policy);
+/// Compares a snapshot with its baseline; returns that it is the same, or how it differs.
+async fn compare(
+    address: &str,
+    snapshot: &SnapshotFile,
+    policy: &Policy,
+    keys: Option<&BaselineKeys>,
+) -> Result<Result<InSync, Drifted>, Error> {
+    let approved = baseline::read(address, keys).await?;
+    let Diff { mut changes, not_compared, .. } = rig_config::diff(&approved, &snapshot.config, policy);
     changes.retain(|change| {
-        let comparable = match (&change.before, &change.after) {
-            (Some(before), Some(after)) => are_comparable(before, after),
-            _ => true,
-        };
-        comparable && policy.ignores(&change.path, snapshot.timestamp).is_none()
+        let sides = change.before.as_ref().zip(change.after.as_ref());
+        let is_told =
+            change.op.is_difference() && sides.is_none_or(|(before, after)| are_comparable(before, after));
+        is_told && policy.ignores(&change.path, snapshot.timestamp).is_none()
     });
-    Ok((!changes.is_empty()).then(|| Drifted { baseline: address.to_owned(), changes }))
+    if !not_compared.is_empty() {
+        let paths: Vec<&String> = not_compared.iter().take(20).collect();
+        tracing::warn!(
+            baseline = address,
+            secrets = not_compared.len(),
+            ?paths,
+            "not compared with the baseline"
+        );
+    }
+    let baseline = address.to_owned();
+    Ok(if changes.is_empty() {
+        Ok(InSync { baseline, not_compared })
+    } else {
+        Err(Drifted { baseline, changes, not_compared })
+    })
 }

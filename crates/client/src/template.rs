@@ -89,6 +89,11 @@ impl Template {
         self.pieces.contains(&Piece::Variable("timestamp"))
     }
 
+    /// Returns true if a name says of which service and machine its snapshot is.
+    pub fn names_its_own(&self) -> bool {
+        ["service", "hostname"].iter().all(|name| self.pieces.contains(&Piece::Variable(name)))
+    }
+
     /// The folders that all snapshots of the template lie in, up to the last `/` before something that varies.
     pub fn folder(&self, audit: &BTreeMap<String, String>) -> Result<String, Error> {
         let fixed = self.pieces.iter().take_while(|piece| !varies(piece));

@@ -29,6 +29,14 @@ impl Default for Limits {
     }
 }
 
+impl Limits {
+    /// Returns the limits of a file of at most so many bytes whose values no event has to carry: each may be as long as the file.
+    pub fn of_file(bytes: u64) -> Limits {
+        let value_bytes = usize::try_from(bytes).unwrap_or(usize::MAX);
+        Limits { bytes, value_bytes, ..Limits::default() }
+    }
+}
+
 /// A document as fields.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Document {

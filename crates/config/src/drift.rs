@@ -10,8 +10,9 @@ use serde_json::Value;
 use crate::diff::rekeyed;
 use crate::digest::sha256_hex;
 use crate::normalise::renewed;
+use crate::redact::{Comparison, compare_texts};
 use crate::sections::Syntax;
-use crate::{Format, Policy, diff};
+use crate::{Diff, Format, Policy, diff};
 
 /// A drift that somebody accepted: this field with exactly this `after`. Another value is drift again.
 #[derive(Clone, Copy, Debug)]
@@ -40,12 +41,18 @@ pub struct Drift {
     pub fields: Vec<DriftField>,
     /// The reasons: ignore rules and acceptances that applied, and fields that could not be compared.
     pub rules: Vec<String>,
+    /// The fields that cannot be compared: hidden under another key, or by a foreign marker. Without a difference elsewhere the
+    /// verdict is in-sync, which says nothing of these.
+    pub not_compared: Vec<String>,
 }
+
+/// The fields that differ, and those of which nobody can know.
+type Differing = (Vec<DriftField>, Vec<String>);
 
 /// Judges a configuration against its baseline.
 ///
-/// Ignore rules that hold drop fields; acceptances that hold mark them. A secret under another redaction key than
-/// the baseline's cannot be compared: it is no drift, and `rules` says how many there are.
+/// Ignore rules that hold drop fields; acceptances that hold mark them. What is hidden under another redaction key than
+/// the baseline's, or by a foreign marker, cannot be compared: it is no drift, and `not_compared` and `rules` name it.
 pub fn drift(
     baseline: &FlatConfig,
     current: &FlatConfig,
@@ -55,11 +62,8 @@ pub fn drift(
 ) -> Drift {
     let sections =
         texts(baseline, current, policy).map(|(old, new)| differing_sections(&old, &new, policy, |_| true));
-    let fields = sections.unwrap_or_else(|| {
-        let changes = diff::diff(baseline, current, policy).changes;
-        changes.into_iter().filter(|change| change.op.is_difference()).map(drifting).collect()
-    });
-    decide(fields, policy, accepted, now)
+    let differing = sections.unwrap_or_else(|| drifting(diff::diff(baseline, current, policy)));
+    decide(differing, policy, accepted, now)
 }
 
 /// Judges a configuration against a declaration, which names some fields and says nothing of the others.
@@ -73,19 +77,21 @@ pub fn drift(
 pub fn declared_drift(declared: &FlatConfig, current: &FlatConfig, policy: &Policy, now: Timestamp) -> Drift {
     let sections = texts(declared, current, policy)
         .map(|(old, new)| differing_sections(&old, &new, policy, |(declared, _)| declared.is_some()));
-    let fields = sections
-        .unwrap_or_else(|| diff::unmet(declared, current, policy).into_iter().map(drifting).collect());
-    decide(fields, policy, &[], now)
+    let differing = sections.unwrap_or_else(|| drifting(diff::unmet(declared, current, policy)));
+    decide(differing, policy, &[], now)
 }
 
 /// Applies ignore rules and acceptances to the fields that differ, and decides.
-fn decide(differing: Vec<DriftField>, policy: &Policy, accepted: &[Accepted<'_>], now: Timestamp) -> Drift {
+fn decide(
+    (differing, not_compared): Differing,
+    policy: &Policy,
+    accepted: &[Accepted<'_>],
+    now: Timestamp,
+) -> Drift {
     let mut rules = BTreeSet::new();
-    let mut not_compared = 0u64;
     let mut fields = Vec::new();
     for mut field in differing {
         if rekeyed(field.before.as_ref(), field.after.as_ref()) {
-            not_compared += 1;
             continue;
         }
         let ignored = match is_section(&field) {
@@ -108,9 +114,7 @@ fn decide(differing: Vec<DriftField>, policy: &Policy, accepted: &[Accepted<'_>]
         }
         fields.push(field);
     }
-    if not_compared > 0 {
-        rules.insert(format!("not compared: secrets under another redaction key: {not_compared}"));
-    }
+    rules.extend(uncompared_rule(&not_compared));
     let open = || fields.iter().filter(|field| !field.accepted);
     let severity = open().map(|field| field.severity).max();
     for field in open().filter(|field| Some(field.severity) == severity) {
@@ -125,12 +129,34 @@ fn decide(differing: Vec<DriftField>, policy: &Policy, accepted: &[Accepted<'_>]
         (false, None) => Verdict::Accepted,
         (false, Some(_)) => Verdict::Drifted,
     };
-    Drift { verdict, severity, fields, rules: rules.into_iter().collect() }
+    Drift { verdict, severity, fields, rules: rules.into_iter().collect(), not_compared }
 }
 
-fn drifting(change: Change) -> DriftField {
-    let Change { op, path, before, after, severity } = change;
-    DriftField { op, path, before, after, severity, accepted: false }
+/// Says how many fields were not compared, and which are the first of them; nothing where there are none.
+pub fn uncompared_rule(paths: &[String]) -> Option<String> {
+    const MOST: usize = 5;
+    let named: Vec<String> = paths.iter().take(MOST).map(|path| path.chars().take(80).collect()).collect();
+    let more = if paths.len() > MOST { format!(" and {} more", paths.len() - MOST) } else { String::new() };
+    let count = paths.len();
+    (count > 0).then(|| {
+        format!(
+            "not compared: {count} hidden under another key or by a foreign marker: {}{more}",
+            named.join(", ")
+        )
+    })
+}
+
+fn drifting(diff: Diff) -> Differing {
+    let field = |Change { op, path, before, after, severity }| DriftField {
+        op,
+        path,
+        before,
+        after,
+        severity,
+        accepted: false,
+    };
+    let changes = diff.changes.into_iter().filter(|change| change.op.is_difference());
+    (changes.map(field).collect(), diff.not_compared)
 }
 
 /// Returns true for a section of a text: its `before` is not known, and its `after` is a digest.
@@ -165,25 +191,31 @@ fn differing_sections(
     new: &str,
     policy: &Policy,
     counts: impl Fn(&(Option<&String>, Option<&String>)) -> bool,
-) -> Vec<DriftField> {
+) -> Differing {
     let syntax = Syntax::of(new).or_else(|| Syntax::of(old));
     let old = section_texts(old, syntax);
     let new = section_texts(new, syntax);
     let names: BTreeSet<&String> = old.keys().chain(new.keys()).collect();
-    let field = |name: &String| {
+    let (mut fields, mut not_compared) = (Vec::new(), Vec::new());
+    for name in names {
         let sides = (old.get(name), new.get(name));
         let text = |side: Option<&String>| side.cloned().unwrap_or_default();
-        let after = text(sides.1);
-        (counts(&sides) && text(sides.0) != after).then(|| DriftField {
-            op: Op::Changed,
-            path: name.clone(),
-            before: None,
-            after: Some(Value::from(format!("sha256:{}", &sha256_hex(&after)[..16]))),
-            severity: policy.severity_of_section(name),
-            accepted: false,
-        })
-    };
-    names.into_iter().filter_map(field).collect()
+        let (before, after) = (text(sides.0), text(sides.1));
+        match compare_texts(&before, &after) {
+            _ if !counts(&sides) => {}
+            Comparison::Equal => {}
+            Comparison::NotComparable => not_compared.push(name.clone()),
+            Comparison::Different => fields.push(DriftField {
+                op: Op::Changed,
+                path: name.clone(),
+                before: None,
+                after: Some(Value::from(format!("sha256:{}", &sha256_hex(&after)[..16]))),
+                severity: policy.severity_of_section(name),
+                accepted: false,
+            }),
+        }
+    }
+    (fields, not_compared)
 }
 
 /// The names under which the sections of a text drift; none of what is no text.
@@ -266,7 +298,11 @@ mod tests {
         let secret = |marker: &str| json!({"password": {"redacted": marker}});
         let drift = judge(secret("hmac:k1:0123456789abcdef"), secret("hmac:k2:0000000000000000"), "", &[]);
         assert_eq!(drift.verdict, Verdict::InSync);
-        assert_eq!(drift.rules, ["not compared: secrets under another redaction key: 1"]);
+        assert_eq!(drift.not_compared, ["password"]);
+        assert_eq!(
+            drift.rules,
+            ["not compared: 1 hidden under another key or by a foreign marker: password"]
+        );
     }
 
     #[test]

@@ -13,7 +13,8 @@
 //! (of texts), `detect` (the format of a document), [`mod@normalise`] (texts before they are compared),
 //! [`policy`] (secrets, severities, noise), [`document`], [`redact`] (secrets leave), `tree` and `flatten` (a
 //! document to fields), [`mod@parse`] (bytes to a [`Document`]), [`digest`], [`provenance`] (sources of
-//! fields), [`mod@diff`] and [`text`] (differences), [`told`] (differences for people), [`mod@drift`] (from what was approved), `idle` (rules
+//! fields), [`mod@diff`] and [`text`] (differences), `hidden_lines` (texts with secrets), [`told`] (differences for people),
+//! [`mod@drift`] (from what was approved), `idle` (rules
 //! that do nothing), [`baseline`] (signed approvals), [`snapshot_file`], [`merge`] (layers).
 
 pub mod baseline;
@@ -29,6 +30,7 @@ mod expressions;
 mod flatten;
 pub mod format;
 mod grammar;
+mod hidden_lines;
 mod identity;
 mod idle;
 mod lines;
@@ -61,6 +63,7 @@ pub use drift::{Accepted, Drift, declared_drift, drift};
 pub use encoding::Encoding;
 pub use error::Error;
 pub use format::Format;
+pub use hidden_lines::text_diff_of_hidden;
 pub use lines::Place;
 pub use merge::{Layers, Merged};
 pub use notes::Note;

@@ -108,7 +108,7 @@ impl FromStr for Source {
         if let Some(name) = text.strip_prefix("env:") {
             return Ok(Source::variable(name));
         }
-        let plain = |c: char| c.is_ascii_alphanumeric() || " _-./:#".contains(c);
+        let plain = |c: char| c.is_ascii_alphanumeric() || " _-./:#()[],+".contains(c);
         Ok(match text {
             "default" => Source::Default,
             "unknown" => Source::Unknown,
@@ -154,6 +154,8 @@ mod tests {
             "default",
             "unknown",
             "flag:--port",
+            "override (cli)",
+            "profile[prod], layer 2",
         ] {
             let source: Source = text.parse().unwrap();
             assert_eq!(source.to_string(), text);

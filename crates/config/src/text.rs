@@ -64,7 +64,7 @@ pub fn text_diff_but_for_secrets(old: &str, new: &str) -> (TextDiff, u64) {
 }
 
 /// Makes hunks of the operations that turn one text into the other.
-fn of_ops(
+pub(crate) fn of_ops(
     ops: Vec<DiffOp>,
     (old, old_lines): (&str, &[&str]),
     (new, new_lines): (&str, &[&str]),

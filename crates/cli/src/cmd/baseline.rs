@@ -4,8 +4,11 @@ use std::path::PathBuf;
 
 use anyhow::{Context as _, Result, bail};
 use clap::Subcommand;
-use rig_config::snapshot_file::are_comparable;
-use rig_config::{Baseline, Encoding, Format, Limits, Policy, Redactor, SnapshotFile, Trust};
+use rig_config::redact::are_comparable;
+use rig_config::{
+    Baseline, Change, Encoding, FlatConfig, Format, Limits, Policy, Redactor, SnapshotFile, Trust,
+    config_digest,
+};
 use rig_event::ServiceName;
 use rig_event::event::Signature;
 use rig_replay::Service;
@@ -16,7 +19,7 @@ use crate::client::Appended;
 use crate::keys::KeyArgs;
 use crate::output::{self, Out};
 use crate::source::{Moment, Source};
-use crate::{Answer, recording};
+use crate::{Answer, recording, telemetry};
 
 /// Approve, show, verify or revoke a service's baseline
 ///
@@ -29,6 +32,7 @@ Examples:
   rig baseline approve http://127.0.0.1:7070/main api --reason 'release 4.2'
   rig baseline approve http://127.0.0.1:7070/main api --sign --keys baseline-keys --actor ana
   rig baseline approve http://127.0.0.1:7070/main api --snapshot reviewed/api.json
+  rig baseline approve http://127.0.0.1:7070/main api --signed api.baseline.json
   rig baseline verify http://127.0.0.1:7070/main api --keys baseline-keys
   rig baseline verify http://127.0.0.1:7070/main api --baseline api.baseline.json --keys baseline-keys
   rig baseline show session.jsonl api --out api.baseline.json
@@ -56,6 +60,13 @@ enum Action {
         /// gs://BUCKET/… or az://CONTAINER/…
         #[arg(long, value_name = "FILE", conflicts_with = "digest")]
         snapshot: Option<String>,
+        /// Approve what this signed baseline approves: its signature, actor and reason go with it
+        #[arg(
+            long,
+            value_name = "FILE",
+            conflicts_with_all = ["digest", "snapshot", "sign", "reason", "actor"]
+        )]
+        signed: Option<String>,
         /// Sign the approval
         #[arg(long)]
         sign: bool,
@@ -81,7 +92,7 @@ enum Action {
     Verify {
         #[command(flatten)]
         of: Of,
-        /// Compare with this baseline file, and not with what was approved at the hub
+        /// Compare with this baseline or snapshot file, and not with what was approved at the hub
         #[arg(long, value_name = "FILE")]
         baseline: Option<PathBuf>,
         #[command(flatten)]
@@ -148,8 +159,12 @@ impl Because {
 }
 
 pub(super) async fn run(args: Args) -> Result<Answer> {
+    let _telling = telemetry::begin_if_asked()?;
     match args.action {
-        Action::Approve { of, because, mut digest, snapshot, sign, keys } => {
+        Action::Approve { of, because, mut digest, snapshot, signed, sign, keys } => {
+            if let Some(file) = signed {
+                return of.approve_signed(&file).await;
+            }
             if let Some(file) = snapshot {
                 match of.seen_in(&file).await? {
                     Some(same) => digest = Some(same),
@@ -242,27 +257,9 @@ impl Of {
         let mut held = rig_client::writer::read(file, rig_client::writer::LIMIT).await?;
         let at = self.source.state(None).await?;
         let service = at.service(&self.service)?;
-        let mut current = SnapshotFile { config: (*service.config).clone(), ..SnapshotFile::default() };
-        let policy = Policy::default();
-        // A file from elsewhere may hold secrets as they are: under a key of their own they are not compared, and not shown.
-        let text = held.config.get("text").and_then(Value::as_str).filter(|_| held.config.len() == 1);
-        let (format, is_blank) = text
-            .map_or((Format::Json, false), |text| (Format::Text, text.contains(rig_config::redact::RIGGING)));
-        held.redact(&Redactor::new(crate::keys::run_key()?, &policy), format);
-        if is_blank {
-            held.forget_fingerprints();
-            current.forget_fingerprints();
-        }
-        let mut changes = rig_config::diff(&held.config, &current.config, &policy).changes;
-        let all = changes.len();
-        changes.retain(|change| match (&change.before, &change.after) {
-            (Some(before), Some(after)) => are_comparable(before, after),
-            _ => true,
-        });
-        if all > changes.len() {
-            let secrets = output::count((all - changes.len()) as u64, "secret");
-            output::note(format!("{secrets} not compared: the file's are not under the hub's key"));
-        }
+        redact_held(&mut held)?;
+        let Compared { changes, not_compared } = Compared::of(&held.config, &service.config);
+        tell_uncompared(&not_compared);
         let changes = rig_config::told::grouped(&changes);
         if changes.is_empty() {
             return Ok(Some(service.digest.clone()));
@@ -271,6 +268,43 @@ impl Of {
         changes.iter().try_for_each(|change| out.line(output::change(change)))?;
         output::note(format!("the config of {} was not approved: it is not what {file} holds", self.service));
         Ok(None)
+    }
+
+    /// Approves with the signature in a file: of this very stream, service and document.
+    async fn approve_signed(&self, file: &str) -> Result<Answer> {
+        let client = self.source.hub("a baseline is approved")?;
+        let (_, bytes) = snapshot::read(file)?;
+        let limits = Limits::of_file(Limits::default().bytes);
+        let baseline = Baseline::parse(&bytes, &limits).with_context(|| file.to_owned())?;
+        let Some(signature) = &baseline.signature else { bail!("{file} is not signed") };
+        let at = self.source.state(None).await?;
+        let service = at.service(&self.service)?;
+        let is_of_this = baseline.stream.as_ref() == Some(&at.stream)
+            && baseline.service.as_deref() == Some(self.service.as_str());
+        if !is_of_this || !baseline.meta.is_empty() {
+            bail!(
+                "{file} is signed for no service of this hub: `rig baseline approve --sign` or `rig baseline show --sign --out` \
+                 signs for the stream {} and the service {}",
+                at.stream,
+                self.service
+            );
+        }
+        if baseline.digest.as_ref() != Some(&service.digest)
+            || baseline.config_digest != service.config_digest
+        {
+            bail!(
+                "{} moved on: its digest is {}, and {file} approves another; look at it before you approve it",
+                self.service,
+                service.digest
+            );
+        }
+        let approved = baseline.approved.to_string();
+        let mut query = vec![("digest", service.digest.as_str()), ("signed", &approved)];
+        query.extend([("key_id", signature.key_id.as_str()), ("signature", &signature.value)]);
+        let said = [("reason", &baseline.reason), ("actor", &baseline.actor)];
+        query.extend(said.into_iter().filter_map(|(key, value)| Some((key, value.as_deref()?))));
+        let refused = || format!("the config of {} was not approved", self.service);
+        self.told(client.approve(&self.service, &query).await.with_context(refused)?)
     }
 
     /// What was approved of a service, in the form that is signed.
@@ -352,8 +386,7 @@ impl Of {
         let baseline = match &file {
             Some(path) => {
                 let shown = path.display().to_string();
-                let (_, bytes) = snapshot::read(&shown)?;
-                let baseline = Baseline::parse(&bytes, &Limits::default()).context(shown.clone())?;
+                let baseline = baseline_in(&shown)?;
                 if baseline.service.as_deref().is_some_and(|name| name != self.service.as_str()) {
                     bail!("{shown} is the baseline of another service than {}", self.service);
                 }
@@ -363,12 +396,16 @@ impl Of {
         };
         let trust = keys.map(|keys| baseline.verify(&keys));
         let (approved, current) = (&baseline.config_digest, &service.config_digest);
-        let same = approved == current;
+        let Compared { changes, not_compared } = Compared::of(&baseline.config, &service.config);
+        // Digests of equal configs differ where secrets were hidden under different keys.
+        let same =
+            approved == current || (changes.is_empty() && *approved == config_digest(&baseline.config));
         let mut out = Out::new();
         if self.json {
             out.json(&serde_json::json!({
                 "stream": at.stream, "service": self.service, "seq": at.state.seq,
-                "same": same, "approved": approved, "current": current, "signature": trust,
+                "same": same, "not_compared": not_compared.len(), "not_compared_paths": not_compared,
+                "approved": approved, "current": current, "signature": trust,
                 "key_id": baseline.signature.as_ref().map(|signature| &signature.key_id),
             }))?;
         } else {
@@ -386,12 +423,74 @@ impl Of {
                 out.line(told(trust, &baseline))?;
             }
         }
+        tell_uncompared(&not_compared);
         Ok(if same && trust.is_none_or(|trust| trust == Trust::Valid) {
             Answer::Fine
         } else {
             Answer::Difference
         })
     }
+}
+
+/// The comparison of a config with an approved one.
+struct Compared {
+    changes: Vec<Change>,
+    /// The paths of what is hidden under different keys, or by a foreign marker.
+    not_compared: Vec<String>,
+}
+
+impl Compared {
+    fn of(approved: &FlatConfig, current: &FlatConfig) -> Compared {
+        let diff = rig_config::diff(approved, current, &Policy::default());
+        let mut changes = diff.changes;
+        changes.retain(|change| {
+            let sides = change.before.as_ref().zip(change.after.as_ref());
+            change.op.is_difference() && sides.is_none_or(|(before, after)| are_comparable(before, after))
+        });
+        Compared { changes, not_compared: diff.not_compared }
+    }
+}
+
+/// Says on standard error what was not compared.
+fn tell_uncompared(paths: &[String]) {
+    const MOST: usize = 10;
+    if paths.is_empty() {
+        return;
+    }
+    let named: Vec<String> = paths.iter().take(MOST).map(|path| output::plain(path)).collect();
+    let more = paths.len().saturating_sub(MOST);
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    output::note(format!(
+        "{} not compared, not under the hub's key: {}{more}",
+        output::count(paths.len() as u64, "secret"),
+        named.join(", ")
+    ));
+}
+
+/// Hides what a file from elsewhere may show: under a key of this run it is not compared, and not told either. A value that is
+/// a secret in one field is one in the others, as at the hub.
+fn redact_held(held: &mut SnapshotFile) -> Result<()> {
+    const MOST_KNOWN: usize = 10_000;
+    let is_text = held.config.len() == 1 && held.config.get("text").is_some_and(Value::is_string);
+    let format = if is_text { Format::Text } else { Format::Json };
+    let redactor =
+        Redactor::new(crate::keys::run_key()?, &Policy::default()).with_known(MOST_KNOWN).learning();
+    held.redact(&redactor, format);
+    held.redact(&redactor, format);
+    Ok(())
+}
+
+/// The baseline in a file; a snapshot file is one that nobody signed.
+fn baseline_in(file: &str) -> Result<Baseline> {
+    let (_, bytes) = snapshot::read(file)?;
+    let limits = Limits::of_file(Limits::default().bytes);
+    if !Baseline::looks_like(&bytes)
+        && let Some(mut held) = SnapshotFile::read(&bytes, &limits).with_context(|| file.to_owned())?
+    {
+        redact_held(&mut held)?;
+        return Ok(Baseline::new(held.config.into(), held.timestamp));
+    }
+    Baseline::parse(&bytes, &limits).with_context(|| file.to_owned())
 }
 
 fn told(trust: Trust, baseline: &Baseline) -> String {

@@ -1,25 +1,23 @@
 //! `rig diff`, and the same program under the name `rig-diff`: what differs between two configurations.
 
+mod side;
+
 use std::borrow::Cow;
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::path::PathBuf;
 
 use anyhow::{Context as _, Result, bail};
-use rig_config::baseline::{Baseline, Trust};
-use rig_config::redact::{differs_in_secrets_only, is_redacted};
-use rig_config::{
-    Diff, Encoding, Explanation, FlatConfig, Format, Limits, Pattern, Policy, Reading, Redactor,
-    SnapshotFile, TextDiff,
-};
-use rig_event::{Seq, ServiceName, Severity};
+use rig_config::redact::{are_comparable, differs_in_secrets_only, is_redacted};
+use rig_config::snapshot_file::excludes;
+use rig_config::{Diff, Encoding, Format, Pattern, Policy, Redactor, TextDiff};
+use rig_event::Severity;
 use serde_json::{Value, json};
 
-use super::snapshot;
+pub(super) use self::side::tell_unknown;
+use self::side::{InputFormat, Side};
 use crate::keys::{self, KeyArgs};
 use crate::output::{self, Out, diff as shown};
-use crate::source::Source;
-use crate::{Answer, policy};
+use crate::{Answer, policy, telemetry};
 
 /// What is printed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -41,12 +39,13 @@ enum Output {
 
 /// Compare two configurations: documents, snapshots, baselines, or moments of a recording
 ///
-/// Each side is a document (json, yaml, toml, ini, env, properties, hcl, xml, text), a snapshot file of the library Rigging, a
-/// baseline file, - for standard input, or a moment of a recording or a hub's stream: SOURCE@SEQ, with #SERVICE where it has
-/// several. With --baseline there is one side, and the baseline is what it was.
+/// Each side is a document (json, yaml, toml, ini, env, properties, hcl, xml, text), a snapshot file of the library Rigging,
+/// - for standard input, or a moment of a recording or a hub's stream: SOURCE@SEQ, with #SERVICE where it has several. With
+/// --baseline there is one side, and the baseline, a signed one or a snapshot file, is what it was.
 ///
 /// Elements of lists are matched by their name, id or key where that tells them apart, else by what they have in common.
-/// Secrets are not shown: they become fingerprints under a key that is made for this run and forgotten.
+/// Secrets are not shown: they become fingerprints under a key that is made for this run and forgotten. What was hidden before,
+/// under another key or as ***redacted***, is not compared, and counted with its paths.
 ///
 /// Exit code 0: no difference (with --fail-on: none of that severity); 1: a difference; 2: trouble, also a baseline whose
 /// signature --verify does not accept.
@@ -60,17 +59,17 @@ pub struct Args {
     /// What to print
     #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
     format: Output,
-    /// Read both documents in this format, whatever their names say
+    /// Read both documents in this format, whatever their names say; snapshot for snapshot files
     #[arg(long, value_name = "FORMAT")]
-    input_format: Option<Format>,
+    input_format: Option<InputFormat>,
     /// Decode both documents as utf-8, utf-16le, utf-16be, iso-8859-1 or windows-1252 [default: what is found in each]
     #[arg(long, value_name = "ENCODING")]
     encoding: Option<Encoding>,
     /// The policy file: secrets, severities, how lists and values are compared
     #[arg(long, value_name = "FILE", env = "RIG_POLICY")]
     policy: Option<PathBuf>,
-    /// Leave these fields, or sections of a text, out: a path, * for one step, ** for any, ignoring case; may be given more than
-    /// once
+    /// Leave these fields, or sections of a text, out: a path, that of a list for all of it, * for one step, ** for any,
+    /// ignoring case; may be given more than once
     #[arg(long, value_name = "PATTERN")]
     exclude: Vec<String>,
     /// Leave redacted fields out, and lines of a text in which only a secret differs
@@ -82,9 +81,9 @@ pub struct Args {
     /// The lowest severity that makes the exit code 1: low, medium, high, critical [default: any difference]
     #[arg(long, value_name = "LEVEL")]
     fail_on: Option<Severity>,
-    /// Compare with the approved configuration in this file
+    /// Compare with the approved configuration in this file: a signed baseline, or a snapshot file, also by s3://, gs:// or az://
     #[arg(long, value_name = "FILE")]
-    baseline: Option<PathBuf>,
+    baseline: Option<String>,
     /// Do not compare: approve the document, and write it as the baseline, signed
     #[arg(long, requires = "baseline", conflicts_with = "verify")]
     sign: bool,
@@ -148,23 +147,12 @@ pub struct Alone {
 /// The name under which the program is this command and no other.
 pub const ALONE: &str = "rig-diff";
 
-/// One of the two sides.
-struct Side {
-    /// Under which it is shown.
-    name: String,
-    config: FlatConfig,
-    is_text: bool,
-    /// True if it was read just now.
-    is_document: bool,
-    /// The explanation of its redaction, where that is asked for and known.
-    explanation: Option<Explanation>,
-}
-
 /// Compares; the answer is whether they differ.
 ///
 /// # Errors
 /// When a side cannot be read or parsed, or the baseline's signature is not what it has to be.
 pub async fn run(args: Args) -> Result<Answer> {
+    let _telling = telemetry::begin_if_asked()?;
     let (old, new) = match (&args.baseline, &args.new) {
         (None, Some(new)) => (Some(args.old.as_str()), new.as_str()),
         (None, None) => bail!("two sides are needed, or one and --baseline"),
@@ -175,20 +163,20 @@ pub async fn run(args: Args) -> Result<Answer> {
         bail!("only one side can come from standard input");
     }
     let policy = policy::load(args.policy.as_deref())?;
-    let exclude = args.exclude.iter().map(|text| text.to_lowercase().parse::<Pattern>());
+    let exclude = args.exclude.iter().map(|text| text.parse::<Pattern>());
     let exclude = exclude.collect::<Result<Vec<_>, _>>().context("--exclude")?;
     let redactor = Redactor::new(keys::run_key()?, &policy);
     let read = |operand: &str| {
         let operand = operand.to_owned();
         let (args, redactor) = (&args, &redactor);
-        async move { read(&operand, args, redactor).await }
+        async move { side::read(&operand, args, redactor).await }
     };
 
     let new = read(new).await?;
     let old = match (old, &args.baseline) {
         (Some(old), _) => read(old).await?,
-        (None, Some(file)) if args.sign => return approve(file, new, &args.keys),
-        (None, Some(file)) => baseline(file, &args)?,
+        (None, Some(file)) if args.sign => return side::approve(file.as_ref(), new, &args.keys),
+        (None, Some(file)) => side::baseline(file, &args, &redactor).await?,
         (None, None) => bail!("two sides are needed, or one and --baseline"),
     };
     if args.explain_redaction {
@@ -209,7 +197,7 @@ pub async fn run(args: Args) -> Result<Answer> {
         bail!("{text} is plain text and {other} is not; --input-format text compares both line by line");
     }
     let whole = rig_config::diff(&old.config, &new.config, &policy);
-    let (diff, left_out) = without(whole, &exclude, args.ignore_redacted, args.baseline.is_some());
+    let (diff, left_out) = without(whole, &exclude, args.ignore_redacted);
     fields(&old, new, diff, left_out, output, &args, &policy)
 }
 
@@ -226,8 +214,9 @@ fn explain(side: &Side) {
     }
 }
 
-/// Adds the explanations of both sides to JSON, where they are asked for.
-fn add_explanations(said: &mut Value, old: &Side, new: &Side, args: &Args) -> Result<()> {
+/// Adds to JSON what is known of both sides, and the explanations where they are asked for.
+fn add_sides(said: &mut Value, old: &Side, new: &Side, args: &Args) -> Result<()> {
+    said["sides"] = json!({ "old": old.about, "new": new.about });
     if args.explain_redaction {
         said["redaction"] = json!({
             "old": serde_json::to_value(&old.explanation)?, "new": serde_json::to_value(&new.explanation)?,
@@ -241,37 +230,52 @@ fn add_explanations(said: &mut Value, old: &Side, new: &Side, args: &Args) -> Re
 struct LeftOut {
     /// As asked by `--exclude` and `--ignore-redacted`.
     asked: usize,
-    /// Secrets whose fingerprints are under different keys.
-    not_compared: usize,
+    /// The paths of what is hidden under different keys, or by a foreign marker.
+    not_compared: Vec<String>,
 }
 
 /// A difference less what is not to be told.
-fn without(whole: Diff, exclude: &[Pattern], ignore_redacted: bool, baseline: bool) -> (Diff, LeftOut) {
-    let mut left_out = LeftOut::default();
+fn without(mut whole: Diff, exclude: &[Pattern], ignore_redacted: bool) -> (Diff, LeftOut) {
+    let mut not_compared = std::mem::take(&mut whole.not_compared);
+    not_compared.retain(|path| !excludes(exclude, path));
+    let mut asked = 0;
     let kept = whole.changes.into_iter().filter(|change| {
-        let sides = || [&change.before, &change.after].into_iter().flatten();
-        let excluded = !exclude.is_empty() && {
-            let path = change.path.to_lowercase().parse().ok();
-            path.is_some_and(|path| exclude.iter().any(|pattern| pattern.matches(&path)))
-        };
         let told = usize::from(change.op.is_difference());
-        let rotated = || match (&change.before, &change.after) {
-            (Some(before), Some(after)) => differs_in_secrets_only(before, after),
-            _ => false,
-        };
-        if excluded || (ignore_redacted && (sides().any(is_redacted) || rotated())) {
-            left_out.asked += told;
+        if excludes(exclude, &change.path) {
+            asked += told;
             return false;
         }
-        // A key is made for each run, so a baseline's fingerprints are always under another: no word on those secrets.
-        if baseline && sides().count() == 2 && sides().all(is_redacted) {
-            left_out.not_compared += told;
-            return false;
+        let sides = || [&change.before, &change.after].into_iter().flatten();
+        if let (Some(before), Some(after)) = (&change.before, &change.after) {
+            if !are_comparable(before, after) {
+                return false;
+            }
+            if ignore_redacted && differs_in_secrets_only(before, after) {
+                asked += told;
+                return false;
+            }
         }
-        true
+        let is_ignored = ignore_redacted && sides().any(is_redacted);
+        asked += if is_ignored { told } else { 0 };
+        !is_ignored
     });
     let diff = Diff::of(kept.collect());
-    (diff, left_out)
+    (diff, LeftOut { asked, not_compared })
+}
+
+/// Says what was not compared, on standard error.
+fn tell_uncompared(count: usize, what: &str, places: &[String]) {
+    const MOST: usize = 10;
+    if count == 0 {
+        return;
+    }
+    let named: Vec<String> = places.iter().take(MOST).map(|place| output::plain(place)).collect();
+    let more = if places.len() > MOST { format!(" and {} more", places.len() - MOST) } else { String::new() };
+    output::note(format!(
+        "{} not compared, hidden under another key or by a foreign marker: {}{more}",
+        output::count(count as u64, what),
+        named.join(", ")
+    ));
 }
 
 /// Makes the text of a side what it would be if it were captured now: a recording may come from under other rules.
@@ -318,7 +322,7 @@ fn fields(
     args: &Args,
     policy: &Policy,
 ) -> Result<Answer> {
-    if left_out.asked + left_out.not_compared > 0
+    if (left_out.asked > 0 || !left_out.not_compared.is_empty())
         && matches!(output, Output::Unified | Output::JsonPatch | Output::MergePatch)
     {
         // What is left out is as it was.
@@ -331,7 +335,10 @@ fn fields(
     let mut out = Out::new();
     match output {
         Output::Text => out.text(&shown::fields(&diff))?,
-        Output::Markdown => out.text(&shown::fields_markdown(&old.name, &new.name, &diff))?,
+        Output::Markdown => {
+            let unknown = shown::not_compared_markdown(&left_out.not_compared);
+            out.text(&shown::fields_markdown(&old.name, &new.name, &diff, &unknown))?;
+        }
         Output::Unified => {
             let lines = shown::lines(&old.config, &new.config);
             if output::is_coloured(&std::io::stdout()) {
@@ -344,11 +351,12 @@ fn fields(
             let mut said = json!({
                 "old": old.name, "new": new.name, "added": diff.added, "removed": diff.removed,
                 "changed": diff.changed, "moved": diff.moved, "equivalent": diff.equivalent,
-                "severity": diff.severity, "left_out": left_out.asked, "not_compared": left_out.not_compared,
+                "severity": diff.severity, "left_out": left_out.asked, "not_compared": left_out.not_compared.len(),
+                "not_compared_paths": left_out.not_compared,
             });
             // Put in as they are: `json!` spells numbers anew.
             said["changes"] = diff.changes.iter().map(shown::change_json).collect();
-            add_explanations(&mut said, old, &new, args)?;
+            add_sides(&mut said, old, &new, args)?;
             out.json(&said)?;
         }
         Output::JsonPatch => {
@@ -366,12 +374,7 @@ fn fields(
         }
     }
     shown::left_out(&diff, left_out.asked).iter().for_each(output::note);
-    if left_out.not_compared > 0 {
-        output::note(format!(
-            "{} not compared: their fingerprints are under different keys",
-            output::count(left_out.not_compared as u64, "secret")
-        ));
-    }
+    tell_uncompared(left_out.not_compared.len(), "secret", &left_out.not_compared);
     Ok(answer(diff.is_empty(), diff.severity, args.fail_on))
 }
 
@@ -388,23 +391,31 @@ fn print_unified(out: &mut Out, old: &str, new: &str, diff: &TextDiff) -> Result
 
 fn text(old: &Side, new: &Side, output: Output, args: &Args, policy: &Policy) -> Result<Answer> {
     let whole = |side: &Side| side.config.get("text").and_then(Value::as_str).unwrap_or_default().to_owned();
-    let (diff, left_out) = if args.ignore_redacted {
-        rig_config::text_diff_but_for_secrets(&whole(old), &whole(new))
-    } else {
-        (rig_config::text_diff(&whole(old), &whole(new)), 0)
-    };
+    let (before, after) = (whole(old), whole(new));
+    let (mut diff, not_compared) = rig_config::text_diff_of_hidden(&before, &after);
+    let mut left_out = 0;
+    if args.ignore_redacted {
+        let but_for_secrets = rig_config::text_diff_but_for_secrets(&before, &after);
+        // What cannot be compared is counted as such.
+        left_out = but_for_secrets.1.saturating_sub(differing(&before, &after, &not_compared));
+        diff = but_for_secrets.0;
+    }
+    let lines: Vec<String> = not_compared.iter().map(|line| format!("line {line}")).collect();
     let mut out = Out::new();
     match output {
         Output::Text => out.text(&shown::text(&old.name, &new.name, &diff))?,
         Output::Unified => print_unified(&mut out, &old.name, &new.name, &diff)?,
-        Output::Markdown => out.text(&shown::text_markdown(&old.name, &new.name, &diff))?,
+        Output::Markdown => {
+            let unknown = shown::not_compared_markdown(&lines);
+            out.text(&shown::text_markdown(&old.name, &new.name, &diff, &unknown))?;
+        }
         Output::Json => {
             let mut said = json!({
             "old": old.name, "new": new.name, "lines_added": diff.lines_added, "lines_removed": diff.lines_removed,
             "sections": diff.sections, "hunks": diff.hunks, "normalisation": rig_config::normalise::NORMALISATION,
-            "left_out": left_out,
+            "left_out": left_out, "not_compared": not_compared.len(), "not_compared_lines": not_compared,
             });
-            add_explanations(&mut said, old, new, args)?;
+            add_sides(&mut said, old, new, args)?;
             out.json(&said)?;
         }
         Output::JsonPatch | Output::MergePatch => {
@@ -414,153 +425,16 @@ fn text(old: &Side, new: &Side, output: Output, args: &Args, policy: &Policy) ->
     if left_out > 0 {
         output::note(format!("{} left out, as asked", output::count(left_out, "difference")));
     }
+    tell_uncompared(lines.len(), "line", &lines);
     let sections = diff.sections.iter().map(|section| policy.severity_of_section(&section.section)).max();
     let severity = sections.unwrap_or_else(|| policy.severity_of_section("text"));
     Ok(answer(diff.hunks.is_empty(), Some(severity), args.fail_on))
 }
 
-/// The approved side, checked as far as was asked.
-fn baseline(file: &Path, args: &Args) -> Result<Side> {
-    let name = file.display().to_string();
-    let bytes = std::fs::read(file).with_context(|| format!("cannot read {name}"))?;
-    let baseline = Baseline::parse(&bytes, &Limits::default()).with_context(|| name.clone())?;
-    let trust = if args.verify {
-        Some(baseline.verify(&args.keys.require("--verify")?))
-    } else {
-        args.keys.load()?.map(|keys| baseline.verify(&keys))
-    };
-    match trust {
-        Some(Trust::Valid) => {}
-        Some(trust) => bail!("{name} is not to be trusted: {}", why(trust)),
-        None => output::note(format!("{name} was not verified; --verify and keys do that")),
-    }
-    let config = baseline.config.as_ref().clone();
-    Ok(Side { name, is_text: is_text(&config), config, is_document: false, explanation: None })
-}
-
-fn why(trust: Trust) -> &'static str {
-    match trust {
-        Trust::Valid => "it is signed",
-        Trust::Unsigned => "nobody signed it",
-        Trust::Altered => "it is not what was signed",
-        Trust::UnknownKey => "it is signed by a key that is not among these",
-    }
-}
-
-/// Writes a document as the approved one, signed, in one step: a reader sees the old file or the new one.
-fn approve(file: &Path, new: Side, keys: &KeyArgs) -> Result<Answer> {
-    let keys = keys.require("--sign")?;
-    let name = file.display();
-    let mut baseline = Baseline::new(Arc::new(new.config), crate::recording::now());
-    baseline.actor = std::env::var("RIG_ACTOR").ok().filter(|actor| !actor.is_empty());
-    baseline.sign(&keys)?;
-    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut temporary =
-        tempfile::NamedTempFile::new_in(folder).with_context(|| format!("cannot write {name}"))?;
-    std::io::Write::write_all(&mut temporary, baseline.to_json().as_bytes())?;
-    temporary.as_file().sync_all()?;
-    temporary.persist(file).with_context(|| format!("cannot write {name}"))?;
-    let key = baseline.signature.map(|signature| signature.key_id).unwrap_or_default();
-    output::note(format!("{name}: {} approved, signed with {}", new.name, output::plain(&key)));
-    Ok(Answer::Fine)
-}
-
-fn is_text(config: &FlatConfig) -> bool {
-    config.len() == 1 && config.get("text").is_some_and(Value::is_string)
-}
-
-/// One side: a moment where it names one, else a document.
-async fn read(operand: &str, args: &Args, redactor: &Redactor) -> Result<Side> {
-    if ["s3://", "gs://", "az://"].iter().any(|scheme| operand.starts_with(scheme)) {
-        let mut snapshot = rig_client::writer::read(operand, rig_client::writer::LIMIT).await?;
-        let is_text = is_text(&snapshot.config);
-        snapshot.redact(redactor, if is_text { Format::Text } else { Format::Json });
-        return Ok(Side {
-            name: operand.to_owned(),
-            config: snapshot.config,
-            is_text,
-            is_document: false,
-            explanation: None,
-        });
-    }
-    if let Some((source, at, service)) = moment(operand) {
-        let source: Source = source.parse()?;
-        let at = source.state(at).await?;
-        let name = match service {
-            Some(name) => name.parse::<ServiceName>()?,
-            None => match at.state.services.keys().collect::<Vec<_>>().as_slice() {
-                [only] => (*only).clone(),
-                several => {
-                    let names: Vec<&str> = several.iter().map(|name| name.as_str()).collect();
-                    bail!("{operand} has {} services; append #SERVICE: {}", names.len(), names.join(", "));
-                }
-            },
-        };
-        let service = at.service(&name)?;
-        let is_text = service.format.parse::<Format>().is_ok_and(Format::is_text);
-        let config = service.config.as_ref().clone();
-        return Ok(Side { name: operand.to_owned(), config, is_text, is_document: false, explanation: None });
-    }
-    let (name, document) = snapshot::read(operand)?;
-    let what = if operand == "-" { "standard input" } else { operand };
-    side(what, name.as_deref(), &document, args, redactor)
-}
-
-/// Splits `SOURCE[@SEQ][#SERVICE]`; `None` for what names a document. A file that exists under the whole name is meant.
-fn moment(operand: &str) -> Option<(&str, Option<Seq>, Option<&str>)> {
-    if operand == "-" || Path::new(operand).exists() {
-        return None;
-    }
-    let (rest, service) = match operand.rsplit_once('#') {
-        Some((rest, service)) if !service.is_empty() => (rest, Some(service)),
-        _ => (operand, None),
-    };
-    let (source, at) = match rest.rsplit_once('@') {
-        Some((source, seq)) if seq.bytes().all(|b| b.is_ascii_digit()) => (source, seq.parse().ok()),
-        _ => (rest, None),
-    };
-    let named = at.is_some() || service.is_some() || source.contains("://");
-    named.then_some((source, at, service))
-}
-
-/// A document with its secrets redacted.
-fn side(what: &str, name: Option<&str>, document: &[u8], args: &Args, redactor: &Redactor) -> Result<Side> {
-    let format = args.input_format;
-    if format.is_none_or(|format| format == Format::Json)
-        && let Some(mut snapshot) =
-            SnapshotFile::read(document, &Limits::default()).with_context(|| what.to_owned())?
-    {
-        snapshot.redact(redactor, Format::Json);
-        let config = snapshot.config;
-        return Ok(Side {
-            name: what.to_owned(),
-            config,
-            is_text: false,
-            is_document: false,
-            explanation: None,
-        });
-    }
-    let reading = Reading { name, format, encoding: args.encoding };
-    let mut parsed = snapshot::parsed(reading, "--input-format", what, document, &Limits::default())?;
-    let explanation =
-        args.explain_redaction.then(|| redactor.explain(&parsed, &parsed.encoding.text(document)));
-    redactor.redact(&mut parsed);
-    let (config, is_text) = (parsed.config, parsed.format.is_text());
-    Ok(Side { name: what.to_owned(), config, is_text, is_document: true, explanation })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_moment_is_told_from_a_document() {
-        assert_eq!(moment("s.jsonl@12"), Some(("s.jsonl", Some(12), None)));
-        assert_eq!(moment("s.jsonl@12#api"), Some(("s.jsonl", Some(12), Some("api"))));
-        assert_eq!(moment("s.jsonl#a@b"), Some(("s.jsonl", None, Some("a@b"))));
-        assert_eq!(moment("http://127.0.0.1:7070/main"), Some(("http://127.0.0.1:7070/main", None, None)));
-        for document in ["-", "a.yaml", "user@host.yaml", "Cargo.toml"] {
-            assert_eq!(moment(document), None, "{document}");
-        }
-    }
+/// Counts the lines that cannot be compared and look different: the others are no difference that could be left out.
+fn differing(before: &str, after: &str, not_compared: &[u64]) -> u64 {
+    let old: BTreeSet<&str> = before.lines().collect();
+    let new: Vec<&str> = after.lines().collect();
+    let line = |number: &u64| new.get(usize::try_from(number.saturating_sub(1)).unwrap_or(usize::MAX));
+    not_compared.iter().filter_map(line).filter(|line| !old.contains(*line)).count() as u64
 }

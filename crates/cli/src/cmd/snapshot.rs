@@ -1,5 +1,6 @@
 //! `rig snapshot`: captures a document, or what several and the environment make together; into a hub, or a snapshot file.
 
+use std::collections::BTreeMap;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
@@ -13,13 +14,14 @@ use rig_config::{
 use rig_event::{ServiceName, Timestamp};
 use serde_json::{Value, json};
 
+use super::diff::tell_unknown;
 use super::{CaptureArgs, HubArgs, hub};
 use crate::client::{Appended, Client, Problem};
 use crate::output::{self, Out};
-use crate::{Answer, keys, policy};
+use crate::{Answer, keys, policy, telemetry};
 
 /// What `--format` calls a snapshot file.
-const SNAPSHOT: &str = "snapshot";
+pub(super) const SNAPSHOT: &str = "snapshot";
 
 /// Capture a configuration document
 ///
@@ -54,8 +56,8 @@ pub struct Args {
     /// Put the environment variables on top whose names begin so; __ in a name separates steps
     #[arg(long, value_name = "PREFIX")]
     env: Option<String>,
-    /// Leave these fields, or sections of a text, out: a path, * for one step, ** for any, ignoring case; may be given more than
-    /// once
+    /// Leave these fields, or sections of a text, out: a path, that of a list for all of it, * for one step, ** for any,
+    /// ignoring case; may be given more than once
     #[arg(long, value_name = "PATTERN")]
     exclude: Vec<String>,
     #[command(flatten)]
@@ -108,6 +110,7 @@ struct FileArgs {
 }
 
 pub(super) async fn run(args: Args) -> Result<Answer> {
+    let _telling = telemetry::begin_if_asked()?;
     if let Some(explain) = &args.explain {
         return explained(&args, explain);
     }
@@ -115,10 +118,11 @@ pub(super) async fn run(args: Args) -> Result<Answer> {
     let path = args.files.first().filter(|file| *file != "-").map(PathBuf::from);
     if let Some(out) = &args.file.out {
         let (snapshot, format) = layered(&args)?;
-        let mut audit = snapshot.audit;
+        // What the file said of itself stays beside what is said now.
+        let mut audit = about(&snapshot);
         audit.extend(args.capture.audit(path.as_deref()));
         audit.insert("service".to_owned(), service.to_string());
-        return write(out, SnapshotFile { audit, ..snapshot }, format, &args).await;
+        return write(out, SnapshotFile { audit, timestamp: now(), ..snapshot }, format, &args).await;
     }
     let client = args.hub.client()?;
     let mut query = args.capture.query(path.as_deref());
@@ -228,16 +232,19 @@ fn layered(args: &Args) -> Result<(SnapshotFile, Format)> {
     if args.files.iter().filter(|file| *file == "-").count() > 1 {
         bail!("only one document can come from standard input");
     }
-    let limits = Limits::default();
+    // A hub makes events of what it gets; a file takes values of any length.
+    let limits = match args.file.out {
+        Some(_) => Limits::of_file(Limits::default().bytes),
+        None => Limits::default(),
+    };
     let mut layers = Layers::new(&limits);
-    let (mut text, mut encoding) = (None, None);
+    let (mut alone, mut encoding) = (None, None);
     for file in &args.files {
         let (name, document) = read(file)?;
         let shown = if file == "-" { "stdin" } else { file };
-        let layer = layer(&mut layers, shown, name.as_deref(), &document, args, &limits);
-        let (layer, known) = layer?;
-        text = text.or(layer);
-        encoding = encoding.or(known);
+        let layer = layer(&mut layers, shown, name.as_deref(), document, args, &limits)?;
+        alone = alone.or(layer.0);
+        encoding = encoding.or(layer.1);
     }
     if let Some(prefix) = &args.env {
         let ours =
@@ -252,13 +259,13 @@ fn layered(args: &Args) -> Result<(SnapshotFile, Format)> {
             output::note(format!("no variable of the environment begins with {prefix:?}"));
         }
     }
-    let format = if text.is_some() { Format::Text } else { Format::Json };
-    let merged = match text {
-        Some(merged) => merged,
-        None => layers.finish()?,
+    let (mut snapshot, format) = match alone {
+        Some((snapshot, format)) => (snapshot, format),
+        None => {
+            let Merged { config, provenance } = layers.finish()?;
+            (SnapshotFile { timestamp: now(), config, provenance, ..SnapshotFile::default() }, Format::Json)
+        }
     };
-    let Merged { config, provenance } = merged;
-    let mut snapshot = SnapshotFile { timestamp: now(), config, provenance, ..SnapshotFile::default() };
     snapshot.audit.extend(encoding.map(|encoding| ("encoding".to_owned(), encoding.to_string())));
     let patterns = args.exclude.iter().map(|text| text.parse::<Pattern>());
     let patterns = patterns.collect::<Result<Vec<_>, _>>().context("--exclude")?;
@@ -279,48 +286,64 @@ fn layered(args: &Args) -> Result<(SnapshotFile, Format)> {
     Ok((snapshot, format))
 }
 
-/// Puts a document on the others; a text that is the only one, and has no fields, is given back.
+/// Puts a document on the others. A text that is the only one, and has no fields, is given back, and so is a snapshot file, of
+/// which nothing changes then.
 fn layer(
     layers: &mut Layers<'_>,
     shown: &str,
     name: Option<&str>,
-    document: &[u8],
+    document: Vec<u8>,
     args: &Args,
     limits: &Limits,
-) -> Result<(Option<Merged>, Option<Encoding>)> {
+) -> Result<(Option<(SnapshotFile, Format)>, Option<Encoding>)> {
     let asked = args.capture.format.as_deref();
     let format = match asked {
         Some(SNAPSHOT) => None,
         Some(asked) => Some(asked.parse::<Format>()?),
-        None => Format::detect(name, document),
+        None => Format::detect(name, &document),
     };
-    if asked.is_none_or(|asked| asked == SNAPSHOT)
-        && format.is_none_or(|format| format == Format::Json)
-        && let Some(snapshot) = SnapshotFile::read(document, limits).with_context(|| output::plain(shown))?
-    {
+    let alone = args.files.len() == 1 && args.env.is_none();
+    let snapshot = match (asked, format) {
+        (Some(SNAPSHOT), _) => SnapshotFile::read_declared(&document, limits).map(Some),
+        (None, None | Some(Format::Json)) => SnapshotFile::read(&document, limits),
+        _ => Ok(None),
+    };
+    let file: Origin = Source::file(shown, None).into();
+    if let Some(snapshot) = snapshot.with_context(|| output::plain(shown))? {
+        tell_unknown(shown, &snapshot);
+        if alone {
+            return Ok((Some((snapshot, Format::Json)), None));
+        }
         let SnapshotFile { config, mut provenance, .. } = snapshot;
-        let file: Origin = Source::file(shown, None).into();
-        layers
-            .fields(config.into_iter().map(|(path, value)| {
-                let origin = provenance.remove(&path).unwrap_or_else(|| file.clone());
-                (path, value, origin)
-            }))
-            .with_context(|| output::plain(shown))?;
+        let fields = config.into_iter().map(|(path, value)| {
+            let origin = provenance.remove(&path).unwrap_or_else(|| file.clone());
+            (path, value, origin)
+        });
+        layers.fields(fields).with_context(|| output::plain(shown))?;
         return Ok((None, None));
     }
-    if asked == Some(SNAPSHOT) {
-        return Err(anyhow!("it is no snapshot file")).with_context(|| output::plain(shown));
+    let mut doc = parsed(args.capture.reading(name)?, "--format", shown, &document, limits)?;
+    drop(document);
+    let (format, encoding) = (doc.format, doc.encoding.unusual());
+    if format.is_text() && alone {
+        let provenance: Provenance = doc.config.keys().map(|path| (path.clone(), file.clone())).collect();
+        let config = doc.config;
+        let snapshot = SnapshotFile { timestamp: now(), config, provenance, ..SnapshotFile::default() };
+        return Ok((Some((snapshot, format)), encoding));
     }
-    let doc = parsed(args.capture.reading(name)?, "--format", shown, document, limits)?;
-    let encoding = doc.encoding.unusual();
-    let alone = args.files.len() == 1 && args.env.is_none();
-    if doc.format.is_text() && alone {
-        let origin: Origin = Source::file(shown, None).into();
-        let provenance: Provenance = doc.config.keys().map(|path| (path.clone(), origin.clone())).collect();
-        return Ok((Some(Merged { config: doc.config, provenance }), encoding));
-    }
+    // It holds the document once more, and only a digest needs it.
+    doc.normalised = String::new();
     layers.document(doc, shown).with_context(|| output::plain(shown))?;
     Ok((None, encoding))
+}
+
+/// Returns what a snapshot that was read from a file says of itself, to be kept beside what the sender says: `snapshot.timestamp`,
+/// `snapshot.hostname` and so on.
+fn about(snapshot: &SnapshotFile) -> BTreeMap<String, String> {
+    if snapshot.audit.is_empty() && !snapshot.spelling.is_read() {
+        return BTreeMap::new();
+    }
+    snapshot.about().into_iter().map(|(key, value)| (format!("snapshot.{key}"), value)).collect()
 }
 
 /// Writes a snapshot file.
@@ -344,7 +367,7 @@ async fn write(out: &str, mut snapshot: SnapshotFile, format: Format, args: &Arg
     if args.json {
         out.json(&json!({
             "written": written.name, "bytes": written.bytes, "fields": snapshot.config.len(), "redacted": redacted,
-            "removed": written.removed, "not_removed": written.not_removed.as_ref().map(ToString::to_string),
+            "removed": written.removed, "ahead": written.ahead, "not_removed": written.not_removed.as_ref().map(ToString::to_string),
         }))?;
     } else {
         let fields = output::count(snapshot.config.len() as u64, "field");
@@ -352,6 +375,13 @@ async fn write(out: &str, mut snapshot: SnapshotFile, format: Format, args: &Arg
         for name in &written.removed {
             out.line(format!("removed {}", output::plain(name)))?;
         }
+    }
+    if let Some(first) = written.ahead.first() {
+        output::note(format!(
+            "{} ahead of the clock, and older than all others therefore: {}",
+            output::count(written.ahead.len() as u64, "snapshot"),
+            output::plain(first)
+        ));
     }
     match written.not_removed {
         // The snapshot is there; that older ones pile up must not go unseen.

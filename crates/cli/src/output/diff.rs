@@ -198,10 +198,11 @@ pub fn unified(old: &str, new: &str, diff: &TextDiff) -> String {
 }
 
 /// The difference of fields as Markdown, within what a comment on GitHub may have.
-pub fn fields_markdown(old: &str, new: &str, diff: &Diff) -> String {
+pub fn fields_markdown(old: &str, new: &str, diff: &Diff, unknown: &str) -> String {
     let mut out = heading(old, new);
+    out.push_str(unknown);
     if diff.is_empty() {
-        out.push_str("No difference.\n");
+        out.push_str(if unknown.is_empty() { "No difference.\n" } else { "No other difference.\n" });
         return out;
     }
     let level = diff.severity.map(|severity| format!(", severity **{severity}**")).unwrap_or_default();
@@ -280,10 +281,11 @@ fn cells(change: &Change, below: &mut String) -> (String, String) {
 }
 
 /// The difference of texts as Markdown, within the same bounds.
-pub fn text_markdown(old: &str, new: &str, diff: &TextDiff) -> String {
+pub fn text_markdown(old: &str, new: &str, diff: &TextDiff, unknown: &str) -> String {
     let mut out = heading(old, new);
+    out.push_str(unknown);
     if diff.hunks.is_empty() {
-        out.push_str("No difference.\n");
+        out.push_str(if unknown.is_empty() { "No difference.\n" } else { "No other difference.\n" });
         return out;
     }
     let _ = writeln!(out, "{} added, {} removed\n", count(diff.lines_added, "line"), diff.lines_removed);
@@ -312,6 +314,22 @@ pub fn text_markdown(old: &str, new: &str, diff: &TextDiff) -> String {
     }
     let _ = writeln!(out, "{fence}");
     out
+}
+
+/// Lists what was not compared, as Markdown; nothing where all was.
+pub fn not_compared_markdown(places: &[String]) -> String {
+    const MOST: usize = 20;
+    if places.is_empty() {
+        return String::new();
+    }
+    let named: Vec<String> = places.iter().take(MOST).map(|place| code(&plain(place), CELL)).collect();
+    let more = places.len().saturating_sub(MOST);
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    let count = places.len();
+    format!(
+        "{count} not compared, hidden under another key or by a foreign marker: {}{more}\n\n",
+        named.join(", ")
+    )
 }
 
 fn heading(old: &str, new: &str) -> String {
@@ -385,10 +403,10 @@ mod tests {
     #[test]
     fn a_comment_keeps_within_the_limit_and_says_what_is_missing() {
         let new: FlatConfig = (0..20_000).map(|n| (format!("field{n}"), json!("x".repeat(30)))).collect();
-        let shown = fields_markdown("a", "b", &diff(&FlatConfig::new(), &new, &Policy::default()));
+        let shown = fields_markdown("a", "b", &diff(&FlatConfig::new(), &new, &Policy::default()), "");
         assert!(shown.len() <= MARKDOWN_LIMIT && shown.contains(" more, which do not fit here."));
         let text = |word: &str| (0..20_000).map(|n| format!("{word} {n} ```\n")).collect::<String>();
-        let shown = text_markdown("a", "b", &text_diff(&text("old"), &text("new")));
+        let shown = text_markdown("a", "b", &text_diff(&text("old"), &text("new")), "");
         assert!(shown.len() <= MARKDOWN_LIMIT && shown.contains(" more lines, which do not fit here."));
         assert!(shown.contains("\n````diff\n"));
     }
@@ -396,7 +414,7 @@ mod tests {
     #[test]
     fn markdown_cannot_be_broken_out_of() {
         let new = flat(json!({"a|b": "`|` <img> @all #1\n| x |"}));
-        let shown = fields_markdown("a", "b", &diff(&FlatConfig::new(), &new, &Policy::default()));
+        let shown = fields_markdown("a", "b", &diff(&FlatConfig::new(), &new, &Policy::default()), "");
         let row = shown.lines().last().unwrap();
         assert_eq!(row, r#"| ➕ | `a\|b` |  | ``"`\|` <img> @all #1\n\| x \|"`` | medium |"#);
     }

@@ -6,9 +6,11 @@ mod local;
 
 use std::fmt;
 use std::future::Future;
+use std::io;
 use std::pin::Pin;
 
 use bytes::Bytes;
+use rig_event::Timestamp;
 
 #[cfg(feature = "cloud")]
 pub use self::cloud::Cloud;
@@ -18,23 +20,49 @@ use crate::Error;
 /// What an operation of a storage gives when it is done.
 pub type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, Error>> + Send + 'a>>;
 
+/// The writing of a file: called with the place that takes it, once for each try.
+pub type Content<'a> = &'a (dyn Fn(&mut dyn io::Write) -> io::Result<()> + Sync);
+
+/// A file as a listing has it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listed {
+    /// Its name.
+    pub name: String,
+    /// When it was written, by the clock of the storage.
+    pub modified: Option<Timestamp>,
+}
+
 /// A place for files under names with `/` in them.
 pub trait Storage: fmt::Debug + Send + Sync {
     /// Writes a file as a whole: whoever reads it finds the old content or the new one. Done means durable.
-    fn put<'a>(&'a self, name: &'a str, content: Bytes) -> Answer<'a, ()>;
+    fn put<'a>(&'a self, name: &'a str, content: Content<'a>) -> Answer<'a, ()>;
+
+    /// Writes a file only if there is none of that name; returns false where there is.
+    fn put_new<'a>(&'a self, name: &'a str, content: Content<'a>) -> Answer<'a, bool>;
 
     /// A file's content; an error where it has more than `limit` bytes, `None` where there is none.
     fn get<'a>(&'a self, name: &'a str, limit: u64) -> Answer<'a, Option<Bytes>>;
 
-    /// The names of the files whose names begin with `folder`, which is empty or ends with `/`, at most `depth` folders
-    /// further down. What is no plain file (a symbolic link, say) is not among them.
-    fn list<'a>(&'a self, folder: &'a str, depth: usize) -> Answer<'a, Vec<String>>;
+    /// The first `most` bytes of a file, or all of a shorter one; `None` where there is none.
+    fn head<'a>(&'a self, name: &'a str, most: u64) -> Answer<'a, Option<Bytes>>;
 
-    /// Deletes a file.
-    fn delete<'a>(&'a self, name: &'a str) -> Answer<'a, ()>;
+    /// The files whose names begin with `folder`, which is empty or ends with `/`, at most `depth` folders
+    /// further down. What is no plain file (a symbolic link, say) is not among them.
+    fn list<'a>(&'a self, folder: &'a str, depth: usize) -> Answer<'a, Vec<Listed>>;
+
+    /// Deletes a file, and the folders below `folder` that are empty then.
+    fn delete<'a>(&'a self, name: &'a str, folder: &'a str) -> Answer<'a, ()>;
 
     /// A name as people know it: a path, or an address.
     fn shown(&self, name: &str) -> String;
+
+    /// Returns true if looking into a file costs next to nothing and needs no permission of its own.
+    fn is_near(&self) -> bool;
+
+    /// Returns the number of requests that were made over a network so far.
+    fn requests(&self) -> usize {
+        0
+    }
 }
 
 /// The storage that an address means, and the name in it: `s3://BUCKET/NAME`, `gs://…`, `az://…`, or a path.

@@ -27,7 +27,7 @@ use serde_json::Value;
 use self::fields::Entry;
 use self::walk::Walk;
 use crate::Policy;
-use crate::redact::marker_key;
+use crate::redact::{are_comparable, hidden};
 
 pub use self::apply::{apply, apply_some};
 pub use self::names::named;
@@ -49,6 +49,9 @@ pub struct Diff {
     pub placed: u64,
     /// The highest severity of a change; `None` where nothing changed.
     pub severity: Option<Severity>,
+    /// The paths of the fields whose values cannot be compared, in order: hidden under another key, or by a foreign marker. Those
+    /// whose markers differ are among `changes` too, for the fold.
+    pub not_compared: Vec<String>,
     /// The changes in the order of their paths; in a list, first the elements that are gone, then those there are.
     pub changes: Vec<Change>,
 }
@@ -88,23 +91,30 @@ impl Diff {
 /// Applying all of `changes` leads from the old configuration to the new one exactly, also from one spelling of a
 /// value to another that a rule holds equal.
 ///
-/// Two fingerprints under different redaction keys say nothing of the secrets behind them. Such a field is a change
-/// all the same, of severity low: were it left out, applying the diff would keep the fingerprint under the old key,
-/// and no later change of that secret could ever be seen.
+/// Two fingerprints under different redaction keys say nothing of the secrets behind them, and `not_compared` names their
+/// field. It is a change all the same, of severity low: were it left out, applying the diff would keep the fingerprint under
+/// the old key, and no later change of that secret could ever be seen.
 pub fn diff(old: &FlatConfig, new: &FlatConfig, policy: &Policy) -> Diff {
     let mut walk = Walk::new(policy);
     walk.run(old, new);
     tags::settle(&mut walk.changes);
-    Diff::of(walk.changes)
+    let mut diff = Diff::of(walk.changes);
+    diff.not_compared = hidden::uncompared(new, &diff.changes, || named(old, new, policy).1);
+    diff
 }
 
 /// Compares a declaration, which names some fields and says nothing of the others, with what is there: the same comparison,
 /// in which what the declaration leaves out is neither removed nor added, and whatever it holds equal is.
-pub(crate) fn unmet(declared: &FlatConfig, current: &FlatConfig, policy: &Policy) -> Vec<Change> {
+pub(crate) fn unmet(declared: &FlatConfig, current: &FlatConfig, policy: &Policy) -> Diff {
     let mut walk = Walk { declared: true, ..Walk::new(policy) };
     walk.run(declared, current);
+    let not_compared = hidden::uncompared(current, &walk.changes, || {
+        let (declared, mut current) = named(declared, current, policy);
+        current.retain(|path, _| declared.contains_key(path));
+        current
+    });
     walk.changes.retain(|change| change.op.is_difference());
-    walk.changes
+    Diff { not_compared, ..Diff::of(walk.changes) }
 }
 
 /// Which old element each new element of a list was, by the list's path in the new configuration.
@@ -121,12 +131,9 @@ fn entries(config: &FlatConfig) -> Vec<Entry<'_>> {
     config.iter().map(fields::entry).collect()
 }
 
-/// Returns true if both values are fingerprints of secrets, made with different keys.
+/// Returns true if nothing can be known of two values because of what is hidden in them.
 pub(crate) fn rekeyed(before: Option<&Value>, after: Option<&Value>) -> bool {
-    match (before.and_then(marker_key), after.and_then(marker_key)) {
-        (Some(old), Some(new)) => old != new,
-        _ => false,
-    }
+    before.zip(after).is_some_and(|(before, after)| !are_comparable(before, after))
 }
 
 #[cfg(test)]

@@ -83,7 +83,7 @@ fn is_key_id(id: &str) -> bool {
 }
 
 /// The key id of a fingerprint, `hmac:k1:3f9a…` with 16 digits of hex.
-fn fingerprint_key(text: &str) -> Option<&str> {
+pub(super) fn fingerprint_key(text: &str) -> Option<&str> {
     let (id, digits) = text.strip_prefix("hmac:")?.split_once(':')?;
     let fine =
         is_key_id(id) && digits.len() == 16 && digits.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));

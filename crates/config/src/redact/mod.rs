@@ -3,13 +3,14 @@
 //! What a secret looks like is known by `secrets`, and by the grammars of `grammar`. Here it is found: by a field's path and its
 //! neighbours (`fields`), by what the document says (`says`), by its source (`source`), in lines (`text`, with the general rules of
 //! `general`, `markup` and `commands`), in documents in strings (`nested`), by its value (`known`), in events (`event`). `marker` is
-//! what is written instead; `explain` says what is found, and by what. What is known and what is not: docs/redaction.md.
+//! what is written instead, and `hidden` compares it; `explain` says what is found, and by what. What is known and what is not: docs/redaction.md.
 
 mod commands;
 mod event;
 pub mod explain;
 mod fields;
 mod general;
+pub mod hidden;
 mod kept;
 mod known;
 mod marker;
@@ -29,6 +30,7 @@ use serde_json::Value;
 pub use self::event::is_mac;
 pub use self::explain::Explanation;
 use self::fields::{Told, is_random_under_hint, names_secret, told_by_others};
+pub use self::hidden::{Comparison, are_comparable, compare, compare_texts};
 pub use self::known::KnownSecrets;
 pub(crate) use self::marker::marker_key;
 pub use self::marker::{RIGGING, RedactionKey, differs_in_secrets_only, is_redacted, without_fingerprints};

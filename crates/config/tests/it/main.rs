@@ -15,4 +15,5 @@ mod grammars;
 mod nested;
 mod objects;
 mod round_trip;
+mod snapshot_files;
 mod traefik;

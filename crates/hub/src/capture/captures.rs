@@ -9,7 +9,7 @@ use axum::body::Body;
 use axum::http::{HeaderMap, StatusCode, header};
 use rig_config::redact::Counts;
 use rig_config::{
-    Encoding, Format, Reading, Redactor, SnapshotFile, config_digest, normalise, snapshot_file,
+    Encoding, Format, Reading, Redactor, SnapshotFile, Source, config_digest, normalise, snapshot_file,
 };
 use rig_event::event::{SnapshotRejected, Warning};
 use rig_event::{Draft, Envelope, Event, ServiceName};
@@ -262,15 +262,13 @@ impl Captures {
             // A snapshot file is JSON too. If JSON was asked for, it is captured as an ordinary document.
             let looks = told.or_else(|| Format::detect(file.as_deref(), &document));
             let snapshot = match looks {
+                _ if is_snapshot => Some(SnapshotFile::read_declared(&document, limits)?),
                 Some(Format::Json) | None if !as_json => SnapshotFile::read(&document, limits)?,
                 _ => None,
             };
             if let Some(snapshot) = snapshot {
                 drop(document);
                 return Ok(captured(snapshot, bytes, &redactor));
-            }
-            if is_snapshot {
-                return Err(no_snapshot());
             }
             let reading = Reading { name: file.as_deref(), format: told, encoding };
             let mut parsed = reading.read(document, limits)?;
@@ -405,10 +403,17 @@ fn named(counts: Counts) -> BTreeMap<String, u64> {
 
 /// Turns a snapshot file into a capture. The digest covers only the configuration, since the time differs in each file.
 fn captured(mut snapshot: SnapshotFile, bytes: u64, redactor: &Redactor) -> Capture {
-    let sources: BTreeMap<String, String> =
-        snapshot.provenance.iter().map(|(path, origin)| (path.clone(), origin.source.to_string())).collect();
+    let sources: BTreeMap<String, String> = snapshot
+        .provenance
+        .iter()
+        .filter(|(_, origin)| origin.source != Source::Unknown || origin.secret)
+        .map(|(path, origin)| (path.clone(), origin.source.to_string()))
+        .collect();
     let digest = redactor.digest(&serde_json::to_string(&(&snapshot.config, &sources)).unwrap_or_default());
     let redacted = snapshot.redact_counted(redactor, Format::Json);
+    // Beside what the sender says of itself, which stands over it.
+    let about = snapshot.about().into_iter().map(|(key, value)| (format!("snapshot.{key}"), value));
+    snapshot.audit.extend(about.collect::<Vec<_>>());
     let SnapshotFile { config, mut audit, .. } = snapshot;
     // The address names the service.
     audit.remove("service");

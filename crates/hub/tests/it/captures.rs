@@ -349,7 +349,13 @@ async fn a_snapshot_file_is_captured_with_the_sources_of_its_fields() {
     let event = &first["events"][0];
     assert_eq!(
         (&event["format"], &event["meta"]),
-        (&json!("snapshot"), &json!({"n": "1", "operator": "eve"}))
+        (
+            &json!("snapshot"),
+            // What the file says of itself stays beside what the sender says.
+            &json!({
+                "n": "1", "operator": "eve", "snapshot.operator": "ana", "snapshot.timestamp": "2026-01-01T00:00:00.000000Z"
+            })
+        )
     );
     let sources = json!({
         "database.host": "env:APP_DATABASE__HOST", "pin": "file:a.yaml:7", "tags[0]": "default", "tags[1]": "default"
@@ -397,8 +403,13 @@ async fn what_is_sent_as_a_snapshot_file_must_be_one() {
     // Asked for as JSON it is JSON.
     let (_, plain) = hub.capture("service=api&format=json", SNAPSHOT).await;
     assert_eq!(plain["events"][0]["config"]["version"], "1.0");
-    let clash = SNAPSHOT.replace("\"pin\":77123", "\"database\":1");
-    let (status, problem) = hub.capture("service=api", clash).await;
-    assert_eq!((status, &problem["code"]), (422, &json!("bad-layer")), "{problem}");
+    // Its flat names are names: one may be the beginning of another.
+    let both = SNAPSHOT.replace("\"pin\":77123", "\"database\":1");
+    let (status, first) = hub.capture("service=both", both.clone()).await;
+    assert_eq!((status, types(&first)), (201, vec!["snapshot.captured"]), "{first}");
+    let (_, second) = hub.capture("service=both", both.replace("\"database\":1", "\"database\":2")).await;
+    assert_eq!(second["events"][1]["changes"][0]["path"], "database", "{second}");
+    let (_, there) = hub.get("services/both/config").await;
+    assert_eq!((&there["config"]["database"], &there["config"]["database.host"]), (&json!(2), &json!("a")));
     hub.stop().await;
 }

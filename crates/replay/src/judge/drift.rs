@@ -125,7 +125,7 @@ impl Standing {
     /// The payload of its event, with as many fields as fit.
     pub fn into_event(self) -> event::Drift {
         let Standing { against, baseline, drift } = self;
-        let rig_config::Drift { verdict, severity, mut fields, mut rules } = drift;
+        let rig_config::Drift { verdict, severity, mut fields, mut rules, .. } = drift;
         let more = rules.len().saturating_sub(MAX_RULES);
         if more > 0 {
             rules.truncate(MAX_RULES);
