@@ -8,7 +8,7 @@ use crate::merge::merge;
 use crate::place::Project;
 use crate::runners::{self, diagnostics::Diagnostics, guess::Guess};
 use crate::sheet::{Runner, Sheet};
-use crate::text::{Line, Stream, clean, grow, groups, patterns};
+use crate::text::{Line, Stream, clean, groups, grow, patterns};
 
 patterns! {
     ENTERS = r"^(?:g?make(?:\[\d+\])?): (Entering|Leaving) directory ['`](.+)'$";
@@ -53,7 +53,10 @@ impl Results {
     /// Returns true if a later try of a failed one passed.
     fn is_flaky(&self, case: &Case) -> bool {
         case.test.attempt.is_some()
-            && self.cases.iter().any(|other| other.test.id == case.test.id && other.verdict == Verdict::Passed)
+            && self
+                .cases
+                .iter()
+                .any(|other| other.test.id == case.test.id && other.verdict == Verdict::Passed)
     }
 }
 
@@ -92,7 +95,9 @@ impl Reader {
         // JSON has what is long behind what is needed, and is cut by nobody.
         let text = if text.starts_with('{') { text.trim_end().into() } else { clean(text) };
         let line = Line { text: &text, stream, at };
-        if text.contains("ing directory") && let Some([word, folder]) = groups(&ENTERS, &text) {
+        if text.contains("ing directory")
+            && let Some([word, folder]) = groups(&ENTERS, &text)
+        {
             self.enter(word == "Entering", folder);
         }
         if !text.trim().is_empty() {
@@ -133,8 +138,10 @@ impl Reader {
         if dropped > 0 {
             notes.push(format!("{dropped} tests of the output were too many to be kept"));
         }
-        let (machine, text): (Vec<Sheet>, Vec<Sheet>) = sheets.into_iter().partition(|sheet| sheet.source != "output");
-        let cases = |sheets: Vec<Sheet>| sheets.into_iter().flat_map(|sheet| sheet.cases).collect::<Vec<Case>>();
+        let (machine, text): (Vec<Sheet>, Vec<Sheet>) =
+            sheets.into_iter().partition(|sheet| sheet.source != "output");
+        let cases =
+            |sheets: Vec<Sheet>| sheets.into_iter().flat_map(|sheet| sheet.cases).collect::<Vec<Case>>();
         let whole = text.iter().chain(&machine).all(|sheet| sheet.ended);
         let mut sources = files;
         sources.push(cases(machine));
@@ -151,7 +158,9 @@ impl Reader {
             results.cases.push(unexplained(exit, whole, error, &last, &results));
         }
         if !exit.is_failure() && results.has_failure() {
-            results.notes.push("tests failed, and the command ended with exit status 0: the run passed".to_owned());
+            results
+                .notes
+                .push("tests failed, and the command ended with exit status 0: the run passed".to_owned());
         }
         // Stable: what has no verdict comes last, the rest stays in its order.
         results.cases.sort_by_key(|case| case.verdict == Verdict::Started);
@@ -187,8 +196,10 @@ fn unexplained(
         (None, Some(code)) => format!("exit code {code}"),
         (None, None) => "it did not end".to_owned(),
     };
-    let open: u64 = results.cases.iter().filter(|case| case.verdict == Verdict::Started).map(Case::count).sum();
-    let kind = if exit.signal.is_some() || open > 0 || !whole { TestKind::Crashed } else { TestKind::Errored };
+    let open: u64 =
+        results.cases.iter().filter(|case| case.verdict == Verdict::Started).map(Case::count).sum();
+    let kind =
+        if exit.signal.is_some() || open > 0 || !whole { TestKind::Crashed } else { TestKind::Errored };
     let mut case = Case::failed::<&str>(&[], &exit.command, kind);
     "command".clone_into(&mut case.test.runner);
     "output".clone_into(&mut case.test.source);

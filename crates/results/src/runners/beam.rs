@@ -46,12 +46,20 @@ impl Runner for Exunit {
         let text = line.text;
         if let Some([module]) = groups(&SETUP, text) {
             self.close();
-            self.now = Some((Vec::new(), module.to_owned(), TestKind::Errored, Block::default(), None, false));
+            self.now =
+                Some((Vec::new(), module.to_owned(), TestKind::Errored, Block::default(), None, false));
             return;
         }
         if let Some([name, module]) = groups(&HEAD, text) {
             self.close();
-            self.now = Some((vec![module.to_owned()], name.to_owned(), TestKind::Failed, Block::default(), None, false));
+            self.now = Some((
+                vec![module.to_owned()],
+                name.to_owned(),
+                TestKind::Failed,
+                Block::default(),
+                None,
+                false,
+            ));
             return;
         }
         if FINISHED.is_match(text) {
@@ -61,7 +69,11 @@ impl Runner for Exunit {
         if let Some([total, failed, rest]) = groups(&COUNTS, text) {
             self.close();
             let waiting = std::mem::take(&mut self.waiting);
-            let number = |what: &str| rest.split(", ").find_map(|part| part.strip_suffix(what)?.trim().parse::<u64>().ok()).unwrap_or(0);
+            let number = |what: &str| {
+                rest.split(", ")
+                    .find_map(|part| part.strip_suffix(what)?.trim().parse::<u64>().ok())
+                    .unwrap_or(0)
+            };
             let (invalid, skipped) = (number("invalid"), number("skipped") + number("excluded"));
             let sheet = self.sheets.now(line);
             for (suite, name, kind, block, declared, _) in waiting {

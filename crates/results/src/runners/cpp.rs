@@ -111,14 +111,17 @@ impl Runner for GoogleTest {
 
 /// An exception has no place: its file is that of the other failures of its suite, where they have one.
 fn lend_files(sheet: &mut Sheet) {
-    let mut files: std::collections::BTreeMap<Vec<String>, Option<String>> = std::collections::BTreeMap::new();
+    let mut files: std::collections::BTreeMap<Vec<String>, Option<String>> =
+        std::collections::BTreeMap::new();
     for test in sheet.cases.iter().map(|case| &case.test).filter(|test| test.file.is_some()) {
         let file = files.entry(test.suite.clone()).or_insert_with(|| test.file.clone());
         if *file != test.file {
             *file = None;
         }
     }
-    for case in sheet.cases.iter_mut().filter(|case| case.verdict == Verdict::Failed && case.test.file.is_none()) {
+    for case in
+        sheet.cases.iter_mut().filter(|case| case.verdict == Verdict::Failed && case.test.file.is_none())
+    {
         case.test.file = files.get(&case.test.suite).cloned().flatten();
         case.test.declared = case.test.file.is_some();
     }
@@ -199,7 +202,9 @@ impl Runner for Catch {
         if let Some([counts]) = groups(&CATCH_CASES, text) {
             self.close();
             let number = |what: &str| {
-                let found = counts.split('|').find_map(|part| part.trim().strip_suffix(what)?.trim().parse::<u64>().ok());
+                let found = counts
+                    .split('|')
+                    .find_map(|part| part.trim().strip_suffix(what)?.trim().parse::<u64>().ok());
                 found.unwrap_or(0)
             };
             let sheet = self.sheets.now(line);

@@ -63,7 +63,8 @@ impl Guess {
         open.left -= 1;
         let place = find(text, project).filter(|place| !is_foreign(&place.file) && project.has(&place.file));
         if place.is_some() {
-            let said = crate::place::leading(text.trim()).map(|(.., rest)| rest.trim_start_matches([':', ' ']).to_owned());
+            let said = crate::place::leading(text.trim())
+                .map(|(.., rest)| rest.trim_start_matches([':', ' ']).to_owned());
             self.placed(line, place, said.unwrap_or_default());
             return;
         }

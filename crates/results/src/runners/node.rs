@@ -30,7 +30,16 @@ pub struct Node {
 impl Node {
     /// Begins.
     pub fn new() -> Node {
-        Node { sheets: Sheets::new("node-test"), stack: Vec::new(), waiting: Vec::new(), failing: false, place: None, failure: None, error: String::new(), errors: Vec::new() }
+        Node {
+            sheets: Sheets::new("node-test"),
+            stack: Vec::new(),
+            waiting: Vec::new(),
+            failing: false,
+            place: None,
+            failure: None,
+            error: String::new(),
+            errors: Vec::new(),
+        }
     }
 
     fn listed(&mut self, line: &Line<'_>, [indent, mark, name, after]: [&str; 4]) {
@@ -54,7 +63,9 @@ impl Node {
             return;
         }
         let (verdict, kind) = match (mark, after) {
-            (_, after) if after.to_ascii_uppercase().contains("# TODO") => (Verdict::Skipped, Some(TestKind::Todo)),
+            (_, after) if after.to_ascii_uppercase().contains("# TODO") => {
+                (Verdict::Skipped, Some(TestKind::Todo))
+            }
             ("✔", "") => (Verdict::Passed, None),
             ("✖", "") => (Verdict::Failed, Some(TestKind::Failed)),
             _ => (Verdict::Skipped, Some(TestKind::Skipped)),
@@ -77,7 +88,9 @@ impl Node {
         }
         let plain = project.relative(&name);
         let case = sheet.cases.iter_mut().find(|case| {
-            case.verdict == Verdict::Failed && (case.test.name == name || case.test.name == plain) && case.test.message.is_empty()
+            case.verdict == Verdict::Failed
+                && (case.test.name == name || case.test.name == plain)
+                && case.test.message.is_empty()
         });
         let message = block.message.trim_matches('\'').to_owned();
         let place = block.first_own(declared.as_ref().map(|place| place.file.as_str()));
@@ -108,7 +121,10 @@ impl Node {
 impl Runner for Node {
     fn line(&mut self, line: &Line<'_>, project: &Project) {
         let text = line.text;
-        if text.contains("Error") && !text.starts_with(' ') && text.split([':', ' ']).next().is_some_and(|word| word.ends_with("Error")) {
+        if text.contains("Error")
+            && !text.starts_with(' ')
+            && text.split([':', ' ']).next().is_some_and(|word| word.ends_with("Error"))
+        {
             self.error = crate::text::cut(text, 500);
         } else if !self.error.is_empty() && text.starts_with("    at ") && self.errors.len() < 1_000 {
             if let Some(place) = frame(text, project).filter(|place| !is_foreign(&place.file)) {
@@ -142,7 +158,8 @@ impl Runner for Node {
         if self.failing {
             if let Some(at) = text.strip_prefix("test at ") {
                 self.close(project);
-                self.place = leading(at).and_then(|(file, line, column, _)| project.place(file, line, column));
+                self.place =
+                    leading(at).and_then(|(file, line, column, _)| project.place(file, line, column));
                 self.sheets.now(line);
             } else if let Some([_, "✖", name, _]) = groups(&LISTED, text) {
                 self.close_at_head(project);
@@ -158,7 +175,9 @@ impl Runner for Node {
             }
             return;
         }
-        if text.trim_start().starts_with(['✔', '✖', '▶', '﹣', '⚠']) && let Some(parts) = groups::<4>(&LISTED, text) {
+        if text.trim_start().starts_with(['✔', '✖', '▶', '﹣', '⚠'])
+            && let Some(parts) = groups::<4>(&LISTED, text)
+        {
             self.listed(line, parts);
         }
     }
