@@ -17,6 +17,7 @@ use super::explain::explained;
 use crate::Answer;
 use crate::output::{self, Out};
 use crate::source::Source;
+use crate::timeline;
 
 /// Report recordings in a CI job
 ///
@@ -69,22 +70,23 @@ impl Report {
     async fn of(source: &Source) -> Report {
         let name = source.to_string();
         match Report::read(source).await {
-            Ok((explained, brief, doubt)) => {
-                Report { name, explained: Ok(explained), brief: Some(brief), doubt }
-            }
+            Ok((explained, brief, doubt)) => Report { name, explained: Ok(explained), brief, doubt },
             Err(error) => Report { name, explained: Err(output::chain(&error)), brief: None, doubt: None },
         }
     }
 
-    async fn read(source: &Source) -> Result<(Explanation, Explanation, Option<String>)> {
+    async fn read(source: &Source) -> Result<(Explanation, Option<Explanation>, Option<String>)> {
         let indexed = source.timeline(None).await?;
         match indexed.trouble() {
             // A run of which nothing is known did not go well.
             Some(trouble) if indexed.timeline.is_empty() => anyhow::bail!(trouble),
             _ => indexed.notes(false)?,
         }
+        let whole = explained(&indexed, Limits::default())?;
+        // Only of what failed there is more to say than a line.
         let brief = Limits { items: 3, lines: 5, bytes: 200 };
-        Ok((explained(&indexed, Limits::default())?, explained(&indexed, brief)?, indexed.doubt()))
+        let brief = whole.is_failure().then(|| explained(&indexed, brief)).transpose()?;
+        Ok((whole, brief, indexed.doubt()))
     }
 
     /// Returns true if nothing failed, and nothing can be missing.
@@ -99,10 +101,7 @@ impl Report {
 
 pub(super) async fn run(args: Args) -> Result<Answer> {
     let on_github = std::env::var_os("GITHUB_ACTIONS").is_some_and(|value| value == "true");
-    let mut reports = Vec::new();
-    for source in &args.sessions {
-        reports.push(Report::of(source).await);
-    }
+    let reports = timeline::each(&args.sessions, Report::of);
     // One output that cannot be written costs only itself.
     let mut unwritten = Vec::new();
     if let Some(path) = &args.junit {
