@@ -177,7 +177,7 @@ fn blocks<'a>(page: &'a str, language: &str) -> Vec<&'a str> {
 fn the_templates_in_the_documentation_parse_and_name_what_there_is() {
     let page = std::fs::read_to_string(workspace().join("docs/ci.md")).unwrap();
     let templates = blocks(&page, "yaml");
-    assert_eq!(templates.len(), 2);
+    assert_eq!(templates.len(), 3);
     let mut commands: Vec<String> = blocks(&page, "sh").concat().lines().map(str::to_owned).collect();
     for template in templates {
         let document =

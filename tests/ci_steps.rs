@@ -102,7 +102,7 @@ fn fields(text: &str) -> BTreeMap<String, String> {
     document.config.iter().map(|(path, value)| (path.to_string(), text(value))).collect()
 }
 
-/// What runs a job: folders, files, and the answers to `${{ … }}`.
+/// The runner of a job: folders, files, and the answers to `${{ … }}`.
 struct Runner {
     folder: tempfile::TempDir,
     action: BTreeMap<String, String>,

@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 use crate::harness::{Hub, Running, clean, finish, folder, rig, run, text, verify};
 use crate::player::Pty;
 
-/// What the lines of output in a recording say.
+/// Reads the lines of output in a recording.
 fn logged(session: &Path) -> Vec<String> {
     let lines = fs::read_to_string(session).unwrap();
     let events = lines.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());

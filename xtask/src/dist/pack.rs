@@ -17,7 +17,7 @@ use tar::{EntryType, Header};
 /// Files of the workspace that go along.
 const ALONG: [&str; 3] = ["README.md", "LICENSE", "CHANGELOG.md"];
 
-/// What an archive is made from.
+/// The parts of an archive.
 pub struct Parts<'a> {
     /// The program.
     pub program: &'a Path,

@@ -22,6 +22,7 @@ use super::explain::explained;
 use crate::Answer;
 use crate::output::{self, Out};
 use crate::source::Source;
+use crate::timeline;
 
 /// Report recordings in a CI job
 ///
@@ -83,14 +84,9 @@ impl Report {
     async fn of(source: &Source) -> Report {
         let name = source.to_string();
         match Report::read(source).await {
-            Ok((explained, brief, tests, doubt)) => Report {
-                name,
-                explained: Ok(explained),
-                brief: Some(brief),
-                tests: Some(tests),
-                against: None,
-                doubt,
-            },
+            Ok((explained, brief, tests, doubt)) => {
+                Report { name, explained: Ok(explained), brief, tests: Some(tests), against: None, doubt }
+            }
             Err(error) => Report {
                 name,
                 explained: Err(output::chain(&error)),
@@ -102,16 +98,18 @@ impl Report {
         }
     }
 
-    async fn read(source: &Source) -> Result<(Explanation, Explanation, Tests, Option<String>)> {
+    async fn read(source: &Source) -> Result<(Explanation, Option<Explanation>, Tests, Option<String>)> {
         let indexed = source.timeline(None).await?;
         match indexed.trouble() {
             // A run of which nothing is known did not go well.
             Some(trouble) if indexed.timeline.is_empty() => anyhow::bail!(trouble),
             _ => indexed.notes(false)?,
         }
+        let whole = explained(&indexed, Limits::default())?;
+        // Only of what failed there is more to say than a line.
         let brief = Limits { items: 3, lines: 5, bytes: 200 };
-        let all = tests(&indexed.timeline)?;
-        Ok((explained(&indexed, Limits::default())?, explained(&indexed, brief)?, all, indexed.doubt()))
+        let brief = whole.is_failure().then(|| explained(&indexed, brief)).transpose()?;
+        Ok((whole, brief, tests(&indexed.timeline)?, indexed.doubt()))
     }
 
     /// Returns true if nothing failed, and nothing can be missing.
@@ -126,10 +124,7 @@ impl Report {
 
 pub(super) async fn run(args: Args) -> Result<Answer> {
     let on_github = std::env::var_os("GITHUB_ACTIONS").is_some_and(|value| value == "true");
-    let mut reports = Vec::new();
-    for source in &args.sessions {
-        reports.push(Report::of(source).await);
-    }
+    let mut reports = timeline::each(&args.sessions, Report::of);
     if let Some(path) = &args.against {
         let earlier = Earlier::read(path, &args.sessions).await?;
         for report in &mut reports {

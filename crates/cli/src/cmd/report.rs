@@ -26,8 +26,8 @@ const BODY: &str = include_str!("report/body.html");
 
 /// Write a recording as one HTML file, for people without rig
 ///
-/// What failed, the requests and output around it, the config changes before, the state at each failure and at each of these changes,
-/// what differs between any two of them, and the timeline. The file loads nothing from anywhere, shows whatever the recording holds as
+/// It has what failed, the requests and output around it, the config changes before, the state at each failure and at each of these
+/// changes, what differs between any two of them, and the timeline. The file loads nothing from anywhere, shows whatever the recording holds as
 /// text, and says what it left out.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\

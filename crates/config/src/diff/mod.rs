@@ -99,7 +99,7 @@ pub fn diff(old: &FlatConfig, new: &FlatConfig, policy: &Policy) -> Diff {
     walk.run(old, new);
     tags::settle(&mut walk.changes);
     let mut diff = Diff::of(walk.changes);
-    diff.not_compared = hidden::uncompared(new, &diff.changes, || named(old, new, policy).1);
+    diff.not_compared = hidden::uncompared(new, &diff.changes, || named(new, policy).0);
     diff
 }
 
@@ -109,7 +109,7 @@ pub(crate) fn unmet(declared: &FlatConfig, current: &FlatConfig, policy: &Policy
     let mut walk = Walk { declared: true, ..Walk::new(policy) };
     walk.run(declared, current);
     let not_compared = hidden::uncompared(current, &walk.changes, || {
-        let (declared, mut current) = named(declared, current, policy);
+        let (declared, mut current) = (named(declared, policy).0, named(current, policy).0);
         current.retain(|path, _| declared.contains_key(path));
         current
     });

@@ -31,7 +31,7 @@ struct Place {
     client: reqwest::Client,
     /// The list of comments.
     list: String,
-    /// What changes one of them, without its id.
+    /// The address that changes one of them, without its id.
     one: String,
     method: Method,
     header: &'static str,
@@ -196,7 +196,7 @@ fn body(mark: &str, reports: &[Report]) -> String {
     body
 }
 
-/// What is known of one recording.
+/// Describes one recording.
 fn part(report: &Report) -> String {
     let mut part = format!("\n**{}**", html(&report.name));
     match &report.explained {

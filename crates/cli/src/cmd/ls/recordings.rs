@@ -3,8 +3,6 @@
 use std::cmp::Reverse;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
 use std::time::SystemTime;
 
 use anyhow::{Context as _, Result, bail};
@@ -17,6 +15,7 @@ use crate::cmd::explain::{explained, first_failure};
 use crate::output;
 use crate::source::Source;
 use crate::table::{self, Rows};
+use crate::timeline;
 
 /// The most folders below each other that are looked into.
 const DEEPEST: usize = 32;
@@ -131,25 +130,9 @@ fn matching(pattern: &Path) -> Result<Vec<PathBuf>> {
     Ok(found)
 }
 
-/// Reads the recordings, several at a time, and gives them with the newest first.
-pub(super) async fn read(files: Vec<PathBuf>) -> Vec<Overview> {
-    let next = AtomicUsize::new(0);
-    let found = Mutex::new(Vec::with_capacity(files.len()));
-    let threads = std::thread::available_parallelism().map_or(1, usize::from).clamp(1, 8);
-    let runtime = tokio::runtime::Handle::current();
-    tokio::task::block_in_place(|| {
-        std::thread::scope(|scope| {
-            for _ in 0..threads {
-                scope.spawn(|| {
-                    while let Some(file) = files.get(next.fetch_add(1, Ordering::Relaxed)) {
-                        let overview = runtime.block_on(overview(file));
-                        found.lock().unwrap_or_else(PoisonError::into_inner).push(overview);
-                    }
-                });
-            }
-        });
-    });
-    let mut found = found.into_inner().unwrap_or_else(PoisonError::into_inner);
+/// Reads the recordings, and gives them with the newest first.
+pub(super) fn read(files: &[PathBuf]) -> Vec<Overview> {
+    let mut found = timeline::each(files, async |file: &PathBuf| overview(file).await);
     found.sort_by(|a, b| (Reverse(a.started), &a.file).cmp(&(Reverse(b.started), &b.file)));
     found
 }

@@ -523,9 +523,9 @@ async fn record(
     let opened = if to.is_fifo {
         let (send, opened) = oneshot::channel();
         let of = stream.clone();
-        std::thread::spawn(move || send.send(Recording::of(&of, &file, session)));
+        std::thread::spawn(move || send.send(Box::new(Recording::of(&of, &file, session))).is_ok());
         tokio::select! {
-            opened = opened => opened.unwrap_or_else(|error| Err(error.into())),
+            opened = opened => opened.map_or_else(|error| Err(error.into()), |opened| *opened),
             () = nobody_reads(wanted.clone()) => Err(anyhow!("nobody reads from that pipe")),
         }
     } else {

@@ -1,4 +1,4 @@
-//! What the page of a report shows: moments with the state there, changes, and the timeline.
+//! The data of a report: moments with the state there, changes, and the timeline.
 
 use std::collections::BTreeMap;
 
@@ -34,7 +34,7 @@ pub(super) struct Data<'a> {
     left_out: LeftOut,
 }
 
-/// What there was no room for.
+/// The numbers of things for which there was no room.
 #[derive(Debug, Default, Serialize)]
 struct LeftOut {
     events: usize,
