@@ -74,9 +74,9 @@ pub fn note(text: impl std::fmt::Display) {
 fn noted(text: &str) -> String {
     let (begin, end) = (HEADING.render().to_string(), HEADING.render_reset().to_string());
     let is_word = |word: &str| word.chars().all(|c| c.is_ascii_alphabetic() || matches!(c, ' ' | ':'));
-    let styled =
+    let begins =
         text.strip_prefix(&begin).and_then(|rest| rest.split_once(&end)).filter(|(word, _)| is_word(word));
-    let (head, rest) = match styled {
+    let (head, rest) = match begins {
         Some((word, rest)) => (styled(HEADING, word), rest),
         None => (String::new(), text),
     };
