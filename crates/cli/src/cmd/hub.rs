@@ -121,6 +121,7 @@ pub(super) async fn run(args: Args) -> Result<Answer> {
         args.log_format.note("requests need a token");
     }
     Out::new().line(hub.url(address))?;
+    args.log_format.note(&format!("the dashboard is {}/ (rig dash)", hub.url(address)));
     hub.serve(listener, async move { interrupts.wait().await }).await?;
     Ok(Answer::Fine)
 }
