@@ -311,7 +311,7 @@ impl Client {
         json(self.send(request.body(serde_json::to_vec(new)?)).await?).await
     }
 
-    /// What the hub knows of the caller.
+    /// Returns the caller as the hub knows it.
     ///
     /// # Errors
     /// A [`Problem`] when the hub refuses.
