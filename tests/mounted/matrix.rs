@@ -17,6 +17,8 @@ const ROUTES: &[(&str, &str, &str, &str)] = &[
     ("POST", "/v1/tokens", "hub:admin", r#"{"scopes":["read"],"streams":["*"]}"#),
     ("DELETE", "/v1/tokens/000000000000", "hub:admin", ""),
     ("GET", "/v1/streams", "any:read", ""),
+    ("GET", "/v1/whoami", "any:read", ""),
+    ("POST", "/v1/logins", "any:read", ""),
     ("GET", "/v1/streams/ci-1", "read", ""),
     ("HEAD", "/v1/streams/ci-1", "read", ""),
     ("PUT", "/v1/streams/ci-1", "write", ""),
@@ -34,6 +36,11 @@ const ROUTES: &[(&str, &str, &str, &str)] = &[
     ("GET", "/v1/streams/ci-1/services/api/history", "read", ""),
     ("GET", "/v1/streams/ci-1/services/api/diff?from=1", "read", ""),
     ("GET", "/v1/streams/ci-1/services/api/blame", "read", ""),
+    ("GET", "/v1/streams/ci-1/columns", "read", ""),
+    ("GET", "/v1/streams/ci-1/why?seq=1", "read", ""),
+    ("GET", "/v1/streams/ci-1/explain", "read", ""),
+    ("GET", "/v1/streams/ci-1/traffic", "read", ""),
+    ("GET", "/v1/streams/ci-1/find?q=a", "read", ""),
     ("PUT", "/v1/streams/ci-1/services/api/baseline", "admin", ""),
     ("GET", "/v1/streams/ci-1/services/api/baseline", "read", ""),
     ("DELETE", "/v1/streams/ci-1/services/api/baseline", "admin", ""),
@@ -51,8 +58,19 @@ const ROUTES: &[(&str, &str, &str, &str)] = &[
     ("DELETE", "/v1/streams/ci-1", "admin", ""),
 ];
 
-/// Routes that answer everybody.
-const OPEN: [&str; 3] = ["/healthz", "/readyz", "/openapi.json"];
+/// Routes that answer everybody: method, template, an address, a body and the status. The page has no data in it; a code to sign in
+/// is what lets its bearer in.
+const OPEN: &[(&str, &str, &str, &str, u16)] = &[
+    ("GET", "/healthz", "/healthz", "", 200),
+    ("GET", "/readyz", "/readyz", "", 200),
+    ("GET", "/openapi.json", "/openapi.json", "", 200),
+    ("GET", "/", "/", "", 200),
+    ("GET", "/s/{stream}", "/s/none", "", 200),
+    ("GET", "/assets/{hash}/{file}", "/assets/other/app.css", "", 404),
+    ("GET", "/assets/{hash}/js/{file}", "/assets/other/js/main.js", "", 404),
+    ("GET", "/assets/{hash}/js/pages/{file}", "/assets/other/js/pages/events.js", "", 404),
+    ("POST", "/v1/logins/redeem", "/v1/logins/redeem", r#"{"code":"0"}"#, 401),
+];
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_matrix_has_every_route() {
@@ -68,12 +86,15 @@ async fn the_matrix_has_every_route() {
     for (template, methods) in api["paths"].as_object().unwrap() {
         for method in methods.as_object().unwrap().keys().map(|method| method.to_uppercase()) {
             let tried = ROUTES.iter().any(|route| route.0 == method && is_of(route.1, template));
-            assert_ne!(tried, OPEN.contains(&template.as_str()), "{method} {template}");
+            let is_open = OPEN.iter().any(|open| open.0 == method && open.1 == template);
+            assert_ne!(tried, is_open, "{method} {template}");
         }
     }
     admin(&hub).await;
-    for path in OPEN {
-        assert_eq!(answer(hub.client.get(format!("{}{path}", hub.url))).await.0, 200, "{path}");
+    for (method, _, path, body, expected) in OPEN {
+        let request = hub.client.request(method.parse().unwrap(), format!("{}{path}", hub.url));
+        let status = request.body(*body).send().await.unwrap().status();
+        assert_eq!(status, *expected, "{method} {path}");
     }
     hub.stop().await;
 }
@@ -221,5 +242,88 @@ async fn one_header_with_one_token_and_nothing_else() {
             "{bad:?}"
         );
     }
+    hub.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_code_to_sign_in_is_good_once_and_gives_no_more_than_its_maker_has() {
+    static NOW: AtomicI64 = AtomicI64::new(1_000_000_000);
+    let clock = || Timestamp::from_micros(NOW.load(Relaxed));
+    let hub = crate::hub("", rig_hub::Options { clock, ..unsealed() }).await;
+    let logins = format!("{}/v1/logins", hub.url);
+    let (status, said) = answer(hub.client.post(&logins)).await;
+    assert_eq!((status, said["code"].as_str()), (409, Some("no-tokens")));
+    let root = admin(&hub).await;
+    let (text, id) = issue(&hub, Some(&root), token("ana", &["read", "secrets"], &["ci-*"])).await;
+    let code = async || {
+        let (status, made) = answer(hub.client.post(&logins).bearer_auth(&text)).await;
+        assert_eq!(status, 201, "{made}");
+        made["code"].as_str().unwrap().to_owned()
+    };
+    let redeem = async |code: &str| {
+        let body = json!({ "code": code }).to_string();
+        answer(hub.client.post(format!("{logins}/redeem")).body(body)).await
+    };
+    let first = code().await;
+    assert!(first.len() >= 32, "128 bits at least");
+    let (status, made) = redeem(&first).await;
+    assert_eq!(status, 201, "{made}");
+    let page = made["token"].as_str().unwrap();
+    let (_, who) = answer(hub.client.get(format!("{}/v1/whoami", hub.url)).bearer_auth(page)).await;
+    assert_eq!((who["name"].as_str(), &who["scopes"]), (Some("ana.page"), &json!(["read"])), "{who}");
+    let other = hub.client.get(format!("{}/v1/streams/main/state", hub.url)).bearer_auth(page);
+    assert_eq!(answer(other).await.1["code"], "other-stream");
+    assert_eq!(redeem(&first).await.1["code"], "bad-login", "a second time");
+
+    let late = code().await;
+    NOW.fetch_add(60_000_001, Relaxed);
+    assert_eq!(redeem(&late).await.1["code"], "bad-login", "after a minute");
+    let orphan = code().await;
+    let revoked = hub.client.delete(format!("{}/v1/tokens/{id}", hub.url)).bearer_auth(&root);
+    assert_eq!(answer(revoked).await.0, 204);
+    assert_eq!(redeem(&orphan).await.1["code"], "revoked-token");
+    for _ in 0..200 {
+        redeem("0").await;
+    }
+    assert_eq!(redeem("0").await.1["code"], "too-many-logins");
+    NOW.fetch_add(13 * 3_600 * 1_000_000, Relaxed);
+    let over = hub.client.get(format!("{}/v1/whoami", hub.url)).bearer_auth(page);
+    assert_eq!(answer(over).await.1["code"], "expired-token");
+    hub.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_page_comes_with_its_policy_and_its_files_under_their_hash() {
+    let hub = crate::hub("", unsealed()).await;
+    let get = |path: String| hub.client.get(format!("{}{path}", hub.url)).send();
+    let page = get("/s/any".to_owned()).await.unwrap();
+    let header = |response: &reqwest::Response, name: &str| {
+        response.headers().get(name).map(|value| value.to_str().unwrap().to_owned()).unwrap_or_default()
+    };
+    let policy = header(&page, "content-security-policy");
+    for rule in
+        ["default-src 'none'", "script-src 'self'", "require-trusted-types-for 'script'", "trusted-types rig"]
+    {
+        assert!(policy.contains(rule), "{policy}");
+    }
+    assert!(!policy.contains("unsafe"), "{policy}");
+    assert_eq!(header(&page, "cross-origin-opener-policy"), "same-origin");
+    let html = page.text().await.unwrap();
+    let scripts: Vec<&str> = html.split('"').filter(|part| part.starts_with("/assets/")).collect();
+    // Little is fetched before there is something to see.
+    assert!((3..=15).contains(&scripts.len()), "{scripts:?}");
+    for script in &scripts {
+        let file = get((*script).to_owned()).await.unwrap();
+        assert_eq!(file.status(), 200, "{script}");
+        assert!(header(&file, "cache-control").contains("immutable"), "{script}");
+    }
+    assert!(!html.contains("HASH") && !html.contains("<style") && !html.contains(" style="), "{html}");
+    let hash = scripts[0].split('/').nth(2).unwrap();
+    for outside in ["%2e%2e%2findex.html", "index.html", "..%2f..%2fCargo.toml", "package.json"] {
+        let status = get(format!("/assets/{hash}/{outside}")).await.unwrap().status();
+        assert_eq!(status, 404, "{outside}");
+    }
+    let all: usize = rig_web::files().map(|(_, size)| size).sum();
+    assert!(all <= 80 << 10, "the page has {all} bytes");
     hub.stop().await;
 }

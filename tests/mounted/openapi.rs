@@ -36,7 +36,9 @@ async fn every_route_is_described_and_every_description_is_of_a_route() {
         }
     }
     // And nothing stands beside what was described.
-    for file in ["hub/src/http/routes/mod.rs", "query/src/lib.rs", "ingest/src/ssh/routes.rs"] {
+    for file in
+        ["hub/src/http/routes/mod.rs", "query/src/lib.rs", "web/src/lib.rs", "ingest/src/ssh/routes.rs"]
+    {
         let path = format!("{}/../{file}", env!("CARGO_MANIFEST_DIR"));
         let routes = std::fs::read_to_string(path).unwrap();
         assert!(!routes.contains(".route("), "{file}: routes are added with `.routes(routes!(…))`");
@@ -156,6 +158,13 @@ async fn answers_have_the_shapes_that_are_described() {
         ("GET", "/v1/streams/main/state?at=1", "", 200),
         ("GET", "/v1/streams/main/state?at=999", "", 404),
         ("GET", "/v1/streams/main/state?at=x", "", 400),
+        ("GET", "/v1/whoami", "", 200),
+        ("GET", "/v1/streams/main/why?seq=1", "", 200),
+        ("GET", "/v1/streams/main/why?seq=999", "", 404),
+        ("GET", "/v1/streams/main/explain", "", 200),
+        ("GET", "/v1/streams/main/traffic", "", 200),
+        ("GET", "/v1/streams/main/find?q=READY&service=api", "", 200),
+        ("GET", "/v1/streams/main/find", "", 400),
         ("GET", &format!("{service}/config"), "", 200),
         ("GET", &format!("{service}/baseline"), "", 200),
         ("GET", &format!("{service}/declared"), "", 200),

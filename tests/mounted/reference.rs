@@ -41,13 +41,22 @@ async fn the_page_lists_every_rule_of_the_mounted_hub() {
         };
         writeln!(page, "| {} | `{}` | {scope} | {audit} | {component} |", rule.method, rule.path).unwrap();
     }
-    // Nothing else answers everybody, and only these writes leave no audit event: a ticket opens what its token may read anyway.
+    // Nothing else answers everybody, and only these writes leave no audit event: a ticket opens what its token may read anyway,
+    // and a code to sign in leaves the event of the token that it is redeemed for.
     let open: Vec<_> = hub.rules().iter().filter(|(_, rule)| rule.need == Need::Nothing).collect();
     let paths: Vec<_> = open.iter().map(|(_, rule)| rule.path).collect();
-    assert_eq!(paths, ["/healthz", "/readyz", "/openapi.json"]);
+    let pages = [
+        "/",
+        "/s/{stream}",
+        "/assets/{hash}/{file}",
+        "/assets/{hash}/js/{file}",
+        "/assets/{hash}/js/pages/{file}",
+    ];
+    let own = ["/healthz", "/readyz", "/openapi.json", "/v1/logins/redeem"];
+    assert_eq!(paths, [&own[..], &pages].concat());
     let silent = hub.rules().iter().filter(|(_, rule)| rule.trace == Trace::Not && rule.method != "GET");
     let silent: Vec<_> = silent.map(|(_, rule)| rule.to_string()).collect();
-    assert_eq!(silent, ["POST /v1/streams/{stream}/tickets"]);
+    assert_eq!(silent, ["POST /v1/logins", "POST /v1/streams/{stream}/tickets"]);
     hub.close().await;
     if std::env::var_os("RIG_WRITE_REFERENCE").is_some() {
         std::fs::write(PAGE, &page).unwrap();

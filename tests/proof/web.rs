@@ -50,8 +50,8 @@ fn story(hub: &Hub) {
         {"type": "request.completed", "source": "<b>web</b>", "target": "\"><svg onload=alert(1)>", "method": "GET",
          "path": "/<img src=x onerror=window.hacked=1>", "status": 500, "latency_ms": 1,
          "response_body": "PHNjcmlwdD5hbGVydCgxKTwvc2NyaXB0Pg=="},
-        {"type": "x.<i>y", "note": "<iframe srcdoc='<script>parent.hacked=1</script>'>"},
-    ]).as_array().unwrap().iter().filter(|event| event["type"] != "x.<i>y").cloned().collect());
+        {"type": "x.y", "note": "<iframe srcdoc='<script>parent.hacked=1</script>'>"},
+    ]));
 }
 
 #[test]

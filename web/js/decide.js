@@ -22,7 +22,7 @@ export function decide(ctx, name, now) {
     send(`${at}/baseline?reason=${encodeURIComponent(why.value.trim())}&digest=${encodeURIComponent(now.digest)}`, { method: 'PUT' }, 'Approved.');
   });
   const parts = [h('h3', null, 'Approve'), h('div', { class: 'form' }, why, approve)];
-  if (now.drift && now.drift.verdict !== 'in-sync') {
+  if (now.drift && now.drift.verdict === 'drifted') {
     const accepted = reason('accept-reason');
     const until = h('input', { type: 'date', 'aria-label': 'Accepted until; empty: as long as the baseline stands' });
     const accept = button('Accept these differences', () => {

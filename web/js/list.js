@@ -22,7 +22,8 @@ export class List extends HTMLElement {
     this.nodes = [];
     /** Whether it keeps showing the last row. */
     this.sticky = false;
-    this.quiet = 0;
+    /** Where it was scrolled to by itself. */
+    this.expected = 0;
     this.drawn = '';
   }
 
@@ -62,9 +63,8 @@ export class List extends HTMLElement {
     const room = height - this.clientHeight;
     const last = Math.max(0, this.count - this.shown);
     const at = this.isTall ? Math.round((this.scrollTop / Math.max(1, room)) * last) : this.scrollTop / this.height_;
-    if (this.quiet > 0) {
-      this.quiet -= 1;
-    } else {
+    if (this.scrollTop !== this.expected) {
+      this.expected = this.scrollTop;
       this.top_ = at;
       this.scrolled();
     }
@@ -93,9 +93,8 @@ export class List extends HTMLElement {
     const height = Math.min(this.count * this.height_, HIGHEST);
     const room = height - this.clientHeight;
     const to = this.isTall ? (top / Math.max(1, this.count - this.shown)) * room : top * this.height_;
-    const before = this.scrollTop;
     this.scrollTop = to;
-    if (this.scrollTop !== before) this.quiet += 1;
+    this.expected = this.scrollTop;
   }
 
   /** Whether a row is on the screen. @param {number} row */

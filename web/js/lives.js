@@ -1,7 +1,7 @@
 /** The lives of services, read from the columns: failures, steps and changes of each, in their order. It grows with them. */
 import { ABSENT, ends, FAILURE, kindOfType, NO_NAME } from './columns.js';
 
-/** @typedef {{ failures: number[], steps: [number, string][], changes: number[], events: number }} Life */
+/** @typedef {{ failures: number[], steps: [number, string][], changes: number[], events: number, told: number }} Life `told`: the last event that its history has */
 
 const STEPS = new Set(['service.starting', 'service.healthy', 'service.ready', 'service.failed', 'service.stopping', 'service.stopped']);
 /** Most services that are listed by name. */
@@ -25,6 +25,7 @@ export class Lives {
     }
     const { types, services, edges } = columns;
     const kinds = types.all.map((name) => (STEPS.has(name) ? name.slice(8) : kindOfType(name)));
+    const tells = types.all.map((name) => /^(snapshot|diff|drift|baseline|collect)\./.test(name));
     const targets = edges.all.map(ends);
     for (let at = this.upto; at < columns.n; at++) {
       const flags = columns.flags[at];
@@ -41,6 +42,7 @@ export class Lives {
       const life = this.of(services.all[columns.service[at]]);
       if (!life) continue;
       life.events += 1;
+      if (tells[columns.type[at]]) life.told = seq;
       const kind = kinds[columns.type[at]];
       if (failed) life.failures.push(seq);
       if (kind === 'change') life.changes.push(seq);
@@ -57,7 +59,7 @@ export class Lives {
         this.unlisted += 1;
         return null;
       }
-      life = { failures: [], steps: [], changes: [], events: 0 };
+      life = { failures: [], steps: [], changes: [], events: 0, told: 0 };
       this.all.set(name, life);
     }
     return life;

@@ -147,7 +147,7 @@ function signIn(problem) {
     if (event.key === 'Enter') go();
   });
   open('Sign in', [
-    h('p', null, store.source.token ? problem?.message || 'The hub does not take this token.' : 'This hub shows its streams to who has a token.'),
+    h('p', null, problem && store.source.token ? problem.message || 'The hub does not take this token.' : 'This hub shows its streams to who has a token.'),
     h('p', { class: 'soft' }, 'On the hub’s machine: ', h('code', null, 'rig token new --scope read --stream "*"'), '. It is kept in this tab only and sent as a header, never in an address.'),
     h('div', { class: 'form' }, field, button('Sign in', go, { class: 'primary' })),
   ]);
@@ -168,11 +168,28 @@ async function begin(name) {
   }
 }
 
+/** The code of a login is in the fragment; it is gone from the address before anything is fetched. */
+async function signInByCode() {
+  const code = /^#login=([0-9a-f]{64})$/.exec(location.hash)?.[1];
+  if (location.hash) history.replaceState(null, '', location.pathname + location.search);
+  if (!code) return;
+  try {
+    await store.source.logIn(code);
+  } catch (error) {
+    ctx.say(/** @type {Error} */ (error).message);
+  }
+}
+
 /** Opens what the address says. */
 async function start() {
   const said = read(location.pathname, location.search);
   try {
     const { source } = store;
+    if (!source.token) {
+      // Who has no token yet may get it from another tab before anybody is asked.
+      const response = await fetch('/v1/whoami', { cache: 'no-store', credentials: 'omit' });
+      if (response.status === 401 && !(await source.fromTabs())) return signIn(null);
+    }
     const [who, listed] = await Promise.all([source.json('/v1/whoami'), source.json('/v1/streams')]);
     store.who = who;
     store.streams = listed.streams;
@@ -231,4 +248,6 @@ actions.help = () => {
 
 document.body.append(bar.top, bar.scrubber, bar.trouble, tabs, main, bar.foot, dialog, toast, news);
 actions.theme(true);
+store.source.shareWithTabs();
+await signInByCode();
 start();

@@ -67,6 +67,40 @@ export class Source {
     }
   }
 
+  /** Asks the other tabs of this origin for the token, for a moment. */
+  async fromTabs() {
+    if (typeof BroadcastChannel !== 'function') return false;
+    const channel = new BroadcastChannel('rig');
+    const token = await new Promise((done) => {
+      channel.onmessage = (event) => {
+        if (typeof event.data?.token === 'string') done(event.data.token);
+      };
+      channel.postMessage({ asks: true });
+      setTimeout(() => done(''), 250);
+    });
+    channel.close();
+    if (token) this.signIn(token);
+    return token !== '';
+  }
+
+  /** Answers tabs that ask for the token. */
+  shareWithTabs() {
+    if (typeof BroadcastChannel !== 'function') return;
+    const channel = new BroadcastChannel('rig');
+    channel.onmessage = (event) => {
+      if (event.data?.asks && this.token) channel.postMessage({ token: this.token });
+    };
+  }
+
+  /** Redeems the code of a login for a token. @param {string} code */
+  async logIn(code) {
+    const headers = { 'Content-Type': 'application/json' };
+    const response = await fetch('/v1/logins/redeem', { method: 'POST', headers, body: JSON.stringify({ code }), cache: 'no-store', credentials: 'omit' });
+    const said = await response.json().catch(() => null);
+    if (!response.ok) throw new Problem(response.status, said);
+    this.signIn(said.token);
+  }
+
   /** @param {string} path */
   of(path) {
     return `/v1/streams/${encodeURIComponent(this.stream)}/${path}`;
@@ -255,7 +289,10 @@ export class Latest {
       (error) => {
         if (this.flying !== flying) return;
         this.flying = null;
-        this.key = '';
+        // Not at once again.
+        setTimeout(() => {
+          if (this.key === key && !this.flying) this.key = '';
+        }, 2000);
         if (failed) failed(error);
       },
     );

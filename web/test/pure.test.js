@@ -95,7 +95,7 @@ test('frames are cut where they end, wherever the network cut them', () => {
 });
 
 test('the step of a service is that of the moment', () => {
-  const life = { failures: [2, 5, 9], steps: [[1, 'starting'], [4, 'ready'], [8, 'failed']], changes: [], events: 3 };
+  const life = { told: 0, failures: [2, 5, 9], steps: [[1, 'starting'], [4, 'ready'], [8, 'failed']], changes: [], events: 3 };
   assert.deepEqual([upto(life.failures, 1), upto(life.failures, 5), upto(life.failures, 99)], [0, 2, 3]);
   assert.deepEqual(step(life, 6, (seq) => seq * 10), { now: 'ready', took: 30 });
   assert.equal(step(life, 0, () => 0).now, '');

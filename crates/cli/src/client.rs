@@ -330,6 +330,27 @@ impl Client {
         json(self.send(request.body(serde_json::to_vec(new)?)).await?).await
     }
 
+    /// Returns the caller as the hub knows it.
+    ///
+    /// # Errors
+    /// A [`Problem`] when the hub refuses.
+    pub async fn whoami(&self) -> Result<Value> {
+        json(self.send(self.http.get(self.base.join("v1/whoami")?)).await?).await
+    }
+
+    /// A code with which a browser signs in.
+    ///
+    /// # Errors
+    /// A [`Problem`] when the hub refuses.
+    pub async fn login(&self) -> Result<Value> {
+        json(self.send(self.http.post(self.base.join("v1/logins")?)).await?).await
+    }
+
+    /// The address of the dashboard at the stream, or at the hub if none is named.
+    pub fn page(&self) -> String {
+        if self.is_named { format!("{}s/{}", self.shown(), self.stream) } else { self.shown() }
+    }
+
     /// All tokens.
     ///
     /// # Errors

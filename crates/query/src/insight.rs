@@ -1,4 +1,4 @@
-//! What is computed from a stream as a whole: the likely reasons of an event, what broke, the traffic, and where a text stands.
+//! Answers computed from a stream as a whole: the likely reasons of an event, what broke, the traffic, and where a text stands.
 
 use std::collections::HashMap;
 
@@ -238,7 +238,7 @@ fn edges(view: &View, from: Seq, to: Seq) -> Vec<EdgeTraffic<'_>> {
     told
 }
 
-/// What a search found.
+/// The result of a search.
 #[derive(Serialize)]
 struct Found<'a> {
     stream: &'a str,

@@ -105,7 +105,7 @@ pub(crate) struct BlamedField {
     pub older: u64,
 }
 
-/// What may have led to an event.
+/// The likely reasons of an event.
 #[derive(Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Why {
@@ -129,7 +129,7 @@ pub(crate) struct Why {
     pub cut: bool,
 }
 
-/// What broke, and what was changed before it.
+/// An explanation: what broke, and what was changed before it.
 #[derive(Serialize, Deserialize, ToSchema)]
 pub(crate) struct Explanation {
     /// Name of the stream or environment.
@@ -189,7 +189,7 @@ pub(crate) struct EdgeTraffic {
     pub failed_counts: Vec<u64>,
 }
 
-/// What a search found.
+/// The result of a search.
 #[derive(Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Found {

@@ -32,7 +32,7 @@ const FILES: &[(&str, &[u8])] = include!(concat!(env!("OUT_DIR"), "/files.rs"));
 /// The hash of all files.
 const HASH: &str = env!("RIG_WEB_HASH");
 
-/// What stands in the page in the place of the folder of the files.
+/// The placeholder in the page for the folder of the files.
 const FOLDER: &str = "/assets/HASH/";
 
 /// The content security policy of the page.

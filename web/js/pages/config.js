@@ -55,10 +55,9 @@ export class Page {
     this.list.choose = (row) => this.open(this.rows[row]);
   }
 
-  /** The service that is shown: the chosen one, or that which changed last. */
-  service() {
+  /** The service that is shown: the chosen one, or that which changed last. @param {any[]} [all] those that were captured */
+  service(all = services(this.ctx).filter((row) => row.captured)) {
     const { store, state } = this.ctx;
-    const all = services(this.ctx).filter((row) => row.captured);
     const chosen = store.view.service;
     if (chosen && all.some((row) => row.name === chosen)) return chosen;
     if (chosen && !state.value) return chosen;
@@ -69,8 +68,9 @@ export class Page {
 
   update() {
     const { store } = this.ctx;
-    const name = this.service();
-    const names = services(this.ctx).filter((row) => row.captured).map((row) => row.name);
+    const all = services(this.ctx).filter((row) => row.captured);
+    const name = this.service(all);
+    const names = all.map((row) => row.name);
     if (this.names !== `${names.join()} ${name}`) {
       this.names = `${names.join()} ${name}`;
       fill(this.choose, names.map((one) => h('option', { value: one, selected: one === name }, one)));
@@ -121,9 +121,7 @@ export class Page {
   /** The history is that of the whole stream; what is after the cursor is dim. It is asked for again when the service changed since. @param {string} name */
   loadHistory(name) {
     const { store, lives } = this.ctx;
-    const life = lives.all.get(name);
-    const changes = life ? `${life.changes.length} ${life.changes[life.changes.length - 1] ?? 0}` : '';
-    const key = `${store.view.stream} ${store.epoch} ${name} ${changes}`;
+    const key = `${store.view.stream} ${store.epoch} ${name} ${lives.all.get(name)?.told ?? 0}`;
     if (key !== this.known.key) {
       this.pages.get(
         key,

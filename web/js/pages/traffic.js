@@ -74,12 +74,12 @@ export class Page {
     const { store } = this.ctx;
     const { edge, service } = store.view;
     const how = this.order.value;
-    const key = `${store.version} ${edge} ${service} ${how} ${how === 'slow' ? store.cursor : ''}`;
+    const key = `${store.version} ${edge} ${service} ${how} ${how === 'slow' ? store.columns.loaded : ''}`;
     if (key !== this.key || this.rows.columns !== store.columns) {
       this.key = key;
       const types = ['request.*', 'grpc.call.completed', 'kafka.request.completed', 'connection.*'];
       const rows = store.narrowed({ types, edge, service: edge ? '' : service || store.filter.service, failed: how === 'failed' || store.filter.failed });
-      this.rows = how === 'slow' ? new Slowest(rows, store.cursor) : rows;
+      this.rows = how === 'slow' ? new Slowest(rows) : rows;
     }
     return this.rows;
   }
@@ -201,17 +201,16 @@ export class Page {
 /** Most requests that are put in the order of their latency. */
 const MOST = 10_000;
 
-/** The slowest requests up to the cursor. */
+/** The slowest requests, also those after the cursor: whoever goes to one of them finds the others where they were. */
 class Slowest {
-  /** @param {import('../columns.js').Rows} rows @param {number} cursor */
-  constructor(rows, cursor) {
+  /** @param {import('../columns.js').Rows} rows */
+  constructor(rows) {
     const { columns } = rows;
     this.columns = columns;
     this.all = false;
     const seqs = [];
     for (let i = 0; i < rows.count; i++) {
       const seq = rows.seq(i);
-      if (seq > cursor) break;
       if (columns.latency[seq - columns.first] !== NO_LATENCY) seqs.push(seq);
     }
     seqs.sort((a, b) => columns.latency[b - columns.first] - columns.latency[a - columns.first] || a - b);

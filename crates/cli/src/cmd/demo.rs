@@ -161,6 +161,7 @@ async fn tell(address: &str, folder: &Path, data: &Path) -> Result<Answer> {
     let shown = file.display();
     say(&format!("rig ls {shown}"))?;
     say(&format!("rig replay {shown} --to {}", last / 2))?;
+    say(&format!("rig replay {shown} --web"))?;
     say(&format!("rig drift {shown}"))?;
     say(&format!("rig diff '{shown}#api-staging' '{shown}#api-prod'"))?;
     say(&format!("rig verify {shown} --keys {}", keys.display()))?;

@@ -122,6 +122,7 @@ pub(super) async fn run(args: Args) -> Result<Answer> {
         args.log_format.note("requests need a token");
     }
     Out::new().line(hub.url(address))?;
+    args.log_format.note(&format!("the dashboard is {}/ (rig dash)", hub.url(address)));
     let supervisor = Supervisor::ready();
     let stop = async {
         interrupts.wait().await;

@@ -7,6 +7,7 @@ pub mod bisect;
 pub mod blame;
 pub mod ci;
 pub mod compare;
+pub mod dash;
 pub mod demo;
 pub mod diff;
 pub mod doctor;
@@ -93,6 +94,7 @@ enum Command {
     Compare(compare::Args),
     Bisect(bisect::Args),
     Serve(serve::Args),
+    Dash(dash::Args),
     Token(token::Args),
     Ci(ci::Args),
     Rerun(rerun::Args),
@@ -136,6 +138,7 @@ pub fn run(rig: Rig) -> Result<Answer> {
             Command::Compare(args) => compare::run(args).await,
             Command::Bisect(args) => bisect::run(args).await,
             Command::Serve(args) => serve::run(args).await,
+            Command::Dash(args) => dash::run(args).await,
             Command::Token(args) => token::run(args).await,
             Command::Ci(args) => ci::run(args).await,
             Command::Rerun(args) => rerun::run(args).await,

@@ -9,7 +9,7 @@ use anyhow::{Context as _, Result, bail};
 use rig_event::{Seq, Timestamp};
 use rig_tui::{Options, Player};
 
-use super::{Interrupts, state};
+use super::{Interrupts, dash, serve, state};
 use crate::Answer;
 use crate::output::{self, Out};
 use crate::player;
@@ -26,6 +26,7 @@ Examples:
   rig replay session.jsonl --at 42
   rig replay session.jsonl --to 42
   rig replay session.jsonl.zst --speed 10x
+  rig replay session.jsonl --web
   rig replay http://127.0.0.1:7070/main --json")]
 pub struct Args {
     /// A session file, -, a rigd log, or a hub's stream
@@ -45,9 +46,18 @@ pub struct Args {
     /// A recording that is damaged, cut or readable only in part is an error
     #[arg(long)]
     strict: bool,
+    /// Show it in the browser instead, until Ctrl-C; prints the address
+    #[arg(long, conflicts_with_all = ["to", "speed", "json", "strict"])]
+    web: bool,
+    /// With --web: where to listen; port 0 takes a free one
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:0", requires = "web")]
+    listen: String,
 }
 
 pub(super) async fn run(args: Args) -> Result<Answer> {
+    if args.web {
+        return web(args).await;
+    }
     let is_dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
     if std::io::stdout().is_terminal() && args.to.is_none() && !args.json && !is_dumb {
         return play(args).await;
@@ -90,6 +100,18 @@ pub(super) async fn run(args: Args) -> Result<Answer> {
     let at = recording.fold(args.to)?;
     Out::new().line("")?;
     state::print(&at, None, false)?;
+    Ok(Answer::Fine)
+}
+
+/// Shows the source in the browser: a hub's stream by the hub, everything else by a hub of this program.
+async fn web(args: Args) -> Result<Answer> {
+    let Source::Stream(client) = &args.source else {
+        return serve::show(args.source, args.at, args.listen).await;
+    };
+    let at = args.at.map_or_else(String::new, |seq| format!("?seq={seq}"));
+    let address = format!("{}{at}", client.page());
+    Out::new().line(&address)?;
+    dash::open(&address);
     Ok(Answer::Fine)
 }
 

@@ -13,7 +13,7 @@ use tokio::sync::watch;
 
 use super::Interrupts;
 use crate::Answer;
-use crate::hub::{listen, page};
+use crate::hub::{self, listen};
 use crate::output::{self, Out};
 use crate::source::Source;
 use crate::telemetry::{self, LogFormat};
@@ -65,7 +65,18 @@ fn speed(text: &str) -> Result<Speed, String> {
     }
 }
 
+/// Shows a recording in the browser, until Ctrl-C: all of it has happened. The first line on standard output is the address of the page.
+pub(super) async fn show(session: Source, at: Option<Seq>, listen: String) -> Result<Answer> {
+    let args = Args { session, speed: None, from: None, paused: false, idle: None, listen };
+    serve(args, Some(at)).await
+}
+
 pub(super) async fn run(args: Args) -> Result<Answer> {
+    serve(args, None).await
+}
+
+/// Serves a recording. With `page`, it is for the page, which opens at that event.
+async fn serve(args: Args, page: Option<Option<Seq>>) -> Result<Answer> {
     let _telling = telemetry::begin(LogFormat::Text)?;
     let indexed = args.session.timeline(None).await?;
     indexed.notes(false)?;
@@ -89,17 +100,26 @@ pub(super) async fn run(args: Args) -> Result<Answer> {
     let address = listener.local_addr()?;
     let mut interrupts = Interrupts::listen()?;
     let hub = Hub::of_recordings(Default::default(), vec![playback]);
-    let hub = hub.mount(rig_query::component()).mount(page());
+    let hub = hub.mount(rig_query::component()).mount(hub::page());
     let hub = hub.open(Some(address)).await?;
     let address = hub.url(address);
     let serving = hub.serve(listener, async move { interrupts.wait().await });
     tokio::pin!(serving);
-    Out::new().line(&address)?;
-    output::note(format!(
-        "{} plays as {address}/{stream}, {}",
-        indexed.what,
-        output::count(timeline.len() as u64, "event")
-    ));
+    let events = output::count(timeline.len() as u64, "event");
+    match page {
+        Some(at) => {
+            let at = at.map_or_else(String::new, |seq| format!("?seq={seq}"));
+            let shown = format!("{address}/s/{stream}{at}");
+            Out::new().line(&shown)?;
+            output::note(format!("{} with {events} is shown there until Ctrl-C", indexed.what));
+            super::dash::open(&shown);
+        }
+        None => {
+            Out::new().line(&address)?;
+            output::note(format!("{} plays as {address}/{stream}, {events}", indexed.what));
+            output::note(format!("its page is {address}/s/{stream}"));
+        }
+    }
     let pace = args.speed.map(|speed| Pace { speed, longest: args.idle });
     let play = async {
         if args.paused {
@@ -112,7 +132,9 @@ pub(super) async fn run(args: Args) -> Result<Answer> {
                 head.send_replace(last);
             }
         }
-        output::note("everything was played; it stays to be read until Ctrl-C");
+        if page.is_none() {
+            output::note("everything was played; it stays to be read until Ctrl-C");
+        }
         // The sender stays: without it subscribers would be told that the stream ended.
         std::future::pending::<()>().await;
     };

@@ -1,7 +1,7 @@
 //! Access control: every request passes here before a route runs, and is accounted for after it.
 //!
 //! In reading order: `token` (the credentials, and the book of all of them); `rules` (the table of routes and what each needs);
-//! `caller` (what a route learns of the client); `ticket` (a subscription for a browser); `browser` (hosts and origins); `limit`
+//! `caller` (what a route learns of the client); `ticket` (a subscription for a browser); `login` (a token for a browser); `browser` (hosts and origins); `limit`
 //! (requests a second); `admission` (requests at once); `audit` (the events about requests); [`tls`].
 
 mod admission;
@@ -9,6 +9,7 @@ mod audit;
 mod browser;
 mod caller;
 mod limit;
+mod login;
 mod rules;
 mod ticket;
 pub mod tls;
@@ -41,6 +42,7 @@ use crate::settings::AccessSettings;
 use crate::streams::Streams;
 use audit::Audit;
 use limit::Limits;
+use login::Logins;
 use ticket::Tickets;
 use token::{Token, Tokens, may_give};
 
@@ -52,6 +54,7 @@ pub(crate) struct Access {
     /// Held while a token is made or revoked: what is decided about tokens takes effect before the next decision is placed.
     deciding: Mutex<()>,
     tickets: Tickets,
+    logins: Logins,
     /// Limits on requests and subscribers at once.
     pub(crate) admission: Admission,
     audit: Audit,
@@ -91,6 +94,7 @@ impl Access {
             tokens: Arc::new(Tokens::new(settings.require_tokens, options.clock)),
             deciding: Mutex::default(),
             tickets: Tickets::default(),
+            logins: Logins::default(),
             admission: Admission::new(&options.http),
             audit: Audit::default(),
             limits: Limits::new(&settings, local),
@@ -151,7 +155,7 @@ impl Access {
             "streams": issued.streams,
             "expires": issued.expires,
         });
-        self.decide(by, Event::TokenIssued(issued)).await?;
+        self.decide(by.and_then(Caller::name), Event::TokenIssued(issued)).await?;
         Ok(made)
     }
 
@@ -159,14 +163,14 @@ impl Access {
     pub(crate) async fn revoke(&self, by: Option<&Caller>, id: &str) -> Result<(), Problem> {
         let _deciding = self.deciding.lock().await;
         match self.tokens.revoke(id, by.map(Caller::request_id_text))? {
-            Some(revoked) => self.decide(by, Event::TokenRevoked(revoked)).await,
+            Some(revoked) => self.decide(by.and_then(Caller::name), Event::TokenRevoked(revoked)).await,
             None => Ok(()),
         }
     }
 
     /// Writes a decision about a token, and then lets it take effect.
-    async fn decide(&self, by: Option<&Caller>, event: Event) -> Result<(), Problem> {
-        let actor = by.and_then(Caller::name).map(str::to_owned);
+    async fn decide(&self, by: Option<&str>, event: Event) -> Result<(), Problem> {
+        let actor = by.map(str::to_owned);
         self.streams.make_room().await;
         self.streams.tell(Draft { actor, ..Draft::new(None, event.clone()) }).await?;
         let held = self.tokens.apply(&event, (self.clock)());
@@ -180,6 +184,32 @@ impl Access {
         caller: &Caller,
     ) -> Result<(String, Timestamp), Problem> {
         self.tickets.give(stream, caller.token().cloned(), (self.clock)())
+    }
+
+    /// Gives a caller a code, for which a browser gets a token with the caller's rights. Returns its text and its expiry.
+    ///
+    /// # Errors
+    /// 409 if the hub needs no tokens, 429.
+    pub(crate) fn give_login(&self, caller: &Caller) -> Result<(String, Timestamp), Problem> {
+        let Some(token) = caller.token().cloned() else {
+            let detail = "this hub asks for no token, so its page opens without a code";
+            return Err(Problem::conflict("no-tokens", detail));
+        };
+        self.logins.give(token, (self.clock)())
+    }
+
+    /// Redeems a code: makes a token with the rights of that which asked for it, for twelve hours at most.
+    ///
+    /// # Errors
+    /// 401, 409 if there are too many tokens, 429.
+    pub(crate) async fn log_in(&self, code: &str, request_id: String) -> Result<Value, Problem> {
+        let _deciding = self.deciding.lock().await;
+        let now = (self.clock)();
+        let maker = self.logins.redeem(code, now)?.still_valid(now)?;
+        let (text, issued) = self.tokens.make(&maker.for_page(now), Some(request_id))?;
+        let made = json!({ "token": text, "id": issued.id, "expires": issued.expires });
+        self.decide(Some(&maker.name), Event::TokenIssued(issued)).await?;
+        Ok(made)
     }
 
     /// Returns a receiver that turns true when streaming to a caller has to end: the hub stops, its token ends, or the hub now

@@ -33,6 +33,10 @@ const MAX_PATTERN: usize = 128;
 /// Maximum length of a token name. Leaves room for the client's own suffix in `actor`.
 const MAX_NAME: usize = 64;
 
+/// The end of the name of a token for a page, and its life in microseconds.
+const PAGE: &str = ".page";
+const PAGE_LIFE: i64 = 12 * 3_600 * 1_000_000;
+
 /// A scope of a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -152,6 +156,19 @@ impl Token {
         match self.has_expired(now) {
             true => Err(unauthorized("expired-token", "this token has expired; ask for another")),
             false => Ok(()),
+        }
+    }
+
+    /// Returns the request for a token for a page: the same rights but `secrets`, which no page needs, until this one ends or for twelve
+    /// hours.
+    pub(super) fn for_page(&self, now: Timestamp) -> NewToken {
+        let end = Timestamp::from_micros(now.as_micros().saturating_add(PAGE_LIFE));
+        let name: String = self.name.chars().take(MAX_NAME - PAGE.len()).chain(PAGE.chars()).collect();
+        NewToken {
+            name: Some(name),
+            scopes: self.scopes.iter().copied().filter(|scope| *scope != Scope::Secrets).collect(),
+            streams: self.patterns.clone(),
+            expires: Some(self.expires.map_or(end, |expires| expires.min(end))),
         }
     }
 

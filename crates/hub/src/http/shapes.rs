@@ -578,3 +578,33 @@ pub struct Whoami {
     /// Version of the hub.
     pub rig: String,
 }
+
+/// A code to sign in to the dashboard.
+#[derive(Serialize, Deserialize, ToSchema)]
+pub struct Login {
+    /// The code: the page gets it as `#login=` of its address.
+    pub code: String,
+    /// Its end.
+    #[schema(format = DateTime)]
+    pub expires: String,
+}
+
+/// A code that is redeemed.
+#[derive(Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Redeemed {
+    /// The code.
+    pub code: String,
+}
+
+/// A token for a page.
+#[derive(Serialize, Deserialize, ToSchema)]
+pub struct PageToken {
+    /// Its text.
+    pub token: String,
+    /// Its id, to revoke it.
+    pub id: String,
+    /// Its end.
+    #[schema(format = DateTime)]
+    pub expires: String,
+}

@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that panics has failed")]
 
+mod looks;
+
 use rig_hub::Options;
 use rig_testhub::{TestHub, answer, unsealed};
 use serde_json::{Value, json};

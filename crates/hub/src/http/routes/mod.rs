@@ -34,6 +34,9 @@ pub(crate) const RULES: &[Rule] = &[
     Rule::new(Method::GET, "/v1/tokens", Need::Hub(Admin), Trace::Not),
     Rule::new(Method::POST, "/v1/tokens", Need::Hub(Admin), Trace::Own),
     Rule::new(Method::DELETE, "/v1/tokens/{id}", Need::Hub(Admin), Trace::Own),
+    Rule::new(Method::POST, "/v1/logins", Need::Scope(Read), Trace::Not),
+    // The code in its body is good once, and is what lets it in.
+    Rule::new(Method::POST, "/v1/logins/redeem", Need::Nothing, Trace::Own),
     Rule::new(Method::GET, "/v1/whoami", Need::Scope(Read), Trace::Not),
     Rule::new(Method::GET, "/v1/streams", Need::Scope(Read), Trace::Not),
     Rule::new(Method::GET, "/v1/streams/{stream}", Need::Scope(Read), Trace::Not),
@@ -102,6 +105,8 @@ pub(crate) fn own() -> OpenApiRouter<Core> {
         .routes(routes!(tokens::revoke))
         .routes(routes!(tokens::ticket))
         .routes(routes!(tokens::whoami))
+        .routes(routes!(tokens::login))
+        .routes(routes!(tokens::redeem))
 }
 
 /// Returns all routes of a hub, with those of its components.
@@ -124,10 +129,12 @@ mod tests {
     #[test]
     fn what_changes_something_leaves_a_trace() {
         for rule in RULES {
-            let reads = rule.method == Method::GET || rule.path.ends_with("/tickets");
+            let reads =
+                rule.method == Method::GET || rule.path.ends_with("/tickets") || rule.path == "/v1/logins";
             assert_eq!(reads, rule.trace == Trace::Not, "{} {}", rule.method, rule.path);
             assert!(
-                rule.need != Need::Nothing || ["/healthz", "/readyz", "/openapi.json"].contains(&rule.path),
+                rule.need != Need::Nothing
+                    || ["/healthz", "/readyz", "/openapi.json", "/v1/logins/redeem"].contains(&rule.path),
                 "{}",
                 rule.path
             );

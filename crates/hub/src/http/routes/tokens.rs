@@ -16,6 +16,9 @@ use crate::problem::Problem;
 /// Maximum size of a request for a token, in bytes.
 const MAX_REQUEST: usize = 16 << 10;
 
+/// Maximum size of a body with a code, in bytes.
+const MAX_LOGIN: usize = 1 << 10;
+
 /// List the tokens
 #[utoipa::path(get, path = "/v1/tokens", operation_id = "tokens", responses((status = 200, description = "Without their texts", body = shapes::Tokens)))]
 pub(super) async fn list(State(core): State<Core>, query: Query) -> Result<Response, Problem> {
@@ -94,6 +97,54 @@ pub(super) async fn ticket(
     let (ticket, expires) = core.access().give_ticket(&stream.name, &caller)?;
     let ticket = json!({ "stream": stream.name, "ticket": ticket, "expires": expires });
     Ok((StatusCode::CREATED, axum::Json(ticket)).into_response())
+}
+
+/// Get a code to sign in to the dashboard
+///
+/// For it a browser gets a token with the caller's rights, once, within 60 seconds. `rig dash` does so.
+#[utoipa::path(post, path = "/v1/logins", operation_id = "login", responses(
+    (status = 201, description = "Redeem it", body = shapes::Login),
+    (status = 409, description = "`no-tokens`"),
+    (status = 429, description = "`too-many-logins`"),
+))]
+pub(super) async fn login(
+    State(core): State<Core>,
+    caller: Caller,
+    query: Query,
+) -> Result<(StatusCode, axum::Json<shapes::Login>), Problem> {
+    query.done()?;
+    let (code, expires) = core.access().give_login(&caller)?;
+    Ok((StatusCode::CREATED, axum::Json(shapes::Login { code, expires: expires.to_string() })))
+}
+
+/// Redeem a code
+///
+/// The code is the authorization: it stands in the body, so that no log has it.
+#[utoipa::path(post, path = "/v1/logins/redeem", operation_id = "redeem", request_body = shapes::Redeemed, responses(
+    (status = 201, description = "A token of its own, for twelve hours at most", body = shapes::PageToken),
+    (status = 400, description = "`bad-token-request`"),
+    (status = 401, description = "`bad-login`"),
+    (status = 409, description = "`too-many-tokens`"),
+    (status = 429, description = "`too-many-logins`"),
+    (status = 503, description = "`log-failed`"),
+))]
+pub(super) async fn redeem(
+    State(core): State<Core>,
+    caller: Caller,
+    query: Query,
+    body: Body,
+) -> Result<Response, Problem> {
+    query.done()?;
+    let bad = |_| Problem::bad_request("bad-token-request", r#"the body must be {"code":"…"}"#);
+    let body = axum::body::to_bytes(body, MAX_LOGIN);
+    let body = tokio::time::timeout(core.options().read_timeout, body).await;
+    let body = body.map_err(|_| {
+        Problem::new(StatusCode::REQUEST_TIMEOUT, "slow-body", "the body took too long to come")
+    })?;
+    let shapes::Redeemed { code } =
+        serde_json::from_slice(&body.map_err(|_| bad(()))?).map_err(|_| bad(()))?;
+    let made = core.access().log_in(&code, caller.request_id_text()).await?;
+    Ok((StatusCode::CREATED, axum::Json(made)).into_response())
 }
 
 /// The caller, as the hub knows it
