@@ -324,6 +324,34 @@ mod tests {
     }
 
     #[test]
+    fn sections_of_any_family_have_rules() {
+        let text = |mtu: u32, ntp: &str, stamp: &str| {
+            json!({"text": format!(
+                "! Last configuration change at {stamp}\nhostname a\n!\ninterface Gi0/1.100\n mtu {mtu}\n!\nntp server {ntp}\n\n"
+            )})
+        };
+        let (old, new) =
+            (text(1500, "a", "10:00:00 UTC Mon Jan 5 2026"), text(9000, "b", "11:00:00 UTC Mon Jan 5 2026"));
+        let paths = |policy: &str| -> Vec<(String, Severity)> {
+            let drift = judge(old.clone(), new.clone(), policy, &[]);
+            drift.fields.into_iter().map(|field| (field.path, field.severity)).collect()
+        };
+        let (interface, ntp) = ("interface Gi0/1.100".to_owned(), "ntp".to_owned());
+        let medium = Severity::Medium;
+        assert_eq!(paths(""), [(interface.clone(), medium), (ntp.clone(), medium)]);
+        assert_eq!(paths("[[ignore]]\npath = \"ntp\""), [(interface.clone(), medium)]);
+        assert_eq!(paths("[[ignore]]\npath = \"interface *\""), [(ntp.clone(), medium)]);
+        assert_eq!(paths("[[ignore]]\npath = \"text\""), []);
+        let severities =
+            "[[severity]]\npath = \"text\"\nlevel = \"high\"\n[[severity]]\npath = \"ntp\"\nlevel = \"low\"";
+        assert_eq!(paths(severities), [(interface, Severity::High), (ntp, Severity::Low)]);
+        // A line that a rule leaves out is none, though the baseline has it.
+        let rules = "[[volatile]]\nline = \"^ mtu\"\n[[volatile]]\nline = \"^ntp server\"";
+        let drift = judge(old, new, rules, &[]);
+        assert_eq!(drift.verdict, Verdict::InSync);
+    }
+
+    #[test]
     fn the_rule_that_gave_the_severity_is_named() {
         let policy =
             "[[severity]]\npath = \"a\"\nlevel = \"high\"\n[[severity]]\npath = \"b\"\nlevel = \"low\"";

@@ -55,7 +55,10 @@ impl Pattern {
 
     /// Returns true if the pattern covers a section of a text. In a section's name a dot divides nothing, so `*` stands for it too.
     pub(crate) fn covers_section(&self, name: &str, fold_case: bool) -> bool {
-        let whole = || Glob { text: self.text.clone(), literal: false }.takes(name, fold_case);
+        let whole = || match fold_case {
+            true => glob_takes(&self.text.to_lowercase(), &name.to_lowercase()),
+            false => glob_takes(&self.text, name),
+        };
         self.covers(&lenient(name).0, fold_case) || whole()
     }
 

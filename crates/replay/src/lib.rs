@@ -156,3 +156,11 @@ pub fn fold<E: From<Error>>(
     }
     Ok(())
 }
+
+/// Returns the section that each line of a text stands in; nothing if the text has no sections.
+pub fn sections(text: &str) -> Vec<String> {
+    let named = |syntax: rig_config::sections::Syntax| {
+        syntax.sections(text).into_iter().map(|(section, _)| section.into_owned()).collect()
+    };
+    rig_config::sections::Syntax::of(text).map(named).unwrap_or_default()
+}

@@ -201,11 +201,7 @@ impl<'a> Outline<'a> {
                     open.push((opened, word == "config"));
                     block = Some(opened);
                 }
-                "next" => {
-                    if open.last().is_some_and(|(_, is_config)| !is_config) {
-                        open.pop();
-                    }
-                }
+                "next" => drop(open.pop_if(|(_, is_config)| !*is_config)),
                 "end" | "abort" => {
                     while open.pop().is_some_and(|(ended, is_config)| {
                         block = Some(ended);

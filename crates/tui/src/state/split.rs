@@ -128,13 +128,31 @@ fn told(path: &str, change: &Change, shown: &Told) -> Fields {
     }
 }
 
-/// Lines that only one of two texts has.
+/// Lines that only one of two texts has, each with the section it stands in.
 fn line_changes(path: &str, before: &str, after: &str) -> Fields {
     let there: std::collections::BTreeSet<&str> = before.lines().collect();
     let here: std::collections::BTreeSet<&str> = after.lines().collect();
-    let name = |at: usize| format!("{}:{}", text::plain(path), at + 1);
+    let name = |at: usize, sections: &[String]| {
+        let section = sections.get(at).map(|section| format!(" {}", text::plain(section)));
+        format!("{}:{}{}", text::plain(path), at + 1, section.unwrap_or_default())
+    };
+    let (old, new) = (rig_replay::sections(before), rig_replay::sections(after));
     let gone = before.lines().enumerate().filter(|(_, line)| !here.contains(line));
     let come = after.lines().enumerate().filter(|(_, line)| !there.contains(line));
-    let gone = gone.map(|(at, line)| (name(at), Some(text::plain(line)), None));
-    gone.chain(come.map(|(at, line)| (name(at), None, Some(text::plain(line))))).collect()
+    let gone = gone.map(|(at, line)| (name(at, &old), Some(text::plain(line)), None));
+    gone.chain(come.map(|(at, line)| (name(at, &new), None, Some(text::plain(line))))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_of_a_text_is_named_with_its_section() {
+        let text = |mtu: u32| format!("interface Gi0/1\n mtu 9000\ninterface Gi0/2\n mtu {mtu}\n");
+        let names: Vec<String> =
+            line_changes("text", &text(1500), &text(9216)).into_iter().map(|(name, ..)| name).collect();
+        assert_eq!(names, ["text:4 interface Gi0/2", "text:4 interface Gi0/2"]);
+        assert_eq!(line_changes("text", "a\n", "b\n")[0].0, "text:1");
+    }
 }
