@@ -8,7 +8,7 @@ use crate::lines::{LineIndex, Place};
 use crate::shown::shown;
 use crate::{Encoding, Error, Format};
 
-/// How much of a document is looked at to find its encoding, in bytes.
+/// The size of the beginning in which an encoding is looked for, in bytes.
 const HEAD: usize = 1 << 10;
 
 /// The characters of Windows-1252 from 0x80 to 0x9f. Five bytes stand for nothing, and are the control character of that number.

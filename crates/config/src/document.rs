@@ -54,7 +54,7 @@ pub struct Document {
     pub file: Option<String>,
     /// The encoding it was in.
     pub encoding: Encoding,
-    /// What was noticed while it was read.
+    /// Notes on how it was read.
     pub notes: Vec<Note>,
 }
 

@@ -106,13 +106,13 @@ pub enum Error {
     /// A declaration without a field.
     #[error("the document declares nothing: {why}")]
     NothingDeclared {
-        /// What it is instead.
+        /// The thing it is instead.
         why: &'static str,
     },
     /// A declaration without named fields.
     #[error("a declaration is a map of fields, and this is {what}")]
     NotAMap {
-        /// What it is instead.
+        /// The thing it is instead.
         what: &'static str,
     },
     /// One value is too long to stand in an event.

@@ -1,4 +1,4 @@
-//! What was noticed while a document was read, worded for the person whose document it is.
+//! Notes on how a document was read, worded for the person whose document it is.
 
 use std::fmt;
 
@@ -25,7 +25,7 @@ pub enum Note {
     Repeated {
         /// The reader whose rules hold.
         reader: &'static str,
-        /// What becomes of the values.
+        /// The fate of the values.
         taken: Taken,
         /// The line of the first repeated key.
         line: u64,
@@ -42,7 +42,7 @@ pub enum Note {
     },
 }
 
-/// What becomes of the values of a key that stands more than once.
+/// The fate of the values of a key that stands more than once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Taken {
     /// They are a list.

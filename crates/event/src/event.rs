@@ -195,7 +195,7 @@ pub struct SnapshotCaptured {
     /// The encoding of the document, if it was not UTF-8: `utf-16le`, `iso-8859-1`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub encoding: Option<String>,
-    /// What was noticed while the document was read.
+    /// Notes on how the document was read.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<Warning>,
     /// Set when the config is split over several events.

@@ -248,7 +248,7 @@ pub struct CaptureArgs {
 }
 
 impl CaptureArgs {
-    /// How a document of that name is to be read here.
+    /// Collects the options that say how a document of that name is read.
     fn reading<'a>(&self, name: Option<&'a str>) -> Result<Reading<'a>> {
         let format = self.format.as_deref().map(str::parse::<Format>).transpose()?;
         Ok(Reading { name, format, encoding: self.encoding })

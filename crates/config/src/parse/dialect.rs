@@ -2,24 +2,24 @@
 //!
 //! docs/formats.md has the table for people. A dialect is known by the file's name or, of a name that says only INI, by its sections.
 
-/// How one reader takes a document.
+/// The rules of one reader.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Dialect {
     /// The reader, as notes name it.
     pub reader: &'static str,
-    /// What separates a key and its value.
+    /// The characters between a key and its value.
     pub separators: &'static [char],
-    /// What begins a comment at the beginning of a line.
+    /// The characters that begin a comment at the beginning of a line.
     pub comments: &'static [char],
-    /// What begins a comment behind a value, outside quotes.
+    /// The characters that begin a comment behind a value, outside quotes.
     pub inline: Inline,
-    /// How a value goes on in the next line.
+    /// The sign that a value goes on in the next line.
     pub goes_on: GoesOn,
     /// The meaning of quotes around a value.
     pub quotes: Quotes,
     /// The meaning of a key that stands several times in a section.
     pub repeated: Repeated,
-    /// How keys begin whose values are a list where others are taken once.
+    /// Beginnings of keys whose values are a list where others are taken once.
     pub accumulated: &'static [&'static str],
     /// The meaning of a key without a value.
     pub bare: Bare,
@@ -27,7 +27,7 @@ pub(super) struct Dialect {
     pub lists: &'static [&'static str],
     /// Words at the beginning of a line that is an instruction to the reader, such as to include a file.
     pub instructions: &'static [&'static str],
-    /// What a section's lines are.
+    /// The kind of a section's lines.
     pub shape: Shape,
 }
 

@@ -25,7 +25,7 @@ use crate::normalise::{forget, normalise};
 use crate::notes::Taken;
 use crate::{Document, Encoding, Error, Format, Limits, Note};
 
-/// What is known of a document before it is read.
+/// Everything that is known of a document before it is read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Reading<'a> {
     /// The name of its file, with as many folders above as are known: the format may be derived from it, the dialect of an INI

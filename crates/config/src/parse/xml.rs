@@ -62,7 +62,7 @@ struct Reader<'a> {
     root: Option<Node<'a>>,
     /// The texts that the document type gives names to.
     entities: HashMap<String, String>,
-    /// How many bytes entities may still bring in.
+    /// The number of bytes that entities may still bring in.
     room: Cell<usize>,
 }
 
@@ -237,7 +237,7 @@ fn entities(subset: &str) -> Option<HashMap<String, String>> {
     }
 }
 
-/// Where a declaration ends: at the first `>` outside quotes.
+/// Finds the end of a declaration: the first `>` outside quotes.
 fn ends(declaration: &str) -> Option<usize> {
     let mut quote = None;
     for (at, c) in declaration.char_indices() {

@@ -77,7 +77,7 @@ impl Document {
     }
 }
 
-/// What a document is read for.
+/// The purpose for which a document is read.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Purpose {
     /// It is the configuration of something that runs.

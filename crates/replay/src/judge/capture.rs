@@ -49,7 +49,7 @@ pub struct Capture {
     pub blob: Option<String>,
     /// The encoding it was in, if it was not UTF-8.
     pub encoding: Option<String>,
-    /// What was noticed while it was read.
+    /// Notes on how it was read.
     pub warnings: Vec<Warning>,
     /// Who captured it.
     pub actor: Option<String>,
