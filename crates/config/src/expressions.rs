@@ -28,7 +28,7 @@ fn pieces(text: &str) -> Option<Vec<&str>> {
     Some(pieces)
 }
 
-/// Where an expression opens; `$${` is literal.
+/// Returns the place where an expression opens; `$${` is literal.
 fn opening(text: &str) -> Option<usize> {
     let escaped = |at: usize| text[..at].ends_with('$');
     text.match_indices("${").map(|(at, _)| at).find(|at| !escaped(*at))

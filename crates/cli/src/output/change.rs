@@ -47,7 +47,7 @@ pub fn indented(text: &str, by: usize) -> String {
     text.replace('\n', &format!("\n{}", " ".repeat(by)))
 }
 
-/// What stands beside the path, and the lines below it.
+/// Returns what stands beside the path, and the lines below it.
 fn drawn(change: &Change, told: &Told) -> (String, Vec<String>) {
     match told {
         Told::Values(Some(before), Some(after)) if change.op == Op::Moved => {

@@ -63,8 +63,9 @@ pub fn lines(old: &FlatConfig, new: &FlatConfig) -> (String, String) {
     let side = |config: &FlatConfig, other: &FlatConfig| {
         let mut out = String::new();
         for (path, value) in config {
+            let block = block(value, other.get(path));
             let path = plain(path);
-            match block(value, other.get(path.as_str())) {
+            match block {
                 Some(block) => {
                     let _ = writeln!(out, "{path}:");
                     block.lines().for_each(|line| out.push_str(&format!("  {}\n", plain(line))));
@@ -92,8 +93,10 @@ fn block(value: &Value, other: Option<&Value>) -> Option<String> {
             return Some(mine);
         }
     }
+    let text = value.as_str().filter(|text| text.trim_end().contains('\n'))?;
     // A last line without an end is another thing than one with it.
-    value.as_str().filter(|text| text.trim_end().contains('\n') && text.ends_with('\n')).map(str::to_owned)
+    let end = if text.ends_with('\n') { "" } else { "\n\\ No newline at end of text" };
+    Some(format!("{text}{end}"))
 }
 
 /// A unified diff of fields: behind each place stands the field that its first line belongs to.

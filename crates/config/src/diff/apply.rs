@@ -95,7 +95,7 @@ fn has_key(path: &Path) -> bool {
 /// `after` is null.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Turn {
-    /// What stood alone is the first element of a list, before anything else is changed.
+    /// A single element becomes the first of a list, before anything else is changed.
     ToList,
     /// The only element left stands alone, after everything else was changed.
     ToSingle,

@@ -13,12 +13,12 @@ use crate::path::Segment;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Profile {
-    /// What an API server adds to the objects that `kubectl get -o yaml` prints is no difference, neither is a null
-    /// against an absence, and quantities are compared by value.
+    /// Leaves out what an API server adds to the objects that `kubectl get -o yaml` prints, and a null
+    /// against an absence; compares quantities by value.
     Kubernetes,
 }
 
-/// What an API server writes by itself. Objects stand at the root, in a list of documents, or below `items`.
+/// Fields that an API server writes by itself. Objects stand at the root, in a list of documents, or below `items`.
 const LIVE: &[&str] = &[
     "metadata.managedFields.**",
     "metadata.resourceVersion",
@@ -32,7 +32,7 @@ const LIVE: &[&str] = &[
 
 const ROOTS: &[&str] = &["", "[*].", "items[*].", "[*].items[*]."];
 
-/// Where quantities stand.
+/// Fields that are quantities.
 const QUANTITIES: &[&str] =
     &["**.limits.*", "**.requests.*", "**.hard.*", "**.capacity.*", "**.sizeLimit", "**.storage"];
 

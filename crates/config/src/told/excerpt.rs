@@ -122,7 +122,7 @@ pub(super) fn differing(old: &str, new: &str, most: usize) -> (Pieces, Pieces) {
     (excerpt(old, &olds, &a, most), excerpt(new, &news, &b, most))
 }
 
-/// Where two lines differ, word by word and as pairs of ranges of words; one pair where they have little in common.
+/// Returns the places where two lines differ, as pairs of ranges of words; one pair where they have little in common.
 pub(super) fn changed(
     old: &str,
     new: &str,

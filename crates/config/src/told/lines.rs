@@ -12,7 +12,7 @@ const LONG: usize = 1_000;
 pub struct Line {
     /// ` ` for one that both have, `-` and `+`, `@` for lines that are left out, `\` for a note.
     pub sign: char,
-    /// What is in it. It is as it stands, without escapes.
+    /// Its content, as it stands and without escapes.
     pub pieces: Pieces,
 }
 

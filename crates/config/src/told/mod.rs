@@ -23,7 +23,7 @@ const SHORT: usize = 72;
 /// Documents within documents within documents: the deepest that is taken apart.
 const MAX_DEPTH: usize = 3;
 
-/// What is told of a change.
+/// The description of a change for a person.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Told {
     /// The values, or excerpts of them, each on one line; of what was added or removed there is only one.
@@ -108,7 +108,7 @@ mod tests {
         }
     }
 
-    /// What is told, in one text.
+    /// Returns what is told, in one text.
     fn text(told: &Told) -> String {
         let pieces = |side: &Option<Pieces>| side.as_ref().map(Pieces::to_string).unwrap_or_default();
         match told {

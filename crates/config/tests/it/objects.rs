@@ -7,7 +7,7 @@ fn read(format: Format, text: &str) -> FlatConfig {
     parse(text.as_bytes(), format, &Limits::default()).unwrap().config
 }
 
-/// What is told of two documents, each change as `op path`.
+/// Returns what is told of two documents, each change as `op path`.
 fn told(format: Format, old: &str, new: &str, policy: &str) -> Vec<String> {
     let policy = Policy::parse(policy).unwrap();
     let (old, new) = (read(format, old), read(format, new));
