@@ -242,9 +242,7 @@ fn the_action_writes_one_comment_with_the_first_failure_and_the_change_before_it
     assert_eq!(code, 0, "{said}");
     assert_eq!(
         api.written(),
-        [format!(
-            "<!-- rig: tests/unit -->\n### rig: 1 recording, nothing failed\n\n[The job, with its summary and the recording](https://github.example/owner/shop/actions/runs/42)\n"
-        )]
+        ["<!-- rig: tests/unit -->\n### rig: 1 recording, nothing failed\n\n[The job, with its summary and the recording](https://github.example/owner/shop/actions/runs/42)\n".to_owned()]
     );
     let requests = api.requests.lock().unwrap().clone();
     assert_eq!(
