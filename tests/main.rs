@@ -22,6 +22,7 @@ mod flows;
 mod golden;
 mod harness;
 mod help;
+mod hidden;
 mod hostile;
 mod incidents;
 mod logs;

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use crate::harness::{Hub, Said, file, files, finish, folder, rig, run, text};
+use crate::harness::{Hub, Said, file, files, finish, folder, rig, rig_diff, run, text};
 
 const BASE: &str =
     "database:\n  host: localhost\n  port: 5432\n  password: hunter2-hunter2\nservers:\n  - a\n  - b\n";
@@ -460,4 +460,215 @@ fn a_program_without_cloud_says_so() {
         let said = run(2, &["diff", place, &document]).stderr;
         assert!(said.contains(place) && said.contains("built without `cloud`"), "{said}");
     }
+}
+
+#[test]
+fn a_file_of_rigging_comes_through_as_it_is() {
+    let folder = folder();
+    let go = r#"{
+  "version": "1.0",
+  "timestamp": "2026-01-15T10:30:00.123456789Z",
+  "config": {
+    "labels.with space": "a\u003cb",
+    "log": "info",
+    "log.level": "debug",
+    "tags": [
+      "a",
+      "b"
+    ]
+  },
+  "provenance": [
+    {
+      "FieldPath": "Log.Level",
+      "KeyPath": "log.level",
+      "SourceName": "override (cli)",
+      "Secret": false
+    }
+  ],
+  "extra": 1
+}"#;
+    let go = file(folder.path(), "go.json", go);
+    let out = folder.path().join("out.json");
+    let said = run(0, &["snapshot", "api", &go, "--out", text(&out)]);
+    assert!(said.stderr.contains("extra") && said.stdout.contains("0 redacted"), "{said:?}");
+    let (before, after) = (std::fs::read_to_string(&go).unwrap(), std::fs::read_to_string(&out).unwrap());
+    let from = |text: &str| text[text.find("  \"config\"").unwrap()..].to_owned();
+    assert_eq!(from(&before), from(&after));
+    let audit = &json_of(text(&out))["audit"];
+    assert_eq!(audit["snapshot.timestamp"], "2026-01-15T10:30:00.123456Z");
+    // A hub takes it, and knows the word of its source.
+    let hub = Hub::in_memory();
+    let event = run(0, &["snapshot", "api", &go, "--hub", &hub.url, "--json"]).json()["events"][0].clone();
+    assert_eq!(event["provenance"], json!({"log.level": "override (cli)"}), "{event}");
+    assert_eq!((&event["config"]["log"], &event["config"]["log.level"]), (&json!("info"), &json!("debug")));
+}
+
+#[test]
+fn a_file_without_a_time_or_with_more_in_it_is_a_snapshot_file() {
+    let folder = folder();
+    let plain = file(folder.path(), "plain.json", r#"{"a":1}"#);
+    for (name, content) in [
+        ("more", r#"{"version":"1.0","timestamp":"2026-01-15T10:30:00Z","config":{"a":1},"more":{"b":2}}"#),
+        ("timeless", r#"{"version":"1.0","config":{"a":1},"provenance":null}"#),
+    ] {
+        let file = file(folder.path(), &format!("{name}.json"), content);
+        let said = finish(0, rig_diff(&[&file, &plain]), b"");
+        assert!(said.stderr.contains(if name == "more" { "more" } else { "when it was taken" }), "{said:?}");
+        run(0, &["snapshot", name, &file, "--out", &folder.path().join("out.json").display().to_string()]);
+        std::fs::remove_file(folder.path().join("out.json")).unwrap();
+    }
+    // Any JSON may have a version and a config; told that it is one, it is read as one.
+    let odd = file(folder.path(), "odd.json", r#"{"version":"1.0","config":{"a":1},"name":"x"}"#);
+    finish(1, rig_diff(&[&odd, &plain]), b"");
+    finish(2, rig_diff(&[&odd, &plain, "--input-format", "snapshot"]), b"");
+    finish(0, rig_diff(&[&odd, &odd, "--input-format", "snapshot"]), b"");
+}
+
+#[test]
+fn to_leave_out_a_list_means_the_same_everywhere() {
+    let folder = folder();
+    let old = file(folder.path(), "old.json", r#"{"tags":["a","b"],"s":{"tags":[{"x":1}]},"a":1}"#);
+    let new = file(folder.path(), "new.json", r#"{"tags":["a","c"],"s":{"tags":[{"x":2}]},"a":1}"#);
+    let exclude = ["--exclude", "Tags", "--exclude", "s.tags[*].x"];
+    let said = finish(0, rig_diff(&[&[old.as_str(), &new, "--json"], &exclude[..]].concat()), b"").json();
+    assert_eq!(said["left_out"], 2, "{said}");
+    let out = folder.path().join("out.json");
+    run(0, &[&["snapshot", "api", &old, "--out", text(&out)], &exclude[..]].concat());
+    assert_eq!(json_of(text(&out))["config"], json!({"a": 1}));
+}
+
+#[test]
+fn files_dated_in_the_future_go_first_and_the_new_one_stays() {
+    let layers = layers();
+    let out = layers.out("api-{{timestamp}}.json");
+    let one = layers.write(0, &out, &[]).json()["written"].as_str().unwrap().to_owned();
+    let ours = std::fs::read_to_string(&one).unwrap();
+    let at = |name: &str| layers.folder.path().join("out").join(name);
+    for name in ["api-20990101-000000.json", "api-20990102-000000.json"] {
+        std::fs::write(at(name), &ours).unwrap();
+    }
+    std::fs::write(at("api-20200101-000000.json"), &ours).unwrap();
+    let said = layers.write(0, &out, &["--keep", "2"]);
+    assert!(said.stderr.contains("2 snapshots ahead of the clock"), "{said:?}");
+    let said = said.json();
+    assert_eq!(said["ahead"].as_array().unwrap().len(), 2, "{said}");
+    let written = said["written"].as_str().unwrap();
+    assert!(Path::new(written).exists());
+    // Of those written with a wrong clock the files say when: on this disk they are as new as the first.
+    let removed = said["removed"].to_string();
+    assert!(removed.contains("api-20200101") && !removed.contains(written), "{said}");
+    for _ in 0..2 {
+        let written = layers.write(0, &out, &["--keep", "1"]).json()["written"].as_str().unwrap().to_owned();
+        assert!(Path::new(&written).exists());
+        assert_eq!(layers.written().len(), 1, "{:?}", layers.written());
+    }
+}
+
+#[test]
+fn what_killed_writers_left_behind_is_cleared_and_empty_folders_too() {
+    let layers = layers();
+    let out = layers.out("{{git_sha}}/api-{{timestamp}}.json");
+    let commit = |sha: &'static str| ["--meta", sha, "--keep", "1"];
+    let first = layers.write(0, &out, &commit("git_sha=aaa")).json()["written"].as_str().unwrap().to_owned();
+    let old = layers.folder.path().join("out/aaa/api-20200101-000000.json");
+    std::fs::rename(&first, &old).unwrap();
+    let temporary = |name: &str| layers.folder.path().join("out/bbb").join(name);
+    std::fs::create_dir(layers.folder.path().join("out/bbb")).unwrap();
+    let day_and_more = std::time::SystemTime::now() - std::time::Duration::from_secs(25 * 60 * 60);
+    for (name, is_old) in
+        [(".rig-0123456789abcdef.tmp", true), (".rig-fedcba9876543210.tmp", false), (".rig-mine.tmp", true)]
+    {
+        let file = std::fs::File::create(temporary(name)).unwrap();
+        if is_old {
+            file.set_modified(day_and_more).unwrap();
+        }
+    }
+    layers.write(0, &out, &commit("git_sha=bbb"));
+    assert!(!layers.folder.path().join("out/aaa").exists(), "{:?}", layers.written());
+    assert!(!temporary(".rig-0123456789abcdef.tmp").exists());
+    assert!(temporary(".rig-fedcba9876543210.tmp").exists() && temporary(".rig-mine.tmp").exists());
+    // A write that fails leaves no folder either.
+    layers.write(2, &out, &["--meta", "git_sha=ccc", "--max-bytes", "300"]);
+    assert!(!layers.folder.path().join("out/ccc").exists());
+}
+
+#[test]
+fn each_operation_leaves_a_line_in_the_log() {
+    let layers = layers();
+    let out = layers.out("api-{{timestamp}}.json");
+    let mut rig = rig(&["snapshot", "api", &layers.base, "--out", &out, "--keep", "3"]);
+    rig.env("RIG_LOG", "info").env("RIG_LOG_FORMAT", "json");
+    let said = finish(0, rig, b"");
+    let lines: Vec<Value> = said.stderr.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+    let write = lines.iter().find(|line| line["operation"] == "write").unwrap_or_else(|| panic!("{said:?}"));
+    assert_eq!((&write["outcome"], &write["attempt"]), (&json!("ok"), &json!(1)), "{write}");
+    assert!(write["bytes"].as_u64().unwrap() > 100 && write["duration_ms"].is_u64(), "{write}");
+    assert!(write["path"].as_str().unwrap().contains("/out/api-"), "{write}");
+    assert!(lines.iter().any(|line| line["operation"] == "list"), "{said:?}");
+    assert!(!said.stderr.contains("hunter2"));
+    let said = layers.write(0, &layers.out("quiet.json"), &[]);
+    assert!(said.stderr.is_empty(), "{said:?}");
+}
+
+#[test]
+fn a_value_may_be_as_long_as_the_file() {
+    let folder = folder();
+    let long = file(folder.path(), "long.json", json!({"a": "x".repeat(500_000)}).to_string());
+    let out = folder.path().join("out.json");
+    run(0, &["snapshot", "api", &long, "--out", text(&out)]);
+    finish(0, rig_diff(&[text(&out), text(&out)]), b"");
+}
+
+#[test]
+fn as_many_are_said_to_be_redacted_as_were() {
+    let folder = folder();
+    let config = file(
+        folder.path(),
+        "a.json",
+        r#"{"url": "redis://u:hunter2hunter2@h/0?password=hunter3hunter3", "password": "hunter4hunter4", "blank": "***redacted***"}"#,
+    );
+    let out = folder.path().join("out.json");
+    let said = run(0, &["snapshot", "api", &config, "--out", text(&out), "--json"]).json();
+    let written = std::fs::read_to_string(&out).unwrap();
+    assert_eq!(
+        written.matches("***redacted***").count() as u64 - 1,
+        said["redacted"].as_u64().unwrap(),
+        "{written}"
+    );
+}
+
+#[test]
+fn one_signed_baseline_is_read_by_the_command_line_and_the_hub() {
+    let folder = folder();
+    let config = file(folder.path(), "api.json", r#"{"port": 1, "password": "hunter2hunter2"}"#);
+    let keys = file(folder.path(), "keys", format!("k1 hmac-sha256 {}\n", "ab".repeat(32)));
+    let hub = Hub::in_memory();
+    let main = hub.main();
+    run(0, &["snapshot", "api", &config, "--hub", &main]);
+    run(
+        0,
+        &[
+            "baseline", "approve", &main, "api", "--sign", "--keys", &keys, "--reason", "release", "--actor",
+            "ana",
+        ],
+    );
+    let signed = folder.path().join("signed.json");
+    run(0, &["baseline", "show", &main, "api", "--out", text(&signed)]);
+    let verify = ["--baseline", text(&signed), "--verify", "--keys", &keys];
+    let said = finish(0, rig_diff(&[&verify[..], &[config.as_str(), "--json"]].concat()), b"").json();
+    assert_eq!(
+        (&said["sides"]["old"]["operator"], &said["not_compared"]),
+        (&json!("ana"), &json!(1)),
+        "{said}"
+    );
+    run(0, &["baseline", "revoke", &main, "api"]);
+    run(0, &["baseline", "approve", &main, "api", "--signed", text(&signed)]);
+    let said = run(0, &["baseline", "verify", &main, "api", "--keys", &keys]).stdout;
+    assert!(said.contains("valid: signed with key k1"), "{said}");
+    let moved = file(folder.path(), "api.json", r#"{"port": 2, "password": "hunter2hunter2"}"#);
+    run(0, &["snapshot", "api", &moved, "--hub", &main]);
+    assert!(
+        run(2, &["baseline", "approve", &main, "api", "--signed", text(&signed)]).stderr.contains("moved on")
+    );
+    finish(1, rig_diff(&[&verify[..], &[moved.as_str()]].concat()), b"");
 }

@@ -3,7 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, anyhow, bail};
-use rig_config::{Format, Limits, Onboarding, Policy, RedactionKey, Redactor, RuleNote, declared_drift};
+use rig_config::{
+    Format, Limits, Onboarding, Policy, RedactionKey, Redactor, RuleNote, declared_drift, diff,
+};
 use rig_event::event::Against;
 use rig_event::{Seq, ServiceName, Severity, Timestamp, Verdict};
 use rig_replay::{Drift, Service, State, judge};
@@ -81,6 +83,8 @@ struct Row<'a> {
     name: &'a str,
     service: &'a Service,
     drifts: Vec<Drift>,
+    /// The paths of what is approved and cannot be compared: hidden under another key, or by a foreign marker.
+    not_compared: Vec<String>,
 }
 
 pub(super) async fn run(args: Args) -> Result<Answer> {
@@ -115,7 +119,15 @@ pub(super) async fn run(args: Args) -> Result<Answer> {
                 service.drift.clone().into_iter().chain(declared).collect()
             }
         };
-        rows.push(Row { name: name.as_str(), service, drifts });
+        let approved = service.baseline.as_ref().filter(|_| args.declared.is_none());
+        let not_compared =
+            approved.map(|approved| diff(&approved.config, &service.config, &policy).not_compared);
+        rows.push(Row {
+            name: name.as_str(),
+            service,
+            drifts,
+            not_compared: not_compared.unwrap_or_default(),
+        });
     }
     let notes = if file.is_some() || written.is_some() { idle(&at.state, &policy, now) } else { Vec::new() };
     if args.json {
@@ -247,6 +259,9 @@ fn print_json(at: &Moment, rows: &[Row<'_>], notes: &[RuleNote]) -> Result<()> {
             let of = |against| row.drifts.iter().find(|drift| drift.against == against);
             // Put in as they are: `json!` spells numbers anew.
             let mut told = json!({ "baseline": row.service.baseline.is_some() });
+            if !row.not_compared.is_empty() {
+                told["not_compared"] = json!(row.not_compared);
+            }
             told["drift"] = rig_event::spelled::to_value(&of(Against::Baseline))?;
             if let Some(declared) = of(Against::Declared) {
                 told["declared"] = rig_event::spelled::to_value(declared)?;
@@ -262,6 +277,18 @@ fn print_json(at: &Moment, rows: &[Row<'_>], notes: &[RuleNote]) -> Result<()> {
     Out::new().json(&said)
 }
 
+/// Says what could not be compared, behind a verdict.
+fn not_compared(paths: &[String]) -> String {
+    const MOST: usize = 5;
+    if paths.is_empty() {
+        return String::new();
+    }
+    let named: Vec<String> = paths.iter().take(MOST).map(|path| output::plain(path)).collect();
+    let more = paths.len().saturating_sub(MOST);
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    output::styled(output::DIM, format!("  ({} not compared: {}{more})", paths.len(), named.join(", ")))
+}
+
 fn print(rows: &[Row<'_>]) -> Result<()> {
     let mut out = Out::new();
     if rows.is_empty() {
@@ -272,15 +299,16 @@ fn print(rows: &[Row<'_>]) -> Result<()> {
     for row in rows {
         // Padded by hand: the codes of a colour take no room.
         let name = format!("{:<width$}", output::plain(row.name));
+        let unknown = not_compared(&row.not_compared);
         if row.drifts.is_empty() {
             let why = if row.service.baseline.is_some() { Verdict::InSync.as_str() } else { "no baseline" };
-            out.line(format!("{name}  {}", output::styled(output::DIM, why)))?;
+            out.line(format!("{name}  {}{unknown}", output::styled(output::DIM, why)))?;
         }
         for drift in &row.drifts {
             let gap = |word: &str| " ".repeat(10usize.saturating_sub(word.len()));
             let severity = drift.severity.map_or("-".to_owned(), output::severity);
             let against = match drift.against {
-                Against::Baseline => String::new(),
+                Against::Baseline => unknown.clone(),
                 Against::Declared => output::styled(output::DIM, "  (declared)"),
             };
             out.line(format!(

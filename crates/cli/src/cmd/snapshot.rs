@@ -281,12 +281,9 @@ fn layer(
         _ => None,
     };
     let file: Origin = Source::file(shown, None).into();
-    if let Some(mut snapshot) = snapshot {
+    if let Some(snapshot) = snapshot {
         tell_unknown(shown, &snapshot);
         if alone {
-            for path in snapshot.config.keys() {
-                snapshot.provenance.entry(path.clone()).or_insert_with(|| file.clone());
-            }
             return Ok(Some((snapshot, Format::Json)));
         }
         let SnapshotFile { config, mut provenance, .. } = snapshot;
@@ -345,7 +342,7 @@ async fn write(out: &str, mut snapshot: SnapshotFile, format: Format, args: &Arg
     if args.json {
         out.json(&json!({
             "written": written.name, "bytes": written.bytes, "fields": snapshot.config.len(), "redacted": redacted,
-            "removed": written.removed, "not_removed": written.not_removed.as_ref().map(ToString::to_string),
+            "removed": written.removed, "ahead": written.ahead, "not_removed": written.not_removed.as_ref().map(ToString::to_string),
         }))?;
     } else {
         let fields = output::count(snapshot.config.len() as u64, "field");
@@ -353,6 +350,13 @@ async fn write(out: &str, mut snapshot: SnapshotFile, format: Format, args: &Arg
         for name in &written.removed {
             out.line(format!("removed {}", output::plain(name)))?;
         }
+    }
+    if let Some(first) = written.ahead.first() {
+        output::note(format!(
+            "{} ahead of the clock, and older than all others therefore: {}",
+            output::count(written.ahead.len() as u64, "snapshot"),
+            output::plain(first)
+        ));
     }
     match written.not_removed {
         // The snapshot is there; that older ones pile up must not go unseen.
