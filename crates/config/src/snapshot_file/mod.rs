@@ -165,6 +165,15 @@ pub fn excludes(patterns: &[Pattern], path: &str) -> bool {
     ends.any(|end| patterns.iter().any(|pattern| pattern.covers(&steps[..end], true)))
 }
 
+/// Returns true if the value is a leaf of a configuration.
+fn is_leaf(value: &Value) -> bool {
+    match value {
+        Value::Array(items) => items.is_empty(),
+        Value::Object(entries) => entries.is_empty() || marker_key(value).is_some(),
+        _ => true,
+    }
+}
+
 fn without_fingerprints(text: &str) -> Option<String> {
     const OPEN: &str = "<redacted:hmac:";
     let mut out = String::new();

@@ -10,16 +10,15 @@ use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use super::names::{above, path_of};
-use super::spelling::{Entry, Listed, Spelled, Spelling};
+use super::names::{above, name_of, path_of};
+use super::spelling::{Entry, Listed, Spelled, Spelling, is_by_go};
 use super::write::entries;
-use super::{SnapshotFile, VERSION};
+use super::{SnapshotFile, VERSION, is_leaf};
 use crate::flatten::json_length;
 use crate::lines::Place;
 use crate::path::{Segment, lenient};
 use crate::provenance::{Origin, Provenance, Source};
 use crate::random::is_random_key;
-use crate::redact::marker_key;
 use crate::secrets::{self, is_secret_key};
 use crate::shown::shown;
 use crate::{Error, Limits, Path};
@@ -152,7 +151,12 @@ fn read(bytes: &[u8], limits: &Limits, is_declared: bool) -> Result<Option<Snaps
     }
     let Ok(members) = serde_json::from_str::<Members<'_>>(text) else { return Ok(None) };
     let Some(found) = found(members, is_declared)? else { return Ok(None) };
-    let mut spelling = Spelling { is_unended: !text.ends_with('\n'), is_read: true, ..Spelling::default() };
+    let mut spelling = Spelling {
+        is_unended: !text.ends_with('\n'),
+        is_by_go: is_by_go(text),
+        is_read: true,
+        ..Spelling::default()
+    };
     let timestamp = match found.time {
         None => {
             spelling.time = Some((Timestamp::default(), String::new()));
@@ -252,7 +256,10 @@ impl Fields<'_> {
         let value = value_of(raw).map_err(|()| Error::TooDeep { limit: MAX_DEPTH, at: START })?;
         let is_text_with_escapes = || value.is_string() && raw.contains('\\') && value.to_string() != raw;
         let is_nested = !is_leaf(&value);
+        // Another spelling of the name than rig's.
+        let is_odd = name_of(&path) != name;
         if is_nested
+            || is_odd
             || is_text_with_escapes()
             || (value.is_object() || value.is_array()) && value.to_string() != raw
         {
@@ -351,15 +358,6 @@ fn steps(path: &str, limits: &Limits) -> Result<Path, Error> {
     let steps = lenient(path);
     let limit = limits.depth.min(crate::tree::MAX_DEPTH);
     if steps.0.len() > limit { Err(Error::TooDeep { limit, at: START }) } else { Ok(steps) }
-}
-
-/// Returns true if the value is a leaf of a configuration.
-fn is_leaf(value: &Value) -> bool {
-    match value {
-        Value::Array(items) => items.is_empty(),
-        Value::Object(entries) => entries.is_empty() || marker_key(value).is_some(),
-        _ => true,
-    }
 }
 
 /// A value as it is spelled: what is read here is captured and compared.

@@ -1,5 +1,6 @@
 //! What a snapshot file says beyond its fields, and how it spells them: kept, so that what did not change is written as it was.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use rig_event::Timestamp;
@@ -19,6 +20,8 @@ pub struct Spelling {
     pub(super) unknown: Vec<(String, String)>,
     /// True if the file does not end with a line end.
     pub(super) is_unended: bool,
+    /// True if the file escapes what Go's encoder escapes.
+    pub(super) is_by_go: bool,
     /// True if there is a file.
     pub(super) is_read: bool,
 }
@@ -72,4 +75,22 @@ impl Spelling {
     pub fn is_timeless(&self) -> bool {
         self.time.as_ref().is_some_and(|(_, text)| text.is_empty())
     }
+}
+
+/// What Go's encoder escapes in a text beyond what JSON asks for.
+const GO: [(char, &str); 5] =
+    [('<', "\\u003c"), ('>', "\\u003e"), ('&', "\\u0026"), ('\u{2028}', "\\u2028"), ('\u{2029}', "\\u2029")];
+
+/// Returns true if a file has an escape that only Go's encoder makes.
+pub(super) fn is_by_go(text: &str) -> bool {
+    let mut escapes = memchr::memmem::find_iter(text.as_bytes(), "\\u");
+    escapes.any(|at| GO.iter().any(|(_, escape)| text[at..].starts_with(escape)))
+}
+
+/// JSON as Go's encoder would write it. What is escaped can stand nowhere but in texts.
+pub(super) fn by_go(json: &str) -> Cow<'_, str> {
+    if !json.contains(GO.map(|(sign, _)| sign)) {
+        return json.into();
+    }
+    GO.iter().fold(json.to_owned(), |json, (sign, escape)| json.replace(*sign, escape)).into()
 }

@@ -3,16 +3,17 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::io::{self, Write};
-use std::ops::Bound;
 
 use serde::Serialize;
 use serde_json::Value;
 
+use super::is_leaf;
 use super::names::{above, name_of};
-use super::spelling::{Entry, Listed, Spelled};
+use super::spelling::{Entry, Listed, Spelled, by_go};
 use super::{SnapshotFile, VERSION};
 use crate::FlatConfig;
 use crate::diff::nest::nested;
+use crate::path::Segment;
 use crate::provenance::{Origin, Provenance, Source};
 
 impl SnapshotFile {
@@ -30,7 +31,7 @@ impl SnapshotFile {
         }
         if !self.audit.is_empty() {
             out.write_all(b",\n  \"audit\": ")?;
-            pretty(&mut out, &self.audit, "  ")?;
+            self.pretty(&mut out, &self.audit, "  ")?;
         }
         out.write_all(b",\n  \"config\": ")?;
         self.write_config(&mut out)?;
@@ -43,7 +44,7 @@ impl SnapshotFile {
         if sources.is_empty() {
             out.write_all(b"null")?
         } else {
-            pretty(&mut out, &sources, "  ")?
+            self.pretty(&mut out, &sources, "  ")?
         }
         for (name, raw) in &spelling.unknown {
             out.write_all(b",\n  ")?;
@@ -58,13 +59,13 @@ impl SnapshotFile {
         let mut field = |out: &mut dyn Write, name: &str, value: &Written<'_>| -> io::Result<()> {
             out.write_all(separator.as_bytes())?;
             separator = ",\n    ";
-            serde_json::to_writer(&mut *out, name)?;
+            self.leaf(&mut *out, name)?;
             out.write_all(b": ")?;
             match value {
                 Written::Raw(raw) => out.write_all(raw.as_bytes()),
                 Written::Value(value) => match value.as_ref() {
-                    Value::Array(_) | Value::Object(_) => pretty(out, value.as_ref(), "    "),
-                    leaf => Ok(serde_json::to_writer(out, leaf)?),
+                    Value::Array(_) | Value::Object(_) => self.pretty(out, value.as_ref(), "    "),
+                    leaf => self.leaf(out, leaf),
                 },
             }
         };
@@ -78,6 +79,30 @@ impl SnapshotFile {
             }
         }
         out.write_all(if self.config.is_empty() { b"{}" } else { b"\n  }" })
+    }
+
+    /// Writes a name, or a value that is neither a list nor a map.
+    fn leaf(&self, out: &mut dyn Write, value: &(impl Serialize + ?Sized)) -> io::Result<()> {
+        if self.spelling.is_by_go {
+            return out.write_all(by_go(&serde_json::to_string(value)?).as_bytes());
+        }
+        Ok(serde_json::to_writer(out, value)?)
+    }
+
+    /// Writes a value indented, below so much.
+    fn pretty(&self, out: &mut dyn Write, value: &(impl Serialize + ?Sized), indent: &str) -> io::Result<()> {
+        let mut text = serde_json::to_string_pretty(value)?;
+        if self.spelling.is_by_go {
+            text = by_go(&text).into_owned();
+        }
+        for (at, line) in text.split('\n').enumerate() {
+            if at > 0 {
+                out.write_all(b"\n")?;
+                out.write_all(indent.as_bytes())?;
+            }
+            out.write_all(line.as_bytes())?;
+        }
+        Ok(())
     }
 
     /// The fields under the names of the file, lists and maps whole where the file has them so.
@@ -115,25 +140,50 @@ enum Written<'a> {
 /// What a value of the file is now, and the paths of its fields; nothing if it is gone, or is no list or map any more.
 fn current<'a>(spelled: &Spelled, config: &'a FlatConfig) -> Option<(Value, Vec<&'a str>)> {
     let root = &spelled.path;
-    if let Some((path, value)) = config.get_key_value(root) {
-        return Some((value.clone(), vec![path.as_str()]));
+    let mut known = Vec::new();
+    leaves(&mut root.clone(), &spelled.value, &mut known);
+    let there = known.iter().filter_map(|(path, _)| config.get_key_value(path));
+    let (paths, fields): (Vec<&'a str>, Vec<(&'a String, &'a Value)>) =
+        there.map(|(path, value)| (path.as_str(), (path, value))).unzip();
+    let same = |((path, before), (there, now)): (&(String, &Value), &(&String, &Value))| {
+        path == *there && *before == *now
+    };
+    if fields.len() == known.len() && known.iter().zip(&fields).all(same) {
+        return Some((spelled.value.clone(), paths));
     }
-    let mut fields = FlatConfig::new();
-    let mut paths = Vec::new();
-    // Behind the path a step follows: `[` or `.`.
-    for sign in [".", "["] {
-        let from = format!("{root}{sign}");
-        let below = config.range::<str, _>((Bound::Included(from.as_str()), Bound::Unbounded));
-        for (path, value) in below.take_while(|(path, _)| path.starts_with(&from)) {
-            let rest = &path[root.len()..];
-            fields.insert(rest.strip_prefix('.').unwrap_or(rest).to_owned(), value.clone());
-            paths.push(path.as_str());
-        }
+    if let [(path, value)] = fields.as_slice()
+        && *path == root
+    {
+        return Some(((*value).clone(), paths));
     }
+    let below = fields.into_iter().map(|(path, value)| {
+        let rest = &path[root.len()..];
+        (rest.strip_prefix('.').unwrap_or(rest).to_owned(), value.clone())
+    });
+    let fields: FlatConfig = below.collect();
     let value = nested(&fields);
     let is_same_kind =
         value.is_array() == spelled.value.is_array() && value.is_object() == spelled.value.is_object();
     (!paths.is_empty() && is_same_kind && reads_back(&value, &fields)).then_some((value, paths))
+}
+
+/// The paths of what is in a value.
+fn leaves<'a>(path: &mut String, value: &'a Value, out: &mut Vec<(String, &'a Value)>) {
+    let length = path.len();
+    let mut step = |segment: Segment, value: &'a Value| {
+        segment.print(path);
+        leaves(path, value, out);
+        path.truncate(length);
+    };
+    match value {
+        Value::Array(items) if !items.is_empty() => {
+            items.iter().enumerate().for_each(|(index, item)| step(Segment::Index(index), item));
+        }
+        Value::Object(entries) if !is_leaf(value) => {
+            entries.iter().for_each(|(key, entry)| step(Segment::Key(key.clone()), entry));
+        }
+        leaf => out.push((path.clone(), leaf)),
+    }
 }
 
 /// Returns true if a value made flat is these fields again; not so for a list with gaps.
@@ -214,21 +264,4 @@ fn checked(entry: Entry) -> Entry {
         Ok(Source::Unknown) => Entry { source_name: Source::Unknown.to_string(), ..entry },
         _ => entry,
     }
-}
-
-/// Writes a value indented, below so much.
-fn pretty(
-    out: &mut (impl Write + ?Sized),
-    value: &(impl Serialize + ?Sized),
-    indent: &str,
-) -> io::Result<()> {
-    let text = serde_json::to_string_pretty(value)?;
-    for (at, line) in text.split('\n').enumerate() {
-        if at > 0 {
-            out.write_all(b"\n")?;
-            out.write_all(indent.as_bytes())?;
-        }
-        out.write_all(line.as_bytes())?;
-    }
-    Ok(())
 }

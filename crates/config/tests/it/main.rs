@@ -13,4 +13,5 @@ mod diffs;
 mod grammars;
 mod nested;
 mod round_trip;
+mod snapshot_files;
 mod traefik;
