@@ -1,4 +1,4 @@
-//! What was hidden is compared as hidden: equal, different, or not comparable, and then counted, in every command alike.
+//! Hidden parts are compared as such: equal, different, or not comparable, and then counted, in every command alike.
 
 use serde_json::{Value, json};
 

@@ -76,7 +76,7 @@ pub enum Error {
     Untrusted {
         /// Its address.
         name: String,
-        /// What its signature is.
+        /// The state of its signature.
         trust: rig_config::Trust,
     },
     /// An address needs a feature that is not in this build.

@@ -4,7 +4,7 @@ use rig_event::Timestamp;
 
 use crate::storage::Listed;
 
-/// What rotation did.
+/// The result of a rotation.
 #[derive(Debug, Default)]
 pub(crate) struct Rotated {
     pub removed: Vec<String>,

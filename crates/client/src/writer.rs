@@ -180,7 +180,7 @@ impl Writer {
     }
 }
 
-/// What is known of a name before something is written there.
+/// The state of a name before something is written there.
 #[derive(Clone, Copy)]
 enum Seen {
     /// There is nothing, or something of ours.

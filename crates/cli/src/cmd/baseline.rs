@@ -426,7 +426,7 @@ impl Of {
     }
 }
 
-/// How a config stands to an approved one.
+/// The comparison of a config with an approved one.
 struct Compared {
     changes: Vec<Change>,
     /// The paths of what is hidden under different keys, or by a foreign marker.

@@ -312,7 +312,7 @@ fn layer(
     Ok(None)
 }
 
-/// What a snapshot that was read from a file says of itself, to be kept beside what the sender says: `snapshot.timestamp`,
+/// Returns what a snapshot that was read from a file says of itself, to be kept beside what the sender says: `snapshot.timestamp`,
 /// `snapshot.hostname` and so on.
 fn about(snapshot: &SnapshotFile) -> BTreeMap<String, String> {
     if snapshot.audit.is_empty() && !snapshot.spelling.is_read() {

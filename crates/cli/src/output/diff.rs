@@ -229,7 +229,7 @@ pub fn text_markdown(old: &str, new: &str, diff: &TextDiff, unknown: &str) -> St
     out
 }
 
-/// What was not compared, as Markdown; nothing where all was.
+/// Lists what was not compared, as Markdown; nothing where all was.
 pub fn not_compared_markdown(places: &[String]) -> String {
     const MOST: usize = 20;
     if places.is_empty() {

@@ -75,7 +75,7 @@ impl Cloud {
         failed(self.shown(name), error, needs)
     }
 
-    /// What is to be written, in memory: a request says how long it is.
+    /// Collects what is to be written, in memory: a request says how long it is.
     fn content(&self, name: &str, content: Content<'_>) -> Result<Bytes, Error> {
         let mut bytes = Vec::new();
         content(&mut bytes).map_err(|error| Error::Store {

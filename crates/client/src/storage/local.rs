@@ -20,7 +20,7 @@ const MAX_LISTED: usize = 100_000;
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Local;
 
-/// How old a temporary file is that a killed program left behind, and no writer still needs.
+/// The age at which a temporary file was left behind by a killed program: no writer needs it any more.
 const STALE: Duration = Duration::from_secs(24 * 60 * 60);
 
 impl Storage for Local {

@@ -20,7 +20,7 @@ use crate::Error;
 /// What an operation of a storage gives when it is done.
 pub type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, Error>> + Send + 'a>>;
 
-/// What is to be written: called with the place that takes it, once for each try.
+/// The writing of a file: called with the place that takes it, once for each try.
 pub type Content<'a> = &'a (dyn Fn(&mut dyn io::Write) -> io::Result<()> + Sync);
 
 /// A file as a listing has it.
@@ -59,7 +59,7 @@ pub trait Storage: fmt::Debug + Send + Sync {
     /// Returns true if looking into a file costs next to nothing and needs no permission of its own.
     fn is_near(&self) -> bool;
 
-    /// How many requests were made over a network so far.
+    /// Returns the number of requests that were made over a network so far.
     fn requests(&self) -> usize {
         0
     }

@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use figment::Figment;
 use figment::providers::{Format as _, Serialized, Toml};
-use rig_client::{Error, FigmentExt as _, OnDrift, Outcome, Policy, Recorder, Redaction, Secret, Writer};
+use rig_client::{
+    BaselineKeys, Error, FigmentExt as _, OnDrift, Outcome, Policy, Recorder, Redaction, Secret, Writer,
+};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -172,6 +174,48 @@ fn a_service_can_refuse_to_start_on_drift_and_then_fails_closed() {
     std::fs::write(&baseline, "{}").unwrap();
     let error = start(figment(), &baseline).unwrap_err();
     assert!(matches!(error, Error::NoSnapshot { .. }), "{error}");
+}
+
+#[test]
+fn what_cannot_be_compared_with_the_baseline_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let baseline = write(folder.path(), "baseline.json", recorded());
+    let found = outcomes(recorded().with_baseline_snapshot(&baseline, OnDrift::Warn));
+    let [Outcome::InSync(same)] = found.as_slice() else { panic!("{found:?}") };
+    assert_eq!(same.not_compared, ["keys[0]", "keys[1]", "pin"]);
+    let now = figment().merge(Serialized::default("port", 9090)).recorded("api");
+    let found = outcomes(now.with_baseline_snapshot(&baseline, OnDrift::Warn));
+    let [Outcome::Drifted(drifted)] = found.as_slice() else { panic!("{found:?}") };
+    assert_eq!((drifted.changes.len(), drifted.not_compared.len()), (1, 3));
+}
+
+#[test]
+fn a_signed_baseline_is_taken_with_its_keys_and_nothing_else_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let keys = |id: &str| BaselineKeys::parse(&format!("{id} hmac-sha256 {}\n", "ab".repeat(32))).unwrap();
+    let (_, recording) = recorded().extract::<Settings>().unwrap();
+    let mut approved = rig_config::Baseline::new(
+        recording.snapshot.config.clone().into(),
+        "2026-01-15T10:30:00Z".parse().unwrap(),
+    );
+    approved.sign(&keys("k1")).unwrap();
+    let signed = address(folder.path(), "signed.json");
+    std::fs::write(&signed, approved.to_json()).unwrap();
+    let start = |figment: Figment, keys: BaselineKeys, baseline: &str| {
+        let recorder = figment.recorded("api").with_baseline_keys(keys);
+        recorder.with_baseline_snapshot(baseline, OnDrift::Fail).extract::<Settings>().map(drop)
+    };
+    start(figment(), keys("k1"), &signed).unwrap();
+    let changed = figment().merge(Serialized::default("port", 9090));
+    assert!(matches!(start(changed, keys("k1"), &signed), Err(Error::Drifted { fields: 1, .. })));
+    assert!(matches!(start(figment(), keys("k2"), &signed), Err(Error::Untrusted { .. })));
+    std::fs::write(&signed, approved.to_json().replace("8080", "8081")).unwrap();
+    assert!(matches!(start(figment(), keys("k1"), &signed), Err(Error::Untrusted { .. })));
+    let unsigned = write(folder.path(), "unsigned.json", recorded());
+    assert!(matches!(start(figment(), keys("k1"), &unsigned), Err(Error::Untrusted { .. })));
+    // Without keys both forms are compared.
+    std::fs::write(&signed, approved.to_json()).unwrap();
+    recorded().with_baseline_snapshot(&signed, OnDrift::Fail).extract::<Settings>().unwrap();
 }
 
 #[tokio::test]

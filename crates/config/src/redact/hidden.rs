@@ -12,12 +12,12 @@ use serde_json::Value;
 
 use super::marker::{RIGGING, fingerprint_key, is_marker, marker_key};
 
-/// How two values stand to each other.
+/// The relation of two values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Comparison {
     /// They are equal, in what is hidden too.
     Equal,
-    /// What is shown is equal, and what is hidden cannot be compared.
+    /// The shown parts are equal, and the hidden ones cannot be compared.
     NotComparable,
     /// They differ.
     Different,
@@ -82,12 +82,12 @@ pub(crate) fn uncompared(
 /// A text, split at what is hidden in it.
 struct Parts<'a> {
     text: &'a str,
-    /// What is shown: before, between and behind the hidden parts.
+    /// The shown parts: before, between and behind the hidden ones.
     shown: Vec<&'a str>,
     hidden: Vec<Hidden<'a>>,
 }
 
-/// What stands for a secret.
+/// A stand-in for a secret.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Hidden<'a> {
     /// A fingerprint, and the id of its key.

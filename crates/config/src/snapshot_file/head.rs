@@ -9,7 +9,7 @@ use serde::{Deserialize, Deserializer};
 
 use super::VERSION;
 
-/// What stands before the fields.
+/// The members before the fields.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Head {
     /// When the snapshot was taken.
@@ -19,7 +19,7 @@ pub struct Head {
 }
 
 impl Head {
-    /// How many bytes are enough for any head that rig writes.
+    /// A number of bytes that is enough for any head that rig writes.
     pub const BYTES: u64 = 64 << 10;
 
     /// Reads the beginning of a file; nothing where it is not that of a snapshot file that says its time and origin before its

@@ -45,7 +45,7 @@ pub struct SnapshotFile {
     /// Origin of the snapshot: `service`, `tool`, `hostname`, `git_sha` and so on. Files of other programs
     /// have none.
     pub audit: BTreeMap<String, String>,
-    /// How the file spells it that it was read from.
+    /// The spelling of the file that it was read from.
     pub spelling: Spelling,
 }
 

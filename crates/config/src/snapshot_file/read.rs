@@ -105,7 +105,7 @@ impl<'de> Deserialize<'de> for Pairs<'de> {
     }
 }
 
-/// What is known of a file's members before its fields are read.
+/// A file's members before its fields are read.
 struct Found<'a> {
     pairs: Pairs<'a>,
     provenance: Option<Vec<Entry>>,

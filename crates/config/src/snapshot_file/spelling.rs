@@ -1,4 +1,4 @@
-//! What a snapshot file says beyond its fields, and how it spells them: kept, so that what did not change is written as it was.
+//! The spelling of a snapshot file, and what it has beyond its fields: kept, so that what did not change is written as it was.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -7,7 +7,7 @@ use rig_event::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-/// How a file that was read spells what it says. A snapshot that no file holds yet has none.
+/// The spelling of a file that was read. A snapshot that no file holds yet has none.
 #[derive(Clone, Debug, Default)]
 pub struct Spelling {
     /// The file's time, and how it is written; empty where the file has none.
@@ -77,7 +77,7 @@ impl Spelling {
     }
 }
 
-/// What Go's encoder escapes in a text beyond what JSON asks for.
+/// The signs that Go's encoder escapes in a text beyond what JSON asks for.
 const GO: [(char, &str); 5] =
     [('<', "\\u003c"), ('>', "\\u003e"), ('&', "\\u0026"), ('\u{2028}', "\\u2028"), ('\u{2029}', "\\u2029")];
 

@@ -137,7 +137,7 @@ enum Written<'a> {
     Value(Cow<'a, Value>),
 }
 
-/// What a value of the file is now, and the paths of its fields; nothing if it is gone, or is no list or map any more.
+/// Returns what a value of the file is now, and the paths of its fields; nothing if it is gone, or is no list or map any more.
 fn current<'a>(spelled: &Spelled, config: &'a FlatConfig) -> Option<(Value, Vec<&'a str>)> {
     let root = &spelled.path;
     let mut known = Vec::new();

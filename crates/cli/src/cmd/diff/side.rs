@@ -19,7 +19,7 @@ use crate::keys::KeyArgs;
 use crate::output;
 use crate::source::Source;
 
-/// How a side is read.
+/// The way a side is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum InputFormat {
     /// As a snapshot file, whatever else it has.
@@ -61,7 +61,7 @@ pub(super) struct About {
 }
 
 impl About {
-    /// What the audit metadata of a snapshot says.
+    /// Collects what the audit metadata of a snapshot says.
     fn of(audit: &BTreeMap<String, String>) -> About {
         let of = |key: &str| audit.get(key).cloned();
         About {

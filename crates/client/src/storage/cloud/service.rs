@@ -11,13 +11,13 @@ use object_store::client::{
     ReqwestConnector,
 };
 
-/// What an error says when the machine has no service that gives credentials.
+/// The words of an error when the machine has no service that gives credentials.
 pub(super) const NO_CREDENTIALS: &str = "there are no credentials for it";
 
 /// The longest wait that a store may ask for.
 const LONGEST_ASKED: Duration = Duration::from_secs(60);
 
-/// How long a service of the machine that gives credentials is waited for; it is near, or there is none.
+/// The longest wait for a service of the machine that gives credentials; it is near, or there is none.
 const METADATA: Duration = Duration::from_secs(2);
 
 /// The hosts of such services.
@@ -30,7 +30,7 @@ pub(super) struct Connector {
 }
 
 impl Connector {
-    /// How many requests were made of the store.
+    /// Returns the number of requests that were made of the store.
     pub fn count(&self) -> usize {
         self.requests.load(Ordering::Relaxed)
     }
@@ -98,7 +98,7 @@ impl HttpService for Patient {
     }
 }
 
-/// How long `Retry-After` asks to wait: seconds, or a date.
+/// Returns the wait that `Retry-After` asks for: seconds, or until a date.
 fn wait(asked: &str, now: jiff::Timestamp) -> Option<Duration> {
     if let Ok(seconds) = asked.trim().parse() {
         return Some(Duration::from_secs(seconds));
