@@ -104,6 +104,13 @@ pub fn plain(text: &str) -> String {
     shown
 }
 
+/// Names the first of several places, and says how many more there are.
+pub fn places(all: &[String], most: usize) -> String {
+    let named: Vec<String> = all.iter().take(most).map(|place| plain(place)).collect();
+    let more = all.len().saturating_sub(most);
+    named.join(", ") + &if more > 0 { format!(" and {more} more") } else { String::new() }
+}
+
 /// Returns true for characters that turn the line around or break it and are not control characters.
 pub(crate) fn steers(c: char) -> bool {
     matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')

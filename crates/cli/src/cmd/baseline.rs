@@ -447,18 +447,10 @@ impl Compared {
 
 /// Says on standard error what was not compared.
 fn tell_uncompared(paths: &[String]) {
-    const MOST: usize = 10;
-    if paths.is_empty() {
-        return;
+    if !paths.is_empty() {
+        let (count, paths) = (output::count(paths.len() as u64, "secret"), output::places(paths, 10));
+        output::note(format!("{count} not compared, not under the hub's key: {paths}"));
     }
-    let named: Vec<String> = paths.iter().take(MOST).map(|path| output::plain(path)).collect();
-    let more = paths.len().saturating_sub(MOST);
-    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-    output::note(format!(
-        "{} not compared, not under the hub's key: {}{more}",
-        output::count(paths.len() as u64, "secret"),
-        named.join(", ")
-    ));
 }
 
 /// Hides what a file from elsewhere may show: under a key of this run it is not compared, and not told either. A value that is

@@ -13,7 +13,6 @@ use rig_config::{Diff, Pattern, Policy, Redactor, TextDiff};
 use rig_event::Severity;
 use serde_json::{Value, json};
 
-pub(super) use self::side::tell_unknown;
 use self::side::{InputFormat, Side};
 use crate::keys::{self, KeyArgs};
 use crate::output::{self, Out, diff as shown};
@@ -260,17 +259,13 @@ fn without(mut whole: Diff, exclude: &[Pattern], ignore_redacted: bool) -> (Diff
 
 /// Says what was not compared, on standard error.
 fn tell_uncompared(count: usize, what: &str, places: &[String]) {
-    const MOST: usize = 10;
-    if count == 0 {
-        return;
+    if count > 0 {
+        output::note(format!(
+            "{} not compared, hidden under another key or by a foreign marker: {}",
+            output::count(count as u64, what),
+            output::places(places, 10)
+        ));
     }
-    let named: Vec<String> = places.iter().take(MOST).map(|place| output::plain(place)).collect();
-    let more = if places.len() > MOST { format!(" and {} more", places.len() - MOST) } else { String::new() };
-    output::note(format!(
-        "{} not compared, hidden under another key or by a foreign marker: {}{more}",
-        output::count(count as u64, what),
-        named.join(", ")
-    ));
 }
 
 /// Two texts less the sections that are not to be compared.

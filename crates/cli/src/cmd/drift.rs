@@ -279,14 +279,10 @@ fn print_json(at: &Moment, rows: &[Row<'_>], notes: &[RuleNote]) -> Result<()> {
 
 /// Says what could not be compared, behind a verdict.
 fn not_compared(paths: &[String]) -> String {
-    const MOST: usize = 5;
     if paths.is_empty() {
         return String::new();
     }
-    let named: Vec<String> = paths.iter().take(MOST).map(|path| output::plain(path)).collect();
-    let more = paths.len().saturating_sub(MOST);
-    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-    output::styled(output::DIM, format!("  ({} not compared: {}{more})", paths.len(), named.join(", ")))
+    output::styled(output::DIM, format!("  ({} not compared: {})", paths.len(), output::places(paths, 5)))
 }
 
 fn print(rows: &[Row<'_>]) -> Result<()> {

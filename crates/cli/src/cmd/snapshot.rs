@@ -14,7 +14,6 @@ use rig_config::{
 use rig_event::{ServiceName, Timestamp};
 use serde_json::{Value, json};
 
-use super::diff::tell_unknown;
 use super::{CaptureArgs, HubArgs, hub};
 use crate::client::{Appended, Client, Problem};
 use crate::output::{self, Out};
@@ -310,6 +309,18 @@ fn layer(
     doc.normalised = String::new();
     layers.document(doc, shown)?;
     Ok(None)
+}
+
+/// Says on standard error what a snapshot file has beyond its format, and what it lacks.
+pub(super) fn tell_unknown(what: &str, snapshot: &SnapshotFile) {
+    let what = output::plain(what);
+    let unknown: Vec<String> = snapshot.spelling.unknown().map(str::to_owned).collect();
+    if !unknown.is_empty() {
+        output::note(format!("{what}: rig does not know its {}", output::places(&unknown, 10)));
+    }
+    if snapshot.spelling.is_timeless() {
+        output::note(format!("{what}: it does not say when it was taken"));
+    }
 }
 
 /// Returns what a snapshot that was read from a file says of itself, to be kept beside what the sender says: `snapshot.timestamp`,

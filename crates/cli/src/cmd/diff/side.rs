@@ -12,7 +12,7 @@ use rig_event::{Seq, ServiceName, Timestamp};
 use serde::Serialize;
 use serde_json::Value;
 
-use super::super::snapshot;
+use super::super::snapshot::{self, tell_unknown};
 use super::Args;
 use crate::Answer;
 use crate::keys::KeyArgs;
@@ -242,21 +242,6 @@ fn of_snapshot(what: &str, mut snapshot: SnapshotFile, redactor: &Redactor) -> S
     let time = (!snapshot.spelling.is_timeless()).then_some(snapshot.timestamp);
     let about = About { time, ..About::of(&snapshot.audit) };
     Side { name: what.to_owned(), config: snapshot.config, is_text, about, explanation: None }
-}
-
-/// Says on standard error what a snapshot file has beyond its format, and what it lacks.
-pub(in crate::cmd) fn tell_unknown(what: &str, snapshot: &SnapshotFile) {
-    const MOST: usize = 10;
-    let unknown: Vec<String> = snapshot.spelling.unknown().map(output::plain).collect();
-    if !unknown.is_empty() {
-        let more = unknown.len().saturating_sub(MOST);
-        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-        let named = unknown[..unknown.len().min(MOST)].join(", ");
-        output::note(format!("{}: rig does not know its {named}{more}", output::plain(what)));
-    }
-    if snapshot.spelling.is_timeless() {
-        output::note(format!("{}: it does not say when it was taken", output::plain(what)));
-    }
 }
 
 #[cfg(test)]
