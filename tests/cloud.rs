@@ -92,7 +92,7 @@ fn serve(
     let mut line = head.split(' ');
     let (method, target) = (line.next().unwrap(), line.next().unwrap());
     let (path, query) = target.split_once('?').unwrap_or((target, ""));
-    let name = path.trim_start_matches('/').split_once('/').map_or("", |(_, name)| name).to_owned();
+    let name = path.trim_start_matches('/').split_once('/').map_or("", |(_, name)| name).replace("%2F", "/");
     let before = {
         let mut asked = asked.lock().unwrap();
         let said = format!("{method} {name}");
