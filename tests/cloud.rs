@@ -92,7 +92,8 @@ fn serve(
     let mut line = head.split(' ');
     let (method, target) = (line.next().unwrap(), line.next().unwrap());
     let (path, query) = target.split_once('?').unwrap_or((target, ""));
-    let name = path.trim_start_matches('/').split_once('/').map_or("", |(_, name)| name).to_owned();
+    let name = path.trim_start_matches('/').split_once('/').map_or("", |(_, name)| name);
+    let name = decoded(name);
     let before = {
         let mut asked = asked.lock().unwrap();
         let said = format!("{method} {name}");
@@ -111,7 +112,7 @@ fn serve(
         }
         (None, "GET") if name.is_empty() => {
             let prefix = query.split("prefix=").nth(1).map_or("", |rest| rest.split('&').next().unwrap());
-            let prefix = prefix.replace("%2F", "/");
+            let prefix = decoded(prefix);
             let entries = objects.iter().filter(|(name, _)| name.starts_with(&prefix)).map(|(name, content)| {
                 format!(
                     "<Contents><Key>{name}</Key><LastModified>2026-01-01T00:00:00.000Z</LastModified><ETag>\"x\"</ETag><Size>{}</Size></Contents>",
@@ -148,6 +149,16 @@ fn serve(
         "HTTP/1.1 {status} X\r\netag: \"x\"\r\nlast-modified: Thu, 01 Jan 2026 00:00:00 GMT\r\nconnection: close\r\n{more}content-length: {length}\r\n\r\n"
     );
     let _ = socket.write_all(head.as_bytes()).and_then(|()| socket.write_all(&answer));
+}
+
+/// A name without the escapes of an address.
+fn decoded(name: &str) -> String {
+    let mut parts = name.split('%');
+    let first = parts.next().unwrap_or_default().to_owned();
+    parts.fold(first, |mut name, part| {
+        name.push(char::from(u8::from_str_radix(&part[..2], 16).unwrap()));
+        name + &part[2..]
+    })
 }
 
 fn puts(asked: &[String]) -> usize {
@@ -206,7 +217,7 @@ fn rotation_in_a_bucket_reads_nothing_where_the_name_says_whose_it_is() {
         let out = format!("{scheme}://bucket/{{{{service}}}}/{{{{hostname}}}}-{{{{timestamp}}}}.json");
         let first = finish(0, store.snapshot(&document, &out, &[]), b"").json();
         let name = first["written"].as_str().unwrap().split("/bucket/").nth(1).unwrap().to_owned();
-        let stem = name.rsplit_once("-2").unwrap().0.to_owned();
+        let stem = name[..name.len() - "-20260101-000000.json".len()].to_owned();
         for stamp in ["20200101-000000", "20200102-000000", "20990101-000000"] {
             let content = store.objects.lock().unwrap()[&name].clone();
             store.objects.lock().unwrap().insert(format!("{stem}-{stamp}.json"), content);

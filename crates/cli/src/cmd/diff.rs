@@ -38,9 +38,9 @@ enum Output {
 
 /// Compare two configurations: documents, snapshots, baselines, or moments of a recording
 ///
-/// Each side is a document (json, yaml, toml, ini, env, properties, hcl, xml, text), a snapshot file of the library Rigging,
-/// - for standard input, or a moment of a recording or a hub's stream: SOURCE@SEQ, with #SERVICE where it has several. With
-/// --baseline there is one side, and the baseline, a signed one or a snapshot file, is what it was.
+/// Each side is a document (json, yaml, toml, ini, env, properties, hcl, xml, text), a snapshot file of the library
+/// Rigging, - for standard input, or a moment of a recording or a hub's stream: SOURCE@SEQ, with #SERVICE where it
+/// has several. With --baseline there is one side, and the baseline, a signed one or a snapshot file, is what it was.
 ///
 /// Elements of lists are matched by their name, id or key where that tells them apart, else by what they have in common.
 /// Secrets are not shown: they become fingerprints under a key that is made for this run and forgotten. What was hidden before,

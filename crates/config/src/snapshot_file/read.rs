@@ -254,14 +254,14 @@ impl Fields<'_> {
         self.check_keys(&path)?;
         let raw = raw.get();
         let value = value_of(raw).map_err(|()| Error::TooDeep { limit: MAX_DEPTH, at: START })?;
-        let is_text_with_escapes = || value.is_string() && raw.contains('\\') && value.to_string() != raw;
+        let is_text_with_escapes = || value.is_string() && raw.contains('\\') && !is_spelled(&value, raw);
         let is_nested = !is_leaf(&value);
         // Another spelling of the name than rig's.
         let is_odd = name_of(&path) != name;
         if is_nested
             || is_odd
             || is_text_with_escapes()
-            || (value.is_object() || value.is_array()) && value.to_string() != raw
+            || (value.is_object() || value.is_array()) && !is_spelled(&value, raw)
         {
             let spelled = Spelled { path: path.to_string(), value: value.clone(), raw: raw.to_owned() };
             spelling.values.insert(name.to_owned(), spelled);
@@ -358,6 +358,11 @@ fn steps(path: &str, limits: &Limits) -> Result<Path, Error> {
     let steps = lenient(path);
     let limit = limits.depth.min(crate::tree::MAX_DEPTH);
     if steps.0.len() > limit { Err(Error::TooDeep { limit, at: START }) } else { Ok(steps) }
+}
+
+/// Returns true if this is how rig would write the value.
+fn is_spelled(value: &Value, raw: &str) -> bool {
+    serde_json::to_string(value).is_ok_and(|json| json == raw)
 }
 
 /// A value as it is spelled: what is read here is captured and compared.
