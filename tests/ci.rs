@@ -4,7 +4,7 @@ use std::process::Command;
 
 use clap::CommandFactory as _;
 
-use crate::harness::{Said, file, finish, folder, rig, run, text, workspace};
+use crate::harness::{Hub, Said, file, finish, folder, rig, run, text, workspace};
 
 fn cause(name: &str) -> String {
     text(&workspace().join("fixtures/sessions/causes").join(name)).to_owned()
@@ -269,4 +269,22 @@ fn one_output_that_cannot_be_written_costs_only_itself() {
     // Nothing failed: what is missing is the trouble.
     let fine = cause("../v1/parts.jsonl.zst");
     finish(2, ci(&[&fine, "--summary", text(&folder.path().join("not/here/summary"))]), b"");
+}
+
+#[test]
+fn nothing_is_invented_about_a_stream_that_goes_on() {
+    let hub = Hub::in_memory();
+    let events = "{\"type\":\"service.ready\",\"service\":\"api\"}\n".repeat(3);
+    let headers = ["content-type: application/x-ndjson"];
+    assert_eq!(hub.http("POST", "/v1/streams/main/events", &headers, events.as_bytes()).0, 201);
+    let said = run(0, &["explain", &hub.main()]).stdout;
+    assert!(said.starts_with("main: unknown (judged by its events), 3 events\n"), "{said}");
+    let page = finish(0, ci(&[&hub.main()]), b"").stdout;
+    assert!(page.contains("➖ unknown") && !page.contains("interrupted"), "{page}");
+    // What was recorded as interrupted is told so.
+    let folder = folder();
+    let session = folder.path().join("s.jsonl");
+    run(0, &["record", &hub.main(), "-o", text(&session), "--until-caught-up", "--outcome", "interrupted"]);
+    let said = run(0, &["explain", text(&session), "--json"]).json();
+    assert_eq!(said["outcome"], "interrupted", "{said}");
 }

@@ -199,13 +199,16 @@ impl Page {
         let stream = self.word(&it.stream);
         let outcome = self.word(&it.outcome);
         let judged = if it.outcome_recorded { "" } else { " (judged by its events)" };
-        let took = table::latency(it.duration_ms.saturating_mul(1000));
-        let events = output::count(it.events as u64, "event");
+        let mut events = output::count(it.events as u64, "event");
+        // Of a stream that goes on nobody recorded how long it took.
+        if it.outcome_recorded || it.duration_ms > 0 {
+            let _ = write!(events, ", {}", table::latency(it.duration_ms.saturating_mul(1000)));
+        }
         if self.markdown {
-            let _ = writeln!(self.text, "## {stream}: {outcome}{judged}\n\n{events}, {took}");
+            let _ = writeln!(self.text, "## {stream}: {outcome}{judged}\n\n{events}");
         } else {
             let stream = output::styled(HEADING, stream);
-            let _ = writeln!(self.text, "{stream}: {outcome}{judged}, {events}, {took}");
+            let _ = writeln!(self.text, "{stream}: {outcome}{judged}, {events}");
         }
         match &it.first_failure {
             Some(first) => {

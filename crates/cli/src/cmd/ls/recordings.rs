@@ -174,7 +174,7 @@ async fn recorded(file: &Path) -> Result<Overview> {
         outcome: outcome.to_owned(),
         failed: it.is_failure(),
         name,
-        duration_ms: Some(it.duration_ms),
+        duration_ms: Some(it.duration_ms).filter(|ms| it.outcome_recorded || *ms > 0),
         events: it.events,
         services: timeline.services().map(str::to_owned).collect(),
         first_failure: first_failure(&it),
