@@ -43,7 +43,9 @@ impl Drop for Supervisor {
 fn watchdog() -> Option<Duration> {
     let number = |name: &str| std::env::var(name).ok()?.parse::<u64>().ok();
     let is_meant = number("WATCHDOG_PID").is_none_or(|pid| pid == u64::from(std::process::id()));
-    number("WATCHDOG_USEC").filter(|micros| is_meant && *micros > 1).map(|micros| Duration::from_micros(micros / 2))
+    number("WATCHDOG_USEC")
+        .filter(|micros| is_meant && *micros > 1)
+        .map(|micros| Duration::from_micros(micros / 2))
 }
 
 #[cfg(target_os = "linux")]

@@ -76,7 +76,8 @@ impl<R: BufRead> LineReader<R> {
         let mut start = Vec::new();
         input.by_ref().take(ZSTD_START as u64).read_to_end(&mut start)?;
         if let Some(packer) = packed_by(&start) {
-            let why = format!("it is packed by {packer}: unpack it first; rig itself reads and writes zstd (.zst)");
+            let why =
+                format!("it is packed by {packer}: unpack it first; rig itself reads and writes zstd (.zst)");
             return Err(io::Error::other(why));
         }
         let compressed = is_zstd(&start);
