@@ -64,7 +64,10 @@ export class Actions {
     if (jump) {
       const kind = /** @type {'failure'} */ (jump[2].toLowerCase());
       const words = { failure: 'failure', drift: 'drift', change: 'config change' }[kind];
-      this.jump(store.next(store.cursor, jump[1] === 'next' ? 1 : -1, store.kind(kind)), `no ${jump[1] === 'next' ? 'later' : 'earlier'} ${words}`);
+      this.jump(
+        store.next(store.cursor, jump[1] === 'next' ? 1 : -1, store.kind(kind)),
+        `no ${jump[1] === 'next' ? 'later' : 'earlier'} ${words}`,
+      );
       return;
     }
     switch (name) {
@@ -88,7 +91,14 @@ export class Actions {
         const takes = matcher(store.columns, store.filter);
         const found = store.search?.seqs;
         const step_ = name === 'nextMatch' ? 1 : -1;
-        this.jump(store.next(store.cursor, step_, (/** @type {number} */ at) => takes(at) && (!store.filter.text || found?.has(at + store.columns.first))), `nothing ${step_ > 0 ? 'later' : 'earlier'} that the filter takes`);
+        this.jump(
+          store.next(
+            store.cursor,
+            step_,
+            (/** @type {number} */ at) => takes(at) && (!store.filter.text || found?.has(at + store.columns.first)),
+          ),
+          `nothing ${step_ > 0 ? 'later' : 'earlier'} that the filter takes`,
+        );
         break;
       }
       case 'ask':
@@ -133,7 +143,10 @@ export class Actions {
         this.pane(name === 'paneAfter' ? 1 : -1);
         break;
       case 'copyLink':
-        this.ctx.copy(new URL(write({ ...store.view, seq: store.cursor, epoch: store.epoch ?? '' }, { epoch: true }), location.href).href, 'the link');
+        this.ctx.copy(
+          new URL(write({ ...store.view, seq: store.cursor, epoch: store.epoch ?? '' }, { epoch: true }), location.href).href,
+          'the link',
+        );
         break;
       case 'copyJson':
       case 'copyCurl':
@@ -203,11 +216,24 @@ export class Actions {
 
   ask() {
     const { store } = this.ctx;
-    const field = h('input', { type: 'text', class: 'mono', 'aria-label': 'Where to', placeholder: '4211   50%   10:30:05   +30s   -2m', autocomplete: 'off', spellcheck: 'false' });
+    const field = h('input', {
+      type: 'text',
+      class: 'mono',
+      'aria-label': 'Where to',
+      placeholder: '4211   50%   10:30:05   +30s   -2m',
+      autocomplete: 'off',
+      spellcheck: 'false',
+    });
     const note = h('p', { class: 'soft', role: 'status' });
     const go = () => {
       const { columns } = store;
-      const to = place(field.value, { first: store.lowest, last: store.highest, now: columns.timeOf(store.cursor), timeOf: (seq) => columns.timeOf(seq), seqAt: (us) => columns.seqAt(us) });
+      const to = place(field.value, {
+        first: store.lowest,
+        last: store.highest,
+        now: columns.timeOf(store.cursor),
+        timeOf: (seq) => columns.timeOf(seq),
+        seqAt: (us) => columns.seqAt(us),
+      });
       if (to === null) {
         note.textContent = 'Write a seq (4211), 50%, a time (10:30:05, or with its date), +30s or -2m.';
         return;
@@ -246,7 +272,9 @@ export class Actions {
 
   /** To the pane before or after. @param {1 | -1} step */
   pane(step) {
-    const places = /** @type {HTMLElement[]} */ ([...document.querySelectorAll('rig-timeline, main rig-list, main .pane-body')]).filter((node) => node.offsetParent !== null);
+    const places = /** @type {HTMLElement[]} */ ([...document.querySelectorAll('rig-timeline, main rig-list, main .pane-body')]).filter(
+      (node) => node.offsetParent !== null,
+    );
     const at = places.findIndex((node) => node.contains(document.activeElement));
     places[(at + step + places.length) % places.length]?.focus();
   }
@@ -264,4 +292,3 @@ export class Actions {
     this.ctx.store.touch('view');
   }
 }
-

@@ -34,8 +34,13 @@ export class Bar {
         },
       },
     });
-    const link = h('svg', { viewBox: '0 0 16 16', 'stroke-width': '1.5' }, h('path', { d: 'M6.5 9.5l3-3M7 4.5l1.6-1.6a3 3 0 0 1 4.4 4.4L11.5 9M9 11.5l-1.6 1.6a3 3 0 0 1-4.4-4.4L4.5 7' }));
-    const icon = (/** @type {any} */ glyph, /** @type {string} */ what, /** @type {string} */ name) => button(glyph, () => act(name), { class: 'icon', title: what, 'aria-label': what });
+    const link = h(
+      'svg',
+      { viewBox: '0 0 16 16', 'stroke-width': '1.5' },
+      h('path', { d: 'M6.5 9.5l3-3M7 4.5l1.6-1.6a3 3 0 0 1 4.4 4.4L11.5 9M9 11.5l-1.6 1.6a3 3 0 0 1-4.4-4.4L4.5 7' }),
+    );
+    const icon = (/** @type {any} */ glyph, /** @type {string} */ what, /** @type {string} */ name) =>
+      button(glyph, () => act(name), { class: 'icon', title: what, 'aria-label': what });
     this.theme = icon('◐', 'Light, dark, or as the system (t)', 'theme');
     this.top = h(
       'header',
@@ -68,7 +73,19 @@ export class Bar {
       icon('✗›', 'Next failure (f)', 'nextFailure'),
       this.rate,
     );
-    this.scrubber = h('section', { class: 'scrubber', 'aria-label': 'Scrubber' }, h('div', { class: 'position' }, this.keys, this.where, this.time, h('div', { class: 'buttons' }, this.behind, this.follow, this.unzoom)), this.line);
+    this.scrubber = h(
+      'section',
+      { class: 'scrubber', 'aria-label': 'Scrubber' },
+      h(
+        'div',
+        { class: 'position' },
+        this.keys,
+        this.where,
+        this.time,
+        h('div', { class: 'buttons' }, this.behind, this.follow, this.unzoom),
+      ),
+      this.line,
+    );
     this.trouble = h('div', { class: 'trouble', role: 'status' });
     this.counts = h('div', { class: 'counts' });
     this.foot = h('footer', { class: 'foot' }, this.counts);
@@ -84,7 +101,10 @@ export class Bar {
     if (changed.has('streams') || changed.has('stream')) {
       const names = store.streams.map((one) => one.stream);
       if (view.stream && !names.includes(view.stream)) names.push(view.stream);
-      fill(this.stream, names.map((name) => h('option', { value: name, selected: name === view.stream }, name)));
+      fill(
+        this.stream,
+        names.map((name) => h('option', { value: name, selected: name === view.stream }, name)),
+      );
       this.stream.value = view.stream;
     }
     if (this.filter.value !== view.q && document.activeElement !== this.filter) this.filter.value = view.q;
@@ -112,7 +132,8 @@ export class Bar {
     say(this.play, store.playing ? '‖' : '▶');
     say(this.rate, `${store.speed}x${store.noIdle ? ' i' : ''}`);
     this.line.draw();
-    const trouble = store.trouble || (store.gaps.length ? store.gaps.map((gap) => `gap ${gap.from}–${gap.to}: ${gap.reason}`).join('; ') : '');
+    const trouble =
+      store.trouble || (store.gaps.length ? store.gaps.map((gap) => `gap ${gap.from}–${gap.to}: ${gap.reason}`).join('; ') : '');
     say(this.trouble, trouble);
     this.trouble.hidden = trouble === '';
     this.count();

@@ -163,7 +163,10 @@ export class Columns {
     const numbers = (names, theirs) => Uint16Array.from(theirs, (name) => names.of(name));
     const types = numbers(this.types, block.types);
     const services = numbers(this.services, block.services);
-    const edges = numbers(this.edges, block.edges.map((/** @type {[string, string]} */ e) => edgeName(e[0], e[1])));
+    const edges = numbers(
+      this.edges,
+      block.edges.map((/** @type {[string, string]} */ e) => edgeName(e[0], e[1])),
+    );
     /** @param {Uint16Array} to @param {Uint16Array} from @param {Uint16Array} map */
     const copy = (to, from, map) => {
       for (let i = 0; i < block.n; i++) to[at + i] = from[i] === NO_NAME ? NO_NAME : map[from[i]];
@@ -274,7 +277,7 @@ export function matcher(columns, filter) {
     if (filter.failed && !(flags & FAILURE)) return false;
     if (filter.flag && !(flags & filter.flag)) return false;
     if (edge !== null && columns.edge[at] !== edge) return false;
-    if (service !== null && columns.service[at] !== service && !(touched && touched[columns.edge[at]])) return false;
+    if (service !== null && columns.service[at] !== service && !touched?.[columns.edge[at]]) return false;
     return true;
   };
 }

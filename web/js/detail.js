@@ -6,14 +6,53 @@ import { ansi, bodyOf, callOf, change, curl, outcome, secretOf, severityGlyph, s
 import { both, clock, count, day, number, span } from './words.js';
 
 /** Members that are shown above, or say nothing to a reader. */
-const SHOWN = new Set(['seq', 'ts', 'timestamp', 'type', 'service', 'more', 'cause', 'changes', 'hunks', 'fields_', 'config', 'provenance', 'sections']);
-const CALL = new Set(['source', 'target', 'method', 'path', 'status', 'status_code', 'latency_ms', 'request_headers', 'response_headers', 'request_body', 'response_body', 'request_metadata', 'response_metadata', 'request_body_decoded', 'response_body_decoded', 'request_body_truncated', 'response_body_truncated', 'grpc_status', 'grpc_service', 'error']);
+const SHOWN = new Set([
+  'seq',
+  'ts',
+  'timestamp',
+  'type',
+  'service',
+  'more',
+  'cause',
+  'changes',
+  'hunks',
+  'fields_',
+  'config',
+  'provenance',
+  'sections',
+]);
+const CALL = new Set([
+  'source',
+  'target',
+  'method',
+  'path',
+  'status',
+  'status_code',
+  'latency_ms',
+  'request_headers',
+  'response_headers',
+  'request_body',
+  'response_body',
+  'request_metadata',
+  'response_metadata',
+  'request_body_decoded',
+  'response_body_decoded',
+  'request_body_truncated',
+  'response_body_truncated',
+  'grpc_status',
+  'grpc_service',
+  'error',
+]);
 /** Most rows of a list in here. */
 const MOST = 200;
 
 /** A link to an event. @param {any} store @param {number} seq @param {string} [label] */
 export function toSeq(store, seq, label) {
-  return h('button', { type: 'button', class: 'link mono', title: `Go to event ${seq}`, on: { click: () => store.go(seq, true) } }, label ?? `#${number(seq)}`);
+  return h(
+    'button',
+    { type: 'button', class: 'link mono', title: `Go to event ${seq}`, on: { click: () => store.go(seq, true) } },
+    label ?? `#${number(seq)}`,
+  );
 }
 
 /** A value with its own look. @param {any} content @param {number} [most] */
@@ -22,7 +61,11 @@ export function shownValue(content, most = 400) {
   if (secret !== null) return h('span', { class: 'secret', title: 'redacted; equal values have equal fingerprints' }, `●●●● ${secret}`);
   if (content instanceof Exact) return h('span', { class: 'v num' }, content.text);
   if (content === null) return h('span', { class: 'v soft' }, 'null');
-  return h('span', { class: `v ${typeof content}` }, typeof content === 'string' ? JSON.stringify(tame(content, most)) : value(content, most));
+  return h(
+    'span',
+    { class: `v ${typeof content}` },
+    typeof content === 'string' ? JSON.stringify(tame(content, most)) : value(content, most),
+  );
 }
 
 export class Detail {
@@ -32,7 +75,12 @@ export class Detail {
     this.title = h('h2', null, 'Event');
     this.body = h('div', { class: 'pane-body detail', tabindex: '0', role: 'region', 'aria-label': 'The event in full' });
     this.tools = h('div', { class: 'tools' });
-    this.root = h('section', { class: 'pane detail-pane', 'aria-label': 'Event' }, h('div', { class: 'pane-head' }, this.title, this.tools), this.body);
+    this.root = h(
+      'section',
+      { class: 'pane detail-pane', 'aria-label': 'Event' },
+      h('div', { class: 'pane-head' }, this.title, this.tools),
+      this.body,
+    );
     this.latest = new Latest();
     this.reasons = new Latest();
     this.seq = NaN;
@@ -87,7 +135,12 @@ export class Detail {
     const rows = [
       this.row('type', h('span', { class: failed ? 'bad' : '' }, failed ? `✗ ${type}` : type)),
       this.row('time', h('span', { title: both(us) }, `${day(us)} ${clock(us)}`)),
-      event.service ? this.row('service', button(String(event.service), () => store.see({ service: String(event.service) }, { push: true }), { class: 'link mono' })) : null,
+      event.service
+        ? this.row(
+            'service',
+            button(String(event.service), () => store.see({ service: String(event.service) }, { push: true }), { class: 'link mono' }),
+          )
+        : null,
       event.actor ? this.row('actor', String(event.actor)) : null,
       typeof event.cause === 'number' ? this.row('caused by', toSeq(store, event.cause)) : null,
     ];
@@ -98,8 +151,13 @@ export class Detail {
     fill(this.whyBox);
     fill(
       this.tools,
-      button('JSON', () => this.ctx.copy(event[LINE] ?? JSON.stringify(event), 'the event as JSON'), { class: 'small', title: 'Copy as JSON (y)' }),
-      curl(event) ? button('curl', () => this.ctx.copy(curl(event), 'the request as curl'), { class: 'small', title: 'Copy the request as curl (Y)' }) : null,
+      button('JSON', () => this.ctx.copy(event[LINE] ?? JSON.stringify(event), 'the event as JSON'), {
+        class: 'small',
+        title: 'Copy as JSON (y)',
+      }),
+      curl(event)
+        ? button('curl', () => this.ctx.copy(curl(event), 'the request as curl'), { class: 'small', title: 'Copy the request as curl (Y)' })
+        : null,
       button('why', () => this.why(seq), { class: 'small', title: 'What may have led to it' }),
     );
     fill(this.body, h('dl', { class: 'facts' }, rows), first, this.whyBox, rest, this.raw(event));
@@ -119,14 +177,27 @@ export class Detail {
     const ms = Number(call.latency_ms);
     const edge = `${call.source}→${call.target}`;
     const facts = [
-      this.row('edge', button(`${call.source} → ${call.target}`, () => store.see({ page: 'traffic', edge }, { push: true }), { class: 'link mono', title: 'Its traffic' })),
-      call.method || call.path ? this.row('request', h('span', { class: 'mono' }, `${call.method ?? ''} ${call.path ?? call.grpc_service ?? ''}`)) : null,
-      event.type.startsWith('connection.') || event.type.startsWith('kafka.') ? null : this.row('status', h('span', { class: went.failed ? 'bad' : went.refused ? 'warn' : 'good' }, went.text)),
+      this.row(
+        'edge',
+        button(`${call.source} → ${call.target}`, () => store.see({ page: 'traffic', edge }, { push: true }), {
+          class: 'link mono',
+          title: 'Its traffic',
+        }),
+      ),
+      call.method || call.path
+        ? this.row('request', h('span', { class: 'mono' }, `${call.method ?? ''} ${call.path ?? call.grpc_service ?? ''}`))
+        : null,
+      event.type.startsWith('connection.') || event.type.startsWith('kafka.')
+        ? null
+        : this.row('status', h('span', { class: went.failed ? 'bad' : went.refused ? 'warn' : 'good' }, went.text)),
       ms >= 0 ? this.row('latency', span(ms * 1000)) : null,
       call.error ? this.row('error', h('span', { class: 'bad' }, String(call.error))) : null,
     ];
-    const rest = Object.entries(call).filter(([name, v]) => !CALL.has(name) && !SHOWN.has(name) && name !== 'actor' && typeof v !== 'object');
-    for (const [name, v] of rest) facts.push(this.row(name, /^https?:/.test(String(v)) && name === 'ingress' ? outside(String(v)) : shownValue(v)));
+    const rest = Object.entries(call).filter(
+      ([name, v]) => !CALL.has(name) && !SHOWN.has(name) && name !== 'actor' && typeof v !== 'object',
+    );
+    for (const [name, v] of rest)
+      facts.push(this.row(name, /^https?:/.test(String(v)) && name === 'ingress' ? outside(String(v)) : shownValue(v)));
     return [
       h('dl', { class: 'facts' }, facts),
       this.headers('Request headers', call.request_headers ?? call.request_metadata),
@@ -140,7 +211,12 @@ export class Detail {
   headers(title, headers) {
     const all = Object.entries(headers ?? {});
     if (all.length === 0) return null;
-    const rows = all.slice(0, MOST).map(([name, v]) => this.row(name, (Array.isArray(v) ? v : [v]).map((one) => h('div', { class: 'mono' }, typeof one === 'string' ? one : value(one)))));
+    const rows = all.slice(0, MOST).map(([name, v]) =>
+      this.row(
+        name,
+        (Array.isArray(v) ? v : [v]).map((one) => h('div', { class: 'mono' }, typeof one === 'string' ? one : value(one))),
+      ),
+    );
     return h('details', { open: true }, h('summary', null, `${title} (${all.length})`), h('dl', { class: 'facts headers' }, rows));
   }
 
@@ -161,14 +237,57 @@ export class Detail {
     if (isLog) parts.push(h('pre', { tabindex: '0' }, pieces(ansi(String((event.log ?? event).data ?? '')))));
     const changes = (event.changes ?? event.fields ?? []).filter?.((/** @type {any} */ c) => c && typeof c === 'object' && c.path) ?? [];
     if (changes.length) {
-      const config = event.service ? button('In Config', () => store.see({ page: 'config', service: String(event.service) }, { push: true }), { class: 'small' }) : null;
+      const config = event.service
+        ? button('In Config', () => store.see({ page: 'config', service: String(event.service) }, { push: true }), { class: 'small' })
+        : null;
       parts.push(h('h3', null, event.type.startsWith('drift.') ? 'Fields that differ' : 'Changes', ' ', config));
-      parts.push(h('ul', { class: 'changes' }, changes.slice(0, MOST).map((/** @type {any} */ c) => h('li', null, h('span', { class: `sev ${c.severity ?? ''}`, title: c.severity ?? '' }, `${severityGlyph(c.severity)} `), pieces(change(c)), c.accepted ? h('span', { class: 'soft' }, ' accepted') : ''))));
+      parts.push(
+        h(
+          'ul',
+          { class: 'changes' },
+          changes
+            .slice(0, MOST)
+            .map((/** @type {any} */ c) =>
+              h(
+                'li',
+                null,
+                h('span', { class: `sev ${c.severity ?? ''}`, title: c.severity ?? '' }, `${severityGlyph(c.severity)} `),
+                pieces(change(c)),
+                c.accepted ? h('span', { class: 'soft' }, ' accepted') : '',
+              ),
+            ),
+        ),
+      );
       if (changes.length > MOST) parts.push(h('p', { class: 'soft' }, `${number(changes.length - MOST)} more are in Config`));
     }
-    const rest = Object.entries(event).filter(([name, v]) => !SHOWN.has(name) && name !== 'actor' && name !== 'fields' && !(isLog && (name === 'log' || name === 'data')) && v !== null && typeof v !== 'object');
-    if (rest.length) parts.push(h('dl', { class: 'facts' }, rest.slice(0, MOST).map(([name, v]) => this.row(name, h('span', { class: 'mono' }, typeof v === 'string' ? v : value(v))))));
-    if (event.meta && typeof event.meta === 'object') parts.push(h('h3', null, 'Labels'), h('dl', { class: 'facts' }, Object.entries(event.meta).slice(0, MOST).map(([name, v]) => this.row(name, String(v)))));
+    const rest = Object.entries(event).filter(
+      ([name, v]) =>
+        !SHOWN.has(name) &&
+        name !== 'actor' &&
+        name !== 'fields' &&
+        !(isLog && (name === 'log' || name === 'data')) &&
+        v !== null &&
+        typeof v !== 'object',
+    );
+    if (rest.length)
+      parts.push(
+        h(
+          'dl',
+          { class: 'facts' },
+          rest.slice(0, MOST).map(([name, v]) => this.row(name, h('span', { class: 'mono' }, typeof v === 'string' ? v : value(v)))),
+        ),
+      );
+    if (event.meta && typeof event.meta === 'object')
+      parts.push(
+        h('h3', null, 'Labels'),
+        h(
+          'dl',
+          { class: 'facts' },
+          Object.entries(event.meta)
+            .slice(0, MOST)
+            .map(([name, v]) => this.row(name, String(v))),
+        ),
+      );
     return parts;
   }
 
@@ -214,14 +333,40 @@ export function reasons(store, found, heading = 'h3') {
     h(
       'li',
       null,
-      h('div', null, toSeq(store, reason.seq), ' ', h('strong', null, reason.type), reason.service ? ` ${reason.service}` : '', reason.actor ? h('span', { class: 'soft' }, ` by ${reason.actor}`) : '', reason.times > 1 ? h('span', { class: 'soft' }, `, the last of ${reason.times}`) : ''),
-      reason.changes?.length ? h('ul', { class: 'changes' }, reason.changes.map((/** @type {any} */ c) => h('li', null, pieces(change(c)))), reason.more_changes ? h('li', { class: 'soft' }, `and ${count(reason.more_changes, 'field')} more`) : null) : null,
+      h(
+        'div',
+        null,
+        toSeq(store, reason.seq),
+        ' ',
+        h('strong', null, reason.type),
+        reason.service ? ` ${reason.service}` : '',
+        reason.actor ? h('span', { class: 'soft' }, ` by ${reason.actor}`) : '',
+        reason.times > 1 ? h('span', { class: 'soft' }, `, the last of ${reason.times}`) : '',
+      ),
+      reason.changes?.length
+        ? h(
+            'ul',
+            { class: 'changes' },
+            reason.changes.map((/** @type {any} */ c) => h('li', null, pieces(change(c)))),
+            reason.more_changes ? h('li', { class: 'soft' }, `and ${count(reason.more_changes, 'field')} more`) : null,
+          )
+        : null,
       h('div', { class: 'soft because' }, reason.because.join(' · ')),
     ),
   );
   return [
     h(heading, null, 'What may have led to it'),
-    found.worked && found.failed_since ? h('p', { class: 'soft' }, 'The same worked at ', toSeq(store, found.worked), '; it has failed since ', toSeq(store, found.failed_since), '.') : null,
+    found.worked && found.failed_since
+      ? h(
+          'p',
+          { class: 'soft' },
+          'The same worked at ',
+          toSeq(store, found.worked),
+          '; it has failed since ',
+          toSeq(store, found.failed_since),
+          '.',
+        )
+      : null,
     list.length ? h('ol', { class: 'reasons' }, list) : h('p', { class: 'soft' }, 'Nothing that could have led to it was recorded.'),
     found.more ? h('p', { class: 'soft' }, `${number(found.more)} less likely`) : null,
   ];

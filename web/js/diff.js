@@ -75,7 +75,8 @@ export function tree(before, after) {
   for (const { path, parts: these } of paths) {
     let shared = 0;
     while (shared < these.length - 1 && shared < open.length && open[shared] === these[shared]) shared += 1;
-    for (let depth = shared; depth < these.length - 1; depth++) rows.push({ op: 'group', depth, key: these[depth], path: these.slice(0, depth + 1).join('.') });
+    for (let depth = shared; depth < these.length - 1; depth++)
+      rows.push({ op: 'group', depth, key: these[depth], path: these.slice(0, depth + 1).join('.') });
     open = these.slice(0, -1);
     const was = Object.hasOwn(before, path);
     const is = Object.hasOwn(after, path);
@@ -126,4 +127,28 @@ export function middle(a, b) {
   let tail = 0;
   while (tail < a.length - head && tail < b.length - head && a[a.length - 1 - tail] === b[b.length - 1 - tail]) tail += 1;
   return { head, tail };
+}
+
+/** The hunks of a diff of a text as rows. @param {any[]} all */
+export function hunks(all) {
+  /** @type {any[]} */
+  const rows = [];
+  for (const hunk of all) {
+    rows.push({ op: 'gap', depth: 0, key: '', path: '', count: 0, line: hunk.new_start });
+    let line = hunk.new_start;
+    for (const text of hunk.lines ?? []) {
+      const op = text[0] === '+' ? 'added' : text[0] === '-' ? 'removed' : 'same';
+      rows.push({
+        op,
+        depth: 0,
+        key: '',
+        path: '',
+        before: text.slice(1),
+        after: text.slice(1),
+        line: op === 'removed' ? undefined : line,
+      });
+      if (op !== 'removed') line += 1;
+    }
+  }
+  return rows;
 }

@@ -30,7 +30,8 @@ export function tame(text, most = LONGEST) {
 const SVG = 'http://www.w3.org/2000/svg';
 const SVG_TAGS = new Set(['svg', 'g', 'path', 'rect', 'line', 'circle', 'text', 'title', 'defs', 'marker', 'polygon']);
 /** The attributes that an element may be given. */
-const ATTRIBUTES = /^(aria-[a-z]+|data-[a-z-]+|role|id|class|title|type|value|name|for|tabindex|placeholder|autocomplete|spellcheck|colspan|scope|accept|x|y|x1|x2|y1|y2|cx|cy|r|rx|d|width|height|viewBox|points|marker-end|orient|refX|refY|markerWidth|markerHeight|text-anchor|stroke-width|stroke-dasharray|preserveAspectRatio|min|max|maxlength|rel|target|download)$/;
+const ATTRIBUTES =
+  /^(aria-[a-z]+|data-[a-z-]+|role|id|class|title|type|value|name|for|tabindex|placeholder|autocomplete|spellcheck|colspan|scope|accept|x|y|x1|x2|y1|y2|cx|cy|r|rx|d|width|height|viewBox|points|marker-end|orient|refX|refY|markerWidth|markerHeight|text-anchor|stroke-width|stroke-dasharray|preserveAspectRatio|min|max|maxlength|rel|target|download)$/;
 
 /**
  * Makes an element. Children are nodes, texts, or lists of them; what is null or false is left out.

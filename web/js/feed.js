@@ -145,7 +145,12 @@ export class Feed {
     const headers = { Accept: 'text/event-stream' };
     if (this.token) headers.Authorization = `Bearer ${this.token}`;
     headers['Last-Event-ID'] = `${this.epoch}:${this.seq}`;
-    const response = await fetch(`/v1/streams/${encodeURIComponent(this.stream)}/events`, { headers, signal, cache: 'no-store', credentials: 'omit' });
+    const response = await fetch(`/v1/streams/${encodeURIComponent(this.stream)}/events`, {
+      headers,
+      signal,
+      cache: 'no-store',
+      credentials: 'omit',
+    });
     if (!response.ok || !response.body) {
       const body = await response.json().catch(() => null);
       return { refused: response.status, detail: body?.detail ?? '', after: Number(response.headers.get('retry-after')) || 0 };

@@ -24,8 +24,33 @@ export function histogram(bounds, counts, failed) {
     const x = (i - first) * wide;
     const all = tall(counts[i]);
     const bad = failed[i] > 0 ? Math.max(2, all * (failed[i] / Math.max(1, counts[i]))) : 0;
-    bars.push(h('g', null, h('rect', { x: x + 1, y: 0, width: wide - 2, height: base, class: 'hover' }), h('rect', { x: x + 1, y: base - all, width: wide - 2, height: all, class: 'bar' }), bad ? h('rect', { x: x + 1, y: base - all, width: wide - 2, height: bad, class: 'bad-bar' }) : null, counts[i] > 0 ? h('text', { x: x + wide / 2, y: base - all - 3, 'text-anchor': 'middle', class: 'tick' }, number(counts[i])) : null));
-    if (i < bounds.length && (n <= 16 || (i - first) % 2 === 0)) bars.push(h('text', { x: x + wide, y: height - 4, 'text-anchor': 'middle', class: 'tick' }, i === last ? '' : span(bounds[i]).replace('\u202f', '')));
+    bars.push(
+      h(
+        'g',
+        null,
+        h('rect', { x: x + 1, y: 0, width: wide - 2, height: base, class: 'hover' }),
+        h('rect', { x: x + 1, y: base - all, width: wide - 2, height: all, class: 'bar' }),
+        bad ? h('rect', { x: x + 1, y: base - all, width: wide - 2, height: bad, class: 'bad-bar' }) : null,
+        counts[i] > 0 ? h('text', { x: x + wide / 2, y: base - all - 3, 'text-anchor': 'middle', class: 'tick' }, number(counts[i])) : null,
+      ),
+    );
+    if (i < bounds.length && (n <= 16 || (i - first) % 2 === 0))
+      bars.push(
+        h(
+          'text',
+          { x: x + wide, y: height - 4, 'text-anchor': 'middle', class: 'tick' },
+          i === last ? '' : span(bounds[i]).replace('\u202f', ''),
+        ),
+      );
   }
-  return h('svg', { viewBox: `0 0 ${width} ${height}`, class: 'histogram', role: 'img', 'aria-label': 'How often which latency came up; the table has the percentiles' }, bars);
+  return h(
+    'svg',
+    {
+      viewBox: `0 0 ${width} ${height}`,
+      class: 'histogram',
+      role: 'img',
+      'aria-label': 'How often which latency came up; the table has the percentiles',
+    },
+    bars,
+  );
 }

@@ -10,7 +10,13 @@
  */
 
 /** @param {string} group @param {string} keys @param {string} act @param {string} does @param {string} [shown] @returns {Key} */
-const key = (group, keys, act, does, shown) => ({ group, keys: keys.split(' ').map((k) => (k === 'Space' ? ' ' : k)), act, does, shown: shown ?? keys });
+const key = (group, keys, act, does, shown) => ({
+  group,
+  keys: keys.split(' ').map((k) => (k === 'Space' ? ' ' : k)),
+  act,
+  does,
+  shown: shown ?? keys,
+});
 
 /** @type {Key[]} */
 export const KEYS = [

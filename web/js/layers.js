@@ -68,7 +68,8 @@ export function layers(names, edges) {
   const all = [...column.keys()].sort();
   /** @type {Map<string, string[]>} */
   const callers = new Map(all.map((name) => [name, []]));
-  for (const [name, list] of calls) for (const target of list) if ((column.get(name) ?? 0) < (column.get(target) ?? 0)) callers.get(target)?.push(name);
+  for (const [name, list] of calls)
+    for (const target of list) if ((column.get(name) ?? 0) < (column.get(target) ?? 0)) callers.get(target)?.push(name);
   /** @type {string[][]} */
   const columns = [];
   for (const name of all) {
@@ -82,10 +83,12 @@ export function layers(names, edges) {
   for (let round = 0; round < 4; round++) {
     columns.forEach((layer, at) => {
       if (at === 0) return;
-      const middle = new Map(layer.map((name) => {
-        const rows = (callers.get(name) ?? []).map((caller) => row.get(caller));
-        return [name, rows.length ? rows.reduce((a, b) => a + b, 0) / rows.length : row.get(name)];
-      }));
+      const middle = new Map(
+        layer.map((name) => {
+          const rows = (callers.get(name) ?? []).map((caller) => row.get(caller));
+          return [name, rows.length ? rows.reduce((a, b) => a + b, 0) / rows.length : row.get(name)];
+        }),
+      );
       layer.sort((a, b) => middle.get(a) - middle.get(b) || (a < b ? -1 : 1));
       layer.forEach((name, i) => row.set(name, i));
     });

@@ -40,7 +40,8 @@ export class List extends HTMLElement {
     this.addEventListener('wheel', (event) => this.onWheel(/** @type {WheelEvent} */ (event)), { passive: false });
     this.addEventListener('click', (event) => {
       const row = /** @type {HTMLElement} */ (event.target).closest('.row');
-      if (row && !(/** @type {HTMLElement} */ (event.target).closest('button, a'))) this.choose(Number(/** @type {HTMLElement} */ (row).dataset.row), event);
+      if (row && !(/** @type {HTMLElement} */ (event.target).closest('button, a')))
+        this.choose(Number(/** @type {HTMLElement} */ (row).dataset.row), event);
     });
     this.observer = new ResizeObserver(() => this.render(true));
     this.observer.observe(this);

@@ -96,7 +96,9 @@ export class Live {
       store.complain('');
     } else if (message.away !== undefined) {
       store.live = false;
-      store.complain(`The hub does not answer; trying again in ${Math.max(1, Math.round(message.away / 1000))} s. What is shown is as it was.`);
+      store.complain(
+        `The hub does not answer; trying again in ${Math.max(1, Math.round(message.away / 1000))} s. What is shown is as it was.`,
+      );
     } else if (message.gap) {
       store.gaps.push(message.gap);
       store.touch('gaps');

@@ -9,7 +9,15 @@ import { Store } from './store.js';
 import { PAGES, read } from './url.js';
 import { count } from './words.js';
 
-const NAMES = { broke: ['What broke', '0'], services: ['Services', '1'], config: ['Config', '2'], events: ['Events', '3'], logs: ['Logs', '4'], traffic: ['Traffic', '5'], graph: ['Graph', '6'] };
+const NAMES = {
+  broke: ['What broke', '0'],
+  services: ['Services', '1'],
+  config: ['Config', '2'],
+  events: ['Events', '3'],
+  logs: ['Logs', '4'],
+  traffic: ['Traffic', '5'],
+  graph: ['Graph', '6'],
+};
 /** Live news is told at most so often, in milliseconds. */
 const NEWS_EVERY = 5000;
 
@@ -58,13 +66,45 @@ const ctx = {
 
 /** Opens a dialog. @param {string} title @param {any} content */
 function open(title, content) {
-  fill(dialog, h('div', { class: 'dialog-head' }, h('h2', { id: 'dialog-title' }, title), button('✕', () => dialog.close(), { class: 'icon', 'aria-label': 'Close' })), content);
+  fill(
+    dialog,
+    h(
+      'div',
+      { class: 'dialog-head' },
+      h('h2', { id: 'dialog-title' }, title),
+      button('✕', () => dialog.close(), { class: 'icon', 'aria-label': 'Close' }),
+    ),
+    content,
+  );
   if (!dialog.open) dialog.showModal();
 }
 
 const actions = new Actions(ctx, () => page);
 const bar = new Bar(store, (name) => actions.do(name));
-const tabs = h('nav', { class: 'tabs', 'aria-label': 'Pages' }, h('div', { role: 'tablist', 'aria-label': 'Pages', class: 'tablist' }, PAGES.map((name) => h('button', { type: 'button', role: 'tab', id: `tab-${name}`, 'aria-controls': 'page', 'aria-selected': 'false', tabindex: '-1', on: { click: () => store.see({ page: name }, { push: true }) } }, NAMES[/** @type {'broke'} */ (name)][0], h('kbd', { 'aria-hidden': 'true' }, NAMES[/** @type {'broke'} */ (name)][1])))));
+const tabs = h(
+  'nav',
+  { class: 'tabs', 'aria-label': 'Pages' },
+  h(
+    'div',
+    { role: 'tablist', 'aria-label': 'Pages', class: 'tablist' },
+    PAGES.map((name) =>
+      h(
+        'button',
+        {
+          type: 'button',
+          role: 'tab',
+          id: `tab-${name}`,
+          'aria-controls': 'page',
+          'aria-selected': 'false',
+          tabindex: '-1',
+          on: { click: () => store.see({ page: name }, { push: true }) },
+        },
+        NAMES[/** @type {'broke'} */ (name)][0],
+        h('kbd', { 'aria-hidden': 'true' }, NAMES[/** @type {'broke'} */ (name)][1]),
+      ),
+    ),
+  ),
+);
 tabs.addEventListener('keydown', (/** @type {KeyboardEvent} */ event) => {
   const step = event.key === 'ArrowRight' ? 1 : event.key === 'ArrowLeft' ? -1 : 0;
   if (step === 0) return;
@@ -113,15 +153,18 @@ function tell() {
   }
   const fresh = failures.failure - told;
   if (fresh <= 0 || newsTimer) return;
-  newsTimer = setTimeout(() => {
-    newsTimer = 0;
-    newsAt = Date.now();
-    const more = failures.failure - told;
-    told = failures.failure;
-    const last = store.next(store.head + 1, -1, store.kind('failure'));
-    const who = store.columns.serviceOf(last) || store.columns.edgeOf(last).replace('→', ' to ');
-    say(news, `${count(more, 'failure')}, last: ${who} ${store.columns.typeOf(last)}`);
-  }, Math.max(0, newsAt + NEWS_EVERY - Date.now()));
+  newsTimer = setTimeout(
+    () => {
+      newsTimer = 0;
+      newsAt = Date.now();
+      const more = failures.failure - told;
+      told = failures.failure;
+      const last = store.next(store.head + 1, -1, store.kind('failure'));
+      const who = store.columns.serviceOf(last) || store.columns.edgeOf(last).replace('→', ' to ');
+      say(news, `${count(more, 'failure')}, last: ${who} ${store.columns.typeOf(last)}`);
+    },
+    Math.max(0, newsAt + NEWS_EVERY - Date.now()),
+  );
 }
 
 store.listen((changed) => {
@@ -135,7 +178,14 @@ store.listen((changed) => {
 /** Asks for a token. @param {any} problem */
 function signIn(problem) {
   live.leave();
-  const field = h('input', { type: 'password', autocomplete: 'off', spellcheck: 'false', 'aria-label': 'Token', placeholder: 'rig_…', class: 'mono' });
+  const field = h('input', {
+    type: 'password',
+    autocomplete: 'off',
+    spellcheck: 'false',
+    'aria-label': 'Token',
+    placeholder: 'rig_…',
+    class: 'mono',
+  });
   const go = () => {
     const token = field.value.trim();
     if (!token) return;
@@ -147,8 +197,20 @@ function signIn(problem) {
     if (event.key === 'Enter') go();
   });
   open('Sign in', [
-    h('p', null, problem && store.source.token ? problem.message || 'The hub does not take this token.' : 'This hub shows its streams to who has a token.'),
-    h('p', { class: 'soft' }, 'On the hub’s machine: ', h('code', null, 'rig token new --scope read --stream "*"'), '. It is kept in this tab only and sent as a header, never in an address.'),
+    h(
+      'p',
+      null,
+      problem && store.source.token
+        ? problem.message || 'The hub does not take this token.'
+        : 'This hub shows its streams to who has a token.',
+    ),
+    h(
+      'p',
+      { class: 'soft' },
+      'On the hub’s machine: ',
+      h('code', null, 'rig token new --scope read --stream "*"'),
+      '. It is kept in this tab only and sent as a header, never in an address.',
+    ),
     h('div', { class: 'form' }, field, button('Sign in', go, { class: 'primary' })),
   ]);
   field.focus();
@@ -238,9 +300,36 @@ addEventListener('keydown', (event) => {
 /** The help, from the table that the keys are from. */
 actions.help = () => {
   const groups = [...new Set(KEYS.map((key) => key.group))];
-  const single = h('input', { type: 'checkbox', id: 'single', checked: actions.single, on: { change: () => actions.setSingle(single.checked) } });
+  const single = h('input', {
+    type: 'checkbox',
+    id: 'single',
+    checked: actions.single,
+    on: { change: () => actions.setSingle(single.checked) },
+  });
   open('Keys', [
-    h('div', { class: 'keys' }, groups.map((group) => h('section', null, h('h3', null, group), h('dl', null, KEYS.filter((key) => key.group === group).map((key) => [h('dt', null, key.shown.split(' ').map((one) => h('kbd', null, one))), h('dd', null, key.does)]))))),
+    h(
+      'div',
+      { class: 'keys' },
+      groups.map((group) =>
+        h(
+          'section',
+          null,
+          h('h3', null, group),
+          h(
+            'dl',
+            null,
+            KEYS.filter((key) => key.group === group).map((key) => [
+              h(
+                'dt',
+                null,
+                key.shown.split(' ').map((one) => h('kbd', null, one)),
+              ),
+              h('dd', null, key.does),
+            ]),
+          ),
+        ),
+      ),
+    ),
     h('p', null, single, h('label', { for: 'single' }, ' Single keys act (otherwise only those that are no letters)')),
     h('p', { class: 'soft' }, 'On the scrubber: drag, click a mark to go to it, the wheel zooms, Shift and drag zooms to a stretch.'),
   ]);

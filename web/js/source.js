@@ -95,7 +95,13 @@ export class Source {
   /** Redeems the code of a login for a token. @param {string} code */
   async logIn(code) {
     const headers = { 'Content-Type': 'application/json' };
-    const response = await fetch('/v1/logins/redeem', { method: 'POST', headers, body: JSON.stringify({ code }), cache: 'no-store', credentials: 'omit' });
+    const response = await fetch('/v1/logins/redeem', {
+      method: 'POST',
+      headers,
+      body: JSON.stringify({ code }),
+      cache: 'no-store',
+      credentials: 'omit',
+    });
     const said = await response.json().catch(() => null);
     if (!response.ok) throw new Problem(response.status, said);
     this.signIn(said.token);
@@ -253,10 +259,16 @@ export class Exact {
 
 /** Reads JSON with its numbers as they were written. @param {string} text */
 export function exactly(text) {
-  return JSON.parse(text, /** @type {any} */ ((/** @type {string} */ _, /** @type {any} */ value, /** @type {any} */ context) => {
-    if (typeof value === 'number' && context?.source !== undefined && String(value) !== context.source) return new Exact(context.source);
-    return value;
-  }));
+  return JSON.parse(
+    text,
+    /** @type {any} */ (
+      (/** @type {string} */ _, /** @type {any} */ value, /** @type {any} */ context) => {
+        if (typeof value === 'number' && context?.source !== undefined && String(value) !== context.source)
+          return new Exact(context.source);
+        return value;
+      }
+    ),
+  );
 }
 
 /** What a pane fetches: one in flight, and a newer one ends it. */

@@ -217,7 +217,10 @@ export class Store {
       const response = await this.source.ask(`${this.source.of('columns')}?from=${from}&to=${to}`);
       const block = decode(await response.arrayBuffer());
       if (this.columns !== columns) return;
-      if (this.view.epoch && block.epoch !== this.view.epoch) this.complain('This link is of another log under the same name: the stream was made anew since. What its numbers stood for is gone.');
+      if (this.view.epoch && block.epoch !== this.view.epoch)
+        this.complain(
+          'This link is of another log under the same name: the stream was made anew since. What its numbers stood for is gone.',
+        );
       columns.put(block);
       this.touch('columns', 'events');
     }

@@ -21,7 +21,12 @@ export function value(value, most = NAMED) {
   const secret = secretOf(value);
   if (secret !== null) return `●●●● ${secret}`;
   if (value === undefined) return '';
-  const text = typeof value === 'string' ? value : value !== null && typeof value === 'object' && 'text' in value && Object.keys(value).length === 1 ? String(value.text) : (JSON.stringify(value) ?? '');
+  const text =
+    typeof value === 'string'
+      ? value
+      : value !== null && typeof value === 'object' && 'text' in value && Object.keys(value).length === 1
+        ? String(value.text)
+        : (JSON.stringify(value) ?? '');
   return text.length > most ? `${text.slice(0, most)}…` : text;
 }
 
@@ -41,7 +46,8 @@ export function change(change) {
   const pieces = [['path', change.path ?? '']];
   const has = (/** @type {string} */ key) => change[key] !== undefined;
   if (change.op === 'added' || (!has('before') && has('after'))) pieces.push(['soft', ' added '], ['value', value(change.after, 48)]);
-  else if (change.op === 'removed' || (has('before') && !has('after'))) pieces.push(['soft', ' removed '], ['value gone', value(change.before, 48)]);
+  else if (change.op === 'removed' || (has('before') && !has('after')))
+    pieces.push(['soft', ' removed '], ['value gone', value(change.before, 48)]);
   else pieces.push(['soft', ': '], ['value', value(change.before, 48)], ['soft', ' → '], ['value', value(change.after, 48)]);
   return pieces;
 }
@@ -50,7 +56,8 @@ export function change(change) {
 export function outcome(event) {
   const call = callOf(event);
   const type = event.type ?? '';
-  if (type === 'grpc.call.completed') return { text: String(call.grpc_status ?? 'no answer'), failed: call.grpc_status !== 'OK', refused: false };
+  if (type === 'grpc.call.completed')
+    return { text: String(call.grpc_status ?? 'no answer'), failed: call.grpc_status !== 'OK', refused: false };
   const status = call.status ?? call.status_code;
   if (typeof status !== 'number') return { text: 'no answer', failed: true, refused: false };
   return { text: String(status), failed: status >= 500 || type === 'request.failed', refused: status >= 400 && status < 500 };
@@ -62,7 +69,11 @@ function request(event) {
   const { text, failed, refused } = outcome(event);
   const grpc = event.type === 'grpc.call.completed';
   /** @type {Piece[]} */
-  const pieces = [['name', String(call.source ?? '?')], ['soft', ' → '], ['name', String(call.target ?? '?')]];
+  const pieces = [
+    ['name', String(call.source ?? '?')],
+    ['soft', ' → '],
+    ['name', String(call.target ?? '?')],
+  ];
   pieces.push(['', grpc ? ` ${call.grpc_service ?? call.service ?? ''}/${call.method ?? ''}` : ` ${call.method ?? ''} ${call.path ?? ''}`]);
   pieces.push([failed ? 'bad' : refused ? 'warn' : 'good', ` ${failed ? '✗ ' : ''}${text}`]);
   const ms = Number(call.latency_ms);
@@ -75,7 +86,8 @@ function request(event) {
 function diff(event) {
   /** @type {Piece[]} */
   const pieces = [];
-  if (event.severity) pieces.push([`sev ${event.severity}`, severityGlyph(event.severity)], [`sev ${event.severity}`, ` ${event.severity} `]);
+  if (event.severity)
+    pieces.push([`sev ${event.severity}`, severityGlyph(event.severity)], [`sev ${event.severity}`, ` ${event.severity} `]);
   const changes = (event.changes ?? []).filter((/** @type {any} */ c) => c.op !== 'unchanged');
   const counts = ['added', 'removed', 'changed', 'moved'].filter((what) => event[what] > 0).map((what) => `${event[what]} ${what}`);
   if (event.hunks?.length) {
@@ -138,7 +150,9 @@ export function summary(event) {
   switch (type) {
     case 'snapshot.captured': {
       const redacted = event.redacted > 0 ? `, ${event.redacted} redacted` : '';
-      const meta = Object.entries(event.meta ?? {}).map(([k, v]) => `, ${k}=${String(v).slice(0, 40)}`).join('');
+      const meta = Object.entries(event.meta ?? {})
+        .map(([k, v]) => `, ${k}=${String(v).slice(0, 40)}`)
+        .join('');
       return [['', `${event.format ?? ''}, ${count(event.fields ?? 0, 'field')}, ${size(event.bytes ?? 0)}${redacted}${meta}`]];
     }
     case 'snapshot.unchanged':
@@ -149,11 +163,18 @@ export function summary(event) {
     case 'diff.computed':
       return diff(event);
     case 'baseline.approved':
-      return [['', `snapshot ${event.captured}, ${short(event.config_digest)}`], ['soft', event.key_id ? `, signed with key ${event.key_id}` : ''], ['soft', event.reason ? ` (${event.reason})` : '']];
+      return [
+        ['', `snapshot ${event.captured}, ${short(event.config_digest)}`],
+        ['soft', event.key_id ? `, signed with key ${event.key_id}` : ''],
+        ['soft', event.reason ? ` (${event.reason})` : ''],
+      ];
     case 'baseline.revoked':
     case 'baseline.withdrawn':
     case 'baseline.declared':
-      return [['', short(event.config_digest ?? event.digest)], ['soft', event.reason ? ` (${event.reason})` : '']];
+      return [
+        ['', short(event.config_digest ?? event.digest)],
+        ['soft', event.reason ? ` (${event.reason})` : ''],
+      ];
     case 'request.completed':
     case 'request.failed':
     case 'grpc.call.completed':
@@ -162,11 +183,24 @@ export function summary(event) {
     case 'connection.opened':
     case 'connection.closed': {
       const call = callOf(event);
-      return [['name', String(call.source ?? '?')], ['soft', ' → '], ['name', String(call.target ?? '?')], ['soft', call.bytes_in || call.bytes_out ? ` ${size(call.bytes_in ?? 0)} in, ${size(call.bytes_out ?? 0)} out` : '']];
+      return [
+        ['name', String(call.source ?? '?')],
+        ['soft', ' → '],
+        ['name', String(call.target ?? '?')],
+        ['soft', call.bytes_in || call.bytes_out ? ` ${size(call.bytes_in ?? 0)} in, ${size(call.bytes_out ?? 0)} out` : ''],
+      ];
     }
     case 'service.log': {
       const log = event.log ?? event;
-      return [[log.stream === 'stderr' ? 'stderr' : '', String(log.data ?? '').replace(ESCAPE, '').trimEnd().replace(/\n/g, ' ⏎ ')]];
+      return [
+        [
+          log.stream === 'stderr' ? 'stderr' : '',
+          String(log.data ?? '')
+            .replace(ESCAPE, '')
+            .trimEnd()
+            .replace(/\n/g, ' ⏎ '),
+        ],
+      ];
     }
     case 'log.sealed':
       return [['soft', `up to ${event.upto}, ${short(event.chain)}`]];
@@ -176,7 +210,9 @@ export function summary(event) {
   }
   if (type.startsWith('drift.')) return drift(event);
   if (type.startsWith('service.') || type.startsWith('environment.')) {
-    const said = [event.environment && type.startsWith('environment.') ? event.environment : '', event.error, event.message].filter((t) => typeof t === 'string' && t !== '').join(': ');
+    const said = [event.environment && type.startsWith('environment.') ? event.environment : '', event.error, event.message]
+      .filter((t) => typeof t === 'string' && t !== '')
+      .join(': ');
     return [[event.error ? 'bad' : '', said]];
   }
   if (type === 'test.note' && event.error) return [['bad', String(event.error)]];
@@ -226,12 +262,16 @@ export function bodyOf(call, key) {
     const bytes = Uint8Array.from(atob(raw), (c) => c.charCodeAt(0));
     try {
       const text = new TextDecoder('utf-8', { fatal: true }).decode(bytes);
-      // biome-ignore lint/suspicious/noControlCharactersInRegex: what makes it no text
       if (!/[\u0000-\u0008\u000e-\u001f]/.test(text)) return { text: pretty(text), binary: false, cut, bytes: bytes.length };
     } catch {
       // No text.
     }
-    return { text: Array.from(bytes.slice(0, 64), (b) => b.toString(16).padStart(2, '0')).join(' '), binary: true, cut: cut || bytes.length > 64, bytes: bytes.length };
+    return {
+      text: Array.from(bytes.slice(0, 64), (b) => b.toString(16).padStart(2, '0')).join(' '),
+      binary: true,
+      cut: cut || bytes.length > 64,
+      bytes: bytes.length,
+    };
   } catch {
     return { text: raw, binary: false, cut, bytes: raw.length };
   }

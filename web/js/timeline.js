@@ -78,7 +78,8 @@ export class Timeline extends HTMLElement {
     });
     this.addEventListener('wheel', (event) => this.wheel(event), { passive: false });
     new ResizeObserver(() => this.draw()).observe(this);
-    for (const query of ['(prefers-color-scheme: dark)', '(forced-colors: active)']) matchMedia(query).addEventListener('change', () => this.draw());
+    for (const query of ['(prefers-color-scheme: dark)', '(forced-colors: active)'])
+      matchMedia(query).addEventListener('change', () => this.draw());
   }
 
   /** What the axis is: time, or the number where idle time is left out. @param {number} seq */

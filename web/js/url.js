@@ -64,7 +64,8 @@ export function write(view, also = {}) {
   /** @type {string[]} */
   const query = [];
   /** @param {string} key @param {string} value */
-  const put = (key, value) => query.push(`${key}=${encodeURIComponent(value).replace(/%3A/g, ':').replace(/%2C/g, ',').replace(/%20/g, '+')}`);
+  const put = (key, value) =>
+    query.push(`${key}=${encodeURIComponent(value).replace(/%3A/g, ':').replace(/%2C/g, ',').replace(/%20/g, '+')}`);
   if (view.seq !== null) put('seq', String(view.seq));
   if (view.page !== 'events') put('page', view.page);
   if (view.service) put('service', view.service);

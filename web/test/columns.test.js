@@ -3,7 +3,12 @@ import { readFileSync } from 'node:fs';
 import test from 'node:test';
 import { ABSENT, classify, Columns, decode, FAILURE, NO_LATENCY, parseFilter, Rows } from '../js/columns.js';
 
-const fixture = (name) => readFileSync(new URL(`../../fixtures/sessions/${name}`, import.meta.url), 'utf8').trim().split('\n').map((line) => JSON.parse(line)).filter((event) => event.seq);
+const fixture = (name) =>
+  readFileSync(new URL(`../../fixtures/sessions/${name}`, import.meta.url), 'utf8')
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line))
+    .filter((event) => event.seq);
 
 /** An answer of the hub, made by hand. */
 function answer(from, rows) {
@@ -33,7 +38,14 @@ function answer(from, rows) {
 }
 
 test('an answer of the hub becomes columns, in whatever order its blocks come', () => {
-  const rows = Array.from({ length: 100 }, (_, i) => ({ time: 1e15 + i, type: i % 2 ? 'a.b' : 'c.d', service: i % 3 ? null : 'api', edge: i % 5 ? null : ['web', 'api'], flags: i % 7 ? 0 : FAILURE, latency: i % 5 ? NO_LATENCY : i }));
+  const rows = Array.from({ length: 100 }, (_, i) => ({
+    time: 1e15 + i,
+    type: i % 2 ? 'a.b' : 'c.d',
+    service: i % 3 ? null : 'api',
+    edge: i % 5 ? null : ['web', 'api'],
+    flags: i % 7 ? 0 : FAILURE,
+    latency: i % 5 ? NO_LATENCY : i,
+  }));
   const columns = new Columns(1);
   columns.reach(100);
   columns.put(decode(answer(51, rows.slice(50))));
@@ -91,5 +103,10 @@ test('an event twice is one event', () => {
 });
 
 test('a filter is read as the player reads it', () => {
-  assert.deepEqual(parseFilter(' type:diff.*,drift.* service:api failed two words '), { types: ['diff.*', 'drift.*'], service: 'api', failed: true, text: 'two words' });
+  assert.deepEqual(parseFilter(' type:diff.*,drift.* service:api failed two words '), {
+    types: ['diff.*', 'drift.*'],
+    service: 'api',
+    failed: true,
+    text: 'two words',
+  });
 });

@@ -13,7 +13,17 @@ import { clock, count, micros, span } from '../js/words.js';
 test('an address leads back to what it was made of', () => {
   const views = [
     { stream: 'main', seq: null, page: 'events', service: '', edge: '', cmp: null, q: '', z: null, epoch: '' },
-    { stream: 'ci-1', seq: 32800, page: 'traffic', service: 'api', edge: 'web→orders', cmp: 129610, q: 'type:diff.* service:a b&c=1', z: [10, 20], epoch: '73r3' },
+    {
+      stream: 'ci-1',
+      seq: 32800,
+      page: 'traffic',
+      service: 'api',
+      edge: 'web→orders',
+      cmp: 129610,
+      q: 'type:diff.* service:a b&c=1',
+      z: [10, 20],
+      epoch: '73r3',
+    },
     { stream: 'a b%', seq: 0, page: 'broke', service: 'ä/ö', edge: 'a→b→c', cmp: 1, q: '#"<x>', z: null, epoch: '' },
   ];
   for (const view of views) {
@@ -35,7 +45,10 @@ test('times keep their microseconds', () => {
 
 test('numbers are words that can be read', () => {
   assert.deepEqual([count(1, 'entry'), count(2, 'entry'), count(1200, 'failure')], ['1 entry', '2 entries', '1,200 failures']);
-  assert.deepEqual([span(394), span(15700), span(999600), span(4.1e6), span(61e6)].map((t) => t.replaceAll('\u202f', ' ')), ['394 µs', '16 ms', '1000 ms', '4.1 s', '1 min 1 s']);
+  assert.deepEqual(
+    [span(394), span(15700), span(999600), span(4.1e6), span(61e6)].map((t) => t.replaceAll('\u202f', ' ')),
+    ['394 µs', '16 ms', '1000 ms', '4.1 s', '1 min 1 s'],
+  );
 });
 
 test('no key does two things, and the digits are the pages', () => {
@@ -64,7 +77,14 @@ test('a diff has every field of both once, and folding loses none', () => {
   const after = { ...before, 'a.k20': 'x', 'b.new': true };
   delete after['a.k39'];
   const rows = tree(before, after);
-  assert.deepEqual(rows.filter((row) => !['same', 'group'].includes(row.op)).map((row) => [row.op, row.path]), [['changed', 'a.k20'], ['removed', 'a.k39'], ['added', 'b.new']]);
+  assert.deepEqual(
+    rows.filter((row) => !['same', 'group'].includes(row.op)).map((row) => [row.op, row.path]),
+    [
+      ['changed', 'a.k20'],
+      ['removed', 'a.k39'],
+      ['added', 'b.new'],
+    ],
+  );
   const folded = fold(rows, 3);
   const counted = folded.reduce((n, row) => n + (row.op === 'gap' ? row.count : 1), 0);
   assert.equal(counted, rows.length);
@@ -76,11 +96,28 @@ test('a diff has every field of both once, and folding loses none', () => {
 });
 
 test('layers put callers before called, also in circles', () => {
-  const { places } = layers(['db', 'api', 'web', 'x'], [{ source: 'web', target: 'api' }, { source: 'api', target: 'db' }, { source: 'db', target: 'web' }, { source: 'x', target: 'x' }]);
+  const { places } = layers(
+    ['db', 'api', 'web', 'x'],
+    [
+      { source: 'web', target: 'api' },
+      { source: 'api', target: 'db' },
+      { source: 'db', target: 'web' },
+      { source: 'x', target: 'x' },
+    ],
+  );
   const spots = new Set([...places.values()].map((place) => `${place.column} ${place.row}`));
   assert.equal(spots.size, places.size, 'no two in one place');
-  const straight = layers(['db', 'api', 'web'], [{ source: 'web', target: 'api' }, { source: 'api', target: 'db' }]).places;
-  assert.deepEqual(['web', 'api', 'db'].map((name) => straight.get(name).column), [0, 1, 2]);
+  const straight = layers(
+    ['db', 'api', 'web'],
+    [
+      { source: 'web', target: 'api' },
+      { source: 'api', target: 'db' },
+    ],
+  ).places;
+  assert.deepEqual(
+    ['web', 'api', 'db'].map((name) => straight.get(name).column),
+    [0, 1, 2],
+  );
 });
 
 test('frames are cut where they end, wherever the network cut them', () => {
@@ -90,22 +127,43 @@ test('frames are cut where they end, wherever the network cut them', () => {
     const frames = new Frames((frame) => seen.push(frame));
     frames.push(text.slice(0, cut));
     frames.push(text.slice(cut));
-    assert.deepEqual(seen, [{ id: 'e:8', event: 'request.completed', data: '{"seq":8}' }, { id: '', event: 'heartbeat', data: '{"head":8}' }]);
+    assert.deepEqual(seen, [
+      { id: 'e:8', event: 'request.completed', data: '{"seq":8}' },
+      { id: '', event: 'heartbeat', data: '{"head":8}' },
+    ]);
   }
 });
 
 test('the step of a service is that of the moment', () => {
-  const life = { told: 0, failures: [2, 5, 9], steps: [[1, 'starting'], [4, 'ready'], [8, 'failed']], changes: [], events: 3 };
+  const life = {
+    told: 0,
+    failures: [2, 5, 9],
+    steps: [
+      [1, 'starting'],
+      [4, 'ready'],
+      [8, 'failed'],
+    ],
+    changes: [],
+    events: 3,
+  };
   assert.deepEqual([upto(life.failures, 1), upto(life.failures, 5), upto(life.failures, 99)], [0, 2, 3]);
-  assert.deepEqual(step(life, 6, (seq) => seq * 10), { now: 'ready', took: 30 });
+  assert.deepEqual(
+    step(life, 6, (seq) => seq * 10),
+    { now: 'ready', took: 30 },
+  );
   assert.equal(step(life, 0, () => 0).now, '');
 });
 
 test('every event of the fixtures has words', () => {
   for (const name of ['v1/drift.jsonl', 'v1/rigd.jsonl', 'v1/hello.jsonl', 'causes/combination.jsonl']) {
-    const lines = readFileSync(new URL(`../../fixtures/sessions/${name}`, import.meta.url), 'utf8').trim().split('\n').map((line) => JSON.parse(line));
+    const lines = readFileSync(new URL(`../../fixtures/sessions/${name}`, import.meta.url), 'utf8')
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line));
     for (const event of lines.filter((one) => one.seq)) {
-      const words = summary(event).map((piece) => piece[1]).join('');
+      const words = summary(event)
+        .map((piece) => piece[1])
+        .join('');
       assert.ok(!words.includes('undefined') && !words.includes('[object'), `${event.type}: ${words}`);
     }
   }

@@ -14,7 +14,12 @@ export class Page {
     this.ctx = ctx;
     this.at = h('span', { class: 'at' });
     this.body = h('div', { class: 'pane-body story', tabindex: '0', role: 'region', 'aria-label': 'The story' });
-    this.root = h('section', { class: 'pane whole', 'aria-labelledby': 'broke-title' }, h('div', { class: 'pane-head' }, h('h1', { id: 'broke-title' }, 'What broke'), this.at), this.body);
+    this.root = h(
+      'section',
+      { class: 'pane whole', 'aria-labelledby': 'broke-title' },
+      h('div', { class: 'pane-head' }, h('h1', { id: 'broke-title' }, 'What broke'), this.at),
+      this.body,
+    );
     this.latest = new Latest();
     this.reasons = new Latest();
     this.asked = 0;
@@ -34,10 +39,11 @@ export class Page {
     const since = Date.now() - this.asked;
     if (this.latest.busy && this.stream === store.view.stream) return;
     if (since < EVERY && this.stream === store.view.stream) {
-      if (!this.timer) this.timer = setTimeout(() => {
-        this.timer = 0;
-        store.touch('broke');
-      }, EVERY - since);
+      if (!this.timer)
+        this.timer = setTimeout(() => {
+          this.timer = 0;
+          store.touch('broke');
+        }, EVERY - since);
       return;
     }
     this.stream = store.view.stream;
@@ -54,19 +60,53 @@ export class Page {
   show(it) {
     const { store } = this.ctx;
     const first = it.first_failure;
-    say(this.at, `${count(Number(it.events), 'event')}, ${span(Number(it.duration_ms) * 1000)}${it.outcome_recorded ? '' : '; judged by its events'}`);
+    say(
+      this.at,
+      `${count(Number(it.events), 'event')}, ${span(Number(it.duration_ms) * 1000)}${it.outcome_recorded ? '' : '; judged by its events'}`,
+    );
     const passed = it.outcome === 'passed';
     const verdict = first
-      ? [h('span', { class: 'bad' }, `✗ ${it.outcome}`), ' First failure: ', toSeq(store, first.seq), ' ', h('strong', null, first.type), first.services.length ? ` in ${first.services.join(', ')}` : '', h('span', { class: 'soft' }, ` at ${day(micros(first.ts))} ${clock(micros(first.ts))}`)]
+      ? [
+          h('span', { class: 'bad' }, `✗ ${it.outcome}`),
+          ' First failure: ',
+          toSeq(store, first.seq),
+          ' ',
+          h('strong', null, first.type),
+          first.services.length ? ` in ${first.services.join(', ')}` : '',
+          h('span', { class: 'soft' }, ` at ${day(micros(first.ts))} ${clock(micros(first.ts))}`),
+        ]
       : [h('span', { class: passed ? 'good' : 'soft' }, passed ? '● passed' : it.outcome), ' Nothing failed.'];
     const sections = [
       h('p', { class: 'verdict' }, verdict),
       it.damage ? h('p', { class: 'bad' }, `The recording is damaged and readable only up to there: ${it.damage}`) : null,
-      first ? h('div', { class: 'tools' }, button('Go to it', () => store.see({ page: 'events', seq: first.seq }, { push: true }), { class: 'primary' }), it.changes?.items?.[0] ? button(`The change before it: ${tame(it.changes.items[0].service, 40)}`, () => store.see({ page: 'config', service: it.changes.items[0].service, seq: it.changes.items[0].seq }, { push: true })) : null) : null,
+      first
+        ? h(
+            'div',
+            { class: 'tools' },
+            button('Go to it', () => store.see({ page: 'events', seq: first.seq }, { push: true }), { class: 'primary' }),
+            it.changes?.items?.[0]
+              ? button(`The change before it: ${tame(it.changes.items[0].service, 40)}`, () =>
+                  store.see({ page: 'config', service: it.changes.items[0].service, seq: it.changes.items[0].seq }, { push: true }),
+                )
+              : null,
+          )
+        : null,
       this.why,
-      this.list('Failed assertions', it.assertions, (/** @type {any} */ one) => [toSeq(store, one.seq), one.file ? h('span', { class: 'mono soft' }, ` ${one.file}:${one.line ?? ''}`) : '', h('pre', null, one.message)]),
-      this.list('Crashes', it.crashes, (/** @type {any} */ one) => [toSeq(store, one.seq), ' ', h('strong', null, one.service ?? ''), ` ${one.type} `, h('span', { class: 'bad' }, one.error)]),
-      this.list('Config changes before the first failure, nearest first', first ? it.changes : null, (/** @type {any} */ one) => this.change(one)),
+      this.list('Failed assertions', it.assertions, (/** @type {any} */ one) => [
+        toSeq(store, one.seq),
+        one.file ? h('span', { class: 'mono soft' }, ` ${one.file}:${one.line ?? ''}`) : '',
+        h('pre', null, one.message),
+      ]),
+      this.list('Crashes', it.crashes, (/** @type {any} */ one) => [
+        toSeq(store, one.seq),
+        ' ',
+        h('strong', null, one.service ?? ''),
+        ` ${one.type} `,
+        h('span', { class: 'bad' }, one.error),
+      ]),
+      this.list('Config changes before the first failure, nearest first', first ? it.changes : null, (/** @type {any} */ one) =>
+        this.change(one),
+      ),
       this.list('Failing requests', it.requests, (/** @type {any} */ one) => [
         toSeq(store, one.seq),
         h('span', { class: 'name' }, ` ${one.source} → ${one.target} `),
@@ -76,10 +116,39 @@ export class Page {
         one.error ? h('div', { class: 'bad' }, one.error) : '',
         one.response_body?.text ? h('pre', null, one.response_body.text) : '',
       ]),
-      this.list('How often', Number(it.requests?.items?.length ?? 0) > 1 ? it.failing : null, (/** @type {any} */ one) => [h('strong', null, `${number(one.count)} × ${one.status}`), ` ${one.source} → ${one.target}, first `, toSeq(store, one.first_seq)]),
-      this.list('stderr around it', it.stderr, (/** @type {any} */ one) => [toSeq(store, one.seq), ` ${one.service}`, h('pre', { class: 'stderr' }, one.text)]),
-      it.stall ? h('section', null, h('h2', null, 'Last stall'), h('p', null, toSeq(store, it.stall.seq), ` nothing went on for ${it.stall.stalled_for}`), h('ul', null, it.stall.services.map((/** @type {any} */ one) => h('li', null, `${one.name}: ${one.phase}${one.waiting_on.length ? `, waits for ${one.waiting_on.join(', ')}` : ''}`)))) : null,
-      it.phases?.length ? h('section', null, h('h2', null, 'Phases'), h('p', null, it.phases.map((/** @type {any} */ one) => `${one.name} ${span(Number(one.us))}`).join(', '))) : null,
+      this.list('How often', Number(it.requests?.items?.length ?? 0) > 1 ? it.failing : null, (/** @type {any} */ one) => [
+        h('strong', null, `${number(one.count)} × ${one.status}`),
+        ` ${one.source} → ${one.target}, first `,
+        toSeq(store, one.first_seq),
+      ]),
+      this.list('stderr around it', it.stderr, (/** @type {any} */ one) => [
+        toSeq(store, one.seq),
+        ` ${one.service}`,
+        h('pre', { class: 'stderr' }, one.text),
+      ]),
+      it.stall
+        ? h(
+            'section',
+            null,
+            h('h2', null, 'Last stall'),
+            h('p', null, toSeq(store, it.stall.seq), ` nothing went on for ${it.stall.stalled_for}`),
+            h(
+              'ul',
+              null,
+              it.stall.services.map((/** @type {any} */ one) =>
+                h('li', null, `${one.name}: ${one.phase}${one.waiting_on.length ? `, waits for ${one.waiting_on.join(', ')}` : ''}`),
+              ),
+            ),
+          )
+        : null,
+      it.phases?.length
+        ? h(
+            'section',
+            null,
+            h('h2', null, 'Phases'),
+            h('p', null, it.phases.map((/** @type {any} */ one) => `${one.name} ${span(Number(one.us))}`).join(', ')),
+          )
+        : null,
     ];
     fill(this.body, sections);
     fill(this.why);
@@ -100,18 +169,35 @@ export class Page {
   change(one) {
     const { store } = this.ctx;
     return [
-      button(`#${number(one.seq)}`, () => store.see({ page: 'config', service: one.service, seq: Number(one.seq) }, { push: true }), { class: 'link mono', title: 'In Config' }),
+      button(`#${number(one.seq)}`, () => store.see({ page: 'config', service: one.service, seq: Number(one.seq) }, { push: true }), {
+        class: 'link mono',
+        title: 'In Config',
+      }),
       h('span', { class: `sev ${one.severity ?? ''}` }, ` ${severityGlyph(one.severity)} `),
       h('strong', null, one.service),
       one.what ? ` ${one.kind} ${one.what}` : ' ',
       one.path ? pieces(change({ ...one, op: one.before === undefined ? 'added' : one.after === undefined ? 'removed' : 'changed' })) : '',
-      h('span', { class: 'soft' }, `${one.who ? ` by ${one.who}` : ''}${one.origin ? ` from ${one.origin}` : ''} at ${clock(micros(one.ts))}${one.involved ? '; this service has a part in it' : ''}`),
+      h(
+        'span',
+        { class: 'soft' },
+        `${one.who ? ` by ${one.who}` : ''}${one.origin ? ` from ${one.origin}` : ''} at ${clock(micros(one.ts))}${one.involved ? '; this service has a part in it' : ''}`,
+      ),
     ];
   }
 
   /** @param {string} title @param {any} listed @param {(one: any) => any} row */
   list(title, listed, row) {
     if (!listed?.items?.length) return null;
-    return h('section', null, h('h2', null, title), h('ul', { class: 'plain' }, listed.items.map((/** @type {any} */ one) => h('li', null, row(one)))), Number(listed.more) > 0 ? h('p', { class: 'soft' }, `and ${number(Number(listed.more))} more`) : null);
+    return h(
+      'section',
+      null,
+      h('h2', null, title),
+      h(
+        'ul',
+        { class: 'plain' },
+        listed.items.map((/** @type {any} */ one) => h('li', null, row(one))),
+      ),
+      Number(listed.more) > 0 ? h('p', { class: 'soft' }, `and ${number(Number(listed.more))} more`) : null,
+    );
   }
 }

@@ -2,7 +2,7 @@
 import { FAILURE } from '../columns.js';
 import { Detail } from '../detail.js';
 import { fill, h, pieces, say } from '../dom.js';
-import { List } from '../list.js';
+import '../list.js';
 import { summary } from '../summary.js';
 import { both, clock, number } from '../words.js';
 import { ServiceList } from './services.js';
@@ -21,7 +21,7 @@ export class EventList {
   constructor(ctx, how) {
     this.ctx = ctx;
     this.how = how;
-    this.list = /** @type {List} */ (document.createElement('rig-list'));
+    this.list = /** @type {import('../list.js').List} */ (document.createElement('rig-list'));
     this.list.setAttribute('aria-label', how.label);
     this.back = h('button', { type: 'button', class: 'small back', on: { click: () => this.toCursor() } }, 'To the cursor');
     this.back.hidden = true;
@@ -94,7 +94,15 @@ export class EventList {
     if (moved && !this.away && !store.follows) this.list.scrollToRow(this.list.chosen < 0 ? 0 : this.list.chosen);
     this.back.hidden = !this.away;
     this.empty.hidden = rows.count > 0;
-    if (rows.count === 0) say(this.empty, store.loading ? 'Loading…' : store.columns.n === 0 ? 'Nothing has happened yet. What comes is shown at once.' : 'Nothing that the filter takes.');
+    if (rows.count === 0)
+      say(
+        this.empty,
+        store.loading
+          ? 'Loading…'
+          : store.columns.n === 0
+            ? 'Nothing has happened yet. What comes is shown at once.'
+            : 'Nothing that the filter takes.',
+      );
   }
 
   /** The row before or after, by what the list shows. @param {1 | -1} step */
@@ -122,7 +130,12 @@ export class Page {
       'div',
       { class: 'columns three' },
       this.side.root,
-      h('section', { class: 'pane main', 'aria-labelledby': 'events-title' }, h('div', { class: 'pane-head' }, h('h1', { id: 'events-title' }, 'Events'), this.at), this.events.root),
+      h(
+        'section',
+        { class: 'pane main', 'aria-labelledby': 'events-title' },
+        h('div', { class: 'pane-head' }, h('h1', { id: 'events-title' }, 'Events'), this.at),
+        this.events.root,
+      ),
       this.detail.root,
     );
     this.rows = store.rows;

@@ -21,7 +21,13 @@ export class Page {
     this.at = h('span', { class: 'at' });
     this.picture = h('div', { class: 'graph', tabindex: '0', role: 'region', 'aria-label': 'Graph of services' });
     this.note = h('p', { class: 'empty' });
-    this.root = h('section', { class: 'pane whole', 'aria-labelledby': 'graph-title' }, h('div', { class: 'pane-head' }, h('h1', { id: 'graph-title' }, 'Graph'), this.at), this.picture, this.note);
+    this.root = h(
+      'section',
+      { class: 'pane whole', 'aria-labelledby': 'graph-title' },
+      h('div', { class: 'pane-head' }, h('h1', { id: 'graph-title' }, 'Graph'), this.at),
+      this.picture,
+      this.note,
+    );
     this.drawn = '';
     this.before = new Map();
   }
@@ -32,10 +38,16 @@ export class Page {
     if (!now) return;
     const edges = [];
     for (const [source, targets] of Object.entries(now.edges ?? {})) {
-      for (const [target, edge] of Object.entries(/** @type {any} */ (targets))) edges.push({ source, target, ...edge, weight: Number(edge.requests) + Number(edge.connections) });
+      for (const [target, edge] of Object.entries(/** @type {any} */ (targets)))
+        edges.push({ source, target, ...edge, weight: Number(edge.requests) + Number(edge.connections) });
     }
     const rows = new Map(services(this.ctx).map((row) => [row.name, row]));
-    const key = JSON.stringify([now.seq, store.view.service, store.view.edge, [...rows.values()].map((row) => [row.name, row.status, row.drift])]);
+    const key = JSON.stringify([
+      now.seq,
+      store.view.service,
+      store.view.edge,
+      [...rows.values()].map((row) => [row.name, row.status, row.drift]),
+    ]);
     if (key === this.drawn) return;
     this.drawn = key;
     const weight = new Map();
@@ -47,7 +59,10 @@ export class Page {
     const names = [...weight.keys()].sort((a, b) => weight.get(b) - weight.get(a) || (a < b ? -1 : 1)).slice(0, MOST);
     const kept = new Set(names);
     const shown = edges.filter((edge) => kept.has(edge.source) && kept.has(edge.target));
-    say(this.at, `${count(names.length, 'service')}${weight.size > MOST ? ` of ${number(weight.size)}, those with the most traffic` : ''}, ${count(shown.length, 'edge')} at ${number(now.seq)}`);
+    say(
+      this.at,
+      `${count(names.length, 'service')}${weight.size > MOST ? ` of ${number(weight.size)}, those with the most traffic` : ''}, ${count(shown.length, 'edge')} at ${number(now.seq)}`,
+    );
     this.note.hidden = names.length > 0;
     say(this.note, 'No service up to this moment.');
     if (names.length === 0) {
@@ -73,7 +88,11 @@ export class Page {
       const to = [back ? bx + WIDE : bx, by + TALL / 2];
       const bend = back ? 60 : Math.max(30, (to[0] - from[0]) / 2);
       const bends = (via.get(`${edge.source}\n${edge.target}`) ?? []).map((bend) => /** @type {number[]} */ (at.get(bend)));
-      const path = bends.length ? through(from, bends, to) : edge.source === edge.target ? `M ${ax + WIDE - 20} ${ay} C ${ax + WIDE} ${ay - 26}, ${ax + WIDE + 26} ${ay}, ${ax + WIDE} ${ay + 12}` : `M ${from[0]} ${from[1]} C ${from[0] + bend} ${from[1]}, ${to[0] + (back ? bend : -bend)} ${to[1]}, ${to[0]} ${to[1]}`;
+      const path = bends.length
+        ? through(from, bends, to)
+        : edge.source === edge.target
+          ? `M ${ax + WIDE - 20} ${ay} C ${ax + WIDE} ${ay - 26}, ${ax + WIDE + 26} ${ay}, ${ax + WIDE} ${ay + 12}`
+          : `M ${from[0]} ${from[1]} C ${from[0] + bend} ${from[1]}, ${to[0] + (back ? bend : -bend)} ${to[1]}, ${to[0]} ${to[1]}`;
       const name = edgeName(edge.source, edge.target);
       const failing = Number(edge.failures) > 0;
       const grown = edge.weight > (this.before.get(name) ?? edge.weight) && store.follows;
@@ -81,12 +100,23 @@ export class Page {
       const wide = 1 + 4 * (Math.log1p(edge.weight) / Math.log1p(most));
       const label = `${number(edge.weight)}${failing ? ` · ✗ ${percent(edge.failures, Math.max(1, edge.requests))}` : ''}`;
       const first = bends[0];
-      const middle = first ? [first[0] + WIDE / 2, first[1] + TALL / 2 - 5] : [(from[0] + to[0]) / 2 + (back ? bend * 0.75 : 0), (from[1] + to[1]) / 2 - 5];
+      const middle = first
+        ? [first[0] + WIDE / 2, first[1] + TALL / 2 - 5]
+        : [(from[0] + to[0]) / 2 + (back ? bend * 0.75 : 0), (from[1] + to[1]) / 2 - 5];
       return h(
         'g',
-        { class: `edge ${failing ? 'failing' : ''} ${store.view.edge === name ? 'chosen' : ''} ${grown ? 'lit' : ''}`, on: { click: () => store.see({ page: 'traffic', edge: name }, { push: true }) } },
+        {
+          class: `edge ${failing ? 'failing' : ''} ${store.view.edge === name ? 'chosen' : ''} ${grown ? 'lit' : ''}`,
+          on: { click: () => store.see({ page: 'traffic', edge: name }, { push: true }) },
+        },
         h('path', { d: path, class: 'hit' }),
-        h('path', { d: path, class: 'line', 'stroke-width': wide.toFixed(1), 'stroke-dasharray': failing ? '6 4' : null, 'marker-end': null }),
+        h('path', {
+          d: path,
+          class: 'line',
+          'stroke-width': wide.toFixed(1),
+          'stroke-dasharray': failing ? '6 4' : null,
+          'marker-end': null,
+        }),
         h('text', { x: middle[0], y: middle[1], 'text-anchor': 'middle', class: 'label' }, label),
       );
     });
@@ -98,11 +128,19 @@ export class Page {
       const words = `${name}${status ? `, ${status}` : ''}${row.drift ? `, ${row.drift.replace('-', ' ')}` : ''}${row.failures ? `, ${count(row.failures, 'failure')}` : ''}`;
       const node = h(
         'g',
-        { class: `node st-${status || 'none'} ${store.view.service === name ? 'chosen' : ''}`, tabindex: '0', role: 'button', 'aria-label': `${words}: its traffic`, 'data-name': name },
+        {
+          class: `node st-${status || 'none'} ${store.view.service === name ? 'chosen' : ''}`,
+          tabindex: '0',
+          role: 'button',
+          'aria-label': `${words}: its traffic`,
+          'data-name': name,
+        },
         h('rect', { x: nx, y: ny, width: WIDE, height: TALL, rx: 6 }),
         h('text', { x: nx + 10, y: ny + 21, class: `glyph st-${status || 'none'}` }, GLYPHS[/** @type {'ready'} */ (status)] ?? '·'),
         h('text', { x: nx + 26, y: ny + 21, class: 'name' }, name.length > 15 ? `${name.slice(0, 14)}…` : name),
-        drift ? h('text', { x: nx + WIDE - 10, y: ny + 21, 'text-anchor': 'end', class: row.drift === 'in-sync' ? 'good' : 'drift' }, drift) : null,
+        drift
+          ? h('text', { x: nx + WIDE - 10, y: ny + 21, 'text-anchor': 'end', class: row.drift === 'in-sync' ? 'good' : 'drift' }, drift)
+          : null,
       );
       const open = () => store.see({ page: 'traffic', service: name, edge: '' }, { push: true });
       node.addEventListener('click', open);
@@ -118,7 +156,22 @@ export class Page {
     const focused = /** @type {HTMLElement | null} */ (document.activeElement)?.dataset?.name;
     const w = x(width - 1) + WIDE + 80;
     const tall = 32 + height * (TALL + GAP_Y);
-    fill(this.picture, h('svg', { width: w, height: tall, viewBox: `0 0 ${w} ${tall}`, class: 'graph-svg', role: 'group', 'aria-label': `${count(names.length, 'service')} and who calls whom` }, lines, nodes));
+    fill(
+      this.picture,
+      h(
+        'svg',
+        {
+          width: w,
+          height: tall,
+          viewBox: `0 0 ${w} ${tall}`,
+          class: 'graph-svg',
+          role: 'group',
+          'aria-label': `${count(names.length, 'service')} and who calls whom`,
+        },
+        lines,
+        nodes,
+      ),
+    );
     if (focused) /** @type {HTMLElement | null} */ (this.picture.querySelector(`[data-name="${CSS.escape(focused)}"]`))?.focus();
   }
 

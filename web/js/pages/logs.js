@@ -23,7 +23,13 @@ export class Page {
       'div',
       { class: 'columns side-main' },
       this.side.root,
-      h('section', { class: 'pane main', 'aria-labelledby': 'logs-title' }, h('div', { class: 'pane-head' }, h('h1', { id: 'logs-title' }, 'Logs'), this.stderr, this.at, this.near), this.lines.root, this.whole),
+      h(
+        'section',
+        { class: 'pane main', 'aria-labelledby': 'logs-title' },
+        h('div', { class: 'pane-head' }, h('h1', { id: 'logs-title' }, 'Logs'), this.stderr, this.at, this.near),
+        this.lines.root,
+        this.whole,
+      ),
     );
   }
 
@@ -40,7 +46,11 @@ export class Page {
     const key = `${store.version} ${service} ${this.only}`;
     if (key !== this.key || this.rows.columns !== store.columns) {
       this.key = key;
-      this.rows = store.narrowed({ types: ['service.log'], service: service || store.filter.service, ...(this.only ? { flag: STDERR } : {}) });
+      this.rows = store.narrowed({
+        types: ['service.log'],
+        service: service || store.filter.service,
+        ...(this.only ? { flag: STDERR } : {}),
+      });
     }
     return this.rows;
   }
@@ -59,7 +69,12 @@ export class Page {
       h('span', { class: 'cell time', role: 'gridcell', title: `#${number(seq)} ${both(us)}` }, clock(us)),
       h('span', { class: 'cell service', role: 'gridcell' }, columns.serviceOf(seq)),
       h('span', { class: `cell ${stderr ? 'stderr' : ''}`, role: 'gridcell', title: stderr ? 'stderr' : null }, stderr ? '!' : ' '),
-      h('span', { class: `cell grow words ${stderr ? 'stderr' : ''}`, role: 'gridcell' }, pieces(line), more ? h('span', { class: 'soft' }, ` ⏎ ${more} more`) : ''),
+      h(
+        'span',
+        { class: `cell grow words ${stderr ? 'stderr' : ''}`, role: 'gridcell' },
+        pieces(line),
+        more ? h('span', { class: 'soft' }, ` ⏎ ${more} more`) : '',
+      ),
     );
   }
 
@@ -81,7 +96,15 @@ export class Page {
     }
     if (this.nearSeq !== seq) {
       this.nearSeq = seq;
-      fill(this.near, seq ? button('Traffic then', () => store.see({ page: 'traffic', seq }, { push: true }), { class: 'small', title: 'The requests of the same moment' }) : null);
+      fill(
+        this.near,
+        seq
+          ? button('Traffic then', () => store.see({ page: 'traffic', seq }, { push: true }), {
+              class: 'small',
+              title: 'The requests of the same moment',
+            })
+          : null,
+      );
     }
   }
 

@@ -1,6 +1,6 @@
 /** Services: a row each with status, start, drift, baseline, last change and failures; narrow as the list beside other things. */
 import { fill, h, say } from '../dom.js';
-import { List } from '../list.js';
+import '../list.js';
 import { step, upto } from '../lives.js';
 import { driftGlyph } from '../summary.js';
 import { ago, count, number, span } from '../words.js';
@@ -50,7 +50,11 @@ function glyph(row) {
 
 /** @param {any} row */
 function drift(row) {
-  return h('span', { class: `glyph ${row.drift === 'in-sync' ? 'good' : 'drift'}`, title: row.drift ? row.drift.replace('-', ' ') : 'no baseline' }, driftGlyph(row.drift) || ' ');
+  return h(
+    'span',
+    { class: `glyph ${row.drift === 'in-sync' ? 'good' : 'drift'}`, title: row.drift ? row.drift.replace('-', ' ') : 'no baseline' },
+    driftGlyph(row.drift) || ' ',
+  );
 }
 
 /** The narrow list, beside other things. */
@@ -58,11 +62,16 @@ export class ServiceList {
   /** @param {any} ctx */
   constructor(ctx) {
     this.ctx = ctx;
-    this.list = /** @type {List} */ (document.createElement('rig-list'));
+    this.list = /** @type {import('../list.js').List} */ (document.createElement('rig-list'));
     this.list.setAttribute('aria-label', 'Services');
     this.title = h('h2', null, 'Services');
     this.at = h('span', { class: 'at' });
-    this.root = h('section', { class: 'pane side', 'aria-label': 'Services' }, h('div', { class: 'pane-head' }, this.title, this.at), this.list);
+    this.root = h(
+      'section',
+      { class: 'pane side', 'aria-label': 'Services' },
+      h('div', { class: 'pane-head' }, this.title, this.at),
+      this.list,
+    );
     /** @type {any[]} */
     this.rows = [];
     this.list.draw = (node, row) => this.draw(node, row);
@@ -91,7 +100,11 @@ export class ServiceList {
   /** @param {HTMLElement} node @param {number} at */
   draw(node, at) {
     if (at === 0) {
-      fill(node, h('span', { class: 'cell grow', role: 'gridcell' }, 'all'), h('span', { class: 'cell num soft', role: 'gridcell' }, number(this.rows.length)));
+      fill(
+        node,
+        h('span', { class: 'cell grow', role: 'gridcell' }, 'all'),
+        h('span', { class: 'cell num soft', role: 'gridcell' }, number(this.rows.length)),
+      );
       return;
     }
     const row = this.rows[at - 1];
@@ -101,7 +114,11 @@ export class ServiceList {
       h('span', { class: 'cell', role: 'gridcell' }, glyph(row)),
       h('span', { class: 'cell grow mono', role: 'gridcell', title: row.name }, row.name),
       h('span', { class: 'cell', role: 'gridcell' }, drift(row)),
-      h('span', { class: `cell num ${row.failures ? 'bad' : 'soft'}`, role: 'gridcell', title: count(row.failures, 'failure') }, row.failures ? `✗ ${number(row.failures)}` : ''),
+      h(
+        'span',
+        { class: `cell num ${row.failures ? 'bad' : 'soft'}`, role: 'gridcell', title: count(row.failures, 'failure') },
+        row.failures ? `✗ ${number(row.failures)}` : '',
+      ),
     );
   }
 
@@ -119,17 +136,29 @@ export class Page {
   /** @param {any} ctx */
   constructor(ctx) {
     this.ctx = ctx;
-    this.list = /** @type {List} */ (document.createElement('rig-list'));
+    this.list = /** @type {import('../list.js').List} */ (document.createElement('rig-list'));
     this.list.height_ = 26;
     this.list.setAttribute('aria-label', 'Services');
     this.at = h('span', { class: 'at' });
     this.head = h(
       'div',
       { class: 'row-head services-row', 'aria-hidden': 'true' },
-      ['', 'service', 'status', 'start', 'drift', 'baseline', 'last change', 'failures', 'life'].map((name, i) => h('span', { class: `cell${i === 7 || i === 3 ? ' num' : ''}` }, name)),
+      ['', 'service', 'status', 'start', 'drift', 'baseline', 'last change', 'failures', 'life'].map((name, i) =>
+        h('span', { class: `cell${i === 7 || i === 3 ? ' num' : ''}` }, name),
+      ),
     );
-    this.none = h('p', { class: 'empty' }, 'No service yet. `rig snapshot FILE --service NAME` captures a config; `rig record` brings what a command does.');
-    this.root = h('section', { class: 'pane whole', 'aria-labelledby': 'services-title' }, h('div', { class: 'pane-head' }, h('h1', { id: 'services-title' }, 'Services'), this.at), h('div', { class: 'wide' }, this.head, this.list), this.none);
+    this.none = h(
+      'p',
+      { class: 'empty' },
+      'No service yet. `rig snapshot FILE --service NAME` captures a config; `rig record` brings what a command does.',
+    );
+    this.root = h(
+      'section',
+      { class: 'pane whole', 'aria-labelledby': 'services-title' },
+      h('div', { class: 'pane-head' }, h('h1', { id: 'services-title' }, 'Services'), this.at),
+      h('div', { class: 'wide' }, this.head, this.list),
+      this.none,
+    );
     /** @type {any[]} */
     this.rows = [];
     this.list.draw = (node, at) => this.draw(node, at);
@@ -167,21 +196,70 @@ export class Page {
     node.classList.add('services-row');
     const { store } = this.ctx;
     const now = store.columns.timeOf(store.cursor);
-    const cell = (/** @type {any} */ what, /** @type {string} */ kind = '', title = '') => h('span', { class: `cell ${kind}`, role: 'gridcell', title: title || null }, what);
+    const cell = (/** @type {any} */ what, /** @type {string} */ kind = '', title = '') =>
+      h('span', { class: `cell ${kind}`, role: 'gridcell', title: title || null }, what);
     const went = row.took >= 0 ? span(row.took) : row.status === 'starting' ? '…' : '';
-    const changed = row.changed ? h('button', { type: 'button', class: 'link', title: `#${row.changed}`, on: { click: () => store.see({ service: row.name, page: 'config', seq: row.changed }, { push: true }) } }, ago(now - store.columns.timeOf(row.changed))) : '';
-    const failures = row.failures ? h('button', { type: 'button', class: 'link bad', on: { click: () => store.see({ service: row.name, page: 'events', q: `service:${row.name} failed` }, { push: true }) } }, `✗ ${number(row.failures)}`) : '';
+    const changed = row.changed
+      ? h(
+          'button',
+          {
+            type: 'button',
+            class: 'link',
+            title: `#${row.changed}`,
+            on: { click: () => store.see({ service: row.name, page: 'config', seq: row.changed }, { push: true }) },
+          },
+          ago(now - store.columns.timeOf(row.changed)),
+        )
+      : '';
+    const failures = row.failures
+      ? h(
+          'button',
+          {
+            type: 'button',
+            class: 'link bad',
+            on: { click: () => store.see({ service: row.name, page: 'events', q: `service:${row.name} failed` }, { push: true }) },
+          },
+          `✗ ${number(row.failures)}`,
+        )
+      : '';
     const strip = document.createElement('canvas');
     strip.className = 'strip';
     strip.setAttribute('aria-hidden', 'true');
     fill(
       node,
       cell(glyph(row)),
-      cell(h('button', { type: 'button', class: 'link mono', title: row.captured ? 'Its config' : 'Its events', on: { click: () => this.open(at, true) } }, row.name)),
-      cell([row.status || '–', row.error ? h('span', { class: 'bad' }, ` ${row.error}`) : ''], row.status === 'failed' ? 'bad' : '', row.error),
+      cell(
+        h(
+          'button',
+          {
+            type: 'button',
+            class: 'link mono',
+            title: row.captured ? 'Its config' : 'Its events',
+            on: { click: () => this.open(at, true) },
+          },
+          row.name,
+        ),
+      ),
+      cell(
+        [row.status || '–', row.error ? h('span', { class: 'bad' }, ` ${row.error}`) : ''],
+        row.status === 'failed' ? 'bad' : '',
+        row.error,
+      ),
       cell(went, 'num'),
-      cell(row.drift ? [drift(row), ` ${row.drift.replace('-', ' ')}`, row.differing ? ` ${row.differing}` : ''] : '', row.drift === 'drifted' ? 'drift' : ''),
-      cell(row.baseline ? `#${row.baseline.approved_seq}${row.baseline.actor ? ` ${row.baseline.actor}` : ''}` : row.declared ? 'declared' : row.captured ? 'none' : '', 'soft'),
+      cell(
+        row.drift ? [drift(row), ` ${row.drift.replace('-', ' ')}`, row.differing ? ` ${row.differing}` : ''] : '',
+        row.drift === 'drifted' ? 'drift' : '',
+      ),
+      cell(
+        row.baseline
+          ? `#${row.baseline.approved_seq}${row.baseline.actor ? ` ${row.baseline.actor}` : ''}`
+          : row.declared
+            ? 'declared'
+            : row.captured
+              ? 'none'
+              : '',
+        'soft',
+      ),
       cell(changed),
       cell(failures, 'num'),
       cell(strip, 'grow'),

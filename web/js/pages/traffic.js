@@ -3,7 +3,7 @@ import { edgeName, ends, FAILURE, NO_LATENCY } from '../columns.js';
 import { Detail } from '../detail.js';
 import { fill, h, pieces, say } from '../dom.js';
 import { histogram } from '../histogram.js';
-import { List } from '../list.js';
+import '../list.js';
 import { Latest } from '../source.js';
 import { callOf, outcome } from '../summary.js';
 import { both, clock, count, number, percent, span } from '../words.js';
@@ -17,7 +17,7 @@ export class Page {
   constructor(ctx) {
     this.ctx = ctx;
     const { store } = ctx;
-    this.list = /** @type {List} */ (document.createElement('rig-list'));
+    this.list = /** @type {import('../list.js').List} */ (document.createElement('rig-list'));
     this.list.setAttribute('aria-label', 'Edges');
     this.list.draw = (node, row) => this.draw(node, row);
     this.list.choose = (row) => {
@@ -25,13 +25,27 @@ export class Page {
       store.see({ edge: store.view.edge === edge ? '' : edge }, { push: true });
     };
     this.list.addEventListener('keydown', (event) => this.keydown(/** @type {KeyboardEvent} */ (event)));
-    this.head = h('div', { class: 'row-head edge-row', 'aria-hidden': 'true' }, ['edge', 'requests', 'failed', 'p50', 'p95', 'p99', 'max'].map((name, i) => h('span', { class: `cell ${i ? 'num' : 'grow'}` }, name)));
+    this.head = h(
+      'div',
+      { class: 'row-head edge-row', 'aria-hidden': 'true' },
+      ['edge', 'requests', 'failed', 'p50', 'p95', 'p99', 'max'].map((name, i) => h('span', { class: `cell ${i ? 'num' : 'grow'}` }, name)),
+    );
     this.at = h('span', { class: 'at' });
     this.picture = h('div', { class: 'picture' });
     this.which = h('h2', null, 'Requests');
-    this.order = h('select', { 'aria-label': 'Order', on: { change: () => store.touch('view') } }, h('option', { value: 'time' }, 'in order'), h('option', { value: 'slow' }, 'slowest first'), h('option', { value: 'failed' }, 'failed only'));
+    this.order = h(
+      'select',
+      { 'aria-label': 'Order', on: { change: () => store.touch('view') } },
+      h('option', { value: 'time' }, 'in order'),
+      h('option', { value: 'slow' }, 'slowest first'),
+      h('option', { value: 'failed' }, 'failed only'),
+    );
     this.listed = h('span', { class: 'at' });
-    this.requests = new EventList(ctx, { label: 'Requests', rows: () => this.shown(), draw: (node, seq, event) => this.request(node, seq, event) });
+    this.requests = new EventList(ctx, {
+      label: 'Requests',
+      rows: () => this.shown(),
+      draw: (node, seq, event) => this.request(node, seq, event),
+    });
     this.detail = new Detail(ctx);
     this.none = h('p', { class: 'empty' }, 'No traffic up to this moment.');
     this.root = h(
@@ -40,8 +54,21 @@ export class Page {
       h(
         'div',
         { class: 'stack' },
-        h('section', { class: 'pane edges', 'aria-labelledby': 'traffic-title' }, h('div', { class: 'pane-head' }, h('h1', { id: 'traffic-title' }, 'Traffic'), this.at), this.head, this.list, this.none),
-        h('section', { class: 'pane main', 'aria-label': 'Requests' }, h('div', { class: 'pane-head' }, this.which, this.order, this.listed), this.picture, this.requests.root),
+        h(
+          'section',
+          { class: 'pane edges', 'aria-labelledby': 'traffic-title' },
+          h('div', { class: 'pane-head' }, h('h1', { id: 'traffic-title' }, 'Traffic'), this.at),
+          this.head,
+          this.list,
+          this.none,
+        ),
+        h(
+          'section',
+          { class: 'pane main', 'aria-label': 'Requests' },
+          h('div', { class: 'pane-head' }, this.which, this.order, this.listed),
+          this.picture,
+          this.requests.root,
+        ),
       ),
       this.detail.root,
     );
@@ -78,7 +105,12 @@ export class Page {
     if (key !== this.key || this.rows.columns !== store.columns) {
       this.key = key;
       const types = ['request.*', 'grpc.call.completed', 'kafka.request.completed', 'connection.*'];
-      const rows = store.narrowed({ types, edge, service: edge ? '' : service || store.filter.service, failed: how === 'failed' || store.filter.failed });
+      const rows = store.narrowed({
+        types,
+        edge,
+        service: edge ? '' : service || store.filter.service,
+        failed: how === 'failed' || store.filter.failed,
+      });
       this.rows = how === 'slow' ? new Slowest(rows) : rows;
     }
     return this.rows;
@@ -98,10 +130,11 @@ export class Page {
     const since = Date.now() - this.asked;
     if (this.latest.busy && (store.follows || store.playing)) return;
     if (since < (store.follows || store.playing ? EVERY : 60)) {
-      if (!this.timer) this.timer = setTimeout(() => {
-        this.timer = 0;
-        store.touch('traffic');
-      }, EVERY - since);
+      if (!this.timer)
+        this.timer = setTimeout(() => {
+          this.timer = 0;
+          store.touch('traffic');
+        }, EVERY - since);
       return;
     }
     this.asked = Date.now();
@@ -130,7 +163,15 @@ export class Page {
     const { latency } = row;
     fill(
       node,
-      cell([h('span', { class: 'name' }, row.source), h('span', { class: 'soft' }, ' → '), h('span', { class: 'name' }, row.target), row.connections ? h('span', { class: 'soft' }, ` ${count(row.connections, 'connection')}`) : ''], 'grow mono'),
+      cell(
+        [
+          h('span', { class: 'name' }, row.source),
+          h('span', { class: 'soft' }, ' → '),
+          h('span', { class: 'name' }, row.target),
+          row.connections ? h('span', { class: 'soft' }, ` ${count(row.connections, 'connection')}`) : '',
+        ],
+        'grow mono',
+      ),
       cell(number(row.requests)),
       cell(row.failed ? `✗ ${number(row.failed)} (${percent(row.failed, row.requests)})` : '0', row.failed ? 'num bad' : 'num soft'),
       cell(latency ? span(latency.p50_us) : '–'),
@@ -147,16 +188,32 @@ export class Page {
     const failed = ((columns.flags[at] ?? 0) & FAILURE) !== 0;
     const us = columns.timeOf(seq);
     const call = event ? callOf(event) : null;
-    const went = event && (call.status !== undefined || call.status_code !== undefined || call.grpc_status !== undefined || failed) ? outcome(event).text : '';
+    const went =
+      event && (call.status !== undefined || call.status_code !== undefined || call.grpc_status !== undefined || failed)
+        ? outcome(event).text
+        : '';
     const latency = columns.latency[at];
     const [source, target] = ends(columns.edgeOf(seq));
     fill(
       node,
       h('span', { class: 'cell num soft seq', role: 'gridcell' }, number(seq)),
       h('span', { class: 'cell time', role: 'gridcell', title: both(us) }, clock(us)),
-      h('span', { class: `cell status ${failed ? 'bad' : /^4/.test(went) ? 'warn' : 'good'}`, role: 'gridcell' }, failed ? `✗ ${went}` : went),
+      h(
+        'span',
+        { class: `cell status ${failed ? 'bad' : /^4/.test(went) ? 'warn' : 'good'}`, role: 'gridcell' },
+        failed ? `✗ ${went}` : went,
+      ),
       h('span', { class: 'cell num latency', role: 'gridcell' }, latency === NO_LATENCY || latency === undefined ? '' : span(latency)),
-      h('span', { class: 'cell grow words', role: 'gridcell' }, pieces([['name', source], ['soft', ' → '], ['name', target], ['', call ? ` ${call.method ?? ''} ${call.path ?? call.grpc_service ?? ''}` : '']])),
+      h(
+        'span',
+        { class: 'cell grow words', role: 'gridcell' },
+        pieces([
+          ['name', source],
+          ['soft', ' → '],
+          ['name', target],
+          ['', call ? ` ${call.method ?? ''} ${call.path ?? call.grpc_service ?? ''}` : ''],
+        ]),
+      ),
     );
   }
 
@@ -173,8 +230,18 @@ export class Page {
     const drawn = JSON.stringify([store.view.edge, this.found?.from, this.found?.to]);
     if (drawn !== this.pictured) {
       this.pictured = drawn;
-      const sum = (/** @type {string} */ name) => this.found.bounds_us.concat(0).map((/** @type {number} */ _, /** @type {number} */ i) => this.edges.reduce((n, row) => n + row[name][i], 0));
-      fill(this.picture, !this.found || this.edges.length === 0 ? '' : chosen ? histogram(this.found.bounds_us, chosen.counts, chosen.failed_counts) : histogram(this.found.bounds_us, sum('counts'), sum('failed_counts')));
+      const sum = (/** @type {string} */ name) =>
+        this.found.bounds_us
+          .concat(0)
+          .map((/** @type {number} */ _, /** @type {number} */ i) => this.edges.reduce((n, row) => n + row[name][i], 0));
+      fill(
+        this.picture,
+        !this.found || this.edges.length === 0
+          ? ''
+          : chosen
+            ? histogram(this.found.bounds_us, chosen.counts, chosen.failed_counts)
+            : histogram(this.found.bounds_us, sum('counts'), sum('failed_counts')),
+      );
     }
     say(this.which, store.view.edge ? store.view.edge.replace('→', ' → ') : 'All requests');
     const rows = this.shown();
