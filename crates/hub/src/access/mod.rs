@@ -205,7 +205,8 @@ impl Access {
     pub(crate) async fn log_in(&self, code: &str, request_id: String) -> Result<Value, Problem> {
         let _deciding = self.deciding.lock().await;
         let now = (self.clock)();
-        let maker = self.logins.redeem(code, now)?.still_valid(now)?;
+        let maker = self.logins.redeem(code, now)?;
+        maker.still_valid(now)?;
         let (text, issued) = self.tokens.make(&maker.for_page(now), Some(request_id))?;
         let made = json!({ "token": text, "id": issued.id, "expires": issued.expires });
         self.decide(Some(&maker.name), Event::TokenIssued(issued)).await?;
