@@ -367,7 +367,10 @@ fn failed_tests(timeline: &Timeline, tests: &Tests) -> Option<usize> {
     timeline.position(first)
 }
 
-/// Lists the tests: those with a place first, since a file's own tests say more than what is named after the command.
+/// Tests that a list has at least, if there are so many.
+const TESTS: usize = 20;
+
+/// Lists the tests by how they stand.
 fn list_tests(tests: Tests, limits: Limits, it: &mut Explanation) {
     it.tests = (tests.counts.total > 0 || !tests.all.is_empty()).then_some(tests.counts);
     for mut tested in tests.all {
@@ -377,7 +380,8 @@ fn list_tests(tests: Tests, limits: Limits, it: &mut Explanation) {
             Standing::Unfinished => &mut it.unfinished_tests,
             Standing::Passed | Standing::Skipped => continue,
         };
-        if into.items.len() < limits.items {
+        // Tests are what people come for: a page has more of them than of anything else.
+        if into.items.len() < limits.items.max(TESTS) {
             tested.test.detail = cut(&tested.test.detail, limits.bytes);
             into.items.push(tested);
         } else {

@@ -99,7 +99,10 @@ pub fn test_of(event: &Event) -> Option<(Standing, &Test)> {
 /// If its bytes cannot be read.
 pub fn tests(timeline: &Timeline) -> Result<Tests> {
     let is_test = |at: &usize| {
-        matches!(timeline.entry(*at).type_name, "test.started" | "test.passed" | "test.failed" | "test.skipped")
+        matches!(
+            timeline.entry(*at).type_name,
+            "test.started" | "test.passed" | "test.failed" | "test.skipped"
+        )
     };
     let events: Vec<usize> = (0..timeline.len()).filter(is_test).collect();
     let mut found = Tests { left_out: events.len().saturating_sub(MOST) as u64, ..Tests::default() };
@@ -160,7 +163,10 @@ fn again(known: &mut Tested, other: Tested) {
         (was, is) => was.max(is),
     };
     // The failure says more than that it passed then.
-    if is == Standing::Failed || was == Standing::Unfinished || (is == standing && was != Standing::Failed && was != Standing::Flaky) {
+    if is == Standing::Failed
+        || was == Standing::Unfinished
+        || (is == standing && was != Standing::Failed && was != Standing::Flaky)
+    {
         *known = other;
     }
     (known.standing, known.tries) = (standing, tries);
@@ -225,7 +231,13 @@ mod unit {
             part.test.parent = Some(parent.into());
             part
         };
-        let counts = count(&[part("a"), part("a"), part("b"), tested(Standing::Failed, "b", 1), tested(Standing::Passed, "c", 1)]);
+        let counts = count(&[
+            part("a"),
+            part("a"),
+            part("b"),
+            tested(Standing::Failed, "b", 1),
+            tested(Standing::Passed, "c", 1),
+        ]);
         assert_eq!((counts.total, counts.failed, counts.passed), (3, 2, 1));
     }
 }

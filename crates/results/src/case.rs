@@ -108,13 +108,13 @@ impl Fill for Test {
         let message = message.trim_matches(['\n', '\r']).trim_end();
         let first = message.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or_default();
         self.message = text::cut(first, MESSAGE);
-        self.detail =
-            if message.trim() == self.message { String::new() } else { text::cut(message, DETAIL) };
+        self.detail = if message.trim() == self.message { String::new() } else { text::cut(message, DETAIL) };
     }
 
     fn put(&mut self, place: Option<crate::place::Place>) {
         if let Some(place) = place {
-            (self.file, self.line, self.column) = (Some(text::cut(&place.file, NAME)), place.line, place.column);
+            (self.file, self.line, self.column) =
+                (Some(text::cut(&place.file, NAME)), place.line, place.column);
             self.declared = false;
         }
     }

@@ -59,7 +59,9 @@ pub fn assign(cases: &mut [Case], folder: &str) {
     for case in cases.iter_mut().filter(|case| case.test.count.is_none()) {
         let mut words = canonical(&case.test.suite, &steady(case));
         // Where the name has not its parameters they are a part of it all the same.
-        if let Some(params) = case.test.params.as_ref().filter(|params| !case.test.name.contains(params.as_str())) {
+        if let Some(params) =
+            case.test.params.as_ref().filter(|params| !case.test.name.contains(params.as_str()))
+        {
             words.push_str(params);
         }
         let number = seen.entry((words.clone(), case.test.attempt)).or_default();

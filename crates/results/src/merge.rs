@@ -29,7 +29,8 @@ fn last_word(words: &str) -> String {
 
 impl Index {
     fn of(cases: &[Case]) -> Index {
-        let mut index = Index { exact: HashMap::new(), last: HashMap::new(), words: Vec::with_capacity(cases.len()) };
+        let mut index =
+            Index { exact: HashMap::new(), last: HashMap::new(), words: Vec::with_capacity(cases.len()) };
         for (at, case) in cases.iter().enumerate() {
             let words = words(case);
             let attempt = case.test.attempt.unwrap_or(1);
@@ -76,8 +77,11 @@ pub fn merge(sources: Vec<Vec<Case>>) -> Vec<Case> {
         let known = all.len();
         let mut taken = vec![false; known];
         let counted: Vec<(Verdict, u64)> =
-            [Verdict::Passed, Verdict::Skipped, Verdict::Failed, Verdict::Started].map(|verdict| (verdict, number(&lower, verdict))).into();
-        let (unnamed, named): (Vec<Case>, Vec<Case>) = lower.into_iter().partition(|case| case.test.count.is_some());
+            [Verdict::Passed, Verdict::Skipped, Verdict::Failed, Verdict::Started]
+                .map(|verdict| (verdict, number(&lower, verdict)))
+                .into();
+        let (unnamed, named): (Vec<Case>, Vec<Case>) =
+            lower.into_iter().partition(|case| case.test.count.is_some());
         for case in named {
             match index.find(&case, &taken) {
                 Some(at) => {
@@ -89,7 +93,8 @@ pub fn merge(sources: Vec<Vec<Case>>) -> Vec<Case> {
         }
         // What a source only counts is not counted twice.
         for mut case in unnamed {
-            let total = counted.iter().find(|(verdict, _)| *verdict == case.verdict).map_or(0, |(_, total)| *total);
+            let total =
+                counted.iter().find(|(verdict, _)| *verdict == case.verdict).map_or(0, |(_, total)| *total);
             let missing = total.saturating_sub(number(&all, case.verdict));
             if missing > 0 && case.count() > 0 {
                 case.test.count = Some(missing.min(case.count()));
@@ -123,12 +128,11 @@ fn combine(case: &mut Case, lower: Case) {
     }
     let has_place = other.file.is_some() && (other.line.is_some() || mine.file.is_none());
     if has_place && (mine.file.is_none() || mine.line.is_none() || (mine.declared && !other.declared)) {
-        (mine.file, mine.line, mine.column, mine.declared) = (other.file, other.line, other.column, other.declared);
+        (mine.file, mine.line, mine.column, mine.declared) =
+            (other.file, other.line, other.column, other.declared);
     }
-    if mine.message.is_empty() || crate::formats::failure::is_empty(&mine.message) {
-        if !other.message.is_empty() {
-            mine.message = other.message;
-        }
+    if crate::formats::failure::is_empty(&mine.message) && !other.message.is_empty() {
+        mine.message = other.message;
     }
     if mine.detail.is_empty() {
         mine.detail = other.detail;
@@ -160,14 +164,21 @@ mod tests {
             Case::failed::<&str>(&[], "broken.test.js", TestKind::Errored),
         ];
         let all = merge(vec![file, text]);
-        let failed: Vec<_> = all.iter().filter(|case| case.verdict == Verdict::Failed).map(|case| case.test.name.clone()).collect();
+        let failed: Vec<_> = all
+            .iter()
+            .filter(|case| case.verdict == Verdict::Failed)
+            .map(|case| case.test.name.clone())
+            .collect();
         assert_eq!(failed, ["missing", "broken.test.js"]);
         assert_eq!(all[1].test.message, "Not Run");
     }
 
     #[test]
     fn what_is_only_counted_is_not_counted_twice() {
-        let file = vec![Case::new::<&str>(&[], "a").is(Verdict::Passed, None), Case::new::<&str>(&[], "b").is(Verdict::Passed, None)];
+        let file = vec![
+            Case::new::<&str>(&[], "a").is(Verdict::Passed, None),
+            Case::new::<&str>(&[], "b").is(Verdict::Passed, None),
+        ];
         let mut unnamed = Case::new::<&str>(&[], "").is(Verdict::Passed, None);
         unnamed.test.count = Some(2);
         assert_eq!(merge(vec![file.clone(), vec![unnamed.clone()]]).len(), 2);

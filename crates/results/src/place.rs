@@ -49,7 +49,8 @@ impl Project {
             _ => path,
         };
         let path = path.trim_start_matches("./");
-        let is_inside = path.starts_with('/') || has_drive(path) || path.starts_with("node:") || path.starts_with('<');
+        let is_inside =
+            path.starts_with('/') || has_drive(path) || path.starts_with("node:") || path.starts_with('<');
         match path.strip_prefix(&self.folder) {
             _ if self.folder.is_empty() || is_inside => path.to_owned(),
             Some(rest) if rest.starts_with('/') => path.to_owned(),
@@ -98,7 +99,10 @@ pub fn is_foreign(path: &str) -> bool {
 
 /// Chooses among the frames of a failure, given from the outermost to the innermost: the last in the test's file, or the
 /// last in the project, or none.
-pub fn innermost<'a>(frames: impl DoubleEndedIterator<Item = &'a Place> + Clone, file: Option<&str>) -> Option<Place> {
+pub fn innermost<'a>(
+    frames: impl DoubleEndedIterator<Item = &'a Place> + Clone,
+    file: Option<&str>,
+) -> Option<Place> {
     let own = |place: &&Place| !is_foreign(&place.file);
     let inside = |place: &&Place| own(place) && !place.file.starts_with('/') && !has_drive(&place.file);
     frames
@@ -126,7 +130,8 @@ pub fn leading(text: &str) -> Option<(&str, &str, &str, &str)> {
         let ends = after[digits..].chars().next().is_none_or(|c| matches!(c, ':' | ' ' | ')' | ',' | '\t'));
         if digits > 0 && digits < 9 && ends && colon > 0 {
             let (line, rest) = after.split_at(digits);
-            let column = rest.strip_prefix(':').map(|rest| rest.bytes().take_while(u8::is_ascii_digit).count());
+            let column =
+                rest.strip_prefix(':').map(|rest| rest.bytes().take_while(u8::is_ascii_digit).count());
             let (column, rest) = match column {
                 Some(count) if count > 0 => (&rest[1..=count], &rest[count + 1..]),
                 _ => ("", rest),

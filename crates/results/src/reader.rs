@@ -8,7 +8,7 @@ use crate::merge::merge;
 use crate::place::Project;
 use crate::runners::{self, diagnostics::Diagnostics, guess::Guess};
 use crate::sheet::{Runner, Sheet};
-use crate::text::{Line, Stream, clean, grow, groups, patterns};
+use crate::text::{Line, Stream, clean, groups, grow, patterns};
 
 patterns! {
     ENTERS = r"^(?:g?make(?:\[\d+\])?): (Entering|Leaving) directory ['`](.+)'$";
@@ -53,7 +53,10 @@ impl Results {
     /// Returns true if a later try of a failed one passed.
     fn is_flaky(&self, case: &Case) -> bool {
         case.test.attempt.is_some()
-            && self.cases.iter().any(|other| other.test.id == case.test.id && other.verdict == Verdict::Passed)
+            && self
+                .cases
+                .iter()
+                .any(|other| other.test.id == case.test.id && other.verdict == Verdict::Passed)
     }
 }
 
@@ -66,7 +69,13 @@ pub struct Reader {
     diagnostics: [Diagnostics; 2],
     last: std::collections::VecDeque<String>,
     folders: Vec<String>,
+    /// A result file that is printed instead of being written.
+    printed: Option<String>,
+    from_print: Vec<Vec<Case>>,
 }
+
+/// Largest result file that is read from the output.
+const PRINTED: usize = 4 << 20;
 
 impl Reader {
     /// Begins to read the output of a command in a project.
@@ -79,6 +88,34 @@ impl Reader {
             diagnostics: Default::default(),
             last: std::collections::VecDeque::new(),
             folders: Vec::new(),
+            printed: None,
+            from_print: Vec::new(),
+        }
+    }
+
+    /// Takes a line of a result file that a runner prints.
+    fn printed(&mut self, text: &str) {
+        let start = text.trim_start_matches('\u{feff}');
+        let begins =
+            start.starts_with("<?xml ") || start.starts_with("<testsuite") || start.starts_with("{\"num");
+        if begins && self.printed.is_none() && self.from_print.len() < 100 {
+            self.printed = Some(String::new());
+        }
+        let Some(printed) = &mut self.printed else { return };
+        if printed.len() + text.len() > PRINTED {
+            self.printed = None;
+            return;
+        }
+        printed.push_str(text);
+        printed.push('\n');
+        let is_json = printed.starts_with("{\"num");
+        let ends = is_json
+            || text.contains("</testsuites>")
+            || (text.contains("</testsuite>") && !printed.contains("<testsuites"));
+        if ends && let Some(printed) = self.printed.take() {
+            let mut read = crate::formats::read_file("", printed.as_bytes(), &self.project);
+            read.cases.iter_mut().for_each(|case| case.test.report = None);
+            self.from_print.push(read.cases);
         }
     }
 
@@ -92,7 +129,9 @@ impl Reader {
         // JSON has what is long behind what is needed, and is cut by nobody.
         let text = if text.starts_with('{') { text.trim_end().into() } else { clean(text) };
         let line = Line { text: &text, stream, at };
-        if text.contains("ing directory") && let Some([word, folder]) = groups(&ENTERS, &text) {
+        if text.contains("ing directory")
+            && let Some([word, folder]) = groups(&ENTERS, &text)
+        {
             self.enter(word == "Entering", folder);
         }
         if !text.trim().is_empty() {
@@ -100,6 +139,9 @@ impl Reader {
                 self.last.pop_front();
             }
             self.last.push_back(crate::text::cut(&text, 500));
+        }
+        if self.printed.is_some() || text.starts_with(['<', '{', '\u{feff}']) {
+            self.printed(&text);
         }
         let of = usize::from(stream == Stream::Stderr);
         for runner in self.streams[of].iter_mut().chain(&mut self.both) {
@@ -123,7 +165,7 @@ impl Reader {
 
     /// Ends: brings the output together with result files, those with the highest rank first, and with the exit status.
     pub fn finish(self, files: Vec<Vec<Case>>, exit: &Exit) -> Results {
-        let Reader { project, streams, both, guesses, diagnostics, last, .. } = self;
+        let Reader { project, streams, both, guesses, diagnostics, last, from_print, .. } = self;
         let all = streams.into_iter().flatten().chain(both);
         let mut sheets: Vec<Sheet> = all.flat_map(|runner| runner.finish(&project)).collect();
         drop_quoted(&mut sheets);
@@ -133,10 +175,13 @@ impl Reader {
         if dropped > 0 {
             notes.push(format!("{dropped} tests of the output were too many to be kept"));
         }
-        let (machine, text): (Vec<Sheet>, Vec<Sheet>) = sheets.into_iter().partition(|sheet| sheet.source != "output");
-        let cases = |sheets: Vec<Sheet>| sheets.into_iter().flat_map(|sheet| sheet.cases).collect::<Vec<Case>>();
+        let (machine, text): (Vec<Sheet>, Vec<Sheet>) =
+            sheets.into_iter().partition(|sheet| sheet.source != "output");
+        let cases =
+            |sheets: Vec<Sheet>| sheets.into_iter().flat_map(|sheet| sheet.cases).collect::<Vec<Case>>();
         let whole = text.iter().chain(&machine).all(|sheet| sheet.ended);
         let mut sources = files;
+        sources.extend(from_print);
         sources.push(cases(machine));
         sources.push(cases(text));
         let mut found = merge(sources);
@@ -151,7 +196,9 @@ impl Reader {
             results.cases.push(unexplained(exit, whole, error, &last, &results));
         }
         if !exit.is_failure() && results.has_failure() {
-            results.notes.push("tests failed, and the command ended with exit status 0: the run passed".to_owned());
+            results
+                .notes
+                .push("tests failed, and the command ended with exit status 0: the run passed".to_owned());
         }
         // Stable: what has no verdict comes last, the rest stays in its order.
         results.cases.sort_by_key(|case| case.verdict == Verdict::Started);
@@ -187,8 +234,10 @@ fn unexplained(
         (None, Some(code)) => format!("exit code {code}"),
         (None, None) => "it did not end".to_owned(),
     };
-    let open: u64 = results.cases.iter().filter(|case| case.verdict == Verdict::Started).map(Case::count).sum();
-    let kind = if exit.signal.is_some() || open > 0 || !whole { TestKind::Crashed } else { TestKind::Errored };
+    let open: u64 =
+        results.cases.iter().filter(|case| case.verdict == Verdict::Started).map(Case::count).sum();
+    let kind =
+        if exit.signal.is_some() || open > 0 || !whole { TestKind::Crashed } else { TestKind::Errored };
     let mut case = Case::failed::<&str>(&[], &exit.command, kind);
     "command".clone_into(&mut case.test.runner);
     "output".clone_into(&mut case.test.source);

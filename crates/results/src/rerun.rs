@@ -52,7 +52,10 @@ fn of_runner(runner: &str, tests: &[&Test], program: &str, out: &mut Vec<Vec<Str
         "unittest" | "nose2" => {
             let ids = tests.iter().map(|test| {
                 let name = test.name.split(' ').next().unwrap_or_default();
-                let whole = [test.suite.join("."), if name.starts_with("setUp") { String::new() } else { name.to_owned() }];
+                let whole = [
+                    test.suite.join("."),
+                    if name.starts_with("setUp") { String::new() } else { name.to_owned() },
+                ];
                 whole.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(".")
             });
             push(out, &["python3", "-m", "unittest"], unique(ids));
@@ -60,7 +63,10 @@ fn of_runner(runner: &str, tests: &[&Test], program: &str, out: &mut Vec<Vec<Str
         "cargo-test" | "libtest" => {
             let mut by: BTreeMap<Vec<String>, Vec<&Test>> = BTreeMap::new();
             for test in tests {
-                let target = match (test.suite.as_slice(), test.name.contains(" - ") && test.name.contains("(line ")) {
+                let target = match (
+                    test.suite.as_slice(),
+                    test.name.contains(" - ") && test.name.contains("(line "),
+                ) {
                     (_, true) => vec!["--doc".to_owned()],
                     ([_, binary, ..], _) => vec!["--test".to_owned(), binary.clone()],
                     ([_], _) => vec!["--lib".to_owned()],
@@ -81,12 +87,19 @@ fn of_runner(runner: &str, tests: &[&Test], program: &str, out: &mut Vec<Vec<Str
             push(out, &["cargo", "nextest", "run", "-E"], vec![tests.join(" | ")]);
         }
         "go-test" => {
-            for (package, tests) in by(tests, |test| test.suite.first().cloned().unwrap_or_else(|| ".".to_owned())) {
-                let tops = unique(tests.iter().map(|test| test.name.split('/').next().unwrap_or_default().to_owned()));
+            for (package, tests) in
+                by(tests, |test| test.suite.first().cloned().unwrap_or_else(|| ".".to_owned()))
+            {
+                let tops = unique(
+                    tests.iter().map(|test| test.name.split('/').next().unwrap_or_default().to_owned()),
+                );
                 let pattern = match (tests.as_slice(), tops.as_slice()) {
-                    ([one], _) if one.name.contains('/') => {
-                        one.name.split('/').map(|part| format!("^{}$", escaped(part))).collect::<Vec<_>>().join("/")
-                    }
+                    ([one], _) if one.name.contains('/') => one
+                        .name
+                        .split('/')
+                        .map(|part| format!("^{}$", escaped(part)))
+                        .collect::<Vec<_>>()
+                        .join("/"),
                     _ => any(&tops),
                 };
                 push(out, &["go", "test", "-run"], vec![pattern, package]);
@@ -142,16 +155,27 @@ fn of_runner(runner: &str, tests: &[&Test], program: &str, out: &mut Vec<Vec<Str
         }
         "phpunit" => {
             let all = unique(tests.iter().map(|test| format!("{}::{}", test.suite.join("\\"), test.name)));
-            push(out, &["phpunit", "--filter"], vec![format!("/({})$/", all.iter().map(|name| escaped(name)).collect::<Vec<_>>().join("|"))]);
+            push(
+                out,
+                &["phpunit", "--filter"],
+                vec![format!("/({})$/", all.iter().map(|name| escaped(name)).collect::<Vec<_>>().join("|"))],
+            );
         }
         "surefire" => {
             let all = by(tests, |test| test.suite.join("."));
-            let all = all.into_iter().map(|(class, tests)| format!("{class}#{}", names(&tests).join("+"))).collect::<Vec<_>>();
+            let all = all
+                .into_iter()
+                .map(|(class, tests)| format!("{class}#{}", names(&tests).join("+")))
+                .collect::<Vec<_>>();
             push(out, &["mvn", "test"], vec![format!("-Dtest={}", all.join(","))]);
         }
         "gradle" => {
             let all = unique(tests.iter().map(|test| format!("{}.{}", test.suite.join("."), test.name)));
-            push(out, &["gradle", "test"], all.into_iter().flat_map(|name| ["--tests".to_owned(), name]).collect());
+            push(
+                out,
+                &["gradle", "test"],
+                all.into_iter().flat_map(|name| ["--tests".to_owned(), name]).collect(),
+            );
         }
         "googletest" if !program.is_empty() => {
             let all = unique(tests.iter().map(|test| format!("{}.{}", test.suite.join("."), test.name)));

@@ -154,7 +154,10 @@ mod tests {
 
     #[test]
     fn a_line_is_what_a_terminal_shows() {
-        assert_eq!(clean("\u{1b}[31m     \u{1b}[31m×\u{1b}[31m is refused\u{1b}[39m\r\n"), "     × is refused");
+        assert_eq!(
+            clean("\u{1b}[31m     \u{1b}[31m×\u{1b}[31m is refused\u{1b}[39m\r\n"),
+            "     × is refused"
+        );
         assert_eq!(clean(" 10%\r 90%\rFAILED a"), "FAILED a");
         assert_eq!(clean("\u{1b}]8;;http://x\u{7}link\u{1b}]8;;\u{7}"), "link");
         assert_eq!(clean("\u{1b}[").len() + clean("\u{1b}").len(), 0);

@@ -188,7 +188,8 @@ async fn run_command(args: Args, session: String) -> Result<Answer> {
     };
     let Args { command, output: file, outcome, keys, redaction_key, mask, tty, results, .. } = args;
     let results = results::Wanted::of(&results, &command).map_err(anyhow::Error::msg)?;
-    let run = command::Run { command, file, session, service, outcome, keys, redaction_key, mask, tty, results };
+    let run =
+        command::Run { command, file, session, service, outcome, keys, redaction_key, mask, tty, results };
     command::run(run).await
 }
 

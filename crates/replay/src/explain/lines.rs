@@ -50,7 +50,8 @@ pub(super) fn read(timeline: &Timeline, found: &Found, limits: Limits, it: &mut 
 
 /// Takes out of the crashes the end of a command whose tests failed: an exit status is how it says that they did.
 pub(super) fn without_failed_tests(timeline: &Timeline, tests: &Tests, found: &mut Found) -> Result<()> {
-    let commands: BTreeSet<&str> = tests.that(Standing::Failed).filter_map(|test| test.service.as_deref()).collect();
+    let commands: BTreeSet<&str> =
+        tests.that(Standing::Failed).filter_map(|test| test.service.as_deref()).collect();
     let mut ends = Vec::new();
     let of_command = |at: &usize| {
         let entry = timeline.entry(*at);

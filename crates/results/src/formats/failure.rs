@@ -23,7 +23,13 @@ pub fn is_empty(message: &str) -> bool {
 /// Chooses the message: the attribute, or the first line of the text that says more.
 pub fn message(attribute: &str, text: &str, test: &str, project: &Project) -> String {
     let lines = || attribute.lines().map(str::trim);
-    let says = |line: &&str| !line.starts_with("::in function") && !line.starts_with("in call from") && !is_empty(line) && !is_place(line) && *line != "unknown file";
+    let says = |line: &&str| {
+        !line.starts_with("::in function")
+            && !line.starts_with("in call from")
+            && !is_empty(line)
+            && !is_place(line)
+            && *line != "unknown file"
+    };
     // A panic's message is on its second line.
     let begins = |start: &str| attribute.starts_with(start) || text.trim_start().starts_with(start);
     if begins("thread '") || begins("note: ") {
@@ -58,7 +64,10 @@ pub fn message(attribute: &str, text: &str, test: &str, project: &Project) -> St
 fn full(message: &str, text: &str) -> String {
     let end = format!(": {message}");
     let typed = text.lines().map(str::trim).take(200).find(|line| {
-        line.ends_with(&end) && line.len() < message.len() + 100 && !line.starts_with("E ") && line.split([':', ' ']).next().is_some_and(|word| word.ends_with("Error"))
+        line.ends_with(&end)
+            && line.len() < message.len() + 100
+            && !line.starts_with("E ")
+            && line.split([':', ' ']).next().is_some_and(|word| word.ends_with("Error"))
     });
     typed.unwrap_or(message).to_owned()
 }

@@ -15,15 +15,20 @@ pub fn is(value: &Value) -> bool {
 
 /// Reads a document.
 pub fn read(value: &Value, project: &Project) -> Vec<Case> {
-    let text = |value: &Value, key: &str| value.get(key).and_then(Value::as_str).map(clean_all).unwrap_or_default();
+    let text =
+        |value: &Value, key: &str| value.get(key).and_then(Value::as_str).map(clean_all).unwrap_or_default();
     let mut cases = Vec::new();
     for file in value.get("testResults").and_then(Value::as_array).into_iter().flatten() {
         let name = project.relative(&text(file, "name"));
-        let tests = file.get("assertionResults").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+        let tests =
+            file.get("assertionResults").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
         if tests.is_empty() && text(file, "status") == "failed" {
             let said = text(file, "message");
             let mut case = Case::failed::<&str>(&[], &name, TestKind::Errored);
-            let message = said.lines().map(str::trim).find(|line| !line.is_empty() && !line.contains("Test suite failed to run"));
+            let message = said
+                .lines()
+                .map(str::trim)
+                .find(|line| !line.is_empty() && !line.contains("Test suite failed to run"));
             case.test.say(message.unwrap_or_default());
             case.test.detail = cut(said.trim(), DETAIL);
             case.test.put(failure::place(&said, "", Some(&name), "", project));
@@ -79,7 +84,8 @@ fn tries(value: &Value) -> Vec<Option<u64>> {
     let files = value.get("testResults").and_then(Value::as_array).into_iter().flatten();
     let mut all = Vec::new();
     for file in files {
-        let tests = file.get("assertionResults").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+        let tests =
+            file.get("assertionResults").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
         if tests.is_empty() {
             all.push(None);
         }

@@ -10,7 +10,7 @@ use super::failure;
 use crate::case::{Case, DETAIL, Fill as _, Verdict};
 use crate::place::Project;
 use crate::runners::{go, java};
-use crate::text::{grow, groups, patterns};
+use crate::text::{groups, grow, patterns};
 
 patterns! {
     EUNIT = r"^(\w+):(?:\d+) (\S.*)$";
@@ -101,11 +101,17 @@ pub fn read(bytes: &[u8], project: &Project) -> (Vec<Case>, Option<String>) {
                     state.end("testcase", project);
                 }
                 let at = xml.error_position();
-                return (state.finish(project), Some(format!("it is damaged at byte {at}: {}", reason(&error))));
+                return (
+                    state.finish(project),
+                    Some(format!("it is damaged at byte {at}: {}", reason(&error))),
+                );
             }
         }
         if state.cases.len() >= CASES {
-            return (state.finish(project), Some(format!("it has more than {CASES} tests; the others are left out")));
+            return (
+                state.finish(project),
+                Some(format!("it has more than {CASES} tests; the others are left out")),
+            );
         }
     }
 }
@@ -144,7 +150,8 @@ fn attributes(element: &BytesStart<'_>) -> HashMap<String, String> {
         .take(64)
         .map(|pair| {
             let raw = String::from_utf8_lossy(&pair.value);
-            let value = quick_xml::escape::unescape(&raw).map_or_else(|_| raw.to_string(), |value| value.into_owned());
+            let value = quick_xml::escape::unescape(&raw)
+                .map_or_else(|_| raw.to_string(), |value| value.into_owned());
             let key = String::from_utf8_lossy(pair.key.local_name().as_ref()).into_owned();
             (key, crate::text::clean_all(&value))
         })
@@ -198,12 +205,19 @@ impl State {
             "skipped" => {
                 if let Some(open) = &mut self.open {
                     let mut of = attributes(element);
-                    open.skipped = Some((of.remove("message").unwrap_or_default(), of.remove("type").unwrap_or_default()));
+                    open.skipped = Some((
+                        of.remove("message").unwrap_or_default(),
+                        of.remove("type").unwrap_or_default(),
+                    ));
                     self.into = Some(Into::Skipped);
                 }
             }
-            "system-out" | "system-err" => self.into = Some(if self.nested { Into::Nothing } else { Into::Output }),
-            "property" if attributes(element).get("name").is_some_and(|name| name == "go.version") => self.runner = "go-test",
+            "system-out" | "system-err" => {
+                self.into = Some(if self.nested { Into::Nothing } else { Into::Output })
+            }
+            "property" if attributes(element).get("name").is_some_and(|name| name == "go.version") => {
+                self.runner = "go-test"
+            }
             "stackTrace" => {}
             _ => self.into = Some(Into::Nothing),
         }
@@ -247,7 +261,9 @@ impl State {
                 }
                 (self.into, self.nested) = (None, false);
             }
-            "rerunFailure" | "rerunError" | "flakyFailure" | "flakyError" => (self.into, self.nested) = (None, false),
+            "rerunFailure" | "rerunError" | "flakyFailure" | "flakyError" => {
+                (self.into, self.nested) = (None, false)
+            }
             "system-out" | "system-err" | "stackTrace" if self.nested => self.into = Some(Into::Nothing),
             _ => self.into = None,
         }
@@ -280,7 +296,18 @@ impl State {
             let repeated = format!("{}::{}", open.class, open.name);
             let text = wrong.text.trim_start();
             // PHPUnit begins with the name.
-            let text = if text.starts_with(&repeated) { text.split_once('\n').map_or("", |(_, rest)| rest) } else { &wrong.text };
+            let text = if text.starts_with(&repeated) {
+                text.split_once('\n').map_or("", |(_, rest)| rest)
+            } else {
+                &wrong.text
+            };
+            // What the harness says of a panic stands in the output.
+            let noted = format!("{}\n{}", wrong.text, open.output);
+            let text = if self.runner == "cargo-nextest" && open.output.contains("note: panic did not") {
+                &noted
+            } else {
+                text
+            };
             let go = (self.runner == "go-test").then(|| go::of_text(&name, &wrong.text, project));
             let message = failure::message(&wrong.message, text, &name, project);
             let message = go.as_ref().map_or(message, |(message, _)| message.clone());
@@ -290,12 +317,15 @@ impl State {
                 message
             };
             case.test.say(&message);
-            let class = if open.class.is_empty() { suite.first().map_or("", String::as_str) } else { &open.class };
+            let class =
+                if open.class.is_empty() { suite.first().map_or("", String::as_str) } else { &open.class };
             let whole = format!("{}\n{}", wrong.message, wrong.text);
             let place = failure::place(&whole, &name, file.as_deref(), class, project);
             case.test.put(go.map_or(place, |(_, place)| place));
             let mut detail = String::new();
-            for line in (if wrong.text.trim().is_empty() { &wrong.message } else { &wrong.text }).trim().lines() {
+            for line in
+                (if wrong.text.trim().is_empty() { &wrong.message } else { &wrong.text }).trim().lines()
+            {
                 grow(&mut detail, line, DETAIL);
             }
             if detail != case.test.message {
@@ -307,7 +337,10 @@ impl State {
             (case.test.attempt, case.test.of) = (Some(attempt as u64), Some(of as u64));
             case
         };
-        let missing = open.skipped.as_ref().is_some_and(|(message, _)| message.starts_with("Unable to find executable"));
+        let missing = open
+            .skipped
+            .as_ref()
+            .is_some_and(|(message, _)| message.starts_with("Unable to find executable"));
         if let Some((message, of)) = open.skipped.as_ref().filter(|_| !missing) {
             let kind = match of.as_str() {
                 "pytest.xfail" => TestKind::ExpectedFailure,
@@ -342,7 +375,9 @@ impl State {
             let off = open.status == "disabled" || open.result == "suppressed" || open.status == "notrun";
             self.cases.push(match () {
                 () if off => base.is(Verdict::Skipped, Some(TestKind::Disabled)),
-                () if open.result == "skipped" || open.status == "skipped" => base.is(Verdict::Skipped, Some(TestKind::Skipped)),
+                () if open.result == "skipped" || open.status == "skipped" => {
+                    base.is(Verdict::Skipped, Some(TestKind::Skipped))
+                }
                 () if matches!(open.status.as_str(), "fail" | "failed" | "FAILED") => {
                     base.is(Verdict::Failed, Some(TestKind::Failed))
                 }
@@ -355,14 +390,21 @@ impl State {
     fn named(&self, open: &Open) -> (Vec<String>, String, Option<String>) {
         let name = open.name.trim();
         let class = open.class.trim();
-        let stack = || open.suites.iter().map(|suite| suite.trim().to_owned()).filter(|suite| !suite.is_empty()).collect::<Vec<_>>();
+        let stack = || {
+            open.suites
+                .iter()
+                .map(|suite| suite.trim().to_owned())
+                .filter(|suite| !suite.is_empty())
+                .collect::<Vec<_>>()
+        };
         match self.runner {
             "surefire" => {
                 let (name, params) = java::plain(name);
                 return (vec![class.to_owned()], name, params);
             }
             "eunit" => {
-                let module = stack().last().and_then(|title| Some(groups::<1>(&MODULE, title)?[0].to_owned()));
+                let module =
+                    stack().last().and_then(|title| Some(groups::<1>(&MODULE, title)?[0].to_owned()));
                 let (module, name) = match groups::<2>(&EUNIT, name) {
                     Some([module, name]) => (Some(module.to_owned()), name),
                     None => (module, name),
@@ -441,7 +483,13 @@ fn packages(cases: &mut Vec<Case>, project: &Project) {
     let inner: std::collections::BTreeSet<(Vec<String>, String)> = cases
         .iter()
         .filter(|case| case.verdict == Verdict::Failed)
-        .filter_map(|case| Some((case.test.suite.clone(), case.test.name.split('/').next()?.to_owned(), case.test.name.contains('/'))))
+        .filter_map(|case| {
+            Some((
+                case.test.suite.clone(),
+                case.test.name.split('/').next()?.to_owned(),
+                case.test.name.contains('/'),
+            ))
+        })
         .filter_map(|(suite, name, inner)| inner.then_some((suite, name)))
         .collect();
     cases.retain(|case| {
@@ -497,7 +545,13 @@ fn runner(title: &str, attributes: &HashMap<String, String>) -> &'static str {
         title if title.starts_with("module '") => "eunit",
         "(empty)" => "ctest",
         _ if attributes.contains_key("noNamespaceSchemaLocation") => "surefire",
-        title if attributes.get("hostname").is_some_and(|_| title.ends_with(".spec.ts") || title.ends_with(".spec.js")) => "playwright",
+        title
+            if attributes
+                .get("hostname")
+                .is_some_and(|_| title.ends_with(".spec.ts") || title.ends_with(".spec.js")) =>
+        {
+            "playwright"
+        }
         _ => "junit",
     }
 }

@@ -1,9 +1,9 @@
 //! Result files, one module a form.
 
-pub mod failure;
-pub mod jest_json;
-pub mod junit;
-pub mod trx;
+pub(crate) mod failure;
+pub(crate) mod jest_json;
+pub(crate) mod junit;
+pub(crate) mod trx;
 
 use crate::case::Case;
 use crate::place::Project;
@@ -50,7 +50,8 @@ pub fn form_of(name: &str, head: &[u8]) -> Option<&'static str> {
         let is_jest = text.contains("\"numTotalTestSuites\"") || text.contains("\"numFailedTestSuites\"");
         return (is_lines || is_jest).then_some("json");
     }
-    let is_tap = text.starts_with("TAP version ") || (name.ends_with(".tap") && (text.contains("1..") || text.contains("ok ")));
+    let is_tap = text.starts_with("TAP version ")
+        || (name.ends_with(".tap") && (text.contains("1..") || text.contains("ok ")));
     is_tap.then_some("tap")
 }
 
@@ -58,7 +59,10 @@ pub fn form_of(name: &str, head: &[u8]) -> Option<&'static str> {
 pub fn read_file(name: &str, bytes: &[u8], project: &Project) -> FileRead {
     let bytes = &bytes[..bytes.len().min(LARGEST)];
     let Some(form) = form_of(name, bytes) else {
-        return FileRead { error: Some("it is no result file of a known form".to_owned()), ..FileRead::default() };
+        return FileRead {
+            error: Some("it is no result file of a known form".to_owned()),
+            ..FileRead::default()
+        };
     };
     let (mut cases, error) = match form {
         "junit" => junit::read(bytes, project),

@@ -28,19 +28,25 @@ pub fn read(bytes: &[u8], project: &Project) -> (Vec<Case>, Option<String>) {
                     let mut case = Case::default();
                     for pair in start.attributes().with_checks(false).flatten().take(64) {
                         let raw = String::from_utf8_lossy(&pair.value);
-                        let value = quick_xml::escape::unescape(&raw).map_or_else(|_| raw.to_string(), |value| value.into_owned());
+                        let value = quick_xml::escape::unescape(&raw)
+                            .map_or_else(|_| raw.to_string(), |value| value.into_owned());
                         match pair.key.local_name().as_ref() {
                             b"testName" => {
                                 let plain = value.find(['(', ' ']).unwrap_or(value.len());
                                 let at = value[..plain].rfind('.');
-                                let (suite, name) = at.map_or((None, value.as_str()), |at| (Some(&value[..at]), &value[at + 1..]));
+                                let (suite, name) = at.map_or((None, value.as_str()), |at| {
+                                    (Some(&value[..at]), &value[at + 1..])
+                                });
                                 let (verdict, kind) = (case.verdict, case.test.kind);
-                                case = Case::new(&suite.into_iter().collect::<Vec<_>>(), name).is(verdict, kind);
+                                case =
+                                    Case::new(&suite.into_iter().collect::<Vec<_>>(), name).is(verdict, kind);
                             }
                             b"outcome" => {
                                 (case.verdict, case.test.kind) = match value.as_str() {
                                     "Passed" | "PassedButRunAborted" => (Verdict::Passed, None),
-                                    "NotExecuted" | "Inconclusive" | "Pending" => (Verdict::Skipped, Some(TestKind::Skipped)),
+                                    "NotExecuted" | "Inconclusive" | "Pending" => {
+                                        (Verdict::Skipped, Some(TestKind::Skipped))
+                                    }
                                     "Timeout" => (Verdict::Failed, Some(TestKind::Timeout)),
                                     "Error" | "Aborted" => (Verdict::Failed, Some(TestKind::Errored)),
                                     "InProgress" => (Verdict::Started, None),
@@ -48,7 +54,9 @@ pub fn read(bytes: &[u8], project: &Project) -> (Vec<Case>, Option<String>) {
                                 };
                             }
                             b"duration" => {
-                                let seconds = value.split(':').try_fold(0.0, |sum, part| Some(sum * 60.0 + part.parse::<f64>().ok()?));
+                                let seconds = value
+                                    .split(':')
+                                    .try_fold(0.0, |sum, part| Some(sum * 60.0 + part.parse::<f64>().ok()?));
                                 if let Some(seconds) = seconds {
                                     case.test.seconds(&seconds.to_string());
                                 }
@@ -58,17 +66,23 @@ pub fn read(bytes: &[u8], project: &Project) -> (Vec<Case>, Option<String>) {
                     }
                     "trx".clone_into(&mut case.test.runner);
                     if cases.len() >= CASES {
-                        return (cases, Some(format!("it has more than {CASES} tests; the others are left out")));
+                        return (
+                            cases,
+                            Some(format!("it has more than {CASES} tests; the others are left out")),
+                        );
                     }
                     cases.push(case);
                     (message, stack) = (String::new(), String::new());
                 }
             }
             Ok(Event::Text(text)) => add(&element, &String::from_utf8_lossy(&text), &mut message, &mut stack),
-            Ok(Event::CData(text)) => add(&element, &String::from_utf8_lossy(&text), &mut message, &mut stack),
+            Ok(Event::CData(text)) => {
+                add(&element, &String::from_utf8_lossy(&text), &mut message, &mut stack)
+            }
             Ok(Event::GeneralRef(reference)) => {
                 let name = format!("&{};", String::from_utf8_lossy(&reference));
-                let text = quick_xml::escape::unescape(&name).map_or_else(|_| name.clone(), |text| text.into_owned());
+                let text = quick_xml::escape::unescape(&name)
+                    .map_or_else(|_| name.clone(), |text| text.into_owned());
                 add(&element, &text, &mut message, &mut stack);
             }
             Ok(Event::End(end)) => {
@@ -117,7 +131,10 @@ mod tests {
         assert_eq!((cases.len(), error), (2, None));
         let test = &cases[0].test;
         assert_eq!((test.suite.clone(), test.name.as_str()), (vec!["Shop.OrdersTest".into()], "Total(a: 1)"));
-        assert_eq!((test.place().as_deref(), test.message.as_str()), (Some("tests/OrdersTest.cs:12"), "Assert.Equal() <failed>"));
+        assert_eq!(
+            (test.place().as_deref(), test.message.as_str()),
+            (Some("tests/OrdersTest.cs:12"), "Assert.Equal() <failed>")
+        );
         assert_eq!(test.duration_ms.as_ref().unwrap().to_string(), "1500");
     }
 }

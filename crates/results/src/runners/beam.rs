@@ -19,11 +19,14 @@ patterns! {
     EUNIT_FINE = r"^  (?:All (\d+) tests|Test) passed\.$";
 }
 
+/// A failure: suites, name, kind, what is said, the declaration, and whether its stack has begun.
+type Failure = (Vec<String>, String, TestKind, Block, Option<Place>, bool);
+
 /// Reads ExUnit's output.
 pub struct Exunit {
     sheets: Sheets,
-    now: Option<(Vec<String>, String, TestKind, Block, Option<Place>, bool)>,
-    waiting: Vec<(Vec<String>, String, TestKind, Block, Option<Place>, bool)>,
+    now: Option<Failure>,
+    waiting: Vec<Failure>,
 }
 
 impl Exunit {
@@ -46,12 +49,20 @@ impl Runner for Exunit {
         let text = line.text;
         if let Some([module]) = groups(&SETUP, text) {
             self.close();
-            self.now = Some((Vec::new(), module.to_owned(), TestKind::Errored, Block::default(), None, false));
+            self.now =
+                Some((Vec::new(), module.to_owned(), TestKind::Errored, Block::default(), None, false));
             return;
         }
         if let Some([name, module]) = groups(&HEAD, text) {
             self.close();
-            self.now = Some((vec![module.to_owned()], name.to_owned(), TestKind::Failed, Block::default(), None, false));
+            self.now = Some((
+                vec![module.to_owned()],
+                name.to_owned(),
+                TestKind::Failed,
+                Block::default(),
+                None,
+                false,
+            ));
             return;
         }
         if FINISHED.is_match(text) {
@@ -61,7 +72,11 @@ impl Runner for Exunit {
         if let Some([total, failed, rest]) = groups(&COUNTS, text) {
             self.close();
             let waiting = std::mem::take(&mut self.waiting);
-            let number = |what: &str| rest.split(", ").find_map(|part| part.strip_suffix(what)?.trim().parse::<u64>().ok()).unwrap_or(0);
+            let number = |what: &str| {
+                rest.split(", ")
+                    .find_map(|part| part.strip_suffix(what)?.trim().parse::<u64>().ok())
+                    .unwrap_or(0)
+            };
             let (invalid, skipped) = (number("invalid"), number("skipped") + number("excluded"));
             let sheet = self.sheets.now(line);
             for (suite, name, kind, block, declared, _) in waiting {

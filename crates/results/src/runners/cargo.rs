@@ -253,7 +253,11 @@ impl Runner for Cargo {
     }
 
     fn finish(mut self: Box<Self>, _: &Project) -> Vec<Sheet> {
-        let end = Line { text: "", stream: self.now.stream, at: self.sheets.last().and_then(|sheet| sheet.lines).map_or(0, |(_, last)| last) };
+        let end = Line {
+            text: "",
+            stream: self.now.stream,
+            at: self.sheets.last().and_then(|sheet| sheet.lines).map_or(0, |(_, last)| last),
+        };
         if self.running {
             self.ended(&end, false);
         }

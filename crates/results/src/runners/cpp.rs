@@ -111,14 +111,17 @@ impl Runner for GoogleTest {
 
 /// An exception has no place: its file is that of the other failures of its suite, where they have one.
 fn lend_files(sheet: &mut Sheet) {
-    let mut files: std::collections::BTreeMap<Vec<String>, Option<String>> = std::collections::BTreeMap::new();
+    let mut files: std::collections::BTreeMap<Vec<String>, Option<String>> =
+        std::collections::BTreeMap::new();
     for test in sheet.cases.iter().map(|case| &case.test).filter(|test| test.file.is_some()) {
         let file = files.entry(test.suite.clone()).or_insert_with(|| test.file.clone());
         if *file != test.file {
             *file = None;
         }
     }
-    for case in sheet.cases.iter_mut().filter(|case| case.verdict == Verdict::Failed && case.test.file.is_none()) {
+    for case in
+        sheet.cases.iter_mut().filter(|case| case.verdict == Verdict::Failed && case.test.file.is_none())
+    {
         case.test.file = files.get(&case.test.suite).cloned().flatten();
         case.test.declared = case.test.file.is_some();
     }
@@ -152,18 +155,9 @@ impl Catch {
             TestKind::Failed
         };
         let whole = crate::identity::id("", &[], name);
-        let case = match sections.split_last() {
-            None => sheet.fail::<&str>(&[], name, kind),
-            // A section is a part of its case, and bears its name.
-            Some(_) => {
-                let case = sheet.fail(sections, name, kind);
-                case.map(|case| {
-                    case.test.parent = Some(whole);
-                    case
-                })
-            }
-        };
-        if let Some(case) = case {
+        // A section is a part of its case, and bears its name.
+        if let Some(case) = sheet.fail(sections, name, kind) {
+            case.test.parent = (!sections.is_empty()).then_some(whole);
             let place = block.frames.first().cloned();
             block.fill(case, place);
         }
@@ -199,7 +193,9 @@ impl Runner for Catch {
         if let Some([counts]) = groups(&CATCH_CASES, text) {
             self.close();
             let number = |what: &str| {
-                let found = counts.split('|').find_map(|part| part.trim().strip_suffix(what)?.trim().parse::<u64>().ok());
+                let found = counts
+                    .split('|')
+                    .find_map(|part| part.trim().strip_suffix(what)?.trim().parse::<u64>().ok());
                 found.unwrap_or(0)
             };
             let sheet = self.sheets.now(line);

@@ -55,18 +55,25 @@ impl Diagnostics {
             }
             return;
         }
-        if !text.contains("error") && !text.contains(':') && !text.contains(['/', '\\']) && !text.starts_with(|c: char| c.is_ascii_uppercase()) {
+        if !text.contains("error")
+            && !text.contains(':')
+            && !text.contains(['/', '\\'])
+            && !text.starts_with(|c: char| c.is_ascii_uppercase())
+        {
             return;
         }
         if let Some([message]) = groups(&RUSTC, text) {
             self.open = Some(message.to_owned());
         } else if let Some([file, at, column, message]) = groups(&COLONS, text) {
             add(message, project.place(file, at, column));
-        } else if let Some([file, at, column, message]) =
-            groups(&TSC, text).or_else(|| groups(&TSC_PRETTY, text)).or_else(|| groups(&CODED, text)).or_else(|| groups(&GO, text))
+        } else if let Some([file, at, column, message]) = groups(&TSC, text)
+            .or_else(|| groups(&TSC_PRETTY, text))
+            .or_else(|| groups(&CODED, text))
+            .or_else(|| groups(&GO, text))
         {
             add(message, project.place(file, at, column));
-        } else if let Some([at, column, message, _]) = groups(&ESLINT, text).filter(|_| !self.file.is_empty()) {
+        } else if let Some([at, column, message, _]) = groups(&ESLINT, text).filter(|_| !self.file.is_empty())
+        {
             add(message, project.place(&self.file, at, column));
         } else if ESLINT_FILE.is_match(text) {
             text.clone_into(&mut self.file);

@@ -97,7 +97,11 @@ impl Package {
         if let Some(panic) = &mut self.panic {
             panic.saw(line);
             if let Some([file, at]) = groups(&FRAME, text) {
-                if !is_foreign(file) && !file.contains("/go/src/") && !file.contains("/src/testing/") && !file.contains("/src/runtime/") {
+                if !is_foreign(file)
+                    && !file.contains("/go/src/")
+                    && !file.contains("/src/testing/")
+                    && !file.contains("/src/runtime/")
+                {
                     panic.frame(project.place(file, at, ""));
                 }
             } else if let Some([name]) = groups(&RUNNING, text) {
@@ -131,7 +135,10 @@ impl Package {
         } else if let Some(found) = self.now.and_then(|at| self.found.get_mut(at)) {
             if text.starts_with("    ") {
                 found.line(line, project);
-            } else if found.name.starts_with("Example") && found.verdict == Verdict::Failed && !text.is_empty() {
+            } else if found.name.starts_with("Example")
+                && found.verdict == Verdict::Failed
+                && !text.is_empty()
+            {
                 // An example's output is not indented.
                 found.block.saw(line);
                 let said = &mut found.block.message;
@@ -150,15 +157,23 @@ impl Package {
             }
             place
         };
-        let names: Vec<String> = self.found.iter().filter(|found| found.verdict == Verdict::Failed).map(|found| found.name.clone()).collect();
+        let names: Vec<String> = self
+            .found
+            .iter()
+            .filter(|found| found.verdict == Verdict::Failed)
+            .map(|found| found.name.clone())
+            .collect();
         let last_failed = self.found.iter().rposition(|found| found.verdict == Verdict::Failed);
         let mut blamed = false;
         let mut panic = self.panic;
         for (at, mut found) in self.found.into_iter().enumerate() {
             let hung = self.timed_out && self.running.contains(&found.name);
-            if let Some(block) = panic.take_if(|_| hung || (!self.timed_out && Some(at) == last_failed && panic_fits(&found))) {
+            if let Some(block) =
+                panic.take_if(|_| hung || (!self.timed_out && Some(at) == last_failed && panic_fits(&found)))
+            {
                 blamed = true;
-                (found.verdict, found.kind) = (Verdict::Failed, Some(if hung { TestKind::Timeout } else { TestKind::Errored }));
+                (found.verdict, found.kind) =
+                    (Verdict::Failed, Some(if hung { TestKind::Timeout } else { TestKind::Errored }));
                 found.block = block;
             }
             // A parent that fails only through its children is no failure of its own.
@@ -169,10 +184,15 @@ impl Package {
             {
                 continue;
             }
-            if found.verdict == Verdict::Passed && self.index.keys().any(|name| name.starts_with(&through)) && self.index.len() < 500 {
+            if found.verdict == Verdict::Passed
+                && self.index.keys().any(|name| name.starts_with(&through))
+                && self.index.len() < 500
+            {
                 continue;
             }
-            let Some(case) = sheet.verdict(&[package], &found.name, found.verdict, found.kind) else { continue };
+            let Some(case) = sheet.verdict(&[package], &found.name, found.verdict, found.kind) else {
+                continue;
+            };
             case.test.seconds(&found.seconds);
             let place = if found.kind == Some(TestKind::Errored) || found.kind == Some(TestKind::Timeout) {
                 test_frame(&found.block)
@@ -196,7 +216,11 @@ impl Package {
                 block.fill(case, place);
             }
         } else if failed && !blamed && (names.is_empty() || said.contains("failed]")) {
-            let name = if said.contains("failed]") || !self.build.message.is_empty() { "[build]" } else { "[package]" };
+            let name = if said.contains("failed]") || !self.build.message.is_empty() {
+                "[build]"
+            } else {
+                "[package]"
+            };
             if let Some(case) = sheet.fail(&[package], name, TestKind::Errored) {
                 let place = self.build.frames.first().cloned();
                 if self.build.message.is_empty() {
@@ -336,7 +360,8 @@ impl Go {
     }
 
     fn end_package(&mut self, name: &str, said: &str, failed: bool, mut package: Package) {
-        if let Some(build) = self.builds.remove(name).or_else(|| self.builds.remove(&format!("{name}_test"))) {
+        if let Some(build) = self.builds.remove(name).or_else(|| self.builds.remove(&format!("{name}_test")))
+        {
             package.build = build;
         }
         if self.closed.len() < PACKAGES {
@@ -375,12 +400,17 @@ pub fn of_text(name: &str, text: &str, project: &Project) -> (String, Option<Pla
 /// What the names of packages have in common: the path of their module, at best.
 pub fn common(names: &[String]) -> String {
     let Some(first) = names.first() else { return String::new() };
-    let same = |name: &String| first.split('/').zip(name.split('/')).take_while(|(one, other)| one == other).count();
+    let same =
+        |name: &String| first.split('/').zip(name.split('/')).take_while(|(one, other)| one == other).count();
     let mut parts = names.iter().map(same).min().unwrap_or(0);
     let all = first.split('/').count();
     // A single package: a host has a dot and is followed by two parts.
     if names.iter().all(|name| name == first) && all > 1 {
-        parts = if first.split('/').next().is_some_and(|host| host.contains('.')) { (all - 1).clamp(1, 3) } else { 1 };
+        parts = if first.split('/').next().is_some_and(|host| host.contains('.')) {
+            (all - 1).clamp(1, 3)
+        } else {
+            1
+        };
     }
     first.split('/').take(parts).collect::<Vec<_>>().join("/")
 }
@@ -430,18 +460,29 @@ impl Runner for Go {
             }
             self.building = None;
         }
-        let example = self.package.now.and_then(|at| self.package.found.get(at)).is_some_and(|found| found.name.starts_with("Example"));
+        let example = self
+            .package
+            .now
+            .and_then(|at| self.package.found.get(at))
+            .is_some_and(|found| found.name.starts_with("Example"));
         let known = self.sheets.is_open() || !self.package.found.is_empty() || self.package.panic.is_some();
         if text.starts_with("=== ") || text.trim_start().starts_with("--- ") {
             if RUN.is_match(text) || VERDICT.is_match(text) {
                 self.package.line(line, project);
             }
-        } else if text.starts_with("panic: test timed out") || (known && text.starts_with("panic: ")) || self.package.panic.is_some() {
+        } else if text.starts_with("panic: test timed out")
+            || (known && text.starts_with("panic: "))
+            || self.package.panic.is_some()
+        {
             self.package.line(line, project);
         } else if example || (known && text.starts_with("    ")) {
             match self.closed.last_mut() {
                 // gotestsum's lists have the package first.
-                Some((_, _, _, package)) if package.now == Some(0) && self.package.found.is_empty() && !package.found.is_empty() => {
+                Some((_, _, _, package))
+                    if package.now == Some(0)
+                        && self.package.found.is_empty()
+                        && !package.found.is_empty() =>
+                {
                     package.line(line, project);
                 }
                 _ => self.package.line(line, project),
@@ -463,7 +504,9 @@ impl Runner for Go {
         }
         self.flush(project);
         let mut sheets = self.sheets.finish();
-        sheets.iter_mut().for_each(|sheet| sheet.cases.retain(|case: &Case| !case.test.name.is_empty() || case.test.count.is_some()));
+        sheets.iter_mut().for_each(|sheet| {
+            sheet.cases.retain(|case: &Case| !case.test.name.is_empty() || case.test.count.is_some())
+        });
         sheets
     }
 }

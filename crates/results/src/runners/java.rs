@@ -22,15 +22,32 @@ patterns! {
 
 /// The packages whose frames are not the project's.
 const FOREIGN: [&str; 16] = [
-    "java.", "javax.", "jdk.", "sun.", "com.sun.", "org.junit.", "junit.", "org.opentest4j.", "org.assertj.", "org.hamcrest.",
-    "org.apache.maven.", "org.mockito.", "org.testng.", "org.gradle.", "kotlin.", "groovy.",
+    "java.",
+    "javax.",
+    "jdk.",
+    "sun.",
+    "com.sun.",
+    "org.junit.",
+    "junit.",
+    "org.opentest4j.",
+    "org.assertj.",
+    "org.hamcrest.",
+    "org.apache.maven.",
+    "org.mockito.",
+    "org.testng.",
+    "org.gradle.",
+    "kotlin.",
+    "groovy.",
 ];
+
+/// A failure: suites, name, kind, what is said, and its frames by class.
+type Failure = (Vec<String>, String, TestKind, Block, Vec<(String, Place)>);
 
 /// Reads what Maven and Gradle print.
 pub struct Java {
     sheets: Sheets,
     class: String,
-    failure: Option<(Vec<String>, String, TestKind, Block, Vec<(String, Place)>)>,
+    failure: Option<Failure>,
     gradle: bool,
     build: Option<(String, Option<Place>)>,
 }
@@ -38,7 +55,8 @@ pub struct Java {
 /// The path of a class's file.
 pub fn file_of(class: &str, file: &str, project: &Project) -> String {
     let package = class.rsplit_once('.').map_or("", |(package, _)| package);
-    let path = if package.is_empty() { file.to_owned() } else { format!("{}/{file}", package.replace('.', "/")) };
+    let path =
+        if package.is_empty() { file.to_owned() } else { format!("{}/{file}", package.replace('.', "/")) };
     if let Some(found) = project.find(&path) {
         return found;
     }
@@ -71,7 +89,13 @@ pub fn choose(frames: &[(String, Place)], class: &str) -> Option<Place> {
 impl Java {
     /// Begins.
     pub fn new() -> Java {
-        Java { sheets: Sheets::new("surefire"), class: String::new(), failure: None, gradle: false, build: None }
+        Java {
+            sheets: Sheets::new("surefire"),
+            class: String::new(),
+            failure: None,
+            gradle: false,
+            build: None,
+        }
     }
 
     fn close(&mut self) {
@@ -80,7 +104,9 @@ impl Java {
         if let Some(case) = sheet.fail(&suite, &name, kind) {
             // The test of a nested class is named without it.
             let class = suite.last().map_or("", String::as_str);
-            let nested = frames.iter().find(|(of, _)| of.strip_prefix(class).is_some_and(|rest| rest.starts_with('$') && !rest.contains("lambda")));
+            let nested = frames.iter().find(|(of, _)| {
+                of.strip_prefix(class).is_some_and(|rest| rest.starts_with('$') && !rest.contains("lambda"))
+            });
             if let Some((nested, _)) = nested.filter(|_| !class.is_empty()) {
                 case.test.suite = vec![nested.clone()];
             }
@@ -177,12 +203,15 @@ impl Runner for Java {
                 _ => {
                     sheet.fail(&suite, name, TestKind::Failed);
                     let suite = suite.into_iter().map(str::to_owned).collect();
-                    self.failure = Some((suite, name.to_owned(), TestKind::Failed, Block::default(), Vec::new()));
+                    self.failure =
+                        Some((suite, name.to_owned(), TestKind::Failed, Block::default(), Vec::new()));
                 }
             }
             return;
         }
-        if self.gradle && let Some([all, failed, skipped]) = groups(&GRADLE_END, text) {
+        if self.gradle
+            && let Some([all, failed, skipped]) = groups(&GRADLE_END, text)
+        {
             self.close();
             let number = |text: &str| text.parse::<u64>().unwrap_or(0);
             let sheet = self.sheets.now(line);
@@ -202,11 +231,14 @@ impl Runner for Java {
             if frames.len() < 64 {
                 frames.push(found);
             }
-        } else if self.gradle && let Some([said, file, at]) = groups(&GRADLE_AT, text) {
+        } else if self.gradle
+            && let Some([said, file, at]) = groups(&GRADLE_AT, text)
+        {
             block.say(said);
             if !file.is_empty() && frames.is_empty() {
                 let class = suite.first().cloned().unwrap_or_default();
-                let place = Place { file: file_of(&class, file, project), line: at.parse().ok(), column: None };
+                let place =
+                    Place { file: file_of(&class, file, project), line: at.parse().ok(), column: None };
                 frames.push((class, place));
             }
         } else if !text.trim_start().starts_with("at ") && !text.starts_with("Caused by:") {

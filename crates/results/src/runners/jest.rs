@@ -30,7 +30,14 @@ pub struct Jest {
 impl Jest {
     /// Begins.
     pub fn new() -> Jest {
-        Jest { sheets: Sheets::new("jest"), file: String::new(), failure: None, stack: Vec::new(), console: false, again: false }
+        Jest {
+            sheets: Sheets::new("jest"),
+            file: String::new(),
+            failure: None,
+            stack: Vec::new(),
+            console: false,
+            again: false,
+        }
     }
 
     fn close(&mut self) {
@@ -66,7 +73,9 @@ impl Runner for Jest {
             self.close();
             self.again = false;
             let sheet = self.sheets.now(line);
-            let number = |what: &str| counts.split(", ").find_map(|part| part.strip_suffix(what)?.trim().parse::<u64>().ok());
+            let number = |what: &str| {
+                counts.split(", ").find_map(|part| part.strip_suffix(what)?.trim().parse::<u64>().ok())
+            };
             sheet.counts.total = number("total");
             sheet.counts.passed = number("passed");
             // Suites that did not load are no tests.
@@ -112,7 +121,9 @@ impl Runner for Jest {
                     *kind = TestKind::Timeout;
                 }
                 block.say(said);
-                if *kind == TestKind::Errored && let Some(place) = said.strip_prefix('>').and(None) {
+                if *kind == TestKind::Errored
+                    && let Some(place) = said.strip_prefix('>').and(None)
+                {
                     block.frame(place);
                 }
             }

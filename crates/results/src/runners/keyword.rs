@@ -92,7 +92,11 @@ impl Runner for Robot {
         let mut sheets = self.sheets.finish();
         for sheet in &mut sheets {
             let suites: Vec<String> = sheet.cases.iter().flat_map(|case| case.test.suite.clone()).collect();
-            sheet.cases.retain(|case| !suites.iter().any(|suite| suite == &case.test.name || suite.ends_with(&format!(".{}", case.test.name))));
+            sheet.cases.retain(|case| {
+                !suites
+                    .iter()
+                    .any(|suite| suite == &case.test.name || suite.ends_with(&format!(".{}", case.test.name)))
+            });
         }
         sheets.retain(|sheet| sheet.ended);
         sheets
@@ -111,7 +115,13 @@ pub struct Behave {
 impl Behave {
     /// Begins.
     pub fn new() -> Behave {
-        Behave { sheets: Sheets::new("behave"), scenario: None, said: String::new(), failing: false, messages: Vec::new() }
+        Behave {
+            sheets: Sheets::new("behave"),
+            scenario: None,
+            said: String::new(),
+            failing: false,
+            messages: Vec::new(),
+        }
     }
 }
 
@@ -155,8 +165,14 @@ impl Runner for Behave {
             let is_error = said.starts_with("Assertion Failed:")
                 || said.starts_with("ASSERT FAILED:")
                 || (!text.starts_with(' ') || !STEP.is_match(text))
-                    && said.split([':', ' ']).next().is_some_and(|word| word.ends_with("Error") && said.contains(':'));
-            if is_error && self.messages.len() < 5_000 && self.messages.last().is_none_or(|(of, _)| of != name) {
+                    && said
+                        .split([':', ' '])
+                        .next()
+                        .is_some_and(|word| word.ends_with("Error") && said.contains(':'));
+            if is_error
+                && self.messages.len() < 5_000
+                && self.messages.last().is_none_or(|(of, _)| of != name)
+            {
                 self.messages.push((name.clone(), said.to_owned()));
             }
         }

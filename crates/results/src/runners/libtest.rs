@@ -45,7 +45,8 @@ impl Runner for Libtest {
             ("test", event) => {
                 let Some(whole) = said("name") else { return };
                 // nextest: `crate::binary$module::test#2`.
-                let (suite, name) = whole.split_once('$').map_or((None, whole), |(suite, name)| (Some(suite), name));
+                let (suite, name) =
+                    whole.split_once('$').map_or((None, whole), |(suite, name)| (Some(suite), name));
                 let (name, attempt) = match name.rsplit_once('#') {
                     Some((name, number)) if suite.is_some() => (name, number.parse::<u64>().ok()),
                     _ => (name, None),
@@ -82,7 +83,8 @@ impl Runner for Libtest {
                         panics.line(line, text, project);
                     }
                     let (message, place) = panics.read();
-                    let message = if message.is_empty() { said("message").unwrap_or_default() } else { &message };
+                    let message =
+                        if message.is_empty() { said("message").unwrap_or_default() } else { &message };
                     case.test.say(message);
                     case.test.put(place);
                     case.test.detail = crate::text::cut(&panics.block.detail, crate::case::DETAIL);

@@ -58,7 +58,9 @@ impl Mocha {
         let Some(sheet) = self.sheets.last() else { return };
         if let Some(case) = sheet.fail(&suite, &name, kind) {
             let mut place = block.first_own(None);
-            if place.is_none() && let Some([file]) = groups(&ONLY_FILE, &block.message) {
+            if place.is_none()
+                && let Some([file]) = groups(&ONLY_FILE, &block.message)
+            {
                 place = project.place(file, "", "");
             }
             let message = block.message.clone();
@@ -108,7 +110,12 @@ impl Runner for Mocha {
             let waiting = std::mem::take(&mut self.waiting);
             let sheet = self.sheets.now(line);
             for (suite, name, verdict) in waiting {
-                sheet.verdict(&suite, &name, verdict, (verdict == Verdict::Skipped).then_some(TestKind::Skipped));
+                sheet.verdict(
+                    &suite,
+                    &name,
+                    verdict,
+                    (verdict == Verdict::Skipped).then_some(TestKind::Skipped),
+                );
             }
             sheet.counts.passed = number.parse().ok();
             sheet.counts.total = Some(0);

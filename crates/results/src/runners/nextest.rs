@@ -26,7 +26,13 @@ pub struct Nextest {
 impl Nextest {
     /// Begins.
     pub fn new() -> Nextest {
-        Nextest { sheets: Sheets::new("cargo-nextest"), now: None, panics: Panics::default(), summary: false, indented: false }
+        Nextest {
+            sheets: Sheets::new("cargo-nextest"),
+            now: None,
+            panics: Panics::default(),
+            summary: false,
+            indented: false,
+        }
     }
 
     /// Ends what a failed try printed.
@@ -36,7 +42,9 @@ impl Nextest {
         let (message, place) = panics.read();
         let Some(sheet) = self.sheets.last() else { return };
         let case = sheet.cases.iter_mut().rfind(|case| {
-            case.test.name == name && case.test.suite.first() == Some(&binary) && case.test.attempt.unwrap_or(1) == attempt
+            case.test.name == name
+                && case.test.suite.first() == Some(&binary)
+                && case.test.attempt.unwrap_or(1) == attempt
         });
         if let Some(case) = case {
             if !message.is_empty() && case.test.message.is_empty() {
@@ -90,7 +98,9 @@ impl Runner for Nextest {
             };
             let sheet = self.sheets.now(line);
             let known = sheet.cases.iter_mut().rfind(|case| {
-                case.test.name == name && case.test.suite.first().is_some_and(|suite| suite == binary) && case.test.attempt == attempt
+                case.test.name == name
+                    && case.test.suite.first().is_some_and(|suite| suite == binary)
+                    && case.test.attempt == attempt
             });
             if let Some(known) = known {
                 known.verdict = known.verdict.max(verdict);

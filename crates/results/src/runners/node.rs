@@ -12,13 +12,16 @@ patterns! {
     COUNT = r"^ℹ (tests|suites|pass|fail|cancelled|skipped|todo) (\d+)$";
 }
 
+/// A line of the list: suites, name, verdict and kind.
+type Listed = (Vec<String>, String, Verdict, Option<TestKind>);
+
 /// Reads the `spec` form.
 pub struct Node {
     sheets: Sheets,
     /// Open suites, by indentation.
     stack: Vec<(usize, String)>,
     /// Names of suites and parents that ended, whose failures are their children's.
-    waiting: Vec<(usize, Vec<String>, String, Verdict, Option<TestKind>)>,
+    waiting: Vec<Listed>,
     failing: bool,
     place: Option<Place>,
     failure: Option<(String, Block)>,
@@ -30,7 +33,16 @@ pub struct Node {
 impl Node {
     /// Begins.
     pub fn new() -> Node {
-        Node { sheets: Sheets::new("node-test"), stack: Vec::new(), waiting: Vec::new(), failing: false, place: None, failure: None, error: String::new(), errors: Vec::new() }
+        Node {
+            sheets: Sheets::new("node-test"),
+            stack: Vec::new(),
+            waiting: Vec::new(),
+            failing: false,
+            place: None,
+            failure: None,
+            error: String::new(),
+            errors: Vec::new(),
+        }
     }
 
     fn listed(&mut self, line: &Line<'_>, [indent, mark, name, after]: [&str; 4]) {
@@ -54,7 +66,9 @@ impl Node {
             return;
         }
         let (verdict, kind) = match (mark, after) {
-            (_, after) if after.to_ascii_uppercase().contains("# TODO") => (Verdict::Skipped, Some(TestKind::Todo)),
+            (_, after) if after.to_ascii_uppercase().contains("# TODO") => {
+                (Verdict::Skipped, Some(TestKind::Todo))
+            }
             ("✔", "") => (Verdict::Passed, None),
             ("✖", "") => (Verdict::Failed, Some(TestKind::Failed)),
             _ => (Verdict::Skipped, Some(TestKind::Skipped)),
@@ -62,7 +76,7 @@ impl Node {
         let suite: Vec<String> = self.stack.iter().map(|(_, name)| name.clone()).collect();
         let _ = line;
         if self.waiting.len() < 50_000 {
-            self.waiting.push((depth, suite, name.to_owned(), verdict, kind));
+            self.waiting.push((suite, name.to_owned(), verdict, kind));
         }
     }
 
@@ -77,7 +91,9 @@ impl Node {
         }
         let plain = project.relative(&name);
         let case = sheet.cases.iter_mut().find(|case| {
-            case.verdict == Verdict::Failed && (case.test.name == name || case.test.name == plain) && case.test.message.is_empty()
+            case.verdict == Verdict::Failed
+                && (case.test.name == name || case.test.name == plain)
+                && case.test.message.is_empty()
         });
         let message = block.message.trim_matches('\'').to_owned();
         let place = block.first_own(declared.as_ref().map(|place| place.file.as_str()));
@@ -93,7 +109,7 @@ impl Node {
         let mut message = message;
         if message == "test failed" {
             case.test.kind = Some(TestKind::Errored);
-            if let Some((_, error)) = self.errors.iter().find(|(file, _)| *file == case.test.name) {
+            if let Some((_, error)) = self.errors.iter().find(|(file, _)| file.ends_with(&case.test.name)) {
                 error.clone_into(&mut message);
             }
         }
@@ -108,12 +124,17 @@ impl Node {
 impl Runner for Node {
     fn line(&mut self, line: &Line<'_>, project: &Project) {
         let text = line.text;
-        if text.contains("Error") && !text.starts_with(' ') && text.split([':', ' ']).next().is_some_and(|word| word.ends_with("Error")) {
+        if text.contains("Error")
+            && !text.starts_with(' ')
+            && text.split([':', ' ']).next().is_some_and(|word| word.ends_with("Error"))
+        {
             self.error = crate::text::cut(text, 500);
-        } else if !self.error.is_empty() && text.starts_with("    at ") && self.errors.len() < 1_000 {
-            if let Some(place) = frame(text, project).filter(|place| !is_foreign(&place.file)) {
-                self.errors.push((place.file, std::mem::take(&mut self.error)));
-            }
+        } else if !self.error.is_empty()
+            && text.starts_with("    at ")
+            && self.errors.len() < 1_000
+            && let Some(place) = frame(text, project).filter(|place| !is_foreign(&place.file))
+        {
+            self.errors.push((place.file, std::mem::take(&mut self.error)));
         }
         if self.sheets.open().is_some_and(|sheet| sheet.stream != line.stream) {
             return;
@@ -123,7 +144,7 @@ impl Runner for Node {
             let waiting = std::mem::take(&mut self.waiting);
             self.stack.clear();
             let sheet = self.sheets.now(line);
-            for (_, suite, name, verdict, kind) in waiting {
+            for (suite, name, verdict, kind) in waiting {
                 let name = if suite.is_empty() { project.relative(&name) } else { name };
                 sheet.verdict(&suite, &name, verdict, kind);
             }
@@ -142,7 +163,8 @@ impl Runner for Node {
         if self.failing {
             if let Some(at) = text.strip_prefix("test at ") {
                 self.close(project);
-                self.place = leading(at).and_then(|(file, line, column, _)| project.place(file, line, column));
+                self.place =
+                    leading(at).and_then(|(file, line, column, _)| project.place(file, line, column));
                 self.sheets.now(line);
             } else if let Some([_, "✖", name, _]) = groups(&LISTED, text) {
                 self.close_at_head(project);
@@ -158,7 +180,9 @@ impl Runner for Node {
             }
             return;
         }
-        if text.trim_start().starts_with(['✔', '✖', '▶', '﹣', '⚠']) && let Some(parts) = groups::<4>(&LISTED, text) {
+        if text.trim_start().starts_with(['✔', '✖', '▶', '﹣', '⚠'])
+            && let Some(parts) = groups::<4>(&LISTED, text)
+        {
             self.listed(line, parts);
         }
     }

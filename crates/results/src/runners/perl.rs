@@ -34,7 +34,15 @@ pub struct Perl {
 impl Perl {
     /// Begins.
     pub fn new() -> Perl {
-        Perl { sheets: Sheets::new("prove"), now: None, failed: 0, dead: Vec::new(), script: String::new(), is_inner: false, inner: None }
+        Perl {
+            sheets: Sheets::new("prove"),
+            now: None,
+            failed: 0,
+            dead: Vec::new(),
+            script: String::new(),
+            is_inner: false,
+            inner: None,
+        }
     }
 
     fn close(&mut self) {
@@ -72,7 +80,9 @@ impl Runner for Perl {
             script.clone_into(&mut self.script);
             if let Some([_, why]) = groups(&SUBTESTS, said).filter(|[_, why]| !why.is_empty()) {
                 let sheet = self.sheets.now(line);
-                if let Some(case) = sheet.verdict::<&str>(&[], script, Verdict::Skipped, Some(TestKind::Skipped)) {
+                if let Some(case) =
+                    sheet.verdict::<&str>(&[], script, Verdict::Skipped, Some(TestKind::Skipped))
+                {
                     case.test.say(why);
                 }
             }

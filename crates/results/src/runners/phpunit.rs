@@ -62,7 +62,9 @@ impl Runner for Phpunit {
         if let Some([total, rest, fine]) = groups(&COUNTS, text) {
             self.close();
             let number = |key: &str| {
-                let found = rest.split(", ").find_map(|part| part.strip_prefix(key)?.strip_prefix(": ")?.parse::<u64>().ok());
+                let found = rest
+                    .split(", ")
+                    .find_map(|part| part.strip_prefix(key)?.strip_prefix(": ")?.parse::<u64>().ok());
                 found.unwrap_or(0)
             };
             let total: u64 = total.parse().or(fine.parse()).unwrap_or(0);
@@ -75,7 +77,9 @@ impl Runner for Phpunit {
             sheet.counts.passed = Some(total.saturating_sub(wrong + skipped + number("Risky")));
             let risky = number("Risky");
             if risky > 0 {
-                let mut case = crate::case::Case::new::<&str>(&[], "").is(crate::case::Verdict::Passed, None).say("risky");
+                let mut case = crate::case::Case::new::<&str>(&[], "")
+                    .is(crate::case::Verdict::Passed, None)
+                    .say("risky");
                 case.test.count = Some(risky);
                 *sheet.counts.passed.get_or_insert(0) += risky;
                 sheet.push(case);

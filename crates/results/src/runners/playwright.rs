@@ -80,7 +80,9 @@ impl Playwright {
         }
         let several = self.tries.len() > 1;
         // The list above has each of its tries once more, by their marks alone.
-        sheet.cases.retain(|case| case.test.name != name || case.test.suite != suite || case.verdict != Verdict::Failed);
+        sheet.cases.retain(|case| {
+            case.test.name != name || case.test.suite != suite || case.verdict != Verdict::Failed
+        });
         for (attempt, block) in self.tries.drain(..) {
             let timeout = block.message.contains("timeout of") && block.message.contains("exceeded");
             let kind = if timeout { TestKind::Timeout } else { TestKind::Failed };
@@ -119,11 +121,19 @@ impl Runner for Playwright {
                 "passed" => {
                     sheet.counts.passed = Some(number + self.flaky_names.len() as u64);
                     for (suite, name, _) in self.flaky_names.drain(..) {
-                        let last = sheet.cases.iter().rev().find(|case| case.test.name == name && case.test.suite == suite);
+                        let last = sheet
+                            .cases
+                            .iter()
+                            .rev()
+                            .find(|case| case.test.name == name && case.test.suite == suite);
                         let known = last.is_some_and(|case| case.verdict == Verdict::Passed);
                         let tries = last.and_then(|case| case.test.attempt).unwrap_or(1);
                         if !known {
-                            for case in sheet.cases.iter_mut().filter(|case| case.test.name == name && case.test.suite == suite) {
+                            for case in sheet
+                                .cases
+                                .iter_mut()
+                                .filter(|case| case.test.name == name && case.test.suite == suite)
+                            {
                                 case.test.attempt.get_or_insert(1);
                             }
                             let mut case = Case::new(&suite, &name).is(Verdict::Passed, None);

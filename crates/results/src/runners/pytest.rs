@@ -86,7 +86,9 @@ impl Pytest {
                 let (mut suite, name) = dotted(&failure.head);
                 suite.insert(0, file);
                 let known = sheet.cases.iter_mut().find(|case| {
-                    case.test.name == name && case.test.suite.get(1..) == suite.get(1..) && case.verdict == Verdict::Failed
+                    case.test.name == name
+                        && case.test.suite.get(1..) == suite.get(1..)
+                        && case.verdict == Verdict::Failed
                 });
                 let kind = if failure.errored { TestKind::Errored } else { TestKind::Failed };
                 match known {
@@ -136,7 +138,10 @@ impl Pytest {
             }
             return;
         }
-        let Some(node) = rest.strip_prefix(' ').filter(|node| node.contains(".py") || node.contains("::")) else { return };
+        let Some(node) = rest.strip_prefix(' ').filter(|node| node.contains(".py") || node.contains("::"))
+        else {
+            return;
+        };
         if word == "SKIPPED" {
             return;
         }
@@ -148,7 +153,9 @@ impl Pytest {
             "FAILED" | "ERROR" => {
                 let kind = if word == "ERROR" { TestKind::Errored } else { TestKind::Failed };
                 let Some(case) = sheet.fail(&suite, &name, kind) else { return };
-                if case.test.message.is_empty() || !case.test.message.starts_with(message.trim_end_matches("...")) {
+                if case.test.message.is_empty()
+                    || !case.test.message.starts_with(message.trim_end_matches("..."))
+                {
                     case.test.say(&message);
                 }
                 case.test.file.get_or_insert_with(|| file.clone());
@@ -165,7 +172,10 @@ impl Pytest {
             }
             "RERUN" => {
                 let mut case = Case::failed(&suite, &name, TestKind::Failed).say(&message);
-                let tries = sheet.cases.iter().filter(|one| one.test.name == case.test.name && one.test.attempt.is_some());
+                let tries = sheet
+                    .cases
+                    .iter()
+                    .filter(|one| one.test.name == case.test.name && one.test.attempt.is_some());
                 case.test.attempt = Some(tries.count() as u64 + 1);
                 sheet.push(case);
             }
@@ -199,7 +209,8 @@ impl Pytest {
         }
         sheet.counts.passed = Some(passed.saturating_sub(torn));
         // Failed tests are named: what is counted beyond them are parts and second failures of one test.
-        sheet.counts.failed = Some(failed.saturating_sub(parts)).filter(|_| sheet.number(Verdict::Failed) == 0);
+        sheet.counts.failed =
+            Some(failed.saturating_sub(parts)).filter(|_| sheet.number(Verdict::Failed) == 0);
         sheet.counts.skipped = Some(skipped);
         sheet.counts.total = Some(passed + failed + skipped);
     }
@@ -225,7 +236,8 @@ impl Pytest {
             self.part = Part::Failures;
             return;
         }
-        if text.starts_with("-----") && titled(text, '-').is_some_and(|title| title.starts_with("Captured ")) {
+        if text.starts_with("-----") && titled(text, '-').is_some_and(|title| title.starts_with("Captured "))
+        {
             self.part = Part::Captured;
         }
         if self.part == Part::Captured {
@@ -236,9 +248,12 @@ impl Pytest {
         block.saw(line);
         if let Some(said) = text.strip_prefix("E ") {
             block.say(said);
-        } else if text.starts_with("During handling of the above") || text.starts_with("The above exception was") {
+        } else if text.starts_with("During handling of the above")
+            || text.starts_with("The above exception was")
+        {
             block.message.clear();
-        } else if text.starts_with("[XPASS") || text.starts_with("contains ") || text.starts_with("worker '") {
+        } else if text.starts_with("[XPASS") || text.starts_with("contains ") || text.starts_with("worker '")
+        {
             block.say(text);
         } else if let Some([file, at, _]) = groups(&STACK, text) {
             block.frame(project.place(file, at, ""));
@@ -248,7 +263,11 @@ impl Pytest {
         {
             block.frame(project.place(file, at, ""));
             // `--tb=line` has all in one.
-            if !rest[1..].trim().is_empty() && block.frames.len() == 1 && rest.contains(": ") && failure.head.is_empty() {
+            if !rest[1..].trim().is_empty()
+                && block.frames.len() == 1
+                && rest.contains(": ")
+                && failure.head.is_empty()
+            {
                 block.say(&rest[1..]);
             }
         }
@@ -337,7 +356,9 @@ impl Runner for Pytest {
             self.counts(line, said);
             return self.end(project, true);
         }
-        if let Some([marks]) = groups(&PROGRESS, text).filter(|_| self.part == Part::Progress && self.hanging.is_none()) {
+        if let Some([marks]) =
+            groups(&PROGRESS, text).filter(|_| self.part == Part::Progress && self.hanging.is_none())
+        {
             let tries = marks.as_bytes().windows(2);
             self.flaky += tries.filter(|pair| *pair == b"R.").count() as u64;
             let passed = marks.bytes().filter(|mark| *mark == b'.').count() as u64;
@@ -347,7 +368,8 @@ impl Runner for Pytest {
         }
         if self.part == Part::Progress && self.hanging.is_none() {
             // The process ended, or the test is stopped, in the middle of a line.
-            if let Some((before, _)) = text.split_once("+++++ Timeout +").or_else(|| text.split_once("+++ Timeout +"))
+            if let Some((before, _)) =
+                text.split_once("+++++ Timeout +").or_else(|| text.split_once("+++ Timeout +"))
                 && let Some([marks]) = groups(&PROGRESS, before.trim_end_matches('+'))
             {
                 let passed = marks.bytes().filter(|mark| *mark == b'.').count() as u64;
@@ -418,9 +440,11 @@ fn node_of(node: &str, project: &Project) -> (Vec<String>, String, String) {
         let after = rest.find("::").map_or(0, |at| at + 2);
         let dash = rest[after..].find(" - ").map(|at| after + at);
         match rest.find('[').filter(|at| dash.is_none_or(|dash| *at < dash)) {
-            Some(open) => rest[open..].find("] - ").map(|at| open + at + 1).or_else(|| {
-                rest.ends_with(']').then_some(rest.len())
-            }).or(dash),
+            Some(open) => rest[open..]
+                .find("] - ")
+                .map(|at| open + at + 1)
+                .or_else(|| rest.ends_with(']').then_some(rest.len()))
+                .or(dash),
             None => dash,
         }
     };

@@ -33,7 +33,14 @@ pub struct Rspec {
 impl Rspec {
     /// Begins.
     pub fn new() -> Rspec {
-        Rspec { sheets: Sheets::new("rspec"), failures: false, now: None, code: false, outside: None, waiting: Vec::new() }
+        Rspec {
+            sheets: Sheets::new("rspec"),
+            failures: false,
+            now: None,
+            code: false,
+            outside: None,
+            waiting: Vec::new(),
+        }
     }
 
     fn close(&mut self) {
@@ -61,7 +68,8 @@ impl Runner for Rspec {
                 }
             }
             if let Some((file, block)) = broken {
-                let name = if file.is_empty() { "outside of examples".to_owned() } else { project.relative(&file) };
+                let name =
+                    if file.is_empty() { "outside of examples".to_owned() } else { project.relative(&file) };
                 if let Some(case) = sheet.fail::<&str>(&[], &name, TestKind::Errored) {
                     let place = block.first_own(Some(&name));
                     block.fill(case, place);
@@ -103,7 +111,9 @@ impl Runner for Rspec {
             }
             _ => {}
         }
-        if self.failures && let Some([name]) = groups(&HEAD, text) {
+        if self.failures
+            && let Some([name]) = groups(&HEAD, text)
+        {
             self.close();
             self.now = Some((name.to_owned(), Block::default(), Vec::new()));
             self.code = false;
@@ -166,7 +176,14 @@ pub struct Minitest {
 impl Minitest {
     /// Begins.
     pub fn new() -> Minitest {
-        Minitest { sheets: Sheets::new("minitest"), kind: None, skipped: false, due: false, now: None, waiting: Vec::new() }
+        Minitest {
+            sheets: Sheets::new("minitest"),
+            kind: None,
+            skipped: false,
+            due: false,
+            now: None,
+            waiting: Vec::new(),
+        }
     }
 
     fn close(&mut self) {
@@ -185,7 +202,8 @@ impl Runner for Minitest {
             self.close();
             self.due = true;
             self.skipped = word == "Skipped";
-            self.kind = Some(if word == "Error" || other == "Error" { TestKind::Errored } else { TestKind::Failed });
+            self.kind =
+                Some(if word == "Error" || other == "Error" { TestKind::Errored } else { TestKind::Failed });
             return;
         }
         if let Some([runs, failures, errors, skips]) = groups(&MINI, text) {
@@ -195,7 +213,11 @@ impl Runner for Minitest {
             let sheet = self.sheets.now(line);
             for (class, name, kind, block) in waiting {
                 if let Some(case) = sheet.fail(&[class], &name, kind) {
-                    let place = if kind == TestKind::Errored { block.first_own(None) } else { block.frames.first().cloned() };
+                    let place = if kind == TestKind::Errored {
+                        block.first_own(None)
+                    } else {
+                        block.frames.first().cloned()
+                    };
                     block.fill(case, place);
                 }
             }
@@ -214,7 +236,8 @@ impl Runner for Minitest {
                 let mut block = Block::default();
                 block.frame(project.place(file, at, ""));
                 block.saw(line);
-                self.now = Some((class.to_owned(), name.to_owned(), self.kind.unwrap_or(TestKind::Failed), block));
+                self.now =
+                    Some((class.to_owned(), name.to_owned(), self.kind.unwrap_or(TestKind::Failed), block));
             }
             return;
         }

@@ -5,7 +5,7 @@ use rig_event::test::TestKind;
 use crate::case::{Case, Fill as _, Verdict};
 use crate::place::{Place, Project, find, frame, is_foreign};
 use crate::sheet::{Block, Runner, Sheet, Sheets};
-use crate::text::{Line, grow, groups, patterns};
+use crate::text::{Line, groups, grow, patterns};
 
 patterns! {
     POINT = r"^( *)(not )?ok\b(?: +(\d+))?(?: +-)? *(.*?)(?: +# *((?i:skip|todo)\S*)(?: +(.*))?)?$";
@@ -82,7 +82,9 @@ impl Tap {
     }
 
     fn point(&mut self, line: &Line<'_>, project: &Project) -> bool {
-        let Some([indent, not, number, name, directive, why]) = groups::<6>(&POINT, line.text) else { return false };
+        let Some([indent, not, number, name, directive, why]) = groups::<6>(&POINT, line.text) else {
+            return false;
+        };
         // Without a number or a version line it may be anybody's sentence.
         if number.is_empty() && !self.version {
             return false;
@@ -102,17 +104,18 @@ impl Tap {
         let name = name.trim_start_matches("- ");
         let name = DURATION.replace(name, "");
         let name = if name.is_empty() { number } else { &name };
-        let name = if suite.is_empty() { name.to_owned() } else { name.to_owned() };
+        let name = name.to_owned();
         let mut suite = suite;
         if !self.title.is_empty() && suite.is_empty() && self.runner != Some("bats") {
             suite.push(self.title.clone());
         }
-        let (verdict, kind) = match (directive.get(..4).unwrap_or_default().to_ascii_lowercase().as_str(), not) {
-            ("skip", _) => (Verdict::Skipped, Some(TestKind::Skipped)),
-            ("todo", _) => (Verdict::Skipped, Some(TestKind::Todo)),
-            (_, "") => (Verdict::Passed, None),
-            _ => (Verdict::Failed, Some(TestKind::Failed)),
-        };
+        let (verdict, kind) =
+            match (directive.get(..4).unwrap_or_default().to_ascii_lowercase().as_str(), not) {
+                ("skip", _) => (Verdict::Skipped, Some(TestKind::Skipped)),
+                ("todo", _) => (Verdict::Skipped, Some(TestKind::Todo)),
+                (_, "") => (Verdict::Passed, None),
+                _ => (Verdict::Failed, Some(TestKind::Failed)),
+            };
         let mut case = Case::new(&suite, &name.replace("\\#", "#")).is(verdict, kind);
         if verdict == Verdict::Skipped {
             case.test.say(why);
@@ -136,7 +139,7 @@ impl Tap {
             return;
         };
         let _ = depth;
-        if diagnostic.is_suite || diagnostic.failure_type == "subtestsFailed" || diagnostic.failure_type == "hookFailed" && diagnostic.is_suite {
+        if diagnostic.is_suite || diagnostic.failure_type == "subtestsFailed" {
             return;
         }
         if self.has_children(&case) {
@@ -173,7 +176,8 @@ impl Tap {
                 block.say(&operator);
             }
             if block.message.is_empty() && case.test.message.is_empty() {
-                let first = block.detail.lines().map(str::trim).find(|line| !line.is_empty()).map(str::to_owned);
+                let first =
+                    block.detail.lines().map(str::trim).find(|line| !line.is_empty()).map(str::to_owned);
                 let _ = first;
                 declared_place = declared;
             }
@@ -190,7 +194,9 @@ impl Tap {
         let mut path = case.test.suite.clone();
         path.push(case.test.name.clone());
         self.sheets.last().is_some_and(|sheet| {
-            sheet.cases.iter().rev().take(1_000).any(|child| child.test.suite.len() >= path.len() && child.test.suite[..path.len()] == path[..])
+            sheet.cases.iter().rev().take(1_000).any(|child| {
+                child.test.suite.len() >= path.len() && child.test.suite[..path.len()] == path[..]
+            })
         })
     }
 
@@ -218,20 +224,48 @@ impl Tap {
                 let place = find(&format!("file {inner}"), project);
                 block.frames.clear();
                 block.frame(place);
-            } else if !said.is_empty() && !said.starts_with("Failed test") && !said.starts_with("(from function") && !said.starts_with("Looks like") && open.case.verdict == Verdict::Failed {
+            } else if !said.is_empty()
+                && !said.starts_with("Failed test")
+                && !said.starts_with("(from function")
+                && !said.starts_with("Looks like")
+                && open.case.verdict == Verdict::Failed
+            {
                 block.say(said);
             }
         }
-        let is_error = said.split([':', ' ']).next().is_some_and(|word| word.ends_with("Error") && word.len() < 60);
-        if is_error && said.contains(": ") && self.open.as_ref().is_none_or(|open| open.diagnostic.yaml.is_none()) {
-            if self.said.is_empty() {
-                self.said = said.to_owned();
-            }
+        let is_error =
+            said.split([':', ' ']).next().is_some_and(|word| word.ends_with("Error") && word.len() < 60);
+        if is_error
+            && said.contains(": ")
+            && self.said.is_empty()
+            && self.open.as_ref().is_none_or(|open| open.diagnostic.yaml.is_none())
+        {
+            self.said = said.to_owned();
         }
         // tape's title: directly at the margin, before points.
-        let counts = ["tests ", "pass ", "fail ", "ok", "suites ", "skip ", "skipped ", "todo ", "cancelled ", "duration_ms ", "failed ", "passed "];
-        if text.starts_with("# ") && !text.starts_with("#  ") && self.version && !counts.iter().any(|start| said.starts_with(start)) {
-            let is_title = self.runner.is_none() && self.open.as_ref().is_none_or(|open| open.case.verdict != Verdict::Failed || open.diagnostic.yaml == Some(usize::MAX));
+        let counts = [
+            "tests ",
+            "pass ",
+            "fail ",
+            "ok",
+            "suites ",
+            "skip ",
+            "skipped ",
+            "todo ",
+            "cancelled ",
+            "duration_ms ",
+            "failed ",
+            "passed ",
+        ];
+        if text.starts_with("# ")
+            && !text.starts_with("#  ")
+            && self.version
+            && !counts.iter().any(|start| said.starts_with(start))
+        {
+            let is_title = self.runner.is_none()
+                && self.open.as_ref().is_none_or(|open| {
+                    open.case.verdict != Verdict::Failed || open.diagnostic.yaml == Some(usize::MAX)
+                });
             if is_title {
                 self.close(project);
                 self.title = crate::text::cut(said, 300);
@@ -252,9 +286,12 @@ impl Tap {
             let plain = value.trim_matches(['\'', '"']);
             let block = matches!(value, "|-" | "|" | ">-" | ">" | "|2-" | "" | "|+" | ">+");
             match key {
-                "error" | "message" if !block && diagnostic.error.is_empty() => diagnostic.error = plain.to_owned(),
+                "error" | "message" if !block && diagnostic.error.is_empty() => {
+                    diagnostic.error = plain.to_owned()
+                }
                 "location" | "at" if !block => {
-                    diagnostic.location = frame(plain, project).or_else(|| find(plain, project)).or(diagnostic.location.take());
+                    diagnostic.location =
+                        frame(plain, project).or_else(|| find(plain, project)).or(diagnostic.location.take());
                     if is_foreign_place(diagnostic.location.as_ref()) {
                         diagnostic.location = None;
                     }
@@ -270,11 +307,7 @@ impl Tap {
             return;
         }
         match diagnostic.key.as_str() {
-            "error" | "message" => {
-                if diagnostic.error.is_empty() || diagnostic.error.contains('\n') || depth > diagnostic.key_depth {
-                    grow(&mut diagnostic.error, text.trim(), crate::case::DETAIL);
-                }
-            }
+            "error" | "message" => grow(&mut diagnostic.error, text.trim(), crate::case::DETAIL),
             "stack" | "at" | "location" => {
                 if diagnostic.stack.len() < 64
                     && let Some(place) = frame(text, project)
@@ -285,7 +318,9 @@ impl Tap {
                     if let Some([key, value]) = groups(&KEY, text) {
                         let place = diagnostic.location.get_or_insert_default();
                         match key {
-                            "file" | "fileName" => place.file = project.relative(value.trim_matches(['\'', '"'])),
+                            "file" | "fileName" => {
+                                place.file = project.relative(value.trim_matches(['\'', '"']))
+                            }
                             "line" | "lineNumber" => place.line = value.parse().ok(),
                             "column" | "columnNumber" => place.column = value.parse().ok(),
                             _ => {}
@@ -308,7 +343,10 @@ impl Runner for Tap {
         let text = line.text;
         let trimmed = text.trim_start();
         let depth = text.len() - trimmed.len();
-        let in_yaml = self.open.as_ref().is_some_and(|open| matches!(open.diagnostic.yaml, Some(at) if at != usize::MAX));
+        let in_yaml = self
+            .open
+            .as_ref()
+            .is_some_and(|open| matches!(open.diagnostic.yaml, Some(at) if at != usize::MAX));
         if in_yaml {
             if trimmed == "..." {
                 if let Some(open) = &mut self.open

@@ -79,7 +79,8 @@ impl Unittest {
             }
             return;
         }
-        let name = if named.part.is_empty() { named.name.clone() } else { format!("{} {}", named.name, named.part) };
+        let name =
+            if named.part.is_empty() { named.name.clone() } else { format!("{} {}", named.name, named.part) };
         if let Some(case) = sheet.fail(&named.suite, &name, kind) {
             if !named.part.is_empty() {
                 case.test.parent = Some(identity::id("", &named.suite, &named.name));
@@ -97,7 +98,8 @@ impl Unittest {
             "ERROR" => (Verdict::Failed, Some(TestKind::Errored)),
             _ => (Verdict::Failed, Some(TestKind::Failed)),
         };
-        let name = if named.part.is_empty() { named.name.clone() } else { format!("{} {}", named.name, named.part) };
+        let name =
+            if named.part.is_empty() { named.name.clone() } else { format!("{} {}", named.name, named.part) };
         let sheet = self.sheets.now(line);
         if let Some(case) = sheet.verdict(&named.suite, &name, verdict, kind) {
             if !named.part.is_empty() {
@@ -113,7 +115,9 @@ impl Unittest {
         self.close();
         let sheet = self.sheets.now(line);
         let number = |key: &str| {
-            let found = said.split(", ").find_map(|part| part.strip_prefix(key)?.strip_prefix('=')?.parse::<u64>().ok());
+            let found = said
+                .split(", ")
+                .find_map(|part| part.strip_prefix(key)?.strip_prefix('=')?.parse::<u64>().ok());
             found.unwrap_or(0)
         };
         let skipped = number("skipped") + number("expected failures");
@@ -137,7 +141,8 @@ impl Unittest {
 impl Runner for Unittest {
     fn line(&mut self, line: &Line<'_>, project: &Project) {
         let text = line.text;
-        let was_ruled = std::mem::replace(&mut self.ruled, text.len() == 70 && text.bytes().all(|byte| byte == b'='));
+        let was_ruled =
+            std::mem::replace(&mut self.ruled, text.len() == 70 && text.bytes().all(|byte| byte == b'='));
         if self.ruled {
             self.close();
             return;
@@ -178,7 +183,9 @@ impl Runner for Unittest {
             self.ended = true;
             return;
         }
-        if self.ended && let Some([said]) = groups(&ENDS, text) {
+        if self.ended
+            && let Some([said]) = groups(&ENDS, text)
+        {
             return self.ends(line, said);
         }
         if let Some((named, _, block, doctest)) = &mut self.failure {
@@ -251,7 +258,9 @@ impl Runner for Unittest {
         self.close();
         let mut sheets = self.sheets.finish();
         // Without a closing line the list alone proves little.
-        sheets.retain(|sheet| sheet.ended || sheet.cases.iter().any(|case: &Case| !case.test.detail.is_empty()));
+        sheets.retain(|sheet| {
+            sheet.ended || sheet.cases.iter().any(|case: &Case| !case.test.detail.is_empty())
+        });
         sheets
     }
 }

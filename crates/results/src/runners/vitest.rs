@@ -65,7 +65,9 @@ impl Runner for Vitest {
             };
             self.sheets.now(line);
             match &mut self.failure {
-                Some((_, _, _, block)) if block.message.is_empty() && self.heads.len() < 100 => self.heads.push((suite, name)),
+                Some((_, _, _, block)) if block.message.is_empty() && self.heads.len() < 100 => {
+                    self.heads.push((suite, name))
+                }
                 _ => {
                     self.close();
                     self.failure = Some((suite, name, kind, Block::default()));
@@ -93,7 +95,9 @@ impl Runner for Vitest {
         }
         if let Some([counts]) = groups(&TESTS, text) {
             let sheet = self.sheets.now(line);
-            let number = |what: &str| counts.split(" | ").find_map(|part| part.strip_suffix(what)?.trim().parse::<u64>().ok());
+            let number = |what: &str| {
+                counts.split(" | ").find_map(|part| part.strip_suffix(what)?.trim().parse::<u64>().ok())
+            };
             sheet.counts.passed = Some(number("passed").unwrap_or(0));
             sheet.counts.skipped = Some(number("skipped").unwrap_or(0) + number("todo").unwrap_or(0));
             sheet.counts.total = Some(0);

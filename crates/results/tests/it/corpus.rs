@@ -9,7 +9,8 @@ use serde_json::Value;
 /// The folder with the collection, if it is there.
 fn folder() -> Option<PathBuf> {
     let folder = std::env::var_os("RIG_TEST_OUTPUT").map(PathBuf::from);
-    let folder = folder.unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data/test-output"));
+    let folder = folder
+        .unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data/test-output"));
     folder.join("index.jsonl").is_file().then_some(folder)
 }
 
@@ -67,7 +68,9 @@ fn missing(expected: &Value, cases: &[Case]) -> Vec<String> {
         let mut wrong = Vec::new();
         let file = case.test.file.as_deref().unwrap_or_default();
         let is_file = |path: &str| file == path || file.ends_with(&format!("/{path}"));
-        if !places.is_empty() && !places.iter().any(|(path, line)| is_file(path) && (line.is_none() || case.test.line == *line)) {
+        if !places.is_empty()
+            && !places.iter().any(|(path, line)| is_file(path) && (line.is_none() || case.test.line == *line))
+        {
             wrong.push(format!("place {:?}, found {:?}", places, case.test.place()));
         }
         let message = expected["message"].as_str().unwrap_or_default();
@@ -107,8 +110,13 @@ fn failing_tests_of_real_runners_are_named_with_their_place_and_message() {
                 told.push_str(&format!("{name}: {}: {}\n", one["name"], wrong.join("; ")));
             }
         }
-        let failed: Vec<&Case> = cases.iter().filter(|case| case.verdict == Verdict::Failed && case.test.runner != "command").collect();
-        let flaky = |case: &&&Case| !cases.iter().any(|other| other.test.id == case.test.id && other.verdict == Verdict::Passed);
+        let failed: Vec<&Case> = cases
+            .iter()
+            .filter(|case| case.verdict == Verdict::Failed && case.test.runner != "command")
+            .collect();
+        let flaky = |case: &&&Case| {
+            !cases.iter().any(|other| other.test.id == case.test.id && other.verdict == Verdict::Passed)
+        };
         let mut names: Vec<String> = failed.iter().filter(flaky).map(|case| case.test.id.clone()).collect();
         names.sort();
         names.dedup();
@@ -118,14 +126,20 @@ fn failing_tests_of_real_runners_are_named_with_their_place_and_message() {
             told.push_str(&format!("{name}: {} fail, {} should: {names:?}\n", names.len(), failing.len()));
         }
         let count = |verdict| {
-            let those = cases.iter().filter(|case| case.verdict == verdict && case.test.parent.is_none() && case.test.attempt.is_none_or(|attempt| attempt == 1));
+            let those = cases.iter().filter(|case| {
+                case.verdict == verdict
+                    && case.test.parent.is_none()
+                    && case.test.attempt.is_none_or(|attempt| attempt == 1)
+            });
             those.map(Case::count).sum::<u64>()
         };
         let counts = &expect["counts"];
         let number = |keys: &[&str]| keys.iter().filter_map(|key| counts[key].as_u64()).sum::<u64>();
         let skipped = number(&["skipped", "todo", "expected_failures", "disabled"]);
         let passed = number(&["passed", "risky"]);
-        if counts["tests"].is_u64() && (count(Verdict::Passed) != passed || count(Verdict::Skipped) != skipped) {
+        if counts["tests"].is_u64()
+            && (count(Verdict::Passed) != passed || count(Verdict::Skipped) != skipped)
+        {
             fine = false;
             told.push_str(&format!(
                 "{name}: {} passed, {} skipped; should be {passed} and {skipped}\n",

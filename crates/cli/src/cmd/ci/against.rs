@@ -135,7 +135,11 @@ impl Earlier {
         let ids: HashMap<&str, &Tested> = now.all.iter().map(|test| (test.test.id.as_str(), test)).collect();
         // Of a folder only runs of the same tests count.
         let same = |run: &&Run| {
-            let known = run.tests.all.iter().any(|test| ids.contains_key(test.test.id.as_str()) && !test.test.id.is_empty());
+            let known = run
+                .tests
+                .all
+                .iter()
+                .any(|test| ids.contains_key(test.test.id.as_str()) && !test.test.id.is_empty());
             !self.is_folder || known
         };
         let runs: Vec<&Run> = self.runs.iter().filter(same).collect();
@@ -163,7 +167,8 @@ impl Earlier {
             };
             list.push(test.into());
         }
-        for test in now.all.iter().filter(|test| matches!(test.standing, Standing::Passed | Standing::Flaky)) {
+        for test in now.all.iter().filter(|test| matches!(test.standing, Standing::Passed | Standing::Flaky))
+        {
             if before.get(test.test.id.as_str()) == Some(&Standing::Failed) {
                 against.fixed.push(test.into());
             }
@@ -193,7 +198,8 @@ fn groups(now: &Tests) -> Vec<Group> {
     let mut by: BTreeMap<String, Group> = BTreeMap::new();
     for test in now.that(Standing::Failed).filter(|test| !test.test.message.is_empty()) {
         let key = normalised(&test.test.message, Numbers::All);
-        let group = by.entry(key).or_insert_with(|| Group { message: test.test.message.clone(), tests: Vec::new() });
+        let group =
+            by.entry(key).or_insert_with(|| Group { message: test.test.message.clone(), tests: Vec::new() });
         group.tests.push(test.test.full_name());
     }
     let mut groups: Vec<Group> = by.into_values().filter(|group| group.tests.len() > 1).collect();
@@ -237,7 +243,12 @@ impl Against {
             }
         }
         for group in self.groups.iter().take(SHOWN) {
-            let _ = writeln!(page, "\n{} say: {}", output::count(group.tests.len() as u64, "test"), code(&group.message));
+            let _ = writeln!(
+                page,
+                "\n{} say: {}",
+                output::count(group.tests.len() as u64, "test"),
+                code(&group.message)
+            );
         }
         page
     }

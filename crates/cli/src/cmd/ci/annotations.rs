@@ -58,7 +58,11 @@ pub(super) fn lines(reports: &[Report]) -> Vec<String> {
                         message: format!("{} (seq {} of {})", crash.error, crash.seq, report.name),
                     });
                 }
-                if it.failed_tests.items.is_empty() && it.assertions.items.is_empty() && it.crashes.items.is_empty() && it.is_failure() {
+                if it.failed_tests.items.is_empty()
+                    && it.assertions.items.is_empty()
+                    && it.crashes.items.is_empty()
+                    && it.is_failure()
+                {
                     all += 1;
                     points.push(Point {
                         file: None,

@@ -90,7 +90,8 @@ impl Case {
         }
         xml.push_str(">\n");
         if let Some(why) = &self.skipped {
-            let _ = writeln!(xml, "      <skipped message=\"{}\"/>", escaped(&crate::output::short(why, 300)));
+            let _ =
+                writeln!(xml, "      <skipped message=\"{}\"/>", escaped(&crate::output::short(why, 300)));
         }
         for Wrong { element, kind, text } in &self.wrong {
             let first = text.lines().next().unwrap_or_default();

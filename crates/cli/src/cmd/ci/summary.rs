@@ -39,8 +39,9 @@ pub(super) fn page(reports: &[Report], most: usize) -> String {
         let room = most.saturating_sub(page.len() + 200);
         let shorter = report.explained.as_ref().ok().into_iter().chain(report.brief.as_ref());
         let against = report.against.as_ref().map(Against::markdown).unwrap_or_default();
-        let fitting =
-            shorter.map(|it| details(report, &format!("{against}{}", explain::markdown(it)))).find(|details| details.len() <= room);
+        let fitting = shorter
+            .map(|it| details(report, &format!("{against}{}", explain::markdown(it))))
+            .find(|details| details.len() <= room);
         match fitting {
             Some(details) => page.push_str(&details),
             None => left_out += 1,

@@ -49,7 +49,11 @@ fn case(tested: &Tested, class: &str, recording: &str, seen: &mut Seen) -> Case 
     let mut number = 1;
     while !seen.insert((class.to_owned(), unique.clone())) {
         number += 1;
-        unique = if number == 2 { format!("{name} ({recording})") } else { format!("{name} ({recording} {number})") };
+        unique = if number == 2 {
+            format!("{name} ({recording})")
+        } else {
+            format!("{name} ({recording} {number})")
+        };
     }
     let file = test.file.clone().map(|file| (file, test.line));
     let mut case = Case::new(class.to_owned(), unique, file);
@@ -67,7 +71,10 @@ fn case(tested: &Tested, class: &str, recording: &str, seen: &mut Seen) -> Case 
             case.wrong.push(Wrong {
                 element: "error",
                 kind: "unfinished".to_owned(),
-                text: format!("it began or was announced, and nothing said how it ended (seq {})", tested.seq),
+                text: format!(
+                    "it began or was announced, and nothing said how it ended (seq {})",
+                    tested.seq
+                ),
             });
         }
         Standing::Failed => {

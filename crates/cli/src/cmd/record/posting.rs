@@ -215,7 +215,16 @@ impl Poster {
     }
 
     fn of(feed: Feed, service: ServiceName) -> Poster {
-        Poster { feed, service, tty: false, drafts: Vec::new(), missing: 0, lost: false, tests: None, stream: None }
+        Poster {
+            feed,
+            service,
+            tty: false,
+            drafts: Vec::new(),
+            missing: 0,
+            lost: false,
+            tests: None,
+            stream: None,
+        }
     }
 
     /// Turns pieces of output into events.

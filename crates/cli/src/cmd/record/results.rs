@@ -130,12 +130,15 @@ impl Tests {
 
     /// Ends: the cases, whose output is numbered by lines of the log.
     pub(super) fn finish(self, command: &str, ended: &Ended) -> Vec<Case> {
-        let signal = (ended.outcome == Outcome::Crashed && ended.code > 128).then(|| i32::from(ended.code) - 128);
+        let signal =
+            (ended.outcome == Outcome::Crashed && ended.code > 128).then(|| i32::from(ended.code) - 128);
         let code = if signal.is_some() { None } else { Some(i32::from(ended.code)) };
         let exit = Exit { command: command.to_owned(), code, signal };
         let mut sources = Vec::new();
         let (given, found) = self.files();
-        for (path, is_given) in given.into_iter().map(|path| (path, true)).chain(found.into_iter().map(|path| (path, false))) {
+        for (path, is_given) in
+            given.into_iter().map(|path| (path, true)).chain(found.into_iter().map(|path| (path, false)))
+        {
             let shown = path.strip_prefix(&self.dir).unwrap_or(&path).to_string_lossy().replace('\\', "/");
             let Ok(bytes) = fs::read(&path) else {
                 output::note(format!("rig: the result file {} cannot be read", output::plain(&shown)));
@@ -143,7 +146,9 @@ impl Tests {
             };
             let read = read_file(&shown, &bytes, self.reader.project());
             // What was only found may be anything; a cut file is one that the run was to write.
-            if let Some(error) = read.error.filter(|_| is_given || !read.cases.is_empty() || !bytes.is_empty()) {
+            if let Some(error) =
+                read.error.filter(|_| is_given || !read.cases.is_empty() || !bytes.is_empty())
+            {
                 output::note(format!("rig: the result file {}: {error}", output::plain(&shown)));
             }
             sources.push(read.cases);
@@ -164,7 +169,8 @@ impl Tests {
         let is_root = self.dir.parent().is_none();
         for (path, len, written) in if is_root { Vec::new() } else { walk(&self.dir) } {
             let relative = path.strip_prefix(&self.dir).unwrap_or(&path);
-            let is_given = self.wanted.patterns.iter().any(|glob| glob.is_match(relative) || glob.is_match(&path));
+            let is_given =
+                self.wanted.patterns.iter().any(|glob| glob.is_match(relative) || glob.is_match(&path));
             if !is_given && (written < self.began || !may_be_result(relative)) {
                 continue;
             }
@@ -239,9 +245,10 @@ fn project(dir: &Path) -> Project {
     project.find = Some(Box::new(move |end: &str| {
         let name = end.rsplit('/').next().unwrap_or(end);
         let names: &HashMap<String, Vec<String>> = known.get_or_init(|| names(&here));
-        let mut fits = names.get(name)?.iter().filter(|path| {
-            path.strip_suffix(end).is_some_and(|rest| rest.is_empty() || rest.ends_with('/'))
-        });
+        let mut fits = names
+            .get(name)?
+            .iter()
+            .filter(|path| path.strip_suffix(end).is_some_and(|rest| rest.is_empty() || rest.ends_with('/')));
         let first = fits.next()?;
         fits.next().is_none().then(|| first.clone())
     }));
@@ -288,7 +295,8 @@ pub(super) async fn place(cases: &mut [Case], stream: &Stream, service: &Service
         }
         for (seq, line) in lines.iter() {
             if rig_event::type_of(line) == b"service.log"
-                && let Ok(Envelope { event: Event::ServiceLog(_), service: Some(of), .. }) = Envelope::parse(line)
+                && let Ok(Envelope { event: Event::ServiceLog(_), service: Some(of), .. }) =
+                    Envelope::parse(line)
                 && of == *service
             {
                 line_number += 1;
@@ -304,4 +312,3 @@ pub(super) async fn place(cases: &mut [Case], stream: &Stream, service: &Service
         case.test.output = case.test.output.and_then(|(first, last)| Some((seq(first)?, seq(last)?)));
     }
 }
-
