@@ -4,7 +4,7 @@ use std::process::Command;
 
 use clap::CommandFactory as _;
 
-use crate::harness::{Said, file, finish, folder, rig, run, text, workspace};
+use crate::harness::{Hub, Said, file, finish, folder, rig, run, text, workspace};
 
 fn cause(name: &str) -> String {
     text(&workspace().join("fixtures/sessions/causes").join(name)).to_owned()
@@ -39,7 +39,7 @@ fn what_failed_is_on_the_page_and_the_exit_code_says_so() {
     // What cannot be read does not keep the rest from being told.
     let said = finish(2, ci(&[&cause("timeout.jsonl"), "/no/such/file.jsonl"]), b"");
     assert!(
-        said.stdout.contains("1 could not be read") && said.stdout.contains("payments.timeout"),
+        said.stdout.contains("1 could not be read to the end") && said.stdout.contains("payments.timeout"),
         "{}",
         said.stdout
     );
@@ -177,7 +177,7 @@ fn blocks<'a>(page: &'a str, language: &str) -> Vec<&'a str> {
 fn the_templates_in_the_documentation_parse_and_name_what_there_is() {
     let page = std::fs::read_to_string(workspace().join("docs/ci.md")).unwrap();
     let templates = blocks(&page, "yaml");
-    assert_eq!(templates.len(), 2);
+    assert_eq!(templates.len(), 3);
     let mut commands: Vec<String> = blocks(&page, "sh").concat().lines().map(str::to_owned).collect();
     for template in templates {
         let document =
@@ -203,11 +203,88 @@ fn the_two_commands_of_a_job_go_together() {
     let mut command = rig(&["record", "-o", text(&session), "--service", "suite", "--", "sh", "-c", script]);
     command.env("RIG", env!("CARGO_BIN_EXE_rig")).current_dir(&folder);
     let Said { stderr, .. } = finish(3, command, b"");
-    assert_eq!(stderr, "no workers\n");
+    assert!(stderr.starts_with("no workers\n"), "{stderr}");
     let said = finish(1, ci(&[text(&session)]), b"");
     for told in ["failed", "workers", "no workers", "exit code 3"] {
         assert!(said.stdout.contains(told), "{told}: {}", said.stdout);
     }
     let why = run(0, &["why", text(&session)]).stdout;
     assert!(why.contains("service.failed"), "{why}");
+}
+
+/// A recorded run that failed, whole and in part.
+#[test]
+fn what_could_not_be_read_is_never_green() {
+    let folder = folder();
+    let session = folder.path().join("run.jsonl");
+    let good = folder.path().join("good.jsonl");
+    run(0, &["record", "-o", text(&good), "--", "true"]);
+    run(1, &["record", "-o", text(&session), "--", "sh", "-c", "seq 6; echo boom >&2; exit 1"]);
+    let (good, whole) = (std::fs::read_to_string(good).unwrap(), std::fs::read_to_string(session).unwrap());
+    let lines: Vec<&str> = whole.lines().collect();
+    let damaged = lines[4].replace("\"seq\"", "\"sex\"");
+    let damaged = [&lines[..4], &[damaged.as_str()], &lines[5..]].concat().join("\n");
+    let broken = [
+        ("two", format!("{good}{whole}")),
+        ("killed", lines[..4].join("\n") + "\n"),
+        ("cut", whole[..whole.find("boom").unwrap()].to_owned()),
+        ("header", lines[0].to_owned() + "\n"),
+        ("damaged", damaged),
+        ("later", whole.replace("\"v\":1", "\"v\":2")),
+        ("empty", String::new()),
+    ];
+    for (name, content) in broken {
+        let session = file(folder.path(), name, content);
+        let report = folder.path().join("report.xml");
+        let said = finish(2, ci(&[&session, "--junit", text(&report)]), b"");
+        assert!(!said.stdout.contains('✅'), "{name}: {}", said.stdout);
+        assert!(std::fs::read_to_string(&report).unwrap().contains(" errors=\"1\""), "{name}");
+        for args in [
+            &["explain", &session][..],
+            &["bisect", &session, "--where", "api:x"],
+            &["compare", &session, &session],
+        ] {
+            let said = run(2, args);
+            assert!(!said.stderr.is_empty(), "{name}: {args:?}");
+        }
+    }
+    // What failed before is a failure all the same.
+    let failed = file(folder.path(), "failed", lines[..lines.len() - 1].join("\n") + "\n");
+    let said = finish(1, ci(&[&failed]), b"");
+    assert!(said.stdout.contains("unfinished") && said.stdout.contains('❌'), "{}", said.stdout);
+    run(1, &["explain", &failed]);
+}
+
+#[test]
+fn one_output_that_cannot_be_written_costs_only_itself() {
+    let folder = folder();
+    let session = file(folder.path(), "run.jsonl", note(1, "a_test.go:42: boom"));
+    let report = folder.path().join("report.xml");
+    let mut command = ci(&[&session, "--junit", text(&report)]);
+    command.env("GITHUB_ACTIONS", "true").env("GITHUB_STEP_SUMMARY", folder.path().join("not/here/summary"));
+    let said = finish(1, command, b"");
+    assert!(said.stdout.starts_with("::error file=a_test.go,line=42"), "{said:?}");
+    assert!(said.stderr.contains("cannot write the summary"), "{said:?}");
+    assert!(std::fs::read_to_string(&report).unwrap().contains("boom"));
+    // Nothing failed: what is missing is the trouble.
+    let fine = cause("../v1/parts.jsonl.zst");
+    finish(2, ci(&[&fine, "--summary", text(&folder.path().join("not/here/summary"))]), b"");
+}
+
+#[test]
+fn nothing_is_invented_about_a_stream_that_goes_on() {
+    let hub = Hub::in_memory();
+    let events = "{\"type\":\"service.ready\",\"service\":\"api\"}\n".repeat(3);
+    let headers = ["content-type: application/x-ndjson"];
+    assert_eq!(hub.http("POST", "/v1/streams/main/events", &headers, events.as_bytes()).0, 201);
+    let said = run(0, &["explain", &hub.main()]).stdout;
+    assert!(said.starts_with("main: unknown (judged by its events), 3 events\n"), "{said}");
+    let page = finish(0, ci(&[&hub.main()]), b"").stdout;
+    assert!(page.contains("➖ unknown") && !page.contains("interrupted"), "{page}");
+    // What was recorded as interrupted is told so.
+    let folder = folder();
+    let session = folder.path().join("s.jsonl");
+    run(0, &["record", &hub.main(), "-o", text(&session), "--until-caught-up", "--outcome", "interrupted"]);
+    let said = run(0, &["explain", text(&session), "--json"]).json();
+    assert_eq!(said["outcome"], "interrupted", "{said}");
 }

@@ -17,6 +17,16 @@ pub fn rig(args: &[&str]) -> Command {
     clean(Command::new(env!("CARGO_BIN_EXE_rig")), args)
 }
 
+/// `rig` with arguments and without a terminal, whatever the tests are run on.
+#[allow(dead_code, reason = "tests/proof has this file too")]
+pub fn detached(args: &[&str]) -> Command {
+    if cfg!(target_os = "linux") {
+        clean(Command::new("setsid"), &[&[env!("CARGO_BIN_EXE_rig")], args].concat())
+    } else {
+        rig(args)
+    }
+}
+
 /// `rig-diff` with arguments.
 pub fn rig_diff(args: &[&str]) -> Command {
     clean(Command::new(env!("CARGO_BIN_EXE_rig-diff")), args)

@@ -12,11 +12,15 @@ mod backup;
 mod cases;
 mod causes;
 mod ci;
+#[cfg(unix)]
+mod ci_steps;
 #[cfg(feature = "cloud")]
 mod cloud;
 #[cfg(unix)]
 mod collect;
 mod demo;
+#[cfg(target_os = "linux")]
+mod dist;
 mod drift;
 mod flows;
 mod golden;
@@ -37,8 +41,11 @@ mod player;
 mod readme;
 mod record_command;
 mod recordings;
+mod report;
 mod restarts;
 mod scrub;
 mod secrets;
 mod snapshots;
 mod traefik;
+#[cfg(unix)]
+mod wrapper;

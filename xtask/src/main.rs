@@ -5,6 +5,7 @@ mod bench;
 mod circles;
 mod cold;
 mod crash;
+mod dist;
 mod edges;
 mod english;
 mod fuzz;
@@ -36,6 +37,9 @@ cargo xtask COMMAND
                        size; target/bench/build.json
   fuzz [--seconds N] [--seed S] [TARGET…]
                        every parser against hostile input, 10 minutes each without --seconds; needs a C++ compiler
+  dist [--target T] [--out DIR] [--program FILE]
+                       a release archive with its SHA-256 sum in DIR (target/archives): the stripped program, completions, man
+                       pages, the licences and a CycloneDX list of what it is made of; of a FILE that is built already, if named
   services             installs what tests need besides Rust (as root on Debian; elsewhere it says what is missing)
   crash [--rounds N] [--seed S]
                        kills a hub under load N times (10,000 without --rounds) and checks that nothing acknowledged is lost
@@ -58,6 +62,7 @@ fn main() -> ExitCode {
         }
         ["bench", "build", options @ ..] => return ended("bench", cold::run(&root(), options)),
         ["soak", more @ ..] => return ended("soak", bench::run(&root(), &[&["soak"], more].concat())),
+        ["dist", options @ ..] => return ended("dist", dist::run(&root(), options)),
         ["services"] => return ended("services", services::all(&root())),
         ["fuzz", options @ ..] => return ended("fuzz", fuzz::run(&root(), options)),
         ["crash", options @ ..] => return ended("crash", crash::run(&root(), options)),

@@ -7,8 +7,9 @@
 use std::fs::File;
 use std::io::{self, Read, Write as _};
 use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{self, Receiver, SyncSender, TryRecvError};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
 use anyhow::{Context as _, Result, bail};
@@ -180,6 +181,31 @@ impl Source {
     }
 }
 
+/// Reads several recordings at once, as many as there are processors, and gives what came of each, in their order.
+pub fn each<T: Sync, R: Send>(sources: &[T], read: impl AsyncFn(&T) -> R + Sync) -> Vec<R> {
+    let next = AtomicUsize::new(0);
+    let results = Mutex::new(Vec::with_capacity(sources.len()));
+    let threads = thread::available_parallelism().map_or(1, usize::from).clamp(1, 8).min(sources.len());
+    let runtime = tokio::runtime::Handle::current();
+    tokio::task::block_in_place(|| {
+        thread::scope(|scope| {
+            for _ in 0..threads {
+                scope.spawn(|| {
+                    loop {
+                        let at = next.fetch_add(1, Ordering::Relaxed);
+                        let Some(source) = sources.get(at) else { return };
+                        let result = runtime.block_on(read(source));
+                        results.lock().unwrap_or_else(PoisonError::into_inner).push((at, result));
+                    }
+                });
+            }
+        });
+    });
+    let mut results = results.into_inner().unwrap_or_else(PoisonError::into_inner);
+    results.sort_by_key(|(at, _)| *at);
+    results.into_iter().map(|(_, result)| result).collect()
+}
+
 /// Tells what a file is by its first bytes, if it is something that a recording is often packed into.
 fn foreign(bytes: &dyn Bytes) -> Option<&'static str> {
     let mut start = [0; 4];
@@ -338,7 +364,7 @@ fn scan(bytes: &dyn Bytes, len: u64, last: bool, work: &Mutex<Work>) {
         let (sender, receiver) = mpsc::sync_channel(1);
         let next = {
             // A thread that panicked leaves nothing half done here.
-            let mut work = work.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+            let mut work = work.lock().unwrap_or_else(PoisonError::into_inner);
             let next = stretch(bytes, work.from, len, last);
             work.from = match &next {
                 Ok(Some(next)) => next.end,

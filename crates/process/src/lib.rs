@@ -34,7 +34,7 @@ pub enum Place {
     Session,
 }
 
-/// What became of a program.
+/// A change in what a program does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Change {
     /// It was stopped, and may go on.

@@ -49,7 +49,7 @@ impl Signal {
     /// Returns true for a signal that is meant for a program and everything that it started.
     #[cfg(unix)]
     pub(crate) fn is_for_all(self) -> bool {
-        self.asks_to_end() || matches!(self, Signal::Kill | Signal::Suspend | Signal::Continue)
+        self.asks_to_end() || self == Signal::Kill
     }
 }
 

@@ -2,7 +2,9 @@
 
 mod against;
 mod annotations;
+mod comment;
 mod junit;
+mod suite;
 mod summary;
 mod tests;
 
@@ -21,6 +23,7 @@ use super::explain::explained;
 use crate::Answer;
 use crate::output::{self, Out};
 use crate::source::Source;
+use crate::timeline;
 
 /// Report recordings in a CI job
 ///
@@ -53,6 +56,11 @@ pub struct Args {
     /// Print annotations as GitHub reads them, also where GITHUB_ACTIONS does not say that it is there
     #[arg(long)]
     annotations: bool,
+    /// Write a comment on the pull request that the job belongs to, or bring it up to date: the first failure, and the change before
+    /// it. Jobs that are to have comments of their own name a KEY [default: the workflow and the job]. On GitHub it takes the token in
+    /// GITHUB_TOKEN, on GitLab that in RIG_GITLAB_TOKEN
+    #[arg(long, value_name = "KEY", num_args = 0..=1, require_equals = true)]
+    comment: Option<Option<String>>,
     /// Print it all as JSON, and neither summary nor annotations
     #[arg(long)]
     json: bool,
@@ -77,14 +85,9 @@ impl Report {
     async fn of(source: &Source) -> Report {
         let name = source.to_string();
         match Report::read(source).await {
-            Ok((explained, brief, tests, doubt)) => Report {
-                name,
-                explained: Ok(explained),
-                brief: Some(brief),
-                tests: Some(tests),
-                against: None,
-                doubt,
-            },
+            Ok((explained, brief, tests, doubt)) => {
+                Report { name, explained: Ok(explained), brief, tests: Some(tests), against: None, doubt }
+            }
             Err(error) => Report {
                 name,
                 explained: Err(output::chain(&error)),
@@ -96,16 +99,24 @@ impl Report {
         }
     }
 
-    async fn read(source: &Source) -> Result<(Explanation, Explanation, Tests, Option<String>)> {
+    async fn read(source: &Source) -> Result<(Explanation, Option<Explanation>, Tests, Option<String>)> {
         let indexed = source.timeline(None).await?;
         match indexed.trouble() {
             // A run of which nothing is known did not go well.
             Some(trouble) if indexed.timeline.is_empty() => anyhow::bail!(trouble),
             _ => indexed.notes(false)?,
         }
+        let whole = explained(&indexed, Limits::default())?;
+        // Only of what failed there is more to say than a line.
         let brief = Limits { items: 3, lines: 5, bytes: 200 };
         let all = tests(&indexed.timeline)?;
-        Ok((explained(&indexed, Limits::default())?, explained(&indexed, brief)?, all, indexed.doubt()))
+        let brief = whole.is_failure().then(|| explained(&indexed, brief)).transpose()?;
+        Ok((whole, brief, all, indexed.doubt()))
+    }
+
+    /// Returns true if nothing failed, and nothing can be missing.
+    fn is_fine(&self) -> bool {
+        self.explained.is_ok() && self.doubt.is_none() && !self.failed()
     }
 
     fn failed(&self) -> bool {
@@ -115,10 +126,7 @@ impl Report {
 
 pub(super) async fn run(args: Args) -> Result<Answer> {
     let on_github = std::env::var_os("GITHUB_ACTIONS").is_some_and(|value| value == "true");
-    let mut reports = Vec::new();
-    for source in &args.sessions {
-        reports.push(Report::of(source).await);
-    }
+    let mut reports = timeline::each(&args.sessions, Report::of);
     if let Some(path) = &args.against {
         let earlier = Earlier::read(path, &args.sessions).await?;
         for report in &mut reports {
@@ -168,6 +176,16 @@ pub(super) async fn run(args: Args) -> Result<Answer> {
                 out.line(line)?;
             }
         }
+    }
+    if let Some(key) = &args.comment
+        && let Err(error) = comment::post(&reports, key.as_deref()).await
+    {
+        // Whether somebody may comment says nothing about the tests.
+        output::note(format!(
+            "{} no comment is written: {}",
+            output::styled(output::HEADING, "rig: warning:"),
+            output::chain(&error)
+        ));
     }
     for error in &unwritten {
         output::note(format!("{} {}", output::styled(output::HEADING, "error:"), output::chain(error)));

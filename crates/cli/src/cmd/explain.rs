@@ -69,6 +69,34 @@ pub fn explained(indexed: &Indexed, limits: Limits) -> Result<Explanation> {
     Ok(it)
 }
 
+/// Says in a few words what failed first.
+pub fn first_failure(it: &Explanation) -> Option<String> {
+    let first = it.first_failure.as_ref()?;
+    let assertion = it.assertions.items.iter().find(|assertion| assertion.seq == first.seq);
+    if let Some(assertion) = assertion {
+        let message = assertion.message.lines().next().unwrap_or_default();
+        return Some(match (&assertion.file, assertion.line) {
+            (Some(file), Some(line)) => format!("{file}:{line}: {message}"),
+            _ => message.to_owned(),
+        });
+    }
+    if let Some(crash) = it.crashes.items.iter().find(|crash| crash.seq == first.seq) {
+        let who = crash.service.as_deref().map_or_else(String::new, |who| format!("{who}: "));
+        let error = crash.error.lines().next().unwrap_or_default();
+        return Some(format!("{who}{} {error}", crash.type_name).trim_end().to_owned());
+    }
+    if let Some(exchange) = it.requests.items.iter().find(|exchange| exchange.row.seq == first.seq) {
+        let row = &exchange.row;
+        let status = row.status.as_deref().unwrap_or("no answer");
+        return Some(format!("{} -> {} {} {}: {status}", row.source, row.target, row.method, row.path));
+    }
+    let mut text = first.type_name.clone();
+    if !first.services.is_empty() {
+        let _ = write!(text, " ({})", first.services.join(", "));
+    }
+    Some(text)
+}
+
 /// The page as it grows, for a terminal or as Markdown.
 struct Page {
     text: String,
@@ -78,6 +106,11 @@ struct Page {
 /// The page of an explanation as Markdown, for those who put it into a larger one.
 pub fn markdown(it: &Explanation) -> String {
     Page::markdown().render(it)
+}
+
+/// The page of an explanation as it stands on a terminal.
+pub fn text(it: &Explanation) -> String {
+    Page::text().render(it)
 }
 
 impl Page {
@@ -166,13 +199,16 @@ impl Page {
         let stream = self.word(&it.stream);
         let outcome = self.word(&it.outcome);
         let judged = if it.outcome_recorded { "" } else { " (judged by its events)" };
-        let took = table::latency(it.duration_ms.saturating_mul(1000));
-        let events = output::count(it.events as u64, "event");
+        let mut events = output::count(it.events as u64, "event");
+        // Of a stream that goes on nobody recorded how long it took.
+        if it.outcome_recorded || it.duration_ms > 0 {
+            let _ = write!(events, ", {}", table::latency(it.duration_ms.saturating_mul(1000)));
+        }
         if self.markdown {
-            let _ = writeln!(self.text, "## {stream}: {outcome}{judged}\n\n{events}, {took}");
+            let _ = writeln!(self.text, "## {stream}: {outcome}{judged}\n\n{events}");
         } else {
             let stream = output::styled(HEADING, stream);
-            let _ = writeln!(self.text, "{stream}: {outcome}{judged}, {events}, {took}");
+            let _ = writeln!(self.text, "{stream}: {outcome}{judged}, {events}");
         }
         match &it.first_failure {
             Some(first) => {

@@ -67,7 +67,7 @@ pub struct Args {
 
 pub(super) async fn run(args: Args) -> Result<Answer> {
     if let Some(files) = recordings::meant(&args.sources)? {
-        return list_recordings(&args, files).await;
+        return list_recordings(&args, &files);
     }
     if args.failed || args.limit.is_some() {
         bail!("--failed and --limit are about recordings: name a folder, a pattern or several files");
@@ -82,7 +82,7 @@ pub(super) async fn run(args: Args) -> Result<Answer> {
     Ok(Answer::Fine)
 }
 
-async fn list_recordings(args: &Args, files: Vec<std::path::PathBuf>) -> Result<Answer> {
+fn list_recordings(args: &Args, files: &[std::path::PathBuf]) -> Result<Answer> {
     if args.types.is_some()
         || args.service.is_some()
         || args.failures
@@ -91,7 +91,7 @@ async fn list_recordings(args: &Args, files: Vec<std::path::PathBuf>) -> Result<
     {
         bail!("--types, --service, --failures, --text and --detail are about events: name one recording");
     }
-    let mut overviews = recordings::read(files).await;
+    let mut overviews = recordings::read(files);
     let unreadable = overviews.iter().filter(|it| it.is_unreadable()).count() as u64;
     let in_part = overviews.iter().filter(|it| it.is_in_doubt()).count() as u64;
     overviews.retain(|it| it.failed || !args.failed);

@@ -13,12 +13,14 @@ pub mod doctor;
 pub mod drift;
 pub mod explain;
 pub mod fingerprint;
+pub mod generate;
 pub mod hub;
 pub mod judge;
 pub mod logs;
 pub mod ls;
 pub mod record;
 pub mod replay;
+pub mod report;
 pub mod rerun;
 pub mod scrub;
 pub mod serve;
@@ -82,6 +84,7 @@ enum Command {
     Replay(replay::Args),
     State(state::Args),
     Explain(explain::Args),
+    Report(report::Args),
     Traffic(traffic::Args),
     Logs(logs::Args),
     Blame(blame::Args),
@@ -99,6 +102,8 @@ enum Command {
     Backup(backup::Args),
     Restore(backup::RestoreArgs),
     Doctor(doctor::Args),
+    #[command(hide = true)]
+    Generate(generate::Args),
 }
 
 /// Runs a command to its end.
@@ -122,6 +127,7 @@ pub fn run(rig: Rig) -> Result<Answer> {
             Command::Replay(args) => replay::run(args).await,
             Command::State(args) => state::run(args).await,
             Command::Explain(args) => explain::run(args).await,
+            Command::Report(args) => report::run(args).await,
             Command::Traffic(args) => traffic::run(args).await,
             Command::Logs(args) => logs::run(args).await,
             Command::Blame(args) => blame::run(args).await,
@@ -139,6 +145,7 @@ pub fn run(rig: Rig) -> Result<Answer> {
             Command::Backup(args) => backup::run(args),
             Command::Restore(args) => backup::restore(args),
             Command::Doctor(args) => doctor::run(args),
+            Command::Generate(args) => generate::run(&args),
         }
     })
 }

@@ -33,8 +33,8 @@ const FLUSH: Duration = Duration::from_millis(250);
 /// Record a stream, or a command's run, to a session file
 ///
 /// It records what is there and then what comes, until Ctrl-C or SIGTERM: then the file gets its footer. Run again, it goes on where
-/// the file ends, whatever ended it; a second recorder of one file is refused. A disk that is full stops the recording and nothing
-/// else.
+/// the file ends, whatever ended it; only with --until-caught-up a finished file is left alone. A second recorder of one file is
+/// refused. A disk that is full stops the recording and nothing else.
 ///
 /// With --rotate-size or --rotate-age the recording goes on in another file now and then: FILE has the first events, and each
 /// further file has the seq of its first event in its name. Each of them replays by itself. Run again, it goes on in the last of
@@ -178,6 +178,9 @@ pub(super) async fn run(args: Args) -> Result<Answer> {
 }
 
 async fn run_command(args: Args, session: String) -> Result<Answer> {
+    if args.tty && !cfg!(unix) {
+        bail!("--tty needs a pseudo-terminal, and rig makes none on this system");
+    }
     let program = args.command.first().map(Path::new).and_then(Path::file_name).unwrap_or_default();
     let named = output::short(&output::plain(&program.to_string_lossy()), 40);
     let service = match args.service {

@@ -3,7 +3,7 @@
 //! [`Chunk::scan`] is a pure function of bytes, so that stretches of one file can be read at the same time; the timeline
 //! takes the chunks in their order.
 
-use rig_event::session::{BYTE_ORDER_MARK, Checkpoint, Footer, Header, Line, may_begin};
+use rig_event::session::{BYTE_ORDER_MARK, Checkpoint, Footer, Header, Line, VERSION, may_begin};
 use rig_event::{Envelope, Event, MAX_LINE, Seq, rigd};
 use serde::Deserialize;
 
@@ -333,7 +333,7 @@ pub(crate) fn parse(line: &[u8]) -> Result<(Envelope, bool), Strange> {
         Some(Ok(Line::Header(header))) => return Err(Strange::Header(Box::new(header))),
         Some(Ok(Line::Checkpoint(checkpoint))) => return Err(Strange::Checkpoint(Box::new(checkpoint))),
         Some(Ok(Line::Footer(footer))) => return Err(Strange::Footer(Box::new(footer))),
-        Some(Err(error)) => return bad(error.to_string()),
+        Some(Err(error)) => return bad(later_version(line).unwrap_or_else(|| error.to_string())),
         None => {}
     }
     match Envelope::parse(line) {
@@ -348,6 +348,17 @@ pub(crate) fn parse(line: &[u8]) -> Result<(Envelope, bool), Strange> {
             },
         },
     }
+}
+
+/// Says so if a header has fields that this version does not know because it is of a later one.
+fn later_version(line: &[u8]) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Version {
+        v: u32,
+    }
+    let Version { v } = serde_json::from_slice(line).ok()?;
+    let why = format!("the session format has version {v}, and this rig reads version {VERSION}");
+    (v != VERSION).then_some(why)
 }
 
 /// Whether a broken line is at least one of rigd's, so that the right reader says what is wrong.

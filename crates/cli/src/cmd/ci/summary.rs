@@ -95,7 +95,7 @@ fn cell(text: &str) -> String {
 }
 
 /// Foreign text in HTML and Markdown.
-fn html(text: &str) -> String {
+pub(super) fn html(text: &str) -> String {
     let mut safe = String::with_capacity(text.len());
     for c in output::plain(text).chars() {
         match c {

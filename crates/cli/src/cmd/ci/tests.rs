@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashSet};
 use rig_event::test::{Test, TestKind};
 use rig_replay::tests::{Standing, Tested, Tests};
 
-use super::junit::{Case, Suite, Wrong};
+use super::suite::{Case, Suite, Wrong};
 
 /// Names that are in the report: readers keep the first of two equal ones and pass over the rest.
 pub(super) type Seen = HashSet<(String, String)>;

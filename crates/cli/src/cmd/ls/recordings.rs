@@ -1,23 +1,21 @@
 //! The recordings in a folder, one line each: the newest first, with how each ended and what failed first.
 
 use std::cmp::Reverse;
-use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
 use std::time::SystemTime;
 
 use anyhow::{Context as _, Result, bail};
 use globset::GlobBuilder;
 use rig_event::Timestamp;
-use rig_replay::explain::{Explanation, Limits};
+use rig_replay::explain::Limits;
 use serde::Serialize;
 
-use crate::cmd::explain::explained;
+use crate::cmd::explain::{explained, first_failure};
 use crate::output;
 use crate::source::Source;
 use crate::table::{self, Rows};
+use crate::timeline;
 
 /// The most folders below each other that are looked into.
 const DEEPEST: usize = 32;
@@ -132,25 +130,9 @@ fn matching(pattern: &Path) -> Result<Vec<PathBuf>> {
     Ok(found)
 }
 
-/// Reads the recordings, several at a time, and gives them with the newest first.
-pub(super) async fn read(files: Vec<PathBuf>) -> Vec<Overview> {
-    let next = AtomicUsize::new(0);
-    let found = Mutex::new(Vec::with_capacity(files.len()));
-    let threads = std::thread::available_parallelism().map_or(1, usize::from).clamp(1, 8);
-    let runtime = tokio::runtime::Handle::current();
-    tokio::task::block_in_place(|| {
-        std::thread::scope(|scope| {
-            for _ in 0..threads {
-                scope.spawn(|| {
-                    while let Some(file) = files.get(next.fetch_add(1, Ordering::Relaxed)) {
-                        let overview = runtime.block_on(overview(file));
-                        found.lock().unwrap_or_else(PoisonError::into_inner).push(overview);
-                    }
-                });
-            }
-        });
-    });
-    let mut found = found.into_inner().unwrap_or_else(PoisonError::into_inner);
+/// Reads the recordings, and gives them with the newest first.
+pub(super) fn read(files: &[PathBuf]) -> Vec<Overview> {
+    let mut found = timeline::each(files, async |file: &PathBuf| overview(file).await);
     found.sort_by(|a, b| (Reverse(a.started), &a.file).cmp(&(Reverse(b.started), &b.file)));
     found
 }
@@ -192,7 +174,7 @@ async fn recorded(file: &Path) -> Result<Overview> {
         outcome: outcome.to_owned(),
         failed: it.is_failure(),
         name,
-        duration_ms: Some(it.duration_ms),
+        duration_ms: Some(it.duration_ms).filter(|ms| it.outcome_recorded || *ms > 0),
         events: it.events,
         services: timeline.services().map(str::to_owned).collect(),
         first_failure: first_failure(&it),
@@ -204,34 +186,6 @@ fn written(file: &Path) -> Option<Timestamp> {
     let written = fs::metadata(file).and_then(|meta| meta.modified()).ok()?;
     let since = written.duration_since(SystemTime::UNIX_EPOCH).ok()?;
     Some(Timestamp::from_micros(i64::try_from(since.as_micros()).ok()?))
-}
-
-/// Says in a few words what failed first.
-pub(crate) fn first_failure(it: &Explanation) -> Option<String> {
-    let first = it.first_failure.as_ref()?;
-    let assertion = it.assertions.items.iter().find(|assertion| assertion.seq == first.seq);
-    if let Some(assertion) = assertion {
-        let message = assertion.message.lines().next().unwrap_or_default();
-        return Some(match (&assertion.file, assertion.line) {
-            (Some(file), Some(line)) => format!("{file}:{line}: {message}"),
-            _ => message.to_owned(),
-        });
-    }
-    if let Some(crash) = it.crashes.items.iter().find(|crash| crash.seq == first.seq) {
-        let who = crash.service.as_deref().map_or_else(String::new, |who| format!("{who}: "));
-        let error = crash.error.lines().next().unwrap_or_default();
-        return Some(format!("{who}{} {error}", crash.type_name).trim_end().to_owned());
-    }
-    if let Some(exchange) = it.requests.items.iter().find(|exchange| exchange.row.seq == first.seq) {
-        let row = &exchange.row;
-        let status = row.status.as_deref().unwrap_or("no answer");
-        return Some(format!("{} -> {} {} {}: {status}", row.source, row.target, row.method, row.path));
-    }
-    let mut text = first.type_name.clone();
-    if !first.services.is_empty() {
-        let _ = write!(text, " ({})", first.services.join(", "));
-    }
-    Some(text)
 }
 
 /// Prints them as columns.

@@ -47,6 +47,9 @@ const LINGER: Duration = Duration::from_millis(300);
 /// Time for the processes that the command left behind to end after they were asked to.
 const GRACE: Duration = Duration::from_secs(2);
 
+/// Time for the command to stop after it was asked to.
+const STOPPING: Duration = Duration::from_secs(5);
+
 /// The command to run, and the file to record it to.
 pub(super) struct Run {
     pub(super) command: Vec<OsString>,
@@ -316,7 +319,7 @@ impl Job {
     fn changed(&mut self, change: Change) {
         self.is_stopped = change == Change::Stopped;
         // A command may not stop, and be stopped for another reason later.
-        if self.is_stopped && self.asked.take().is_some_and(|asked| asked.elapsed() < LINGER) {
+        if self.is_stopped && self.asked.take().is_some_and(|asked| asked.elapsed() < STOPPING) {
             rig_process::stop_here();
         }
     }
@@ -520,9 +523,9 @@ async fn record(
     let opened = if to.is_fifo {
         let (send, opened) = oneshot::channel();
         let of = stream.clone();
-        std::thread::spawn(move || send.send(Recording::of(&of, &file, session)));
+        std::thread::spawn(move || send.send(Box::new(Recording::of(&of, &file, session))).is_ok());
         tokio::select! {
-            opened = opened => opened.unwrap_or_else(|error| Err(error.into())),
+            opened = opened => opened.map_or_else(|error| Err(error.into()), |opened| *opened),
             () = nobody_reads(wanted.clone()) => Err(anyhow!("nobody reads from that pipe")),
         }
     } else {

@@ -3,7 +3,7 @@
 use std::fs::Metadata;
 use std::path::Path;
 
-/// What is special about the place where a recording goes.
+/// The place where a recording goes, if there is something special about it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Destination {
     /// It is a named pipe: it cannot be opened before somebody reads from it.
