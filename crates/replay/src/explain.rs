@@ -77,7 +77,7 @@ pub struct Explanation {
     /// The first failure: the seq to look at.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub first_failure: Option<FirstFailure>,
-    /// How many tests there are, and how they stand.
+    /// The numbers of tests by how they stand.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tests: Option<TestCounts>,
     /// Tests that failed, also in a later try.
@@ -163,7 +163,7 @@ pub struct Crash {
     /// The service or artifact.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub service: Option<String>,
-    /// What went wrong.
+    /// The failures and errors of it.
     pub error: String,
 }
 
@@ -226,7 +226,7 @@ pub struct Piece {
 pub struct Phase {
     /// `artifacts`, `startup`, `test` or `teardown`.
     pub name: &'static str,
-    /// How long it took, in microseconds.
+    /// Its duration, in microseconds.
     pub us: u64,
 }
 

@@ -17,7 +17,7 @@ patterns! {
 /// Lines of the end of the output that are kept.
 const LAST: usize = 10;
 
-/// How the command ended.
+/// The end of the command.
 #[derive(Clone, Debug, Default)]
 pub struct Exit {
     /// The command's name, for a failure that no test has.
@@ -35,12 +35,12 @@ impl Exit {
     }
 }
 
-/// What the run showed.
+/// The results of the run.
 #[derive(Clone, Debug, Default)]
 pub struct Results {
     /// The tests; those without verdict come last.
     pub cases: Vec<Case>,
-    /// What a person should know of how they were read.
+    /// Notes for people on how they were read.
     pub notes: Vec<String>,
 }
 

@@ -75,7 +75,7 @@ struct Report {
     brief: Option<Explanation>,
     /// Its tests.
     tests: Option<Tests>,
-    /// How they stand against earlier recordings.
+    /// Its tests against those of earlier recordings.
     against: Option<Against>,
     /// Why a failure may be missing, if the recording could not be read to its end.
     doubt: Option<String>,

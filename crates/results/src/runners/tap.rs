@@ -16,7 +16,7 @@ patterns! {
     DURATION = r" in (\d+)ms$";
 }
 
-/// What is said below a point.
+/// The lines below a point.
 #[derive(Debug, Default)]
 struct Diagnostic {
     block: Block,

@@ -63,7 +63,7 @@ fn suites(report: &Report, seen: &mut Seen) -> Vec<Suite> {
     suites
 }
 
-/// What failed beside the tests.
+/// The cases of everything that failed beside the tests.
 fn cases(it: &Explanation) -> Vec<Case> {
     let failure = |name: String, file: Option<(String, Option<u64>)>, kind: &str, text: String| {
         Case::new(it.stream.clone(), name, file).wrong("failure", kind, text)

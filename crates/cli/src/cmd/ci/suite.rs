@@ -15,11 +15,11 @@ pub(super) struct Case {
     class: String,
     name: String,
     file: Option<(String, Option<u64>)>,
-    /// How long it took, in microseconds.
+    /// Its duration, in microseconds.
     pub(super) micros: Option<u64>,
-    /// Why it was left out.
+    /// The reason it was left out.
     pub(super) skipped: Option<String>,
-    /// What went wrong.
+    /// The failures and errors of it.
     pub(super) wrong: Vec<Wrong>,
 }
 
@@ -29,7 +29,7 @@ pub(super) struct Wrong {
     pub(super) element: &'static str,
     /// Its type.
     pub(super) kind: String,
-    /// What it says, its message on the first line.
+    /// The text, its message on the first line.
     pub(super) text: String,
 }
 

@@ -232,7 +232,7 @@ fn is_result(path: &Path) -> bool {
     read.is_ok() && form_of(&path.to_string_lossy(), &head).is_some()
 }
 
-/// What is known of the project in a folder.
+/// The facts about the project in a folder.
 fn project(dir: &Path) -> Project {
     let mut project = Project::at(&dir.to_string_lossy().replace('\\', "/"));
     project.go_module = go_module(dir);
