@@ -155,7 +155,7 @@ fn the_junit_report_is_well_formed_and_counts_what_it_holds() {
     let count = |name: &str| names.iter().filter(|known| *known == name).count();
     let head = xml.lines().nth(1).unwrap();
     let expected = format!(
-        "<testsuites tests=\"{}\" failures=\"{}\" errors=\"1\">",
+        "<testsuites tests=\"{}\" failures=\"{}\" errors=\"1\" skipped=\"0\">",
         count("testcase"),
         count("failure")
     );

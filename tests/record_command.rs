@@ -221,3 +221,71 @@ fn standard_input_is_the_commands() {
     let mut command = rig(&["record", "-o", text(&file), "--", "cat"]);
     assert!(command.stdin(Stdio::null()).output().unwrap().stdout.is_empty());
 }
+
+/// A run of pytest: its output and its exit status.
+const PYTEST: &str = "\
+============================= test session starts ==============================
+collected 3 items
+
+tests/test_pool.py .Fs                                                   [100%]
+
+=================================== FAILURES ===================================
+__________________________________ test_size ___________________________________
+
+    def test_size():
+>       raise ValueError(\"token hunter2-4f9a8c71 is refused\")
+E       ValueError: token hunter2-4f9a8c71 is refused
+
+tests/test_pool.py:7: ValueError
+=========================== short test summary info ============================
+FAILED tests/test_pool.py::test_size - ValueError: token hunter2-4f9a8c71 is ...
+==================== 1 failed, 1 passed, 1 skipped in 0.03s ====================
+";
+
+#[test]
+fn a_failing_test_is_named_with_its_place_and_no_secret_and_is_no_crash() {
+    let folder = folder();
+    let (session, report) = (folder.path().join("run.jsonl"), folder.path().join("new/report.xml"));
+    let (session, report) = (text(&session), text(&report));
+    let output = file(folder.path(), "output.txt", PYTEST);
+    let mask = file(folder.path(), "mask", "hunter2-4f9a8c71\n");
+    let script = format!("cat {output}; exit 1");
+    run(1, &["record", "-o", session, "--mask", &mask, "--", "sh", "-c", &script]);
+    let said = run(1, &["explain", session]).stdout;
+    let failed = "tests/test_pool.py › test_size at tests/test_pool.py:7: ValueError: token";
+    assert!(said.contains(failed) && said.contains("3 tests, 1 passed, 1 failed, 1 skipped"), "{said}");
+    assert!(!said.contains("Crashes") && !said.contains("hunter2"), "{said}");
+    let said = run(0, &["why", session]).stdout;
+    assert!(said.contains("test_size at tests/test_pool.py:7"), "{said}");
+    let said = run(1, &["ci", session, "--json", "--junit", report]).json();
+    let test = &said["sessions"][0]["explanation"]["failed_tests"]["items"][0];
+    assert_eq!((test["name"].as_str(), test["line"].as_u64()), (Some("test_size"), Some(7)));
+    let xml = std::fs::read_to_string(report).unwrap();
+    assert!(
+        xml.contains("file=\"tests/test_pool.py\" line=\"7\"") && xml.contains("name=\"test_size\""),
+        "{xml}"
+    );
+    assert!(!xml.contains("hunter2"), "{xml}");
+    // A run in which it passed makes it new.
+    let green = folder.path().join("green.jsonl");
+    let passed = "printf '%s\\n' '== test session starts ==' 'a.py::test_size PASSED' 'tests/test_pool.py::test_size PASSED [ 50%]' '== 2 passed in 0.01s =='";
+    run(0, &["record", "-o", text(&green), "--", "sh", "-c", passed]);
+    let said = run(1, &["ci", session, "--json", "--against", text(folder.path())]).json();
+    assert_eq!(said["sessions"][0]["against"]["new"][0]["name"], "tests/test_pool.py › test_size");
+    let said = run(0, &["rerun", session]).stdout;
+    assert_eq!(said.trim(), "pytest tests/test_pool.py::test_size");
+}
+
+#[test]
+fn a_result_file_that_is_greener_than_the_output_makes_nothing_green() {
+    let folder = folder();
+    let session = folder.path().join("run.jsonl");
+    let output = file(folder.path(), "output.txt", PYTEST);
+    let green = r#"<testsuites><testsuite name="pytest"><testcase classname="tests.test_pool" name="test_size"/></testsuite></testsuites>"#;
+    let script = format!("cat {output}; echo '{green}' > {}/r.xml; exit 1", text(folder.path()));
+    let mut command = rig(&["record", "-o", text(&session), "--", "sh", "-c", &script]);
+    command.current_dir(folder.path());
+    finish(1, command, b"");
+    let said = run(1, &["explain", text(&session)]).stdout;
+    assert!(said.contains("1 failed") && said.contains("tests/test_pool.py:7"), "{said}");
+}

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::{fuzz, licences, rules, services};
+use crate::{fuzz, licences, rules, services, wrapper};
 
 /// The result of a step that did not fail.
 enum Done {
@@ -31,7 +31,7 @@ const MAY_BE_SKIPPED: &[&str] = &[SERVICES];
 /// For how long every parser is fuzzed here; `cargo xtask fuzz` does it for longer.
 const FUZZ_SECONDS: u32 = 2;
 
-/// The cheap and most often broken comes first; clippy before the tests, because it reports all crates at once.
+/// The cheap and most often broken comes first.
 const STEPS: &[Step] = &[
     ("formatting", |run| {
         run.cargo(&["fmt", "--all", "--check"])?;
@@ -39,11 +39,8 @@ const STEPS: &[Step] = &[
     }),
     ("house rules", |run| rules::check(run.root).map(|()| Done::Passed)),
     ("licences", |run| licences::check(run.root).map(|()| Done::Passed)),
-    ("clippy", |run| {
-        run.cargo(&["clippy", "--workspace", "--features", OTLP, "--all-targets", "--", "-D", "warnings"])
-    }),
-    // With the same features as clippy, whose work on the dependencies is all that it needs.
-    ("docs", |run| run.cargo(&["doc", "--workspace", "--features", OTLP, "--no-deps"])),
+    // Compiles, lints and documents everything in one go, for the tests.
+    ("build, clippy, docs", |run| run.built(&["test", "--workspace", "--features", OTLP, "--no-run"])),
     (SERVICES, |run| {
         if run.services {
             services::all(run.root).map(|()| Done::Passed)
@@ -51,8 +48,7 @@ const STEPS: &[Step] = &[
             Ok(Done::Skipped("--no-services: tests that need outside servers do not run".to_owned()))
         }
     }),
-    // Built once, with everything in it.
-    ("tests", |run| run.cargo(&["test", "--workspace", "--features", OTLP])),
+    ("tests", |run| run.built(&["test", "--workspace", "--features", OTLP])),
     ("fuzzing", |run| match fuzz::missing() {
         Some(missing) => Ok(Done::Skipped(missing.to_owned())),
         None => fuzz::all(run.root, FUZZ_SECONDS).map(|()| Done::Passed),
@@ -105,9 +101,19 @@ fn shown(time: Duration) -> String {
 
 impl Run<'_> {
     fn cargo(&self, args: &[&str]) -> Result<Done> {
-        println!("   cargo {}", args.join(" "));
+        self.run(self.command(args), args)
+    }
+
+    /// Runs cargo with the wrapper around the compiler.
+    fn built(&self, args: &[&str]) -> Result<Done> {
+        let mut command = self.command(args);
+        wrapper::wrap(&mut command, self.root)?;
+        self.run(command, args)
+    }
+
+    fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO"));
-        command.args(args).current_dir(self.root).env("RUSTDOCFLAGS", "-D warnings");
+        command.args(args).current_dir(self.root);
         if !self.services {
             command.env("RIG_NO_SERVICES", "1");
         }
@@ -115,6 +121,11 @@ impl Run<'_> {
             // Nobody builds a second time there, or opens a debugger.
             command.env("CARGO_INCREMENTAL", "0").env("CARGO_PROFILE_DEV_DEBUG", "0");
         }
+        command
+    }
+
+    fn run(&self, mut command: Command, args: &[&str]) -> Result<Done> {
+        println!("   cargo {}", args.join(" "));
         let status = command.status().context("cargo could not be started")?;
         if !status.success() {
             bail!("`cargo {}` ended with {status}", args.join(" "));

@@ -24,7 +24,8 @@ pub fn wrap(command: &mut Command, root: &Path) -> Result<()> {
 pub fn stood_in() -> Option<ExitCode> {
     let docs = std::env::var_os(DOCS)?;
     let args: Vec<String> = std::env::args().skip(1).collect();
-    let rustc = args.first().filter(|first| Path::new(first).file_stem().is_some_and(|stem| stem == "rustc"))?;
+    let rustc =
+        args.first().filter(|first| Path::new(first).file_stem().is_some_and(|stem| stem == "rustc"))?;
     let compiled = Command::new("clippy-driver").args(&args).status();
     let documented = match compiled {
         Ok(status) if status.success() && is_library(&args) => {
@@ -50,7 +51,9 @@ fn for_rustdoc(args: &[String]) -> Vec<String> {
     while let Some(arg) = args.next() {
         match arg.as_str() {
             "-C" | "--crate-type" | "--out-dir" => drop(args.next()),
-            taken if TAKEN.contains(&taken) => kept.extend([arg.clone()].into_iter().chain(args.next().cloned())),
+            taken if TAKEN.contains(&taken) => {
+                kept.extend([arg.clone()].into_iter().chain(args.next().cloned()))
+            }
             _ if ["--edition", "--error-format", "--json"].iter().any(|taken| arg.starts_with(taken)) => {
                 kept.push(arg.clone());
             }

@@ -77,7 +77,7 @@ pub struct Explanation {
     /// The first failure: the seq to look at.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub first_failure: Option<FirstFailure>,
-    /// How many tests there are, and how they stand.
+    /// The numbers of tests by how they stand.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tests: Option<TestCounts>,
     /// Tests that failed, also in a later try.
@@ -163,7 +163,7 @@ pub struct Crash {
     /// The service or artifact.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub service: Option<String>,
-    /// What went wrong.
+    /// The failures and errors of it.
     pub error: String,
 }
 
@@ -226,7 +226,7 @@ pub struct Piece {
 pub struct Phase {
     /// `artifacts`, `startup`, `test` or `teardown`.
     pub name: &'static str,
-    /// How long it took, in microseconds.
+    /// Its duration, in microseconds.
     pub us: u64,
 }
 
@@ -367,7 +367,10 @@ fn failed_tests(timeline: &Timeline, tests: &Tests) -> Option<usize> {
     timeline.position(first)
 }
 
-/// Lists the tests: those with a place first, since a file's own tests say more than what is named after the command.
+/// Tests that a list has at least, if there are so many.
+const TESTS: usize = 20;
+
+/// Lists the tests by how they stand.
 fn list_tests(tests: Tests, limits: Limits, it: &mut Explanation) {
     it.tests = (tests.counts.total > 0 || !tests.all.is_empty()).then_some(tests.counts);
     for mut tested in tests.all {
@@ -377,7 +380,8 @@ fn list_tests(tests: Tests, limits: Limits, it: &mut Explanation) {
             Standing::Unfinished => &mut it.unfinished_tests,
             Standing::Passed | Standing::Skipped => continue,
         };
-        if into.items.len() < limits.items {
+        // Tests are what people come for: a page has more of them than of anything else.
+        if into.items.len() < limits.items.max(TESTS) {
             tested.test.detail = cut(&tested.test.detail, limits.bytes);
             into.items.push(tested);
         } else {

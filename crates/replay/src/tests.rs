@@ -12,7 +12,7 @@ use crate::{Error, Result};
 /// Most tries that are read.
 const MOST: usize = 500_000;
 
-/// How a test stands.
+/// The standing of a test.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Standing {
@@ -38,16 +38,16 @@ pub struct Tested {
     /// The recorded command.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub service: Option<String>,
-    /// How it stands.
+    /// Its standing.
     pub standing: Standing,
     /// The number of its tries.
     pub tries: u64,
-    /// What is known of it.
+    /// Everything that is known of it.
     #[serde(flatten)]
     pub test: Test,
 }
 
-/// How many tests stand how. Parts of tests are not counted.
+/// The numbers of tests by their standing. Parts of tests are not counted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct TestCounts {
     /// All of them.

@@ -18,7 +18,7 @@ const NAME: usize = 1_000;
 /// Maximum number of suites around a test.
 const DEPTH: usize = 32;
 
-/// How a try of a test ended, if it did.
+/// The end of a try of a test, if it has one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Verdict {
     /// It began or was announced; nothing said how it ended.
@@ -91,7 +91,7 @@ impl Case {
     }
 }
 
-/// How a [`Test`] is filled.
+/// Fills a [`Test`] within limits.
 pub trait Fill {
     /// Sets the message to the first line that says something, and the detail to the whole.
     fn say(&mut self, message: &str);

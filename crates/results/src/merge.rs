@@ -131,10 +131,8 @@ fn combine(case: &mut Case, lower: Case) {
         (mine.file, mine.line, mine.column, mine.declared) =
             (other.file, other.line, other.column, other.declared);
     }
-    if mine.message.is_empty() || crate::formats::failure::is_empty(&mine.message) {
-        if !other.message.is_empty() {
-            mine.message = other.message;
-        }
+    if crate::formats::failure::is_empty(&mine.message) && !other.message.is_empty() {
+        mine.message = other.message;
     }
     if mine.detail.is_empty() {
         mine.detail = other.detail;

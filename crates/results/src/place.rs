@@ -19,7 +19,7 @@ type Find = Box<dyn Fn(&str) -> Option<String> + Send>;
 /// Asks for a file of the project.
 type IsFile = Box<dyn Fn(&str) -> bool + Send>;
 
-/// What is known of the project that is tested.
+/// The facts about the project that is tested.
 #[derive(Default)]
 pub struct Project {
     /// The working directory, absolute, with `/` between folders.

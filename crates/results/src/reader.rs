@@ -17,7 +17,7 @@ patterns! {
 /// Lines of the end of the output that are kept.
 const LAST: usize = 10;
 
-/// How the command ended.
+/// The end of the command.
 #[derive(Clone, Debug, Default)]
 pub struct Exit {
     /// The command's name, for a failure that no test has.
@@ -35,12 +35,12 @@ impl Exit {
     }
 }
 
-/// What the run showed.
+/// The results of the run.
 #[derive(Clone, Debug, Default)]
 pub struct Results {
     /// The tests; those without verdict come last.
     pub cases: Vec<Case>,
-    /// What a person should know of how they were read.
+    /// Notes for people on how they were read.
     pub notes: Vec<String>,
 }
 
@@ -69,7 +69,13 @@ pub struct Reader {
     diagnostics: [Diagnostics; 2],
     last: std::collections::VecDeque<String>,
     folders: Vec<String>,
+    /// A result file that is printed instead of being written.
+    printed: Option<String>,
+    from_print: Vec<Vec<Case>>,
 }
+
+/// Largest result file that is read from the output.
+const PRINTED: usize = 4 << 20;
 
 impl Reader {
     /// Begins to read the output of a command in a project.
@@ -82,6 +88,34 @@ impl Reader {
             diagnostics: Default::default(),
             last: std::collections::VecDeque::new(),
             folders: Vec::new(),
+            printed: None,
+            from_print: Vec::new(),
+        }
+    }
+
+    /// Takes a line of a result file that a runner prints.
+    fn printed(&mut self, text: &str) {
+        let start = text.trim_start_matches('\u{feff}');
+        let begins =
+            start.starts_with("<?xml ") || start.starts_with("<testsuite") || start.starts_with("{\"num");
+        if begins && self.printed.is_none() && self.from_print.len() < 100 {
+            self.printed = Some(String::new());
+        }
+        let Some(printed) = &mut self.printed else { return };
+        if printed.len() + text.len() > PRINTED {
+            self.printed = None;
+            return;
+        }
+        printed.push_str(text);
+        printed.push('\n');
+        let is_json = printed.starts_with("{\"num");
+        let ends = is_json
+            || text.contains("</testsuites>")
+            || (text.contains("</testsuite>") && !printed.contains("<testsuites"));
+        if ends && let Some(printed) = self.printed.take() {
+            let mut read = crate::formats::read_file("", printed.as_bytes(), &self.project);
+            read.cases.iter_mut().for_each(|case| case.test.report = None);
+            self.from_print.push(read.cases);
         }
     }
 
@@ -106,6 +140,9 @@ impl Reader {
             }
             self.last.push_back(crate::text::cut(&text, 500));
         }
+        if self.printed.is_some() || text.starts_with(['<', '{', '\u{feff}']) {
+            self.printed(&text);
+        }
         let of = usize::from(stream == Stream::Stderr);
         for runner in self.streams[of].iter_mut().chain(&mut self.both) {
             runner.line(&line, &self.project);
@@ -128,7 +165,7 @@ impl Reader {
 
     /// Ends: brings the output together with result files, those with the highest rank first, and with the exit status.
     pub fn finish(self, files: Vec<Vec<Case>>, exit: &Exit) -> Results {
-        let Reader { project, streams, both, guesses, diagnostics, last, .. } = self;
+        let Reader { project, streams, both, guesses, diagnostics, last, from_print, .. } = self;
         let all = streams.into_iter().flatten().chain(both);
         let mut sheets: Vec<Sheet> = all.flat_map(|runner| runner.finish(&project)).collect();
         drop_quoted(&mut sheets);
@@ -144,6 +181,7 @@ impl Reader {
             |sheets: Vec<Sheet>| sheets.into_iter().flat_map(|sheet| sheet.cases).collect::<Vec<Case>>();
         let whole = text.iter().chain(&machine).all(|sheet| sheet.ended);
         let mut sources = files;
+        sources.extend(from_print);
         sources.push(cases(machine));
         sources.push(cases(text));
         let mut found = merge(sources);

@@ -107,6 +107,10 @@ fn of_runner(runner: &str, tests: &[&Test], program: &str, out: &mut Vec<Vec<Str
         }
         "jest" | "vitest" | "mocha" | "node-test" => {
             let files = unique(tests.iter().filter_map(|test| {
+                // A file that did not load stands for its tests.
+                if test.suite.is_empty() && test.name.contains(['/', '.']) && !test.name.contains(' ') {
+                    return Some(test.name.clone());
+                }
                 let first = test.suite.first().filter(|part| part.contains('.') && !part.contains(' '));
                 first.cloned().or_else(|| test.file.clone())
             }));

@@ -38,7 +38,7 @@ pub struct Sheet {
     pub source: &'static str,
     /// Its tests, in the order in which they were seen.
     pub cases: Vec<Case>,
-    /// What it counted itself.
+    /// Its own numbers.
     pub counts: Counts,
     /// True if the run said that it was at its end.
     pub ended: bool,
@@ -227,7 +227,7 @@ impl Sheets {
     }
 }
 
-/// What is said below the head of a failure: message, detail, frames.
+/// The lines below the head of a failure: message, detail, frames.
 #[derive(Clone, Debug, Default)]
 pub struct Block {
     /// The first line that says what is wrong.

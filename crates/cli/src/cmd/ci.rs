@@ -4,6 +4,7 @@ mod against;
 mod annotations;
 mod comment;
 mod junit;
+mod suite;
 mod summary;
 mod tests;
 
@@ -74,7 +75,7 @@ struct Report {
     brief: Option<Explanation>,
     /// Its tests.
     tests: Option<Tests>,
-    /// How they stand against earlier recordings.
+    /// Its tests against those of earlier recordings.
     against: Option<Against>,
     /// Why a failure may be missing, if the recording could not be read to its end.
     doubt: Option<String>,
@@ -108,8 +109,9 @@ impl Report {
         let whole = explained(&indexed, Limits::default())?;
         // Only of what failed there is more to say than a line.
         let brief = Limits { items: 3, lines: 5, bytes: 200 };
+        let all = tests(&indexed.timeline)?;
         let brief = whole.is_failure().then(|| explained(&indexed, brief)).transpose()?;
-        Ok((whole, brief, tests(&indexed.timeline)?, indexed.doubt()))
+        Ok((whole, brief, all, indexed.doubt()))
     }
 
     /// Returns true if nothing failed, and nothing can be missing.

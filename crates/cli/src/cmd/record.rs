@@ -10,8 +10,6 @@ mod results;
 mod signals;
 mod terminal;
 
-pub(super) use command::quoted;
-
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::Duration;

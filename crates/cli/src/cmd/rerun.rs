@@ -10,7 +10,6 @@ use rig_replay::tests::{Standing, tests};
 use rig_results::rerun::commands;
 use serde_json::json;
 
-use super::record::quoted;
 use crate::Answer;
 use crate::output::{self, Out};
 use crate::source::Source;
@@ -64,7 +63,7 @@ pub(super) async fn run(args: Args) -> Result<Answer> {
     }
     let mut out = Out::new();
     for command in &rerun.commands {
-        let line: Vec<String> = command.iter().map(|word| quoted(word)).collect();
+        let line: Vec<String> = command.iter().map(|word| word_of_shell(word)).collect();
         let line = output::plain(&line.join(" "));
         if args.run {
             output::note(format!("rig: {line}"));
@@ -78,6 +77,16 @@ pub(super) async fn run(args: Args) -> Result<Answer> {
         }
     }
     Ok(Answer::Fine)
+}
+
+/// Returns a word as a shell takes it.
+fn word_of_shell(word: &str) -> String {
+    let is_safe = |c: char| c.is_alphanumeric() || "/._-+,:@%=".contains(c);
+    if !word.is_empty() && word.chars().all(is_safe) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', "'\\''"))
+    }
 }
 
 /// Runs a command here, and returns its exit code.

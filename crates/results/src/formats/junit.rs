@@ -301,6 +301,13 @@ impl State {
             } else {
                 &wrong.text
             };
+            // What the harness says of a panic stands in the output.
+            let noted = format!("{}\n{}", wrong.text, open.output);
+            let text = if self.runner == "cargo-nextest" && open.output.contains("note: panic did not") {
+                &noted
+            } else {
+                text
+            };
             let go = (self.runner == "go-test").then(|| go::of_text(&name, &wrong.text, project));
             let message = failure::message(&wrong.message, text, &name, project);
             let message = go.as_ref().map_or(message, |(message, _)| message.clone());

@@ -1,9 +1,9 @@
 //! Result files, one module a form.
 
-pub mod failure;
-pub mod jest_json;
-pub mod junit;
-pub mod trx;
+pub(crate) mod failure;
+pub(crate) mod jest_json;
+pub(crate) mod junit;
+pub(crate) mod trx;
 
 use crate::case::Case;
 use crate::place::Project;

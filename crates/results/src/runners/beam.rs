@@ -19,11 +19,14 @@ patterns! {
     EUNIT_FINE = r"^  (?:All (\d+) tests|Test) passed\.$";
 }
 
+/// A failure: suites, name, kind, what is said, the declaration, and whether its stack has begun.
+type Failure = (Vec<String>, String, TestKind, Block, Option<Place>, bool);
+
 /// Reads ExUnit's output.
 pub struct Exunit {
     sheets: Sheets,
-    now: Option<(Vec<String>, String, TestKind, Block, Option<Place>, bool)>,
-    waiting: Vec<(Vec<String>, String, TestKind, Block, Option<Place>, bool)>,
+    now: Option<Failure>,
+    waiting: Vec<Failure>,
 }
 
 impl Exunit {

@@ -155,18 +155,9 @@ impl Catch {
             TestKind::Failed
         };
         let whole = crate::identity::id("", &[], name);
-        let case = match sections.split_last() {
-            None => sheet.fail::<&str>(&[], name, kind),
-            // A section is a part of its case, and bears its name.
-            Some(_) => {
-                let case = sheet.fail(sections, name, kind);
-                case.map(|case| {
-                    case.test.parent = Some(whole);
-                    case
-                })
-            }
-        };
-        if let Some(case) = case {
+        // A section is a part of its case, and bears its name.
+        if let Some(case) = sheet.fail(sections, name, kind) {
+            case.test.parent = (!sections.is_empty()).then_some(whole);
             let place = block.frames.first().cloned();
             block.fill(case, place);
         }

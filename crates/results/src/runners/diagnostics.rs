@@ -19,7 +19,7 @@ patterns! {
 /// An error of a compiler or a linter.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Diagnostic {
-    /// What is wrong.
+    /// The error in words.
     pub message: String,
     /// Where.
     pub place: Option<Place>,

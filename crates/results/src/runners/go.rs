@@ -71,7 +71,7 @@ struct Package {
     /// The test that lines belong to.
     now: Option<usize>,
     verbose: bool,
-    /// What ended the program: the message and its place.
+    /// The panic that ended the program: its message and its place.
     panic: Option<Block>,
     timed_out: bool,
     running: Vec<String>,
@@ -397,7 +397,7 @@ pub fn of_text(name: &str, text: &str, project: &Project) -> (String, Option<Pla
     found.map(|found| (found.block.message.clone(), found.block.frames.first().cloned())).unwrap_or_default()
 }
 
-/// What the names of packages have in common: the path of their module, at best.
+/// The common start of the names of packages: the path of their module, at best.
 pub fn common(names: &[String]) -> String {
     let Some(first) = names.first() else { return String::new() };
     let same =

@@ -34,7 +34,6 @@ struct Open {
 pub struct Guess {
     open: Option<Open>,
     cases: Vec<Case>,
-    counted: bool,
 }
 
 impl Guess {
@@ -43,9 +42,6 @@ impl Guess {
         let text = line.text;
         if text.trim().is_empty() {
             return;
-        }
-        if !self.counted && text.bytes().any(|byte| byte.is_ascii_digit()) && COUNTS.is_match(text) {
-            self.counted = true;
         }
         let has_word = ["FAIL", "ERROR", "✗", "✘", "×", "✖", "not ok"].iter().any(|word| text.contains(word));
         if has_word && let Some(name) = name_of(text) {
@@ -91,15 +87,10 @@ impl Guess {
         self.cases.push(case);
     }
 
-    /// Returns the failures, if a closing line or the exit status says that there are some.
+    /// Returns the failures, if the exit status says that there are some.
     pub fn finish(self, failed: bool) -> Vec<Case> {
         // Text that quotes such lines is no failure where the run passed.
         if failed { self.cases } else { Vec::new() }
-    }
-
-    /// Returns true if a closing line with counts was seen.
-    pub fn counted(&self) -> bool {
-        self.counted
     }
 }
 

@@ -40,11 +40,14 @@ const FOREIGN: [&str; 16] = [
     "groovy.",
 ];
 
+/// A failure: suites, name, kind, what is said, and its frames by class.
+type Failure = (Vec<String>, String, TestKind, Block, Vec<(String, Place)>);
+
 /// Reads what Maven and Gradle print.
 pub struct Java {
     sheets: Sheets,
     class: String,
-    failure: Option<(Vec<String>, String, TestKind, Block, Vec<(String, Place)>)>,
+    failure: Option<Failure>,
     gradle: bool,
     build: Option<(String, Option<Place>)>,
 }

@@ -1,4 +1,4 @@
-//! What runners print, one module a family.
+//! The output of runners, one module a family.
 
 pub mod beam;
 pub mod cargo;

@@ -12,13 +12,16 @@ patterns! {
     COUNT = r"^ℹ (tests|suites|pass|fail|cancelled|skipped|todo) (\d+)$";
 }
 
+/// A line of the list: suites, name, verdict and kind.
+type Listed = (Vec<String>, String, Verdict, Option<TestKind>);
+
 /// Reads the `spec` form.
 pub struct Node {
     sheets: Sheets,
     /// Open suites, by indentation.
     stack: Vec<(usize, String)>,
     /// Names of suites and parents that ended, whose failures are their children's.
-    waiting: Vec<(usize, Vec<String>, String, Verdict, Option<TestKind>)>,
+    waiting: Vec<Listed>,
     failing: bool,
     place: Option<Place>,
     failure: Option<(String, Block)>,
@@ -73,7 +76,7 @@ impl Node {
         let suite: Vec<String> = self.stack.iter().map(|(_, name)| name.clone()).collect();
         let _ = line;
         if self.waiting.len() < 50_000 {
-            self.waiting.push((depth, suite, name.to_owned(), verdict, kind));
+            self.waiting.push((suite, name.to_owned(), verdict, kind));
         }
     }
 
@@ -106,7 +109,7 @@ impl Node {
         let mut message = message;
         if message == "test failed" {
             case.test.kind = Some(TestKind::Errored);
-            if let Some((_, error)) = self.errors.iter().find(|(file, _)| *file == case.test.name) {
+            if let Some((_, error)) = self.errors.iter().find(|(file, _)| file.ends_with(&case.test.name)) {
                 error.clone_into(&mut message);
             }
         }
@@ -126,10 +129,12 @@ impl Runner for Node {
             && text.split([':', ' ']).next().is_some_and(|word| word.ends_with("Error"))
         {
             self.error = crate::text::cut(text, 500);
-        } else if !self.error.is_empty() && text.starts_with("    at ") && self.errors.len() < 1_000 {
-            if let Some(place) = frame(text, project).filter(|place| !is_foreign(&place.file)) {
-                self.errors.push((place.file, std::mem::take(&mut self.error)));
-            }
+        } else if !self.error.is_empty()
+            && text.starts_with("    at ")
+            && self.errors.len() < 1_000
+            && let Some(place) = frame(text, project).filter(|place| !is_foreign(&place.file))
+        {
+            self.errors.push((place.file, std::mem::take(&mut self.error)));
         }
         if self.sheets.open().is_some_and(|sheet| sheet.stream != line.stream) {
             return;
@@ -139,7 +144,7 @@ impl Runner for Node {
             let waiting = std::mem::take(&mut self.waiting);
             self.stack.clear();
             let sheet = self.sheets.now(line);
-            for (_, suite, name, verdict, kind) in waiting {
+            for (suite, name, verdict, kind) in waiting {
                 let name = if suite.is_empty() { project.relative(&name) } else { name };
                 sheet.verdict(&suite, &name, verdict, kind);
             }

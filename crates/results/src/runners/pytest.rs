@@ -26,7 +26,7 @@ enum Part {
     Progress,
     /// Failures in full.
     Failures,
-    /// What a failing test printed.
+    /// Output of a failing test.
     Captured,
     Summary,
     Other,

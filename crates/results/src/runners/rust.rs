@@ -1,4 +1,4 @@
-//! What a Rust test says when it fails: panics, returned errors, notes of the harness.
+//! The output of a Rust test that fails: panics, returned errors, notes of the harness.
 
 use crate::place::{Place, Project};
 use crate::sheet::Block;

@@ -16,7 +16,7 @@ patterns! {
     DURATION = r" in (\d+)ms$";
 }
 
-/// What is said below a point.
+/// The lines below a point.
 #[derive(Debug, Default)]
 struct Diagnostic {
     block: Block,
@@ -104,7 +104,7 @@ impl Tap {
         let name = name.trim_start_matches("- ");
         let name = DURATION.replace(name, "");
         let name = if name.is_empty() { number } else { &name };
-        let name = if suite.is_empty() { name.to_owned() } else { name.to_owned() };
+        let name = name.to_owned();
         let mut suite = suite;
         if !self.title.is_empty() && suite.is_empty() && self.runner != Some("bats") {
             suite.push(self.title.clone());
@@ -139,10 +139,7 @@ impl Tap {
             return;
         };
         let _ = depth;
-        if diagnostic.is_suite
-            || diagnostic.failure_type == "subtestsFailed"
-            || diagnostic.failure_type == "hookFailed" && diagnostic.is_suite
-        {
+        if diagnostic.is_suite || diagnostic.failure_type == "subtestsFailed" {
             return;
         }
         if self.has_children(&case) {
@@ -240,11 +237,10 @@ impl Tap {
             said.split([':', ' ']).next().is_some_and(|word| word.ends_with("Error") && word.len() < 60);
         if is_error
             && said.contains(": ")
+            && self.said.is_empty()
             && self.open.as_ref().is_none_or(|open| open.diagnostic.yaml.is_none())
         {
-            if self.said.is_empty() {
-                self.said = said.to_owned();
-            }
+            self.said = said.to_owned();
         }
         // tape's title: directly at the margin, before points.
         let counts = [
@@ -311,14 +307,7 @@ impl Tap {
             return;
         }
         match diagnostic.key.as_str() {
-            "error" | "message" => {
-                if diagnostic.error.is_empty()
-                    || diagnostic.error.contains('\n')
-                    || depth > diagnostic.key_depth
-                {
-                    grow(&mut diagnostic.error, text.trim(), crate::case::DETAIL);
-                }
-            }
+            "error" | "message" => grow(&mut diagnostic.error, text.trim(), crate::case::DETAIL),
             "stack" | "at" | "location" => {
                 if diagnostic.stack.len() < 64
                     && let Some(place) = frame(text, project)

@@ -33,7 +33,7 @@ struct Run {
     tests: Tests,
 }
 
-/// How the tests of a recording stand against earlier ones.
+/// The tests of a recording against earlier ones.
 #[derive(Debug, Serialize)]
 pub(super) struct Against {
     /// The recording that they are compared with: of a folder the last one in which no test failed.

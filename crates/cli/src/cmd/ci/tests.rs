@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashSet};
 use rig_event::test::{Test, TestKind};
 use rig_replay::tests::{Standing, Tested, Tests};
 
-use super::junit::{Case, Suite, Wrong};
+use super::suite::{Case, Suite, Wrong};
 
 /// Names that are in the report: readers keep the first of two equal ones and pass over the rest.
 pub(super) type Seen = HashSet<(String, String)>;
@@ -62,8 +62,8 @@ fn case(tested: &Tested, class: &str, recording: &str, seen: &mut Seen) -> Case 
     match tested.standing {
         Standing::Passed => {}
         Standing::Skipped => {
-            let why = if test.message.is_empty() { kind } else { &test.message };
-            case.skipped = Some(why.to_owned());
+            let kind = test.kind.unwrap_or(TestKind::Skipped).as_str();
+            case.skipped = Some(if test.message.is_empty() { kind } else { &test.message }.to_owned());
         }
         Standing::Flaky if test.message.is_empty() => {}
         Standing::Flaky => case.wrong.push(wrong("flakyFailure", kind, tested)),

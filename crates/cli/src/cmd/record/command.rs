@@ -125,7 +125,7 @@ fn closing(file: &Path, events: u64, outcome: Outcome, to: Destination) -> Strin
 }
 
 /// Returns a word as a shell takes it.
-pub(in crate::cmd) fn quoted(word: &str) -> String {
+fn quoted(word: &str) -> String {
     let is_safe = |c: char| c.is_alphanumeric() || "/._-+,:@%=".contains(c);
     if !word.is_empty() && !word.starts_with('-') && word.chars().all(is_safe) {
         word.to_owned()

@@ -250,7 +250,11 @@ impl Poster {
     fn log(&mut self, from: Pipe, data: &str) {
         let data = if self.tty { terminal::plain(data) } else { data.into() };
         if let Some(tests) = &mut self.tests {
-            tests.text(from, &data);
+            let stream = match from {
+                Pipe::Stdout => rig_results::Stream::Stdout,
+                Pipe::Stderr => rig_results::Stream::Stderr,
+            };
+            tests.text(stream, &data);
         }
         self.put(Event::ServiceLog(ServiceLog { stream: from.as_str().to_owned(), data: data.into_owned() }));
     }

@@ -15,7 +15,6 @@ use rig_results::formats::{LARGEST, form_of};
 use rig_results::{Case, Exit, Project, Reader, read_file};
 
 use super::ended::Ended;
-use super::posting::Pipe;
 use crate::output;
 
 /// Most result files that are read.
@@ -117,11 +116,7 @@ impl Tests {
     }
 
     /// Takes a text that the log gets as one event.
-    pub(super) fn text(&mut self, from: Pipe, text: &str) {
-        let stream = match from {
-            Pipe::Stdout => rig_results::Stream::Stdout,
-            Pipe::Stderr => rig_results::Stream::Stderr,
-        };
+    pub(super) fn text(&mut self, stream: rig_results::Stream, text: &str) {
         self.lines += 1;
         for line in text.split('\n') {
             self.reader.line(stream, line, self.lines);
@@ -237,7 +232,7 @@ fn is_result(path: &Path) -> bool {
     read.is_ok() && form_of(&path.to_string_lossy(), &head).is_some()
 }
 
-/// What is known of the project in a folder.
+/// The facts about the project in a folder.
 fn project(dir: &Path) -> Project {
     let mut project = Project::at(&dir.to_string_lossy().replace('\\', "/"));
     project.go_module = go_module(dir);
