@@ -1,5 +1,5 @@
 //! Queries about a service (its timeline, the difference between two points of it, who changed a field) and about a stream
-//! as a whole ([`columns`], [`insight`]).
+//! as a whole (`columns`, `insight`).
 //!
 //! Those about a service read the log. They hold a piece of it and one service in memory. The number of events that a page of the
 //! timeline reads is limited, and so is the number of requests that fold or compare at the same time. Those about a whole
