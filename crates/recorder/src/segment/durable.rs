@@ -141,6 +141,10 @@ fn idle(dir: &Path) -> Result<Option<File>, Error> {
     let path = dir.join("lock");
     let lock = match File::options().append(true).open(&path) {
         Ok(lock) => lock,
+        // It is only read: nobody writes there.
+        Err(e) if matches!(e.kind(), io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::PermissionDenied) => {
+            File::open(&path).map_err(io_error("open", &path))?
+        }
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(e) => return Err(io_error("open", &path)(e)),
     };
