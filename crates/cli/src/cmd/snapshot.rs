@@ -285,6 +285,9 @@ fn layered(args: &Args) -> Result<(SnapshotFile, Format)> {
     Ok((snapshot, format))
 }
 
+/// A layer that is all there is, and the encoding of its document where it is not UTF-8.
+type Layer = (Option<(SnapshotFile, Format)>, Option<Encoding>);
+
 /// Puts a document on the others. A text that is the only one, and has no fields, is given back, and so is a snapshot file, of
 /// which nothing changes then.
 fn layer(
@@ -294,7 +297,7 @@ fn layer(
     document: Vec<u8>,
     args: &Args,
     limits: &Limits,
-) -> Result<(Option<(SnapshotFile, Format)>, Option<Encoding>)> {
+) -> Result<Layer> {
     let asked = args.capture.format.as_deref();
     let format = match asked {
         Some(SNAPSHOT) => None,

@@ -35,9 +35,12 @@ pub(crate) struct Audit {
     /// By token and stream.
     appended: Mutex<HashMap<(Option<Id>, StreamName), Appended>>,
     denied: Mutex<HashMap<Who, AuditDenied>>,
-    /// By request and token.
-    unchanged: Mutex<HashMap<(String, Option<Id>), (Option<String>, AuditUnchanged)>>,
+    /// By request and token, each with its actor.
+    unchanged: Mutex<HashMap<(String, Option<Id>), Idle>>,
 }
+
+/// Requests of one kind that changed nothing, and their actor.
+type Idle = (Option<String>, AuditUnchanged);
 
 struct Appended {
     actor: Option<String>,

@@ -435,12 +435,6 @@ fn captured(mut snapshot: SnapshotFile, bytes: u64, redactor: &Redactor) -> Capt
     }
 }
 
-fn no_snapshot() -> rig_config::Error {
-    rig_config::Error::BadSnapshotFile {
-        why: "it is no JSON object with `version`, `timestamp` and `config`".to_owned(),
-    }
-}
-
 /// Returns the format that somebody says: the one asked for, else the one of the media type.
 fn format_of(media_type: Option<&str>, request: &Document) -> Result<Option<Format>, Problem> {
     if let Some(asked) = &request.format {

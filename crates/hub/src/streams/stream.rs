@@ -119,7 +119,7 @@ impl Stream {
         }
         let (reply, answer) = oneshot::channel();
         let write = Write { command, expected, id, permit: Permit::current(), reply };
-        self.inputs.send(Input::Write(write)).await.map_err(|_| Refused::Closed)?;
+        self.inputs.send(Input::Write(Box::new(write))).await.map_err(|_| Refused::Closed)?;
         answer.await.unwrap_or(Err(Refused::Closed))
     }
 

@@ -44,7 +44,7 @@ pub(crate) type Reply<T> = oneshot::Sender<Result<T, Refused>>;
 /// An input of the writer.
 pub(crate) enum Input {
     /// Append something.
-    Write(Write),
+    Write(Box<Write>),
     /// Tell the state and the chain, once everything that came before is durable.
     Inspect(Reply<Cut>),
     /// End once everything that came before is durable.
@@ -201,7 +201,7 @@ struct Batch {
 
 /// Returns an input of the writer's own; nobody waits for it.
 fn own(command: Command) -> Input {
-    Input::Write(own_write(command))
+    Input::Write(Box::new(own_write(command)))
 }
 
 fn own_write(command: Command) -> Write {
@@ -293,7 +293,7 @@ impl Writer {
             && let Some(input) = arrived.pop_front()
         {
             match input {
-                Input::Write(write) => self.write(write, &mut batch),
+                Input::Write(write) => self.write(*write, &mut batch),
                 Input::Inspect(reply) => match &self.poisoned {
                     Some(why) => drop(reply.send(Err(Refused::Log(why.clone())))),
                     None => batch.answers.push(Answer::Inspected(reply, Box::new(self.cut.clone()))),

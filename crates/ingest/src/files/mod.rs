@@ -551,7 +551,8 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let path = root.path().join("a.txt");
         fs::write(&path, "x".repeat(100)).unwrap();
-        let mut watch = Watch::new(vec![Pattern::new(path.to_str().unwrap()).unwrap()], LOOK, 10).unwrap();
+        let mut watch =
+            Watch::new(vec![Pattern::new(path.to_str().unwrap()).unwrap()], LOOK, 10, false).unwrap();
         assert_eq!(news(&mut watch), one("a.txt", "xxxxxxxxxx"));
     }
 
