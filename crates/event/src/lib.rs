@@ -5,7 +5,7 @@
 //! knows no clock.
 //!
 //! In reading order: [`name`] and [`time`] (what an event is called and when it was), [`value`] (flat configuration and
-//! changes), [`spelled`] (numbers that keep their spelling), [`event`] (the kinds of event and what each carries), [`audit`] (what the hub says of who did what), [`test`] (the result of a test), [`draft`] (an event before it has a place),
+//! changes), [`spelled`] (numbers that keep their spelling), [`event`] (the kinds of event and what each carries), [`audit`] (what the hub says of who did what), [`mod@test`] (the result of a test), [`draft`] (an event before it has a place),
 //! [`envelope`] (a line read back), [`session`] (header, checkpoint and footer of a recording), [`rigd`] (the
 //! dialect of the Go tool, read only). [`keyfile`] is how the keys of those who sign are written down.
 
