@@ -105,6 +105,19 @@ for (const [theme, base, at] of [
     );
     assert.deepEqual(odd, [], where);
     assert.equal(await page.evaluate(() => globalThis.hacked), undefined, where);
+    const blank = await page.evaluate(() =>
+      [...document.querySelectorAll('rig-list')]
+        .filter((list) => list.offsetParent && Number(list.getAttribute('aria-rowcount')) > 0)
+        .filter((list) => {
+          const box = list.getBoundingClientRect();
+          return ![...list.querySelectorAll('.row')].some((row) => {
+            const at = row.getBoundingClientRect();
+            return at.bottom > box.top + 4 && at.top < box.bottom - 4 && row.textContent.trim() !== '';
+          });
+        })
+        .map((list) => list.getAttribute('aria-label')),
+    );
+    assert.deepEqual(blank, [], `${where}: lists with rows that show none`);
     const nodes = await page.evaluate(() => document.querySelectorAll('*').length);
     assert.ok(nodes <= 1500, `${where}: ${nodes} nodes`);
     await faults(page, where);
