@@ -32,7 +32,10 @@ fn main() -> Result<()> {
     for (number, name) in names.iter().enumerate() {
         let path = root.join(name);
         println!("cargo::rerun-if-changed={}", path.display());
-        let content = std::fs::read(&path)?;
+        let mut content = std::fs::read(&path)?;
+        if name.ends_with(".js") {
+            content = without_comments(&String::from_utf8(content)?).into_bytes();
+        }
         hash.update(name.as_bytes());
         hash.update([0]);
         hash.update((content.len() as u64).to_le_bytes());
@@ -49,6 +52,23 @@ fn main() -> Result<()> {
     });
     println!("cargo::rustc-env=RIG_WEB_HASH={hash}");
     Ok(())
+}
+
+/// Returns a script without the comments that have lines of their own. The lines stay, so that an error names the line of the source.
+fn without_comments(script: &str) -> String {
+    let mut inside = false;
+    let lines = script.lines().map(|line| {
+        let text = line.trim_start();
+        let begins = text.starts_with("/**") || text.starts_with("/*");
+        let is_comment = inside || begins || text.starts_with("//");
+        if inside || begins {
+            inside = !line.contains("*/");
+        }
+        // Code may follow on the line: `/** @type {any} */ (x)`.
+        let is_whole = !text.contains("*/") || text.trim_end().ends_with("*/");
+        if is_comment && is_whole { "" } else { line }
+    });
+    lines.fold(String::new(), |all, line| all + line + "\n")
 }
 
 fn pack(content: &[u8], to: &Path) -> Result<()> {

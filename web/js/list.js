@@ -28,7 +28,12 @@ export class List extends HTMLElement {
   }
 
   connectedCallback() {
-    if (this.space) return;
+    if (this.space) {
+      // A node that was taken out and put back begins at its top again.
+      this.observer?.observe(this);
+      this.scrollTop = this.expected;
+      return;
+    }
     this.id ||= `list-${Math.random().toString(36).slice(2, 8)}`;
     this.classList.add('list');
     this.tabIndex = 0;

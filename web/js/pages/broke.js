@@ -67,7 +67,7 @@ export class Page {
     const passed = it.outcome === 'passed';
     const verdict = first
       ? [
-          h('span', { class: 'bad' }, `✗ ${it.outcome}`),
+          h('span', { class: 'bad' }, passed ? '✗ recorded as passed, but something failed.' : `✗ ${it.outcome}.`),
           ' First failure: ',
           toSeq(store, first.seq),
           ' ',
@@ -175,7 +175,7 @@ export class Page {
       }),
       h('span', { class: `sev ${one.severity ?? ''}` }, ` ${severityGlyph(one.severity)} `),
       h('strong', null, one.service),
-      one.what ? ` ${one.kind} ${one.what}` : ' ',
+      one.what ? ` ${one.kind} ${one.what} ` : ' ',
       one.path ? pieces(change({ ...one, op: one.before === undefined ? 'added' : one.after === undefined ? 'removed' : 'changed' })) : '',
       h(
         'span',
