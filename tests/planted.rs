@@ -84,10 +84,10 @@ fn refused() -> Vec<(&'static str, Vec<u8>)> {
         ("format=yaml", format!("password: {p}\n  {p}: [\n").into_bytes()),
         ("format=toml", format!("password = {p}\n").into_bytes()),
         ("format=xml", format!("<password>{p}</db>").into_bytes()),
-        ("format=text", [format!("password {p} ").as_bytes(), b"\xff\xfe"].concat()),
+        ("format=json", [format!("{{\"password\": \"{p}").as_bytes(), b"\xff\xfe\"}"].concat()),
         ("format=json", format!("{}\"{p}\"", "[".repeat(1_000)).into_bytes()),
         ("format=hunter2", format!("password: {p}").into_bytes()),
-        ("name=x", format!("{p} {p}").into_bytes()),
+        ("actor=x", format!("{p} {p}").into_bytes()),
         ("format=snapshot", format!("{{\"password\": \"{p}\"}}").into_bytes()),
     ]
 }

@@ -484,9 +484,9 @@ mod tests {
     #[test]
     fn stripped_signatures_are_never_verified() {
         let strip = |line: &mut String| {
-            let mut value: serde_json::Value = serde_json::from_str(line).unwrap();
-            value.as_object_mut().unwrap().remove("signatures");
-            *line = value.to_string();
+            let start = line.find(",\"signatures\":[").unwrap();
+            let end = start + line[start..].find(']').unwrap() + 1;
+            line.replace_range(start..end, "");
         };
         let mut footer = session(&WRITE);
         strip(footer.last_mut().unwrap());

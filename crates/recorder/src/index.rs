@@ -63,11 +63,19 @@ pub struct Entry<'a> {
 }
 
 impl Index {
-    /// Opens the index in `dir`, or makes it. One that does not open is moved aside, and where to is told.
+    /// Opens the index in `dir`, or makes it. One that does not open is moved aside, and where to is told. On a full disk it is in the
+    /// system's temporary folder, and gone with this value: everything in it can be made again.
     pub fn open(dir: &Path) -> Result<(Self, Option<PathBuf>), Error> {
         match open_released(dir) {
             Ok(db) => Ok((Index { db, dir: dir.to_owned() }, None)),
             Err(Unopened::Locked) => Err(Error::Locked { dir: dir.to_owned() }),
+            Err(Unopened::System(e)) if e.kind() == io::ErrorKind::StorageFull => {
+                let config = sled::Config::new().temporary(true);
+                let opened = config.flush_every_ms(None).cache_capacity(CACHE_BYTES).open();
+                let Ok(db) = opened else { return Err(io_error("open", dir)(e)) };
+                tracing::warn!(index = %dir.display(), "there is no room for the index: until the next start it is elsewhere");
+                Ok((Index { db, dir: dir.to_owned() }, None))
+            }
             Err(Unopened::System(e)) => Err(io_error("open", dir)(e)),
             Err(Unopened::Broken(why)) => {
                 let aside = free_name(dir);

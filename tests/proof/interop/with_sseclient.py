@@ -7,6 +7,6 @@ import sseclient
 
 headers = {"accept": "text/event-stream"}
 with httpx.stream("GET", sys.argv[1], headers=headers, timeout=60) as response:
-    for event in sseclient.SSEClient(response.iter_raw()).events():
+    for event in sseclient.SSEClient(response.iter_bytes()).events():
         if event.id and event.event == "shop.sold":
             print(f"id: {event.id}\ndata: {event.data}", flush=True)

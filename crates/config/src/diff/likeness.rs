@@ -17,6 +17,7 @@ use serde_json::Value;
 
 use super::fields::Fields;
 use crate::identity::{ElementKey, OBJECT, text_of};
+use crate::redact::{RIGGING, marker_key};
 
 /// The keys that tell elements apart where no rule says anything, in the order they are tried. Those with `@` are
 /// attributes in XML.
@@ -167,6 +168,8 @@ impl<'a> Known<'a> {
         for (rest, value) in element.iter() {
             let rest = without_indexes(rest);
             match value {
+                // A secret says that there is one; which it is may not be known.
+                _ if is_hidden(value) => ids.push(self.id(Content::Field(rest, &Value::Null), WHOLE / 4)),
                 Value::String(text) if text.len() > LONG || text.contains('\n') => {
                     let parts: Vec<&str> = if text.trim_end().contains('\n') {
                         text.lines().map(str::trim).filter(|line| !line.is_empty()).collect()
@@ -210,6 +213,11 @@ impl<'a> Known<'a> {
         }
         id
     }
+}
+
+/// Returns true for what stands in the place of a secret, whoever hid it.
+fn is_hidden(value: &Value) -> bool {
+    marker_key(value).is_some() || value.as_str() == Some(RIGGING)
 }
 
 /// The name in a text that says something of it: `A` of `A=1`, `actions/checkout` of `actions/checkout@v4`, `nginx` of
