@@ -92,9 +92,9 @@ pub(crate) async fn serve(
             }
         }
     };
-    let most = open_files::connections();
+    let at_most = open_files::connections();
     // Beyond that, each new connection takes the place of another, which needs a moment to go.
-    let at_most = most + most / 16 + 1;
+    let most = (at_most - at_most / 16).saturating_sub(1).max(1);
     tokio::pin!(shutdown);
     let ended = loop {
         let (stream, peer) = tokio::select! {
