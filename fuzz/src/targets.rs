@@ -4,8 +4,8 @@ use std::sync::LazyLock;
 
 use rig_config::normalise::normalise;
 use rig_config::{
-    Document, Error, FlatConfig, Format, Limits, Path, Pattern, Policy, Reading, RedactionKey, Redactor, apply_hunks,
-    parse, sections, text_diff,
+    Document, Error, FlatConfig, Format, Limits, Path, Pattern, Policy, Reading, RedactionKey, Redactor,
+    apply_hunks, parse, sections, text_diff,
 };
 use rig_event::{Body, Draft, Envelope, Head, rigd, session, spelled};
 
@@ -62,7 +62,9 @@ fn document(data: &[u8], format: Format) -> Result<Document, Error> {
 /// INI in the dialects that a name tells.
 fn ini(data: &[u8]) {
     let _ = document(data, Format::Ini);
-    for name in [".gitconfig", "a.service", "my.cnf", "krb5.conf", "inventory.ini", "php.ini", "setup.cfg", ".npmrc"] {
+    for name in
+        [".gitconfig", "a.service", "my.cnf", "krb5.conf", "inventory.ini", "php.ini", "setup.cfg", ".npmrc"]
+    {
         let _ = Reading { name: Some(name), ..Reading::default() }.read(data, &limits());
     }
 }

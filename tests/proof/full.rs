@@ -140,7 +140,7 @@ fn subscribe(hub: &Hub, events: usize) {
     panic!("the stream ended");
 }
 
-/// Who holds a token that must not be used any more does not wait until somebody made room.
+/// Revoking a token does not wait until somebody made room.
 #[test]
 fn a_token_is_revoked_on_a_full_disk_and_the_hub_starts_there() {
     let folder = folder();

@@ -1,4 +1,4 @@
-//! What cargo calls instead of `rustc` for the crates of this workspace: clippy, which compiles as it lints, and then rustdoc.
+//! The program that cargo calls instead of `rustc` for the crates of this workspace: clippy, which compiles as it lints, and then rustdoc.
 //!
 //! `cargo clippy`, `cargo doc` and `cargo test` would each go through four hundred dependencies in a way of its own. With this
 //! as `RUSTC_WORKSPACE_WRAPPER` the build of the tests is the only one: a third of the time of CI.

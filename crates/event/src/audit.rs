@@ -77,7 +77,7 @@ pub struct AuditChanged {
 pub struct AuditUnchanged {
     /// Method and address, with the names in it left out.
     pub request: String,
-    /// How many there were.
+    /// Their number.
     pub requests: u64,
     /// The id of the first.
     pub request_id: String,
@@ -86,7 +86,7 @@ pub struct AuditUnchanged {
     pub token: Option<String>,
 }
 
-/// What one token appended to one stream, or captured into it, in some seconds.
+/// Counts what one token appended to one stream, or captured into it, in some seconds.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct AuditAppended {
     /// The stream.

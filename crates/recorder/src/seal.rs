@@ -28,11 +28,11 @@ pub struct Claim<'a> {
     pub chain: &'a str,
     /// The state hash there.
     pub state: &'a str,
-    /// What is claimed to be there.
+    /// The kind of claim.
     pub point: Point,
 }
 
-/// What a claim says of its seq, beside chain and state.
+/// The part of a claim that goes with its seq, beside chain and state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Point {
     /// A seal.

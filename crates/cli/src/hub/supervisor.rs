@@ -1,4 +1,4 @@
-//! What the hub tells systemd (`Type=notify`): that it is ready, alive, and stopping. Without `NOTIFY_SOCKET` nothing happens.
+//! Notifications for systemd (`Type=notify`): that the hub is ready, alive, and stopping. Without `NOTIFY_SOCKET` nothing happens.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! What changes by itself in documents of fields: who saved one, and when.
+//! Fields that change by themselves: who saved one, and when.
 
 use rig_event::FlatConfig;
 

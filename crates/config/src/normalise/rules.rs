@@ -8,7 +8,7 @@ use crate::ValuePattern;
 use crate::grammar::{families, recognised};
 use crate::lines::inclusive;
 
-/// What stands where something was left out of a line.
+/// Stands where something was left out of a line.
 const GONE: &str = "*";
 
 /// `[[volatile]]`: what changes by itself in the lines of a text, and is no change of it.

@@ -1,4 +1,4 @@
-//! What changes by itself in texts: time stamps, counters, numbers of processes.
+//! Parts of texts that change by themselves: time stamps, counters, numbers of processes.
 //!
 //! The rows are data, files beside this one. A row is a regular expression: `line` over a whole line, `part` over pieces of it. Its
 //! groups are replaced by `*`; a line of which no group is said goes whole. A row behind `only` holds in texts of its kind alone. Below a
@@ -64,9 +64,9 @@ struct Row {
     is_only: bool,
     is_part: bool,
     has_groups: bool,
-    /// How a line of it begins; none if it may begin in any way.
+    /// The beginning of its lines; none if it may begin in any way.
     starts: Vec<String>,
-    /// What a line of it has in it, if nothing is said of its beginning.
+    /// Something that its lines have in them, if nothing is said of its beginning.
     piece: String,
     regex: OnceLock<Option<Regex>>,
 }
@@ -228,7 +228,7 @@ impl Row {
     }
 }
 
-/// What may change by itself in one text.
+/// The rules that hold in one text.
 pub(super) struct Marks<'a> {
     text: &'a str,
     /// The places of pieces that rows need, with their rows, from top to bottom.

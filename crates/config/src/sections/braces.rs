@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use super::outline::Outline;
 
-/// What was found while the blocks of a text were read.
+/// The sections found while the blocks of a text were read.
 #[derive(Debug, Default)]
 pub(super) struct Braces {
     /// Number of blocks that a line of their own ended.

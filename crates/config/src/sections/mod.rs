@@ -4,12 +4,14 @@
 //! the syntax of a text, and `outline` its blocks.
 
 mod braces;
+mod heads;
 mod outline;
 mod shape;
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
+use self::braces::Braces;
 use crate::Pattern;
 use crate::lines::inclusive;
 
@@ -115,6 +117,27 @@ pub fn without<'a>(text: &'a str, patterns: &[Pattern]) -> Option<(String, BTree
     let gone =
         known.into_iter().filter_map(|(section, is_left_out)| is_left_out.then_some(section)).collect();
     Some((kept, gone))
+}
+
+impl<'a> Outline<'a> {
+    /// Reads the blocks of a text by a syntax.
+    pub(crate) fn new(syntax: Syntax, lines: Vec<&'a str>) -> Outline<'a> {
+        let of_line = Vec::with_capacity(lines.len());
+        let mut outline = Outline { syntax, lines, blocks: Vec::new(), of_line };
+        match syntax {
+            Syntax::Routeros => outline.menus(),
+            Syntax::Blocks => drop(Braces::read(&mut outline)),
+            Syntax::Tags => outline.tags(),
+            Syntax::Fortios => outline.fortios(),
+            Syntax::Set => outline.commands(),
+            Syntax::Ini => outline.headers(|line| heads::header(line).map(Cow::Borrowed)),
+            Syntax::Keywords => outline.headers(heads::keyword),
+            Syntax::Indented => outline.indented(false),
+            Syntax::Device => outline.indented(true),
+        }
+        outline.name();
+        outline
+    }
 }
 
 #[cfg(test)]

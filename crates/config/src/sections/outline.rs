@@ -3,8 +3,7 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 
-use super::Syntax;
-use super::braces::Braces;
+use super::{Syntax, heads};
 use crate::routeros::{FIRST_SECTION, Reach, menu};
 
 /// Maximum number of blocks that a name is made of; what is nested deeper belongs to the last of them.
@@ -39,25 +38,6 @@ pub(crate) struct Outline<'a> {
 }
 
 impl<'a> Outline<'a> {
-    /// Reads the blocks of a text by a syntax.
-    pub(crate) fn new(syntax: Syntax, lines: Vec<&'a str>) -> Outline<'a> {
-        let of_line = Vec::with_capacity(lines.len());
-        let mut outline = Outline { syntax, lines, blocks: Vec::new(), of_line };
-        match syntax {
-            Syntax::Routeros => outline.menus(),
-            Syntax::Blocks => drop(Braces::read(&mut outline)),
-            Syntax::Tags => outline.tags(),
-            Syntax::Fortios => outline.fortios(),
-            Syntax::Set => outline.commands(),
-            Syntax::Ini => outline.headers(|line| super::shape::header(line).map(Cow::Borrowed)),
-            Syntax::Keywords => outline.headers(super::shape::keyword),
-            Syntax::Indented => outline.indented(false),
-            Syntax::Device => outline.indented(true),
-        }
-        outline.name();
-        outline
-    }
-
     /// Returns the syntax by which it was read.
     pub(crate) fn syntax(&self) -> Syntax {
         self.syntax
@@ -98,7 +78,7 @@ impl<'a> Outline<'a> {
     }
 
     /// Makes the names of all blocks, each of which comes after the one around it.
-    fn name(&mut self) {
+    pub(super) fn name(&mut self) {
         let mut depths: Vec<usize> = Vec::with_capacity(self.blocks.len());
         let below = self.syntax.below().unwrap_or(" ");
         for at in 0..self.blocks.len() {
@@ -121,7 +101,7 @@ impl<'a> Outline<'a> {
     }
 
     /// Menus of RouterOS.
-    fn menus(&mut self) {
+    pub(super) fn menus(&mut self) {
         let mut open = None;
         for at in 0..self.lines.len() {
             let block = match menu(self.lines[at]) {
@@ -139,7 +119,7 @@ impl<'a> Outline<'a> {
     }
 
     /// Lines that open a block which ends where the next one opens.
-    fn headers(&mut self, title: impl Fn(&'a str) -> Option<Cow<'a, str>>) {
+    pub(super) fn headers(&mut self, title: impl Fn(&'a str) -> Option<Cow<'a, str>>) {
         let mut open = None;
         for at in 0..self.lines.len() {
             if let Some(title) = title(self.lines[at]) {
@@ -150,15 +130,15 @@ impl<'a> Outline<'a> {
     }
 
     /// Pairs of tags on lines of their own, as Apache has them. A virtual host is named with its first name.
-    fn tags(&mut self) {
+    pub(super) fn tags(&mut self) {
         let mut open: Vec<usize> = Vec::new();
         for at in 0..self.lines.len() {
             let line = self.lines[at].trim();
             let mut block = open.last().copied();
-            if let Some(title) = super::shape::tag(line) {
+            if let Some(title) = heads::tag(line) {
                 block = Some(self.open(block, Some(at), Cow::Borrowed(title)));
                 open.extend(block);
-            } else if let Some(name) = super::shape::end_tag(line) {
+            } else if let Some(name) = heads::end_tag(line) {
                 let is_it = |block: &&usize| {
                     let first = self.blocks[**block].title.split_whitespace().next();
                     first.is_some_and(|first| first.eq_ignore_ascii_case(name))
@@ -179,7 +159,7 @@ impl<'a> Outline<'a> {
     }
 
     /// `config … edit … next … end`. A value in quotes may go on over lines that look like any of these.
-    fn fortios(&mut self) {
+    pub(super) fn fortios(&mut self) {
         // The blocks that are open, and whether each is one of `config`.
         let mut open: Vec<(usize, bool)> = Vec::new();
         let mut in_value = false;
@@ -215,10 +195,10 @@ impl<'a> Outline<'a> {
     }
 
     /// Lines of commands, `set interfaces ge-0/0/0 …`, grouped by the first words of what they set.
-    fn commands(&mut self) {
+    pub(super) fn commands(&mut self) {
         let mut groups = HashMap::new();
         for at in 0..self.lines.len() {
-            let block = super::shape::command_path(self.lines[at]).and_then(|path| {
+            let block = heads::command_path(self.lines[at]).and_then(|path| {
                 path.into_iter().fold(None, |group, word| self.group(&mut groups, group, word))
             });
             self.of_line.push(block);
@@ -242,7 +222,7 @@ impl<'a> Outline<'a> {
 
     /// Lines below a line that is indented less. In a text of a device, the lines that open nothing and stand below nothing are
     /// grouped by their first word.
-    fn indented(&mut self, is_device: bool) {
+    pub(super) fn indented(&mut self, is_device: bool) {
         let shapes: Vec<Option<usize>> = self.lines.iter().map(|line| indentation(line)).collect();
         // How far the next line that counts is indented.
         let mut next = vec![0; shapes.len()];

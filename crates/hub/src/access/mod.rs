@@ -71,7 +71,7 @@ pub(crate) struct Access {
 /// A request that may proceed to its route.
 pub(crate) struct Admitted {
     pub(crate) caller: Caller,
-    /// What it may still do while it is answered; `None` for a route that answers everybody.
+    /// Its permission while it is answered; `None` for a route that answers everybody.
     pub(crate) permit: Option<Permit>,
     /// The row of the table that it passed.
     pub(crate) rule: &'static Rule,

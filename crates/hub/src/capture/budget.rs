@@ -61,7 +61,7 @@ impl Budget {
     }
 }
 
-/// What a body costs that grows: it is charged as its bytes come, not as they are announced.
+/// The share of a body that grows: it is charged as its bytes come, not as they are announced.
 pub(crate) struct Charge<'a> {
     budget: &'a Budget,
     /// Bytes that are paid.

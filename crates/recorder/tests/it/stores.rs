@@ -1,4 +1,4 @@
-//! What every store must do, whichever engine keeps its logs.
+//! The contract of every store, whichever engine keeps its logs.
 
 use rig_event::{Epoch, StreamName, Timestamp};
 use rig_recorder::{Folders, Memory, Options, Store};
@@ -35,7 +35,7 @@ async fn created_and_listed(store: &dyn Store) {
     assert_eq!(names(store).await, ["main", "prod", "staging"]);
 }
 
-/// What was appended is there for whoever opens the stream, and in no other stream.
+/// Appended events are there for whoever opens the stream, and in no other stream.
 async fn opened_again(store: &dyn Store) {
     let log = store.open(&named("main")).await.unwrap();
     log.append(batch(1, 3)).await.unwrap();
