@@ -2,7 +2,7 @@
 import { FAILURE } from './columns.js';
 import { button, fill, h, outside, pieces, say, tame } from './dom.js';
 import { Exact, exactly, Latest, LINE } from './source.js';
-import { ansi, bodyOf, callOf, change, curl, outcome, secretOf, severityGlyph, summary, value } from './summary.js';
+import { ansi, bodyOf, callOf, change, curl, isDifference, outcome, secretOf, severityGlyph, summary, value } from './summary.js';
 import { both, clock, count, day, number, span } from './words.js';
 
 /** Members that are shown above, or say nothing to a reader. */
@@ -235,7 +235,7 @@ export class Detail {
     if (said.length && !isLog) parts.push(h('p', { class: 'said' }, pieces(said)));
     const { store } = this.ctx;
     if (isLog) parts.push(h('pre', { tabindex: '0' }, pieces(ansi(String((event.log ?? event).data ?? '')))));
-    const changes = (event.changes ?? event.fields ?? []).filter?.((/** @type {any} */ c) => c && typeof c === 'object' && c.path) ?? [];
+    const changes = (event.changes ?? event.fields ?? []).filter?.((/** @type {any} */ c) => c && typeof c === 'object' && c.path && isDifference(c)) ?? [];
     if (changes.length) {
       const config = event.service
         ? button('In Config', () => store.see({ page: 'config', service: String(event.service) }, { push: true }), { class: 'small' })

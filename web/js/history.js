@@ -1,7 +1,7 @@
 /** The history of a service: captures, changes, drift and decisions, newest first. */
 import { button, fill, h, pieces, say } from './dom.js';
 import { Latest } from './source.js';
-import { change, severityGlyph, summary } from './summary.js';
+import { change, isDifference, severityGlyph, summary } from './summary.js';
 import { both, clock, count, day, micros, number } from './words.js';
 
 export class History {
@@ -121,7 +121,7 @@ export class History {
       label || entry.type === 'snapshot.captured'
         ? []
         : entry.type === 'diff.computed'
-          ? (entry.changes ?? []).slice(0, 2).map((/** @type {any} */ c) => h('div', { class: 'words' }, pieces(change(c))))
+          ? (entry.changes ?? []).filter(isDifference).slice(0, 2).map((/** @type {any} */ c) => h('div', { class: 'words' }, pieces(change(c))))
           : [h('div', { class: 'words' }, pieces(summary(entry)))];
     return h(
       'li',

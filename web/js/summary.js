@@ -40,6 +40,16 @@ export function secretOf(value) {
   return null;
 }
 
+/** False for values that a rule holds equal, and for places that are noted for the fold. @param {any} change */
+export const isDifference = (change) => change.op !== 'equivalent' && change.op !== 'placed';
+
+/** A test: its name, its place, what is wrong. @param {any} it @returns {Piece[]} */
+function test(it) {
+  const name = [...(it.suite ?? []), it.name].filter(Boolean).join(' › ');
+  const place = it.file ? ` at ${it.file}${it.line ? `:${it.line}` : ''}` : '';
+  return [['', name], ['soft', place], ['bad', it.message ? `: ${it.message}` : '']];
+}
+
 /** @param {any} change @returns {Piece[]} */
 export function change(change) {
   /** @type {Piece[]} */
@@ -88,7 +98,7 @@ function diff(event) {
   const pieces = [];
   if (event.severity)
     pieces.push([`sev ${event.severity}`, severityGlyph(event.severity)], [`sev ${event.severity}`, ` ${event.severity} `]);
-  const changes = (event.changes ?? []).filter((/** @type {any} */ c) => c.op !== 'unchanged');
+  const changes = (event.changes ?? []).filter(isDifference);
   const counts = ['added', 'removed', 'changed', 'moved'].filter((what) => event[what] > 0).map((what) => `${event[what]} ${what}`);
   if (event.hunks?.length) {
     const lines = [];
@@ -215,6 +225,7 @@ export function summary(event) {
       .join(': ');
     return [[event.error ? 'bad' : '', said]];
   }
+  if (event.test && typeof event.test === 'object') return test(event.test);
   if (type === 'test.note' && event.error) return [['bad', String(event.error)]];
   return fields(event);
 }
