@@ -416,10 +416,15 @@ mod tests {
 
     #[test]
     fn markdown_cannot_be_broken_out_of() {
-        let new = flat(json!({"a|b": "`|` <img> @all #1\n| x |"}));
+        let new = flat(json!({"a|b": "`|` <img> @all #1", "c": "`````\n| x |\n```\n# y"}));
         let shown = fields_markdown("a", "b", &diff(&FlatConfig::new(), &new, &Policy::default()), "");
-        let row = shown.lines().find(|line| line.starts_with("| ➕")).unwrap();
-        assert_eq!(row, r#"| ➕ | `a\|b` |  | ``"`\|` <img> @all #1\n\| x \|"`` | medium |"#);
+        let rows: Vec<&str> = shown.lines().filter(|line| line.starts_with("| ➕")).collect();
+        assert_eq!(rows[0], r#"| ➕ | `a\|b` |  | ``"`\|` <img> @all #1"`` | medium |"#);
+        // A fence that is longer than any in the value, and lines that all begin with their sign.
+        let (_, below) = shown.split_once("``````diff\n").unwrap();
+        let (fenced, rest) = below.split_once("\n``````").unwrap();
+        assert!(fenced.lines().all(|line| line.starts_with(['+', '@'])), "{fenced}");
+        assert_eq!(rest.trim(), "");
     }
 
     #[test]
