@@ -148,7 +148,7 @@ fn pattern(data: &[u8]) {
 fn policy(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
     if let Ok(policy) = Policy::parse(text) {
-        let _ = policy.severity_of("a.b[0].c");
+        let _ = policy.severity_of_section("a.b[0].c");
     }
 }
 
