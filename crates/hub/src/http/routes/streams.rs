@@ -260,8 +260,8 @@ pub(super) async fn session(
     mut query: Query,
 ) -> Result<Response, Problem> {
     let stream = core.stream(&stream)?;
-    let from_is_named = query.names("from");
-    let (mut from, to) = range(&mut query, &stream).await?;
+    let (from_is_named, to_is_named) = (query.names("from"), query.names("to"));
+    let (mut from, mut to) = range(&mut query, &stream).await?;
     let zstd = query.flag("zstd")?;
     let outcome = query.text("outcome").unwrap_or_else(|| "interrupted".to_owned());
     query.done()?;
@@ -273,8 +273,12 @@ pub(super) async fn session(
         let stretch = Stretch { from, to, zstd, outcome, now };
         match session::body(stream.clone(), core.keys().clone(), stretch).await {
             // Pruned in between. If the client asked for everything, it gets all that is there now.
-            Err(e) if e.code() == "pruned" && !from_is_named && (from..=to).contains(&stream.first_seq()) => {
+            Err(e) if e.code() == "pruned" && !from_is_named => {
                 from = stream.first_seq().max(from + 1);
+                to = if to_is_named { to } else { stream.head() };
+                if from > to {
+                    return Err(e);
+                }
             }
             body => break body?,
         }
