@@ -7,6 +7,8 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result, bail};
 
+use crate::fuzz;
+
 /// Builds the program as it is shipped, or takes one that is built, and packs it.
 pub fn run(root: &Path, options: &[&str]) -> Result<()> {
     let (mut target, mut out, mut program) = (None, root.join("target/archives"), None);
@@ -20,7 +22,7 @@ pub fn run(root: &Path, options: &[&str]) -> Result<()> {
             other => bail!("`dist` does not know {other}"),
         }
     }
-    let host = host()?;
+    let host = fuzz::host()?;
     let wanted = target.clone().unwrap_or_else(|| host.clone());
     let program = match program {
         Some(program) => program,
@@ -32,13 +34,6 @@ pub fn run(root: &Path, options: &[&str]) -> Result<()> {
         pack::pack(root, &pack::Parts { program: &program, asked: &asked, target: &wanted, out: &out })?;
     println!("{}", archive.display());
     Ok(())
-}
-
-fn host() -> Result<String> {
-    let out = Command::new("rustc").arg("-vV").output().context("rustc cannot be started")?;
-    let text = String::from_utf8(out.stdout)?;
-    let host = text.lines().find_map(|line| line.strip_prefix("host: "));
-    Ok(host.context("rustc does not name its host")?.to_owned())
 }
 
 /// Builds the program and returns where it is.

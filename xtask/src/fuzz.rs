@@ -162,7 +162,8 @@ fn build(root: &Path, profile: &str) -> Result<PathBuf> {
     Ok(folder.join(host).join(profile).join("rig-fuzz"))
 }
 
-fn host() -> Result<String> {
+/// Returns the target that the compiler builds for by itself.
+pub fn host() -> Result<String> {
     let rustc = std::env::var("RUSTC").unwrap_or_else(|_| "rustc".to_owned());
     let out = Command::new(rustc).arg("-vV").output().context("rustc could not be started")?;
     let text = String::from_utf8_lossy(&out.stdout);

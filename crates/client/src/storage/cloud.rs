@@ -71,6 +71,15 @@ impl Cloud {
         }
     }
 
+    /// Begins to read an object; nothing if there is none.
+    async fn found(&self, name: &str) -> Result<Option<object_store::GetResult>, Error> {
+        match self.store.get(&self.path(name)?).await {
+            Ok(found) => Ok(Some(found)),
+            Err(object_store::Error::NotFound { .. }) => Ok(None),
+            Err(error) => Err(self.failed(name, &error, "s3:GetObject")),
+        }
+    }
+
     fn failed(&self, name: &str, error: &object_store::Error, needs: &'static str) -> Error {
         failed(self.shown(name), error, needs)
     }
@@ -119,12 +128,7 @@ impl Storage for Cloud {
 
     fn get<'a>(&'a self, name: &'a str, limit: u64) -> Answer<'a, Option<Bytes>> {
         Box::pin(async move {
-            let path = self.path(name)?;
-            let found = match self.store.get(&path).await {
-                Ok(found) => found,
-                Err(object_store::Error::NotFound { .. }) => return Ok(None),
-                Err(error) => return Err(self.failed(name, &error, "s3:GetObject")),
-            };
+            let Some(found) = self.found(name).await? else { return Ok(None) };
             if found.meta.size > limit {
                 return Err(Error::TooLarge { limit });
             }
@@ -135,12 +139,7 @@ impl Storage for Cloud {
 
     fn head<'a>(&'a self, name: &'a str, most: u64) -> Answer<'a, Option<Bytes>> {
         Box::pin(async move {
-            let path = self.path(name)?;
-            let found = match self.store.get(&path).await {
-                Ok(found) => found,
-                Err(object_store::Error::NotFound { .. }) => return Ok(None),
-                Err(error) => return Err(self.failed(name, &error, "s3:GetObject")),
-            };
+            let Some(found) = self.found(name).await? else { return Ok(None) };
             // No range: one that begins behind an empty object is an error. The rest is not waited for.
             let (mut chunks, mut head) = (found.into_stream(), BytesMut::new());
             while (head.len() as u64) < most
